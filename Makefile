@@ -1,0 +1,46 @@
+# `make demo` and `make test` need Python >= 3.11, git and make; they set up everything else in .venv.
+# pip reads its own environment variables (PIP_INDEX_URL, PIP_CONSTRAINT, ...); set PIP_CONSTRAINT= to lift the pin below.
+PYTHON ?= python3
+VENV ?= .venv
+export PIP_CONSTRAINT ?= $(CURDIR)/.ci/constraints.txt
+export MPLBACKEND ?= Agg
+
+BIN := $(VENV)/bin
+installed = $(VENV)/.installed-$(1)
+
+.PHONY: demo test test-slow lint format bench docs clean
+
+demo: $(call installed,demo)
+	$(BIN)/python examples/demo_digits.py
+
+test: $(call installed,test)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(call installed,test)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(call installed,test)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(call installed,test)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(call installed,demo)
+	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+docs: $(call installed,docs)
+	$(BIN)/sphinx-build -b html doc doc/_build/html
+
+clean:
+	rm -rf $(VENV) doc/_build doc/auto_examples doc/generated demo_output
+
+# One stamp per extra, renewed when the requirements change: a second `make` installs nothing.
+$(VENV)/.installed-%: pyproject.toml .ci/constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	@touch $@
+
+$(BIN)/python:
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python >= 3.11 is needed: make PYTHON=/path/to/python')"
+	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,9 @@
+"""Warnings and errors that users may want to catch by name."""
+
+
+class MissingTargetWarning(UserWarning):
+    """A method that maps one sample onto another was fitted without a target sample."""
+
+
+class DivergenceError(FloatingPointError):
+    """Training produced NaN or infinity; the message names the likely cause and the parameter to change."""
