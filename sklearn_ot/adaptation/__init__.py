@@ -1,0 +1,6 @@
+"""Domain adaptation: an estimator learnt in one domain, used in another."""
+
+from sklearn_ot.adaptation._domain_adapter import DomainAdapter
+from sklearn_ot.adaptation._scorers import transport_match, transported_source_accuracy
+
+__all__ = ["DomainAdapter", "transport_match", "transported_source_accuracy"]

@@ -1,0 +1,1 @@
+"""One pure function per equation: tensors and callables in, scalar out."""

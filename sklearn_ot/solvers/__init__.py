@@ -1,0 +1,1 @@
+"""Numerics without networks."""

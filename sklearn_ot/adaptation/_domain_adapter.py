@@ -1,0 +1,303 @@
+"""DomainAdapter: a transport and an estimator, put together so that each sees the rows of its own domain."""
+
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
+from sklearn.utils import check_consistent_length, get_tags
+from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.metadata_routing import (
+    UNUSED,
+    MetadataRouter,
+    MethodMapping,
+    _raise_for_params,
+    _routing_enabled,
+    process_routing,
+)
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _estimator_has, check_is_fitted, validate_data
+
+from sklearn_ot.base import FLOAT_DTYPES, _draw_reference, all_or_nothing
+from sklearn_ot.exceptions import MissingTargetWarning
+
+
+class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
+    """Learn from a labelled source and predict an unlabelled target, with a transport between the two.
+
+    The source :math:`(X, y)` has labels, the target does not, and their distributions differ. A transport moves the
+    rows of one domain onto the other, so that the estimator is fitted and used on rows that look alike
+    [Courty17]_. ``align`` names the domain whose rows are moved.
+
+    Parameters
+    ----------
+    transport : estimator with ``fit(X, *, X_target)`` and ``transform(X)``
+        The map, for example `sklearn_ot.transport.GaussianTransport`. It is cloned, and sees no labels.
+    estimator : classifier or regressor
+        Fitted on the labelled rows. It is cloned.
+    align : {"source", "target"}, default="source"
+        "source": source rows are moved onto the target, the estimator is fitted there, and target rows are predicted
+        as they are. "target": the estimator is fitted on the source as it is, the transport is fitted from the target
+        to the source, and target rows are moved onto the source before they are predicted.
+
+    Attributes
+    ----------
+    transport_ : estimator or None
+        The fitted transport; None if ``fit`` was given no target.
+    estimator_ : estimator
+        The fitted estimator.
+    classes_ : ndarray of shape (n_classes,)
+        The class labels, if the estimator is a classifier.
+    target_reference_ : ndarray of shape (<= 4096, n_features_in_) or None
+        Rows of the target that `transport_match` compares with.
+    n_features_in_ : int
+        Number of features of both domains.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if the source was given as a DataFrame.
+
+    See Also
+    --------
+    transport_match : Scorer to choose the parameters of the transport.
+    transported_source_accuracy : Scorer to choose those of the estimator.
+
+    Notes
+    -----
+    Do not put a transport and a classifier into a plain `sklearn.pipeline.Pipeline`: its ``predict`` would transport
+    the target rows too, as if they came from the source. It runs without a warning and gains nothing.
+
+    A scaler goes either into ``estimator`` (then the transport sees the raw features) or in front of the
+    adapter. In front of it, the target must be scaled as well, which needs metadata routing and
+    ``make_pipeline(StandardScaler(), DomainAdapter(...), transform_input=["X_target"])``. Without ``transform_input``
+    the target stays unscaled, silently.
+
+    In `sklearn.model_selection.GridSearchCV` the default score is that of ``predict`` on held-out *source* rows, as if
+    they came from the target, and prefers no transport at all. Score with `transport_match`, and with
+    `transported_source_accuracy` beside it.
+
+    Both parts receive plain float arrays, DataFrames included. With metadata routing enabled, metadata is routed to
+    ``fit`` and ``transform`` of the transport and to all methods of the estimator; ``X_target`` and ``domain`` are
+    requested by default.
+
+    References
+    ----------
+    .. [Courty17] N. Courty, R. Flamary, D. Tuia and A. Rakotomamonjy, "Optimal transport for domain adaptation", IEEE
+       Transactions on Pattern Analysis and Machine Intelligence, 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import make_moons
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from sklearn_ot.adaptation import DomainAdapter
+    >>> from sklearn_ot.transport import GaussianTransport
+    >>> Xs, ys = make_moons(500, noise=0.05, random_state=0)
+    >>> Xt, yt = make_moons(500, noise=0.05, random_state=1)
+    >>> Xt = Xt @ [[2.0, 0.3], [0.3, 1.0]] + [3.0, -2.0]
+    >>> KNeighborsClassifier().fit(Xs, ys).score(Xt, yt)
+    0.5
+    >>> adapter = DomainAdapter(GaussianTransport(), KNeighborsClassifier()).fit(Xs, ys, X_target=Xt)
+    >>> adapter.score(Xt, yt)
+    1.0
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
+        "transport": [HasMethods(["fit", "transform"])],
+        "estimator": [HasMethods(["fit"])],
+        "align": [StrOptions({"source", "target"})],
+    }
+    # What the adapter itself consumes. The weights of a score are the estimator's, which is asked for them.
+    __metadata_request__fit = {"X_target": True}  # noqa: RUF012
+    __metadata_request__predict = {"domain": True}  # noqa: RUF012
+    __metadata_request__predict_proba = {"domain": True}  # noqa: RUF012
+    __metadata_request__decision_function = {"domain": True}  # noqa: RUF012
+    __metadata_request__score = {"domain": True, "sample_weight": UNUSED}  # noqa: RUF012
+
+    def __init__(self, transport, estimator, align="source"):
+        self.transport = transport
+        self.estimator = estimator
+        self.align = align
+
+    # The parameters of the two parts are validated by the parts.
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, *, X_target=None, **params):
+        """Fit the transport between the domains, and the estimator on the labelled source.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Source rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their labels or values.
+        X_target : array-like of shape (n_target_samples, n_features), default=None
+            Target rows, without labels. Without them the estimator is fitted as it is, with a warning.
+        **params : dict
+            Metadata for the transport and the estimator; needs metadata routing.
+
+        Returns
+        -------
+        self : object
+            The fitted adapter.
+
+        Raises
+        ------
+        ValueError
+            If an array or a parameter is unusable; the adapter is then left as it was.
+        """
+        _raise_for_params(params, self, "fit")
+        routed = process_routing(self, "fit", **params)
+        with all_or_nothing(self):
+            X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=2)
+            # Before the transport is trained, which may take long.
+            check_consistent_length(X, y)
+            training = X
+            if X_target is None:
+                warnings.warn(
+                    "DomainAdapter.fit got no X_target: the estimator is fitted on the source as it is, without "
+                    "adaptation. Pass the unlabelled target rows as X_target=...",
+                    MissingTargetWarning,
+                    stacklevel=3,
+                )
+                self.transport_ = self.target_reference_ = None
+            else:
+                target = self._validate_target(X, X_target)
+                start, end = (X, target) if self.align == "source" else (target, X)
+                self.transport_ = clone(self.transport).fit(start, X_target=end, **routed.transport.fit)
+                self.target_reference_ = _draw_reference(X, target, np.random.RandomState(0))
+                if self.align == "source":
+                    training = self._move(X, routed)
+            self.estimator_ = clone(self.estimator).fit(training, y, **routed.estimator.fit)
+        return self
+
+    @available_if(_estimator_has("predict"))
+    def predict(self, X, *, domain="target", **params):
+        """Predict labels or values.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows of the domain ``domain``.
+        domain : {"target", "source"}, default="target"
+            Where the rows come from.
+        **params : dict
+            Metadata for the estimator; needs metadata routing.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            What the estimator predicts.
+        """
+        return self._predict("predict", X, domain, params)
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X, *, domain="target", **params):
+        """Predict probabilities of the classes; see `predict` for the parameters.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``.
+        """
+        return self._predict("predict_proba", X, domain, params)
+
+    @available_if(_estimator_has("decision_function"))
+    def decision_function(self, X, *, domain="target", **params):
+        """Decision values of the estimator; see `predict` for the parameters.
+
+        Returns
+        -------
+        values : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            As the estimator gives them.
+        """
+        return self._predict("decision_function", X, domain, params)
+
+    @available_if(_estimator_has("score"))
+    def score(self, X, y, sample_weight=None, *, domain="target", **params):
+        """The estimator's own score: accuracy of a classifier, R² of a regressor.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows of the domain ``domain``.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their true labels or values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows. With metadata routing enabled the estimator must request them.
+        domain : {"target", "source"}, default="target"
+            Where the rows come from.
+        **params : dict
+            Metadata for the estimator; needs metadata routing.
+
+        Returns
+        -------
+        score : float
+            Higher is better.
+        """
+        check_is_fitted(self)
+        _raise_for_params(params, self, "score")
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        if _routing_enabled():
+            params, weights = params | weights, {}
+        routed = process_routing(self, "score", **params)
+        X = self._bring_to_estimator(X, domain, routed)
+        return self.estimator_.score(X, y, **weights, **routed.estimator.score)
+
+    @property
+    def classes_(self):
+        """The class labels, if the estimator is a classifier."""
+        return self.estimator_.classes_
+
+    def _predict(self, method, X, domain, params):
+        check_is_fitted(self)
+        _raise_for_params(params, self, method)
+        routed = process_routing(self, method, **params)
+        X = self._bring_to_estimator(X, domain, routed)
+        return getattr(self.estimator_, method)(X, **routed.estimator[method])
+
+    def _bring_to_estimator(self, X, domain, routed):
+        if domain not in ("source", "target"):
+            raise ValueError(f"domain must be 'target' or 'source', where the rows come from; got {domain!r}.")
+        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        return X if self.transport_ is None or domain != self.align else self._move(X, routed)
+
+    def _move(self, X, routed):
+        # An array even where transforms are configured to give DataFrames: the other domain comes as an array.
+        return np.asarray(self.transport_.transform(X, **routed.transport.transform))
+
+    def _validate_target(self, X, X_target):
+        try:
+            return validate_data(self, X_target, dtype=X.dtype, reset=False, ensure_min_samples=2)
+        except ValueError as error:
+            raise ValueError(
+                f"X_target, the unlabelled target rows, cannot be used with this source: {error}"
+            ) from error
+
+    def get_metadata_routing(self):
+        """Who consumes which metadata.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            The requests of the adapter, the transport and the estimator.
+        """
+        methods = ["fit", "predict", "predict_proba", "decision_function", "score"]
+        to_transport, to_estimator = MethodMapping().add(caller="fit", callee="fit"), MethodMapping()
+        for method in methods:
+            to_transport.add(caller=method, callee="transform")
+            to_estimator.add(caller=method, callee=method)
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(transport=self.transport, method_mapping=to_transport)
+            .add(estimator=self.estimator, method_mapping=to_estimator)
+        )
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "estimator_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.estimator_type = inner.estimator_type
+        tags.classifier_tags = inner.classifier_tags
+        tags.regressor_tags = inner.regressor_tags
+        tags.target_tags = inner.target_tags
+        return tags

@@ -1,0 +1,23 @@
+"""A potential and the net that stands for its conjugate."""
+
+from torch import nn
+
+
+class PotentialPair(nn.Module):
+    """Two convex potentials, ψ of the forward map and ω of the inverse one, trained as one module.
+
+    Parameters
+    ----------
+    potential, conjugate : nn.Module
+        ψ and ω, with the methods of `DenseICNN`.
+    """
+
+    def __init__(self, potential: nn.Module, conjugate: nn.Module):
+        super().__init__()
+        self.potential = potential
+        self.conjugate = conjugate
+
+    def project_(self) -> None:
+        """Return both to the convex functions after a step of the optimiser."""
+        self.potential.project_()
+        self.conjugate.project_()

@@ -1,0 +1,65 @@
+"""Coordinates in which every W2 problem starts alike."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import linalg
+
+from sklearn_ot.solvers.gaussian import GaussianMap
+
+
+class BalancedFrame(NamedTuple):
+    r"""Coordinates of source and target in which the Gaussian map between them is the identity.
+
+    With :math:`T_0(x) = m_t + A (x - m_s)` the Gaussian map and s a scale,
+
+    .. math:: u = A^{1/2} (x - m_s) / s, \qquad v = A^{-1/2} (y - m_t) / s .
+
+    Since :math:`\langle u, v \rangle = \langle x - m_s, y - m_t \rangle / s^2`, the optimal map of the squared cost
+    between the samples of u and v is the optimal map between those of x and y, written in these coordinates. Both
+    samples have the same covariance there, of mean variance 1, whatever the units and the conditioning of the data.
+
+    Attributes
+    ----------
+    source_mean, target_mean : ndarray of shape (n_features,)
+        :math:`m_s` and :math:`m_t`.
+    root, inverse_root : ndarray of shape (n_features, n_features)
+        :math:`A^{1/2}` and :math:`A^{-1/2}`, symmetric.
+    scale : float
+        s, in the unit of (source unit × target unit)^½.
+    """
+
+    source_mean: np.ndarray
+    target_mean: np.ndarray
+    root: np.ndarray
+    inverse_root: np.ndarray
+    scale: float
+
+    @classmethod
+    def balance(cls, gaussian: GaussianMap, source_covariance: np.ndarray) -> "BalancedFrame":
+        """The frame of a Gaussian map; the scale brings the mean variance to 1."""
+        stretches, axes = linalg.eigh(gaussian.linear)
+        root, inverse_root = (axes * np.sqrt(stretches)) @ axes.T, (axes / np.sqrt(stretches)) @ axes.T
+        # The trace of the common covariance root @ source_covariance @ root; without any variance, any scale will do.
+        variance = np.sum(gaussian.linear * source_covariance) / len(stretches)
+        return cls(gaussian.source_mean, gaussian.target_mean, root, inverse_root, float(np.sqrt(variance)) or 1.0)
+
+    def source_to_frame(self, X: np.ndarray) -> np.ndarray:
+        """Coordinates u of source rows, in the dtype of ``X``."""
+        return (X - self._like(self.source_mean, X)) @ self._like(self.root / self.scale, X)
+
+    def target_to_frame(self, Y: np.ndarray) -> np.ndarray:
+        """Coordinates v of target rows."""
+        return (Y - self._like(self.target_mean, Y)) @ self._like(self.inverse_root / self.scale, Y)
+
+    def source_from_frame(self, U: np.ndarray) -> np.ndarray:
+        """Source rows with coordinates u."""
+        return self._like(self.source_mean, U) + U @ self._like(self.inverse_root * self.scale, U)
+
+    def target_from_frame(self, V: np.ndarray) -> np.ndarray:
+        """Target rows with coordinates v."""
+        return self._like(self.target_mean, V) + V @ self._like(self.root * self.scale, V)
+
+    @staticmethod
+    def _like(array, X):
+        return array.astype(X.dtype, copy=False)

@@ -1,0 +1,143 @@
+"""The optimal map between two Gaussians, and the moments it is made of."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import linalg
+from sklearn.covariance import empirical_covariance, ledoit_wolf, shrunk_covariance
+
+RELATIVE_FLOOR = 1e-6
+
+
+class GaussianMap(NamedTuple):
+    """An affine map :math:`T(x) = m_t + A (x - m_s)` with a symmetric positive definite :math:`A`.
+
+    Attributes
+    ----------
+    source_mean : ndarray of shape (n_features,)
+        Mean :math:`m_s` of the source.
+    target_mean : ndarray of shape (n_features,)
+        Mean :math:`m_t` of the target.
+    linear : ndarray of shape (n_features, n_features)
+        The matrix :math:`A`.
+    """
+
+    source_mean: np.ndarray
+    target_mean: np.ndarray
+    linear: np.ndarray
+
+
+def sample_moments(X: np.ndarray, shrinkage: float | str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and (shrunk) covariance of a sample, in float64.
+
+    The rows are centred and brought to unit scale before anything is squared, so an offset that is large beside the
+    spread does no harm, and multiplying ``X`` by a number multiplies the covariance by its square.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        The sample.
+    shrinkage : float, "auto" or None, default=None
+        Weight in [0, 1] of the isotropic covariance :math:`\\frac{\\operatorname{tr} S}{d} I` in the mixture with the
+        empirical one, :math:`S`. "auto" is the weight of [LedoitWolf04]_, None is 0.
+
+    Returns
+    -------
+    mean : ndarray of shape (n_features,)
+        The mean.
+    covariance : ndarray of shape (n_features, n_features)
+        The covariance, with the divisor n_samples.
+
+    References
+    ----------
+    .. [LedoitWolf04] O. Ledoit and M. Wolf, "A well-conditioned estimator for large-dimensional covariance matrices",
+       Journal of Multivariate Analysis, 2004.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_ot.solvers.gaussian import sample_moments
+    >>> mean, covariance = sample_moments(1e8 + np.array([[0.0, 0.0], [2.0, 4.0]]))
+    >>> covariance
+    array([[1., 2.],
+           [2., 4.]])
+    """
+    X = np.asarray(X, dtype=np.float64)
+    # Differences of large numbers are exact where their mean is not: columns that do not vary come out as zeros.
+    centred = X - X[0]
+    offset = centred.mean(axis=0)
+    mean, centred = X[0] + offset, centred - offset
+    # Ledoit and Wolf need fourth powers, which would leave the range of floats.
+    scale = np.abs(centred).max() or 1.0
+    centred /= scale
+    if shrinkage == "auto":
+        covariance, _ = ledoit_wolf(centred, assume_centered=True)
+    else:
+        covariance = empirical_covariance(centred, assume_centered=True)
+        if shrinkage is not None:
+            covariance = shrunk_covariance(covariance, shrinkage)
+    return mean, covariance * scale**2
+
+
+def _root_and_inverse_root(covariance, floor):
+    variances, axes = linalg.eigh(covariance)
+    deviations = np.sqrt(np.maximum(variances, floor))
+    return (axes * deviations) @ axes.T, (axes / deviations) @ axes.T
+
+
+def gaussian_map(
+    source_mean: np.ndarray, source_covariance: np.ndarray, target_mean: np.ndarray, target_covariance: np.ndarray
+) -> GaussianMap:
+    """The optimal map of the squared cost between two Gaussians, also called the Bures map [Olkin82]_.
+
+    .. math:: T(x) = m_t + A (x - m_s), \\qquad
+        A = \\Sigma_s^{-1/2} (\\Sigma_s^{1/2} \\Sigma_t \\Sigma_s^{1/2})^{1/2} \\Sigma_s^{-1/2}
+
+    It is computed as :math:`A = \\Sigma_t^{1/2} U \\Sigma_s^{-1/2}`, where :math:`U` is the orthogonal factor in the
+    polar decomposition of :math:`\\Sigma_t^{1/2} \\Sigma_s^{1/2}`. This is the same matrix, but nothing is squared on
+    the way, so that it stays accurate where the first form (`ot.gaussian.bures_wasserstein_mapping`) has lost its
+    digits, or all of them, to the condition of the product.
+
+    The map needs covariances of full rank, so their eigenvalues are lifted to at least 1e-6 of their mean (where all
+    are zero, of the other covariance's mean). In directions that are degenerate in
+
+    * both, the map multiplies by the square root of the ratio of the traces;
+    * the target, it shrinks to 1e-3 of the typical target deviation, not to nothing, and so keeps its inverse;
+    * the source, no row says what it should do, and it stretches what little there is by up to 1e3: shrink the
+      covariances if new rows may differ there.
+
+    Parameters
+    ----------
+    source_mean, target_mean : ndarray of shape (n_features,)
+        Means :math:`m_s` and :math:`m_t`.
+    source_covariance, target_covariance : ndarray of shape (n_features, n_features)
+        Symmetric positive semi-definite covariances :math:`\\Sigma_s` and :math:`\\Sigma_t`.
+
+    Returns
+    -------
+    map : GaussianMap
+        Both means and the matrix :math:`A`.
+
+    References
+    ----------
+    .. [Olkin82] I. Olkin and F. Pukelsheim, "The distance between two random vectors with given dispersion matrices",
+       Linear Algebra and its Applications, 1982.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_ot.solvers.gaussian import gaussian_map
+    >>> print(gaussian_map(np.zeros(2), np.diag([1.0, 4.0]), np.ones(2), np.diag([9.0, 1.0])).linear)
+    [[3.  0. ]
+     [0.  0.5]]
+    """
+    n_features = len(source_mean)
+    source_scale = np.trace(source_covariance) / n_features
+    target_scale = np.trace(target_covariance) / n_features
+    source_floor = RELATIVE_FLOOR * (source_scale or target_scale or 1.0)
+    target_floor = RELATIVE_FLOOR * (target_scale or source_scale or 1.0)
+    source_root, source_inverse_root = _root_and_inverse_root(source_covariance, source_floor)
+    target_root, _ = _root_and_inverse_root(target_covariance, target_floor)
+    rotation, _ = linalg.polar(target_root @ source_root)
+    linear = target_root @ rotation @ source_inverse_root
+    return GaussianMap(np.asarray(source_mean), np.asarray(target_mean), (linear + linear.T) / 2)

@@ -1,0 +1,130 @@
+"""GaussianTransport: the optimal map between two Gaussians with the moments of the samples."""
+
+from numbers import Real
+
+import numpy as np
+from scipy import linalg
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport
+from sklearn_ot.solvers.gaussian import gaussian_map, sample_moments
+
+
+class GaussianTransport(InvertibleTransport):
+    """The optimal map between two Gaussians with the moments of the samples.
+
+    It is affine and in closed form [Olkin82]_. Of all maps of the squared cost it is the best one where one domain is
+    the image of the other under a symmetric positive definite matrix and a shift, and elsewhere the best that means
+    and covariances can tell:
+
+    .. math:: T(x) = m_t + A (x - m_s), \\qquad
+        A = \\Sigma_s^{-1/2} (\\Sigma_s^{1/2} \\Sigma_t \\Sigma_s^{1/2})^{1/2} \\Sigma_s^{-1/2}
+
+    Parameters
+    ----------
+    shrinkage : "auto", float or None, default="auto"
+        How far the covariances are shrunk to a multiple of the identity, against the noise of few samples. "auto"
+        is the estimate of [LedoitWolf04]_ for each sample, a float in [0, 1] a fixed weight, None no shrinkage, which
+        is for oracles and very many rows: with as many rows as features its error is more than ten times that of
+        "auto", with a hundred times as many the same.
+
+    Attributes
+    ----------
+    source_mean_, target_mean_ : ndarray of shape (n_features_in_,)
+        The means :math:`m_s` and :math:`m_t`.
+    linear_ : ndarray of shape (n_features_in_, n_features_in_)
+        The symmetric positive definite matrix :math:`A`.
+    wasserstein_distance_ : float
+        Wasserstein-2 distance between the two fitted Gaussians, :math:`(E\\|x - T(x)\\|^2)^{1/2}`, in the units of the
+        data and without the factor ½. It is at most the distance between the samples if nothing is shrunk
+        [Gelbrich90]_.
+    target_reference_ : ndarray of shape (<= 4096, n_features_in_)
+        Rows of the target that `score` compares with when it is given none.
+    n_features_in_ : int
+        Number of features of both samples.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if the source was given as a DataFrame.
+
+    See Also
+    --------
+    sklearn_ot.adaptation.DomainAdapter : A transport and an estimator for domain adaptation.
+
+    Notes
+    -----
+    Moments are computed and kept in float64; images come in the dtype of the input. Without a target the target is
+    N(0, I) exactly, and the map whitens (the ZCA transform). Constant columns and other directions without variance
+    are handled as `sklearn_ot.solvers.gaussian.gaussian_map` says. The map commutes with rotations and with a common
+    change of units, but not with different units per column: standardise those first.
+
+    References
+    ----------
+    .. [Olkin82] I. Olkin and F. Pukelsheim, "The distance between two random vectors with given dispersion matrices",
+       Linear Algebra and its Applications, 1982.
+    .. [LedoitWolf04] O. Ledoit and M. Wolf, "A well-conditioned estimator for large-dimensional covariance matrices",
+       Journal of Multivariate Analysis, 2004.
+    .. [Gelbrich90] M. Gelbrich, "On a formula for the L2 Wasserstein metric between measures on Euclidean and Hilbert
+       spaces", Mathematische Nachrichten, 1990.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_ot.transport import GaussianTransport
+    >>> rng = np.random.RandomState(0)
+    >>> Xs, Xt = rng.randn(500, 2), [3, 1] * rng.randn(400, 2) + [5, 0]
+    >>> transport = GaussianTransport().fit(Xs, Xt)
+    >>> mapped = transport.transform(Xs)
+    >>> print((mapped.mean(axis=0) - Xt.mean(axis=0)).round(6) + 0)
+    [0. 0.]
+    >>> bool(np.allclose(transport.inverse_transform(mapped), Xs))
+    True
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
+        "shrinkage": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both"), None]
+    }
+
+    def __init__(self, shrinkage="auto"):
+        self.shrinkage = shrinkage
+
+    def _fit(self, X, target, rng):
+        mean, covariance = sample_moments(X, self.shrinkage)
+        if target is None:
+            target_moments = np.zeros(X.shape[1]), np.eye(X.shape[1])
+        else:
+            target_moments = sample_moments(target, self.shrinkage)
+        self.source_mean_, self.target_mean_, self.linear_ = gaussian_map(mean, covariance, *target_moments)
+        # The cost of the map: unlike the trace formula it takes no difference of large numbers when the two are close.
+        stretch = self.linear_ - np.eye(len(mean))
+        squared_cost = np.sum((self.target_mean_ - mean) ** 2) + np.sum((stretch @ covariance) * stretch)
+        self.wasserstein_distance_ = float(np.sqrt(squared_cost))
+
+    def _transform(self, X):
+        return (self.target_mean_ + (X - self.source_mean_) @ self.linear_).astype(X.dtype)
+
+    def _inverse_transform(self, X):
+        preimages = linalg.solve(self.linear_, (X - self.target_mean_).T, assume_a="pos").T
+        return (self.source_mean_ + preimages).astype(X.dtype)
+
+    def potential(self, X):
+        """The convex potential whose gradient is `transform`.
+
+        .. math:: \\psi(x) = \\tfrac12 (x - m_s)^\\top A (x - m_s) + \\langle m_t, x - m_s \\rangle
+
+        Its free constant is such that it vanishes at the source mean.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Source rows.
+
+        Returns
+        -------
+        potential : ndarray of shape (n_samples,)
+            Its values, in the squared units of the data and in the dtype of ``X`` if it is a float dtype, else
+            float64.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        centred = X - self.source_mean_
+        return np.sum((centred @ self.linear_ / 2 + self.target_mean_) * centred, axis=1).astype(X.dtype)
