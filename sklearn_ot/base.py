@@ -33,7 +33,8 @@ def random_source(random_state):
     return np.random.RandomState() if random_state is None else check_random_state(random_state)
 
 
-def _draw_reference(X, target, rng):
+def draw_reference(X, target, rng):
+    """At most ``MAX_REFERENCE_ROWS`` rows of the target, or of N(0, I) in the dimension of ``X`` if it is None."""
     if target is None:
         return rng.standard_normal((MAX_REFERENCE_ROWS, X.shape[1])).astype(X.dtype)
     if len(target) <= MAX_REFERENCE_ROWS:
@@ -61,6 +62,7 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
     # Requested by default, so that nobody has to call set_fit_request.
     __metadata_request__fit = {"X_target": True}  # noqa: RUF012 (scikit-learn's protocol)
     __metadata_request__score = {"X_target": True}  # noqa: RUF012
+    _parameter_constraints: dict = {}  # noqa: RUF012
 
     @abstractmethod
     def _fit(self, X, target, rng):
@@ -100,7 +102,7 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
             target = self._validate_target(X, y, X_target)
             rng = random_source(getattr(self, "random_state", 0))
             self._fit(X, target, rng)
-            self.target_reference_ = _draw_reference(X, target, rng)
+            self.target_reference_ = draw_reference(X, target, rng)
         return self
 
     def transform(self, X):

@@ -218,7 +218,7 @@ class TransportDisplay:
             *tails.T, *(heads - tails).T, angles="xy", scale_units="xy", scale=1, **arrow_style
         )
         self.ax_.set(xlabel=self.xlabel, ylabel=self.ylabel)
-        self.ax_.legend(handles=[self.source_, self.target_, self.transported_])
+        self.ax_.legend()
         return self
 
     def _plot_plane(self, source, target, transported, scatter_kwargs):
@@ -226,8 +226,8 @@ class TransportDisplay:
             style = {"color": COLORS[name], "label": name, "s": 12, "linewidths": 0} | style | scatter_kwargs
             return self.ax_.scatter(*points.T, **style)
 
-        self.target_ = scatter(target, "target", marker="s", alpha=0.5, zorder=1)
         self.source_ = scatter(source, "source", alpha=0.8, zorder=1.5)
+        self.target_ = scatter(target, "target", marker="s", alpha=0.5, zorder=1)
         self.transported_ = scatter(transported, "transported", marker="^", alpha=0.8, zorder=2.5)
         # A displacement is a length, and lengths compare only if both axes have one scale.
         self.ax_.set_aspect("equal")

@@ -17,7 +17,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _estimator_has, check_is_fitted, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, _draw_reference, all_or_nothing
+from sklearn_ot.base import FLOAT_DTYPES, draw_reference, all_or_nothing
 from sklearn_ot.exceptions import MissingTargetWarning
 
 
@@ -161,7 +161,7 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
                 target = self._validate_target(X, X_target)
                 start, end = (X, target) if self.align == "source" else (target, X)
                 self.transport_ = clone(self.transport).fit(start, X_target=end, **routed.transport.fit)
-                self.target_reference_ = _draw_reference(X, target, np.random.RandomState(0))
+                self.target_reference_ = draw_reference(X, target, np.random.RandomState(0))
                 if self.align == "source":
                     training = self._move(X, routed)
             self.estimator_ = clone(self.estimator).fit(training, y, **routed.estimator.fit)

@@ -1,10 +1,13 @@
 """Toy distributions, pairs whose optimal map is known, and pairs of real data sets."""
 
+from sklearn_ot.datasets._digits import load_digits_pair, load_usps_mnist
 from sklearn_ot.datasets._pairs import make_gaussian_pair, make_potential_pair
 from sklearn_ot.datasets._toy import grid_modes, make_gaussian_grid, make_gaussian_ring, make_toy, ring_modes
 
 __all__ = [
     "grid_modes",
+    "load_digits_pair",
+    "load_usps_mnist",
     "make_gaussian_grid",
     "make_gaussian_pair",
     "make_gaussian_ring",

@@ -2,14 +2,15 @@
 
 import math
 
-from skorch.callbacks import Callback
+import torch
+from skorch.callbacks import Callback, EarlyStopping
 from tqdm.auto import tqdm
 
 from sklearn_ot.exceptions import DivergenceError
 
 
 class FiniteGuard(Callback):
-    """Stop with an error as soon as a loss is not finite; skorch itself would train on.
+    """Stop with an error as soon as a loss or the optimiser is not finite; skorch itself would train on.
 
     Parameters
     ----------
@@ -21,13 +22,16 @@ class FiniteGuard(Callback):
         self.remedy = remedy
 
     def on_epoch_end(self, net, **kwargs):
-        """Check the losses of the block."""
-        for name in ("train_loss", "valid_loss"):
-            loss = net.history[-1].get(name, 0.0)
-            if not math.isfinite(loss):
-                raise DivergenceError(
-                    f"Training diverged: {name} is {loss} after {net.n_steps_} gradient steps. {self.remedy}"
-                )
+        """Check the losses and the state that the block has left."""
+        row = net.history[-1]
+        suspects = {name: row[name] for name in ("train_loss", "valid_loss") if not math.isfinite(row[name])}
+        # Squares of gradients overflow long before the loss does; the weights then stand still without a word.
+        moments = [moment for state in net.optimizer_.state.values() for moment in state.values()]
+        if not all(torch.isfinite(moment).all() for moment in moments if torch.is_tensor(moment)):
+            suspects["the square of a gradient"] = math.inf
+        if suspects:
+            what = ", ".join(f"{name} is {value}" for name, value in suspects.items())
+            raise DivergenceError(f"Training diverged: {what} after {net.n_steps_} gradient steps. {self.remedy}")
 
 
 class Progress(Callback):
@@ -47,3 +51,19 @@ class Progress(Callback):
         """Close the bar."""
         self.bar_.close()
         del self.bar_
+
+
+class StopWithoutGain(EarlyStopping):
+    """skorch's EarlyStopping on ``valid_loss``, but the loss at the start is already one to beat."""
+
+    def __init__(self, patience, threshold):
+        super().__init__(patience=patience, threshold=threshold, threshold_mode="abs")
+
+    def on_train_begin(self, net, **kwargs):
+        """Start counting from the loss before the first step."""
+        super().on_train_begin(net, **kwargs)
+        self.dynamic_threshold_ = self._calc_new_threshold(net.best_loss_)
+
+    def _sink(self, text, verbose):
+        # A message would break the progress bar.
+        pass

@@ -5,11 +5,11 @@ import math
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler
+from skorch.callbacks import EpochTimer, LRScheduler
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from sklearn_ot.nets._callbacks import FiniteGuard, Progress
+from sklearn_ot.nets._callbacks import FiniteGuard, Progress, StopWithoutGain
 from sklearn_ot.nets._data import PairLoader, WholeLoader
 
 BLOCK_SIZE = 100
@@ -75,8 +75,11 @@ class JointNet(NeuralNet):
 
     @property
     def _default_callbacks(self):
-        stop = EarlyStopping(patience=self.n_iter_no_change, threshold=self.tol, threshold_mode="abs", sink=_silent)
-        schedule = LRScheduler(LambdaLR, lr_lambda=learning_rate_schedule, step_every="batch", event_name=None)
+        stop = StopWithoutGain(patience=self.n_iter_no_change, threshold=self.tol)
+        # With last_epoch=-1 every fit has its warm-up, a resumed one too.
+        schedule = LRScheduler(
+            LambdaLR, lr_lambda=learning_rate_schedule, last_epoch=-1, step_every="batch", event_name=None
+        )
         return [
             ("timer", EpochTimer()),
             ("guard", FiniteGuard(self.remedy)),
@@ -192,7 +195,3 @@ class JointNet(NeuralNet):
     @torch.no_grad()
     def _set_weights(self, weights):
         torch._foreach_copy_(list(self.module_.parameters()), weights)
-
-
-def _silent(*args, **kwargs):
-    """A sink that keeps skorch's messages from breaking the progress bar."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -115,7 +116,7 @@ class DenseICNN(nn.Module):
         self.squares = nn.Parameter(0.3 * scale * torch.randn(n_hidden * rank, n_features)) if rank else None
         widths = [*self.hidden_layer_sizes, 1]
         # Non-negative weights of mean 1 / n_in: a layer's output is then of the size of its input at any width.
-        self.inner = nn.ParameterList([2 * torch.rand(n, m) / m for m, n in zip(widths[:-1], widths[1:], strict=True)])
+        self.inner = nn.ParameterList([2 * torch.rand(n, m) / m for m, n in pairwise(widths)])
         nn.init.zeros_(self.inner[-1])
 
     def forward(self, x: Tensor) -> Tensor:

@@ -141,3 +141,30 @@ def gaussian_map(
     rotation, _ = linalg.polar(target_root @ source_root)
     linear = target_root @ rotation @ source_inverse_root
     return GaussianMap(np.asarray(source_mean), np.asarray(target_mean), (linear + linear.T) / 2)
+
+
+def sample_gaussian_map(
+    X: np.ndarray, target: np.ndarray | None, shrinkage: float | str | None = None
+) -> tuple[GaussianMap, np.ndarray]:
+    """The optimal map between Gaussians with the moments of two samples, and the covariance of the source.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Source sample.
+    target : ndarray of shape (n_target_samples, n_features) or None
+        Target sample; None is the standard normal, whose moments are known.
+    shrinkage : float, "auto" or None, default=None
+        See `sample_moments`.
+
+    Returns
+    -------
+    map : GaussianMap
+        See `gaussian_map`.
+    source_covariance : ndarray of shape (n_features, n_features)
+        Covariance of ``X``, shrunk.
+    """
+    n_features = X.shape[1]
+    moments = sample_moments(X, shrinkage)
+    target_moments = (np.zeros(n_features), np.eye(n_features)) if target is None else sample_moments(target, shrinkage)
+    return gaussian_map(*moments, *target_moments), moments[1]

@@ -8,7 +8,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport
-from sklearn_ot.solvers.gaussian import gaussian_map, sample_moments
+from sklearn_ot.solvers.gaussian import sample_gaussian_map
 
 
 class GaussianTransport(InvertibleTransport):
@@ -88,12 +88,8 @@ class GaussianTransport(InvertibleTransport):
         self.shrinkage = shrinkage
 
     def _fit(self, X, target, rng):
-        mean, covariance = sample_moments(X, self.shrinkage)
-        if target is None:
-            target_moments = np.zeros(X.shape[1]), np.eye(X.shape[1])
-        else:
-            target_moments = sample_moments(target, self.shrinkage)
-        self.source_mean_, self.target_mean_, self.linear_ = gaussian_map(mean, covariance, *target_moments)
+        (mean, self.target_mean_, self.linear_), covariance = sample_gaussian_map(X, target, self.shrinkage)
+        self.source_mean_ = mean
         # The cost of the map: unlike the trace formula it takes no difference of large numbers when the two are close.
         stretch = self.linear_ - np.eye(len(mean))
         squared_cost = np.sum((self.target_mean_ - mean) ** 2) + np.sum((stretch @ covariance) * stretch)

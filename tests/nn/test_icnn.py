@@ -1,0 +1,102 @@
+"""Properties of input-convex networks."""
+
+import pytest
+import torch
+
+from sklearn_ot.nn import DenseICNN
+
+ARCHITECTURES = [
+    pytest.param(
+        {"rank": rank, "activation": activation, "hidden_layer_sizes": sizes}, id=f"{activation}-{rank}-{sizes}"
+    )
+    for activation in ("celu", "softplus")
+    for rank, sizes in ((0, (16,)), (1, (16, 12)), (3, (16, 12, 8)))
+]
+
+
+def trained(n_features=5, **architecture):
+    """A network whose every term matters, with weights that a projection has to mend."""
+    torch.manual_seed(0)
+    network = DenseICNN(n_features, **architecture).double()
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.3 * torch.randn_like(weight))
+    network.project_()
+    return network
+
+
+@pytest.fixture
+def x():
+    return torch.randn(64, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) * 3
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_gradient_is_that_of_autograd(architecture, x):
+    network = trained(**architecture)
+    x.requires_grad_()
+    value, gradient = network.value_and_gradient(x)
+    (expected,) = torch.autograd.grad(value.sum(), x)
+    # The same operations in another order: rounding of float64.
+    torch.testing.assert_close(gradient, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(network.gradient(x), gradient)
+    torch.testing.assert_close(network(x), value)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_training_gradients_agree_with_double_backward(architecture, x):
+    network, weights = (lambda n: (n, list(n.parameters())))(trained(**architecture))
+    closed = torch.autograd.grad(network.gradient(x).square().sum(), weights, allow_unused=True)
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(network(x).sum(), x, create_graph=True)
+    double = torch.autograd.grad(gradient.square().sum(), weights, allow_unused=True)
+    for one, other in zip(closed, double, strict=True):
+        torch.testing.assert_close(one, torch.zeros_like(one) if other is None else other, rtol=1e-9, atol=1e-9)
+
+
+def test_float32_gradient_is_that_of_autograd_to_1e_5(x):
+    network, x = trained(hidden_layer_sizes=(128, 128)).float(), x.float().requires_grad_()
+    value, gradient = network.value_and_gradient(x)
+    (expected,) = torch.autograd.grad(value.sum(), x)
+    assert (gradient - expected).norm() <= 1e-5 * expected.norm()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_convex_along_random_segments(architecture):
+    network = trained(**architecture)
+    a, b = 5 * torch.randn(2, 500, 5, dtype=torch.float64)
+    t = torch.rand(500, 1, dtype=torch.float64)
+    chord = t[:, 0] * network(a) + (1 - t[:, 0]) * network(b)
+    modulus = network.strong_convexity / 2 * (t * (1 - t) * (a - b).square()).sum(1)
+    # Strong convexity: the chord is above the function by at least the modulus; the slack is rounding.
+    assert bool((chord - network(t * a + (1 - t) * b) >= modulus - 1e-9 * chord.abs()).all())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_hessian_is_at_least_the_strong_convexity(architecture, x):
+    network = trained(strong_convexity=0.05, **architecture)
+    hessians = torch.stack([torch.autograd.functional.jacobian(network.gradient, row[None])[0, :, 0] for row in x[:20]])
+    torch.testing.assert_close(hessians, hessians.mT)
+    assert torch.linalg.eigvalsh(hessians).min() >= 0.05 - 1e-9
+
+
+def test_projection_removes_exactly_the_negative_weights():
+    network = trained(hidden_layer_sizes=(16, 12))
+    with torch.no_grad():
+        for weight in network.inner:
+            weight.sub_(0.2)
+    before = [weight.detach().clone() for weight in network.inner]
+    free = [network.skip.weight.clone(), network.quadratic.clone()]
+    network.project_()
+    for old, new in zip(before, network.inner, strict=True):
+        torch.testing.assert_close(new, old.clamp(min=0), rtol=0, atol=0)
+    assert torch.equal(free[0], network.skip.weight)
+    assert torch.equal(free[1], network.quadratic)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_starts_as_the_identity(architecture, x):
+    network = DenseICNN(5, **architecture).double()
+    value, gradient = network.value_and_gradient(x)
+    # The quadratic's root is built in float32.
+    torch.testing.assert_close(gradient, x, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(value, x.square().sum(1) / 2, rtol=1e-6, atol=1e-6)

@@ -1,0 +1,77 @@
+"""The objectives of Wasserstein-2 maps."""
+
+import pytest
+import torch
+from torch import nn
+
+from sklearn_ot.nn import DenseICNN, PotentialPair
+from sklearn_ot.objectives.w2 import w2gn
+
+
+class Quadratic(nn.Module):
+    """½ a ‖x‖², whose conjugate is ½ ‖y‖² / a."""
+
+    def __init__(self, a):
+        super().__init__()
+        self.a = nn.Parameter(torch.tensor(a, dtype=torch.float64))
+
+    def gradient(self, x):
+        return self.a * x
+
+    def value_and_gradient(self, x):
+        return self.a * x.square().sum(1) / 2, self.a * x
+
+
+@pytest.fixture
+def batches():
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(200, 3, dtype=torch.float64, generator=generator), 2 * torch.randn(
+        300, 3, dtype=torch.float64, generator=generator
+    )
+
+
+def test_value_at_conjugate_quadratics(batches):
+    """No cycle term is left, and the correlations are E ψ + E ψ*."""
+    x, y = batches
+    loss = w2gn(PotentialPair(Quadratic(1.7), Quadratic(1 / 1.7)), x, y, reg=5.0)
+    expected = 1.7 * x.square().sum(1).mean() / 2 + y.square().sum(1).mean() / 2 / 1.7
+    torch.testing.assert_close(loss, expected)
+
+
+def test_cycle_terms(batches):
+    """With maps x -> a x and y -> b y both cycles are off by the factor ab − 1."""
+    x, y = batches
+    a, b = 1.5, 0.5
+    pair = PotentialPair(Quadratic(a), Quadratic(b))
+    squares = x.square().sum(1).mean() + y.square().sum(1).mean()
+    difference = w2gn(pair, x, y, reg=4.0) - w2gn(pair, x, y, reg=0.0)
+    torch.testing.assert_close(difference, (a * b - 1) ** 2 * squares)
+
+
+def test_stationary_at_the_optimal_scale(batches):
+    """For samples that are scalings of each other in second moments, the best a is the ratio of their deviations."""
+    x, y = batches
+    a = (y.square().sum(1).mean() / x.square().sum(1).mean()).sqrt().item()
+    pair = PotentialPair(Quadratic(a), Quadratic(1 / a))
+    w2gn(pair, x, y, reg=3.0).backward()
+    for network in (pair.potential, pair.conjugate):
+        assert abs(network.a.grad.item()) < 1e-10
+
+
+def test_correlations_are_not_differentiated_through_the_argmax(batches):
+    """Without the cycle terms nothing moves ω, and ψ moves as if the argmax were a constant."""
+    x, y = batches
+    torch.manual_seed(0)
+    pair = PotentialPair(DenseICNN(3, (8, 8)), DenseICNN(3, (8, 8))).double()
+    with torch.no_grad():
+        for network in (pair.potential, pair.conjugate):
+            network.inner[-1].uniform_(0, 1)
+    w2gn(pair, x, y, reg=0.0).backward()
+    # Zero up to the rounding of terms that cancel.
+    assert all(weight.grad.abs().max() < 1e-10 for weight in pair.conjugate.parameters())
+    x_hat = pair.conjugate.gradient(y).detach()
+    loss = pair.potential(x).mean() - pair.potential(x_hat).mean()
+    for weight, expected in zip(
+        pair.potential.parameters(), torch.autograd.grad(loss, list(pair.potential.parameters())), strict=True
+    ):
+        torch.testing.assert_close(weight.grad, expected, rtol=1e-9, atol=1e-9)

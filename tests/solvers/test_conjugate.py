@@ -1,0 +1,63 @@
+"""Convex conjugates against closed forms."""
+
+import torch
+
+from sklearn_ot.nn import DenseICNN
+from sklearn_ot.solvers.conjugate import convex_conjugate
+
+
+def test_quadratic():
+    """The conjugate of ½ x'Ax is ½ y'A⁻¹y, also where A is badly conditioned."""
+    A = torch.diag(torch.tensor([1e-2, 1.0, 30.0], dtype=torch.float64))
+    y = torch.randn(50, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+    def quadratic(x):
+        return ((x @ A) * x).sum(1) / 2, x @ A
+
+    conjugate = convex_conjugate(quadratic, y, torch.zeros_like(y), tol=1e-8, max_iter=2000)
+    assert conjugate.residual.max() <= 1e-8
+    expected = y @ torch.linalg.inv(A)
+    # The residual over the smallest eigenvalue bounds the error.
+    torch.testing.assert_close(conjugate.argmax, expected, rtol=0, atol=1e-8 / 1e-2)
+    torch.testing.assert_close(conjugate.value, (expected * y).sum(1) / 2, rtol=1e-9, atol=1e-9)
+
+
+def test_gradients_of_a_network_and_its_conjugate_are_inverse():
+    torch.manual_seed(0)
+    network = DenseICNN(4, (32, 32), strong_convexity=0.1).double()
+    with torch.no_grad():
+        network.inner[-1].uniform_(0, 0.2)
+    x = torch.randn(100, 4, dtype=torch.float64)
+    with torch.no_grad():
+        y = network.gradient(x)
+    conjugate = convex_conjugate(network.value_and_gradient, y, y, tol=1e-8, max_iter=1000)
+    torch.testing.assert_close(conjugate.argmax, x, rtol=0, atol=1e-8 / 0.1)
+    # Fenchel: equality at the argmax, inequality elsewhere.
+    torch.testing.assert_close(conjugate.value, (x * y).sum(1) - network(x), rtol=1e-9, atol=1e-9)
+    other = x.roll(1, 0)
+    assert bool((conjugate.value >= (other * y).sum(1) - network(other) - 1e-9).all())
+
+
+def test_no_row_ends_worse_than_it_started():
+    """After any number of steps, also where full gradient steps overshoot by far."""
+
+    def steep(x):
+        return 50 * x.square().square().sum(1), 200 * x**3
+
+    y, start = torch.ones(8, 2), torch.linspace(-2, 2, 16).reshape(8, 2)
+    values = [-(steep(start)[0] - (start * y).sum(1))]
+    values += [convex_conjugate(steep, y, start, tol=0.0, max_iter=n).value for n in range(1, 40)]
+    gains = torch.stack(values).diff(dim=0)
+    # Gains may be lost to rounding of the values, not otherwise.
+    assert gains.min() >= -1e-5 * values[0].abs().max()
+
+
+def test_stops_when_every_row_has_converged():
+    def quadratic(x):
+        return x.square().sum(1) / 2, x
+
+    y = torch.randn(5, 3)
+    assert convex_conjugate(quadratic, y, y).n_iter == 0
+    conjugate = convex_conjugate(quadratic, y, torch.zeros_like(y))
+    assert conjugate.n_iter == 1
+    torch.testing.assert_close(conjugate.argmax, y)

@@ -1,0 +1,40 @@
+"""scikit-learn's own checks, for every public estimator, with metadata routing off and on, and no expected failures."""
+
+import pytest
+import sklearn
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklearn_ot import adaptation, transport
+from sklearn_ot.adaptation import DomainAdapter
+from sklearn_ot.transport import GaussianTransport, W2Transport
+
+# One small instance (a few iterations at most) for each code path; a new public estimator is added here.
+INSTANCES = [
+    GaussianTransport(),
+    GaussianTransport(shrinkage=None),
+    DomainAdapter(GaussianTransport(), KNeighborsClassifier()),
+    DomainAdapter(GaussianTransport(), LogisticRegression(), align="target"),
+    DomainAdapter(GaussianTransport(), Ridge()),
+    DomainAdapter(GaussianTransport(), Ridge(), align="target"),
+    W2Transport(max_iter=3, hidden_layer_sizes=(8,)),
+    W2Transport(max_iter=3, hidden_layer_sizes=(8, 8), rank=0, activation="softplus", early_stopping=False),
+    DomainAdapter(W2Transport(max_iter=3, hidden_layer_sizes=(8,)), LogisticRegression()),
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_ot.exceptions.MissingTargetWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("routing", [False, True], ids=["routing off", "routing on"])
+@parametrize_with_checks(INSTANCES)
+def test_common_checks(estimator, check, routing):
+    with sklearn.config_context(enable_metadata_routing=routing):
+        check(estimator)
+
+
+def test_every_public_estimator_has_an_instance():
+    public = [getattr(module, name) for module in (transport, adaptation) for name in module.__all__]
+    estimators = {thing for thing in public if isinstance(thing, type) and issubclass(thing, BaseEstimator)}
+    assert estimators == {type(instance) for instance in INSTANCES}

@@ -1,0 +1,262 @@
+import numpy as np
+import ot
+import pytest
+from scipy import stats
+from sklearn import config_context
+
+from sklearn_ot import metrics
+from sklearn_ot.metrics import (
+    energy_distance,
+    l2_uvp,
+    map_cosine,
+    sliced_wasserstein_distance,
+    wasserstein_distance,
+)
+
+# float64 sums over a few dozen rows: 1e-15 each, with room for another order of summation.
+ROUNDING = 1e-12
+# The energy distance is a small difference of three means, and scikit-learn expands |x - y|², which loses digits.
+CANCELLATION = 1e-9
+
+
+def sliced(X, Y, **kwargs):
+    return sliced_wasserstein_distance(X, Y, random_state=0, **kwargs)
+
+
+DISTANCES = pytest.mark.parametrize("distance", [wasserstein_distance, sliced, energy_distance])
+
+
+@pytest.fixture
+def samples():
+    rng = np.random.RandomState(0)
+    return rng.standard_normal((40, 3)), 1 + 2 * rng.standard_normal((25, 3))
+
+
+@pytest.fixture
+def weights():
+    """Small integers, so that weighing a row and repeating it are the same distribution; some are 0."""
+    rng = np.random.RandomState(1)
+    return rng.randint(4, size=40), rng.randint(4, size=25)
+
+
+# What every distance keeps
+
+
+@DISTANCES
+def test_a_distance_is_symmetric_and_separates(distance, samples):
+    X, Y = samples
+    assert type(distance(X, Y)) is float
+    assert distance(X, Y) > 0.1
+    assert distance(X, Y) == pytest.approx(distance(Y, X), rel=ROUNDING)
+    # |x - x| is exactly 0; equal sums in another order leave the rounding of a mean, and W2 takes its root.
+    assert distance(X, X[::-1]) == pytest.approx(0, abs=1e-7)
+
+
+@DISTANCES
+def test_a_distance_has_the_units_of_the_data(distance, samples):
+    X, Y = samples
+    assert distance(1e3 * X, 1e3 * Y) == pytest.approx(1e3 * distance(X, Y), rel=CANCELLATION)
+
+
+@DISTANCES
+def test_a_distance_forgets_the_origin(distance, samples):
+    X, Y = samples
+    # Adding 1e4 to numbers of size 1 rounds them to 1e-12.
+    assert distance(X + 1e4, Y + 1e4) == pytest.approx(distance(X, Y), rel=1e-10)
+
+
+@DISTANCES
+def test_a_weight_is_a_repetition(distance, samples, weights):
+    (X, Y), (x_weight, y_weight) = samples, weights
+    weighted = distance(X, Y, sample_weight=x_weight, target_weight=y_weight)
+    repeated = distance(np.repeat(X, x_weight, axis=0), np.repeat(Y, y_weight, axis=0))
+    assert weighted == pytest.approx(repeated, rel=CANCELLATION)
+    assert weighted != pytest.approx(distance(X, Y), rel=1e-3)
+
+
+@DISTANCES
+@pytest.mark.parametrize("scale", [1e-320, 1e-3, 1e308])
+def test_weights_are_normalised(distance, samples, weights, scale):
+    X, Y = samples
+    expected = distance(X, Y, sample_weight=weights[0] > 0)
+    assert distance(X, Y, sample_weight=scale * (weights[0] > 0)) == pytest.approx(expected, rel=CANCELLATION)
+
+
+@DISTANCES
+def test_a_row_of_weight_zero_is_not_there(distance, samples):
+    X, Y = samples
+    # Far enough for a mass of one rounding, or an origin it takes part in, to show.
+    far = np.full((1, 3), 1e12)
+    weighted = distance(
+        np.vstack([X, far]),
+        np.vstack([Y, far]),
+        sample_weight=np.append(np.ones(40), 0),
+        target_weight=np.append(np.ones(25), 0),
+    )
+    assert weighted == pytest.approx(distance(X, Y), rel=CANCELLATION)
+
+
+@DISTANCES
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"Y": np.ones((4, 2))}, "X has 3 columns, but Y has 2"),
+        ({"Y": np.ones((0, 3))}, "0 sample"),
+        ({"Y": np.full((4, 3), np.nan)}, "Input Y contains NaN"),
+        ({"Y": np.ones(4)}, "Expected 2D array"),
+        ({"sample_weight": np.ones(4)}, r"sample_weight has shape \(4,\), but X has 40 rows"),
+        ({"sample_weight": np.ones((40, 1))}, r"sample_weight has shape \(40, 1\)"),
+        ({"target_weight": -np.ones(25)}, r"target_weight has a negative weight \(-1\)"),
+        ({"target_weight": np.zeros(25)}, "target_weight is 0 on every row"),
+        ({"target_weight": np.full(25, np.inf)}, "target_weight contains infinity"),
+    ],
+)
+def test_unusable_samples_are_refused(distance, samples, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        distance(**{"X": samples[0], "Y": samples[1]} | kwargs)
+
+
+@pytest.mark.parametrize("distance", [wasserstein_distance, sliced])
+@pytest.mark.parametrize("p", [0.5, np.inf, "2"])
+def test_the_order_is_a_number_of_1_or_more(distance, samples, p):
+    with pytest.raises(ValueError, match=r"'p' parameter of .* must be a float in the range \[1.0, inf\)"):
+        distance(*samples, p=p)
+
+
+# wasserstein_distance
+
+
+@pytest.mark.parametrize("p", [1, 1.5, 2, 3])
+def test_wasserstein_of_a_translation_is_its_length(samples, p):
+    # Translations are optimal for every convex cost.
+    assert wasserstein_distance(samples[0], samples[0] + [2, -1, 2], p=p) == pytest.approx(3, rel=ROUNDING)
+
+
+def test_wasserstein_agrees_with_pot(samples):
+    X, Y = samples
+    assert wasserstein_distance(X, Y) == pytest.approx(ot.emd2([], [], ot.dist(X, Y)) ** 0.5, rel=ROUNDING)
+    assert wasserstein_distance(X, Y, p=1) == pytest.approx(
+        ot.emd2([], [], ot.dist(X, Y, metric="euclidean")), rel=ROUNDING
+    )
+
+
+@pytest.mark.parametrize("p", [1, 1.5, 2])
+def test_wasserstein_in_one_dimension_is_that_on_a_line_in_two(samples, weights, p):
+    (X, Y), (x_weight, y_weight) = samples, weights
+    X, Y, w = X[:, :1], Y[:, :1], {"sample_weight": x_weight, "target_weight": y_weight}
+    line = wasserstein_distance(X * [0.6, 0.8], Y * [0.6, 0.8], p=p, **w)
+    assert wasserstein_distance(X, Y, p=p, **w) == pytest.approx(line, rel=ROUNDING)
+    if p == 1:
+        scipy = stats.wasserstein_distance(X[:, 0], Y[:, 0], x_weight, y_weight)
+        assert wasserstein_distance(X, Y, p=p, **w) == pytest.approx(scipy, rel=ROUNDING)
+
+
+def test_wasserstein_that_stops_short_says_so(samples, monkeypatch):
+    monkeypatch.setattr(metrics, "EMD_MAX_ITER", 3)
+    with pytest.warns(UserWarning, match="numItermax reached before optimality"):
+        wasserstein_distance(*samples)
+
+
+# sliced_wasserstein_distance
+
+
+@pytest.mark.parametrize("p", [1, 2, 3])
+def test_sliced_agrees_with_pot(samples, p):
+    X, Y = samples
+    # 100 directions are more than one block of projections.
+    expected = ot.sliced_wasserstein_distance(X, Y, n_projections=100, p=p, seed=0)
+    assert sliced(X, Y, p=p, n_projections=100) == pytest.approx(expected, rel=ROUNDING)
+
+
+def test_sliced_of_a_translation_is_its_length_over_root_d(samples):
+    # The mean of <θ, t>² has a relative deviation below sqrt(2 / n): 5 of them, halved by the root.
+    distance = sliced(samples[0], samples[0] + [2, -1, 2], n_projections=10_000)
+    assert distance == pytest.approx(3 / np.sqrt(3), rel=5 * np.sqrt(2 / 10_000) / 2)
+
+
+def test_sliced_in_one_dimension_is_exact(samples):
+    X, Y = samples[0][:, :1], samples[1][:, :1]
+    assert sliced(X, Y, n_projections=1) == pytest.approx(wasserstein_distance(X, Y), rel=ROUNDING)
+
+
+def test_sliced_is_below_wasserstein(samples):
+    assert sliced(*samples) < wasserstein_distance(*samples)
+
+
+def test_sliced_repeats_with_a_seed_only(samples):
+    first, second = (sliced_wasserstein_distance(*samples, random_state=seed) for seed in (0, 1))
+    assert first == sliced_wasserstein_distance(*samples, random_state=np.random.RandomState(0))
+    assert first != second
+    with pytest.raises(ValueError, match="n_projections"):
+        sliced_wasserstein_distance(*samples, n_projections=0)
+
+
+# energy_distance
+
+
+def test_energy_in_one_dimension_is_the_square_of_scipys(samples, weights):
+    (X, Y), (x_weight, y_weight) = samples, weights
+    ours = energy_distance(X[:, :1], Y[:, :1], sample_weight=x_weight, target_weight=y_weight)
+    assert ours == pytest.approx(stats.energy_distance(X[:, 0], Y[:, 0], x_weight, y_weight) ** 2, rel=CANCELLATION)
+
+
+def test_energy_between_gaussians():
+    # X - Y is N(m, 2I) and X - X' is N(0, 2I) in three dimensions: E|X - X'| = 4 / √π, and E|X - Y| is √2 times the
+    # mean of the chi distribution with 3 degrees of freedom and non-centrality |m| / √2.
+    rng, n, m = np.random.RandomState(0), 2000, np.array([3, 0, 0])
+    X, Y = rng.standard_normal((n, 3)), rng.standard_normal((n, 3)) + m
+    between = np.sqrt(2) * stats.ncx2(3, m @ m / 2).expect(np.sqrt)
+    within = 4 / np.sqrt(np.pi)
+    # The bias of the V-statistic is known. Its deviation is 2 std(h) √(2 / n) with h(x) = E|x - Y| - E|x - X'|, which
+    # is between -3 and 3; std(h) is 0.81 here. 4 deviations.
+    deviation = 2 * 0.81 * np.sqrt(2 / n)
+    assert energy_distance(X, Y) == pytest.approx(2 * (between - within) + 2 * within / n, abs=4 * deviation)
+
+
+def test_energy_is_the_same_in_chunks(samples):
+    X, Y = np.tile(samples[0], (20, 1)), np.tile(samples[1], (20, 1))
+    whole = energy_distance(X, Y)
+    with config_context(working_memory=0.1):  # MiB: 16 rows at a time
+        assert energy_distance(X, Y) == pytest.approx(whole, rel=CANCELLATION)
+
+
+# Errors of a map
+
+
+def test_uvp_is_a_percentage_of_the_variance(samples):
+    true = samples[0]
+    assert l2_uvp(true, true) == 0
+    assert l2_uvp(np.broadcast_to(true.mean(axis=0), true.shape), true) == pytest.approx(100, rel=ROUNDING)
+    assert l2_uvp(true + np.array([2, -1, 2]), true, target_variance=18) == pytest.approx(50, rel=ROUNDING)
+    assert type(l2_uvp(true, true)) is float
+
+
+def test_uvp_forgets_units(samples):
+    true, mapped = samples[0], samples[0] + 1
+    assert l2_uvp(1e3 * mapped, 1e3 * true) == pytest.approx(l2_uvp(mapped, true), rel=ROUNDING)
+
+
+def test_cosine_sees_directions_only(samples):
+    X = samples[0]
+    step = np.random.RandomState(1).standard_normal(X.shape)
+    assert map_cosine(X, X + 0.3 * step, X + step) == pytest.approx(1, abs=ROUNDING)
+    assert map_cosine(X, X - step, X + step) == pytest.approx(-1, abs=ROUNDING)
+    assert map_cosine(X, X + step @ [[0, 0, 0], [0, 1, 0], [0, 0, 1]], X + step * [1, 0, 0]) == 0
+    assert map_cosine(X, X, X + step) == 0
+    # One row turned by a right angle out of two of equal length: the cosine of the whole is a half.
+    assert map_cosine(np.zeros((2, 2)), np.eye(2), [[1, 0], [1, 0]]) == pytest.approx(0.5, abs=ROUNDING)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: l2_uvp(np.ones((3, 2)), np.ones((4, 2))), r"mapped \(3, 2\), true \(4, 2\)"),
+        (lambda: l2_uvp(np.ones((3, 2)), np.full((3, 2), 0.1)), "variance is 0"),
+        (lambda: l2_uvp(np.ones((3, 2)), np.ones((3, 2)), target_variance=0), "target_variance"),
+        (lambda: map_cosine(np.ones((3, 1)), np.ones((3, 2)), np.ones((3, 2))), r"X \(3, 1\), mapped \(3, 2\)"),
+        (lambda: map_cosine(np.ones((3, 2)), np.full((3, 2), np.nan), np.ones((3, 2))), "mapped contains NaN"),
+    ],
+)
+def test_unusable_images_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

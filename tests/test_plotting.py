@@ -1,0 +1,200 @@
+"""TransportDisplay: the artists show the data, in the right space, and nothing else is touched."""
+
+import runpy
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_ot import plotting
+from sklearn_ot.base import BaseTransport
+from sklearn_ot.plotting import TransportDisplay
+
+plt = pytest.importorskip("matplotlib.pyplot")
+
+
+class Shift(BaseTransport):
+    """Moves the mean of the source to that of the target."""
+
+    _parameter_constraints = {}  # noqa: RUF012 (scikit-learn's protocol)
+
+    def _fit(self, X, target, rng):
+        self.shift_ = target.mean(axis=0) - X.mean(axis=0)
+
+    def _transform(self, X):
+        return X + self.shift_
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def make_samples(n_features, n_source=60, n_target=90):
+    rng = np.random.default_rng(0)
+    Xs = rng.normal(size=(n_source, n_features))
+    return Xs, 2 * rng.normal(size=(n_target, n_features)) + 5 * np.arange(1, n_features + 1)
+
+
+def arrow_ends(display):
+    """Tails and heads of the arrows in the coordinates of the data."""
+    arrows = display.arrows_
+    assert (arrows.angles, arrows.scale_units, arrows.scale) == ("xy", "xy", 1)
+    return arrows.XY, arrows.XY + np.c_[arrows.U, arrows.V]
+
+
+def test_plane_shows_the_points_and_their_displacements():
+    Xs, Xt = make_samples(2)
+    transport = Shift().fit(Xs, Xt)
+    display = TransportDisplay.from_estimator(transport, Xs, Xt, n_arrows=7)
+    assert_allclose(display.source_.get_offsets(), Xs)
+    assert_allclose(display.target_.get_offsets(), Xt)
+    assert_allclose(display.transported_.get_offsets(), transport.transform(Xs))
+    tails, heads = arrow_ends(display)
+    assert len(tails) == 7
+    assert all((tail == Xs).all(axis=1).any() for tail in tails)
+    assert_allclose(heads, transport.transform(tails))
+    assert display.ax_.get_aspect() == 1
+    assert display.figure_ is display.ax_.figure
+    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["source", "target", "transported"]
+
+
+def test_beyond_two_features_everything_is_projected_on_the_axes_of_both_samples():
+    Xs, Xt = make_samples(5)
+    transport = Shift().fit(Xs, Xt)
+    display = TransportDisplay.from_estimator(transport, Xs, Xt, subsample=10, random_state=0)
+    pca = PCA(2).fit(np.vstack([Xs, Xt]))
+    # Up to the sign of each axis, which PCA leaves open between solvers.
+    drawn, projected = np.asarray(display.source_.get_offsets()), pca.transform(Xs)
+    errors = np.abs(np.abs(drawn[:, None]) - np.abs(projected[None])).max(axis=2)
+    assert_allclose(errors.min(axis=1), 0, atol=1e-9)
+    tails, heads = arrow_ends(display)
+    assert_allclose(np.abs(heads - tails), np.tile(np.abs(pca.components_ @ transport.shift_), (len(tails), 1)))
+    for label, share in zip((display.xlabel, display.ylabel), pca.explained_variance_ratio_, strict=True):
+        assert f"{100 * share:.0f} %" in label
+
+
+def test_line_shows_where_the_mass_is():
+    Xs, Xt = make_samples(1)
+    transport = Shift().fit(Xs, Xt)
+    display = TransportDisplay.from_estimator(transport, Xs, Xt, n_arrows=1000)
+    for artist, points in [
+        (display.source_, Xs),
+        (display.target_, Xt),
+        (display.transported_, transport.transform(Xs)),
+    ]:
+        values, edges, baseline = artist.get_data()
+        mass = np.abs(values - baseline)
+        assert_allclose(mass / mass.sum(), np.histogram(points, edges)[0] / len(points))
+    tails, heads = arrow_ends(display)
+    assert_allclose(tails, np.c_[Xs, np.zeros(len(Xs))])
+    assert_allclose(heads, np.c_[transport.transform(Xs), np.ones(len(Xs))])
+
+
+def test_subsample_draws_rows_reproducibly_and_leaves_the_global_state_alone():
+    Xs, Xt = make_samples(2)
+    transport = Shift().fit(Xs, Xt)
+    state = np.random.get_state()[1].copy()  # noqa: NPY002 (the global state is the point)
+
+    def offsets(random_state):
+        display = TransportDisplay.from_estimator(transport, Xs, Xt, subsample=20, random_state=random_state)
+        return np.asarray(display.source_.get_offsets()), np.asarray(display.target_.get_offsets())
+
+    source, target = offsets(0)
+    assert len(np.unique(source, axis=0)) == len(np.unique(target, axis=0)) == 20
+    assert all((row == Xs).all(axis=1).any() for row in source)
+    assert all((row == Xt).all(axis=1).any() for row in target)
+    assert_allclose(source, offsets(0)[0])
+    # Two draws of 20 rows out of 60 agree with probability 1 / binom(60, 20) < 1e-15.
+    assert not np.array_equal(source, offsets(None)[0])
+    assert_allclose(np.random.get_state()[1], state)  # noqa: NPY002
+
+
+def test_subsample_none_draws_every_row():
+    Xs, Xt = make_samples(2, n_source=700, n_target=800)
+    display = TransportDisplay.from_estimator(Shift().fit(Xs, Xt), Xs, Xt, subsample=None)
+    assert (len(display.source_.get_offsets()), len(display.target_.get_offsets())) == (700, 800)
+
+
+def test_target_of_fit_is_the_default():
+    Xs, Xt = make_samples(2)
+    transport = Shift().fit(Xs, Xt)
+    display = TransportDisplay.from_estimator(transport, Xs)
+    assert_allclose(display.target_.get_offsets(), transport.target_reference_)
+
+
+def test_given_axes_are_used_and_styles_reach_the_artists():
+    Xs, Xt = make_samples(2)
+    figure, axes = plt.subplots(1, 2)
+    display = TransportDisplay.from_estimator(
+        Shift().fit(Xs, Xt), Xs, Xt, ax=axes[1], xlabel="u", scatter_kwargs={"s": 3}, arrow_kwargs={"alpha": 0.25}
+    )
+    assert display.ax_ is axes[1]
+    assert display.figure_ is figure
+    assert (axes[1].get_xlabel(), axes[1].get_ylabel()) == ("u", "x1")
+    assert display.transported_.get_sizes() == [3]
+    assert display.arrows_.get_alpha() == 0.25
+    assert display.plot(n_arrows=0).ax_ is not axes[1]
+    assert display.arrows_.N == 0
+
+
+def test_data_frames_name_the_axes():
+    pd = pytest.importorskip("pandas")
+    Xs, Xt = (pd.DataFrame(X, columns=["length", "width"]) for X in make_samples(2))
+    transport = Shift().fit(Xs, Xt).set_output(transform="pandas")
+    display = TransportDisplay.from_estimator(transport, Xs, Xt, subsample=5)
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("length", "width")
+    tails, heads = arrow_ends(display)
+    assert_allclose(heads - tails, np.tile(transport.shift_, (5, 1)))
+
+
+def test_pipeline_is_drawn_in_the_space_of_its_transport():
+    Xs, Xt = make_samples(2)
+    scaler = StandardScaler().fit(Xs)
+    pipeline = make_pipeline(StandardScaler(), Shift()).fit(Xs, scaler.transform(Xt))
+    display = TransportDisplay.from_estimator(pipeline, Xs, Xt)
+    assert_allclose(display.source_.get_offsets(), scaler.transform(Xs))
+    assert_allclose(display.target_.get_offsets(), scaler.transform(Xt))
+    assert_allclose(display.transported_.get_offsets(), pipeline.transform(Xs))
+    alone = make_pipeline(Shift()).fit(Xs, Xt)
+    assert_allclose(TransportDisplay.from_estimator(alone, Xs, Xt).source_.get_offsets(), Xs)
+
+
+def test_bad_input_is_named():
+    Xs, Xt = make_samples(2)
+    transport = Shift().fit(Xs, Xt)
+    draw = TransportDisplay.from_estimator
+    with pytest.raises(NotFittedError):
+        draw(Shift(), Xs, Xt)
+    with pytest.raises(TypeError, match="got object, which has no transform"):
+        draw(object(), Xs, Xt)
+    with pytest.raises(ValueError, match="X has 2 features, X_target 3"):
+        draw(transport, Xs, np.ones((4, 3)))
+    with pytest.raises(ValueError, match="X_target contains NaN"):
+        draw(transport, Xs, np.full((4, 2), np.nan))
+    with pytest.raises(ValueError, match="keeps no target rows"):
+        draw(StandardScaler().fit(Xs), Xs)
+    with pytest.raises(ValueError, match="n_arrows == -1"):
+        draw(transport, Xs, Xt, n_arrows=-1)
+    with pytest.raises(ValueError, match="subsample == 0"):
+        draw(transport, Xs, Xt, subsample=0)
+    with pytest.raises(ValueError, match=r"source has shape \(4, 3\)"):
+        TransportDisplay(np.ones((4, 3)), np.ones((4, 3)), np.ones((4, 3))).plot()
+
+
+def test_matplotlib_is_needed_only_to_draw(monkeypatch):
+    # What a machine without it looks like; the module is run afresh, so an import at its top would fail here.
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    display_class = runpy.run_path(plotting.__file__)["TransportDisplay"]
+    point = [[0.0, 0.0]]
+    with pytest.raises(ImportError, match=r"TransportDisplay\.plot requires matplotlib"):
+        display_class(point, point, point).plot()
+    Xs, Xt = make_samples(2)
+    with pytest.raises(ImportError, match=r"TransportDisplay\.from_estimator requires matplotlib"):
+        display_class.from_estimator(Shift().fit(Xs, Xt), Xs, Xt)

@@ -1,0 +1,95 @@
+"""The snippets of the documentation, run as a user would type them, with each transport."""
+
+import numpy as np
+import pytest
+import sklearn
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_ot.adaptation import DomainAdapter, transport_match, transported_source_accuracy
+from sklearn_ot.transport import GaussianTransport, W2Transport
+
+# A transport, the parameter to search over, its values (the right one first: the others move the domains less well).
+W2 = W2Transport(max_iter=100, hidden_layer_sizes=(16,), random_state=0)
+TRANSPORTS = [
+    pytest.param(GaussianTransport(), "shrinkage", ["auto", 1.0], id="GaussianTransport"),
+    pytest.param(W2, "shrinkage", ["auto", 1.0], id="W2Transport"),
+]
+
+pytestmark = [
+    pytest.mark.filterwarnings("error::sklearn_ot.exceptions.MissingTargetWarning"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
+
+
+def make_domains():
+    """Labelled source rows, sorted by class, and target rows that are a shifted and stretched view of the same."""
+    rng = np.random.RandomState(0)
+    ys, yt = np.repeat([0, 1], 60), np.repeat([0, 1], 50)
+    Xs, Xt = (0.3 * rng.randn(len(y), 2) + np.c_[1.5 * y, 1.5 * y] for y in (ys, yt))
+    return Xs, ys, Xt @ [[2.0, -0.8], [-0.8, 1.0]] + [6, -3], yt
+
+
+Xs, ys, Xt, yt = make_domains()
+cv = KFold(5, shuffle=True, random_state=0)
+
+over_transports = pytest.mark.parametrize(("transport", "parameter", "values"), TRANSPORTS)
+
+
+def test_no_adaptation_fails_here():
+    assert KNeighborsClassifier(1).fit(Xs, ys).score(Xt, yt) < 0.6
+
+
+@over_transports
+def test_a_map(transport, parameter, values):
+    Z = transport.fit(Xs, Xt).transform(Xs)
+    assert Z.shape == Xs.shape
+    # Closer to the mean of the target than a tenth of the way there.
+    assert np.linalg.norm(Z.mean(axis=0) - Xt.mean(axis=0)) < 0.1 * np.linalg.norm(Xs.mean(axis=0) - Xt.mean(axis=0))
+
+
+@over_transports
+@pytest.mark.parametrize("align", ["source", "target"])
+def test_domain_adaptation(transport, parameter, values, align):
+    clf = DomainAdapter(transport, make_pipeline(StandardScaler(), KNeighborsClassifier(1)), align)
+    assert np.mean(clf.fit(Xs, ys, X_target=Xt).predict(Xt) == yt) > 0.95
+
+
+@over_transports
+def test_a_scaler_in_front(transport, parameter, values):
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipe = make_pipeline(
+            StandardScaler(), DomainAdapter(transport, KNeighborsClassifier(1)), transform_input=["X_target"]
+        )
+        assert np.mean(pipe.fit(Xs, ys, X_target=Xt).predict(Xt) == yt) > 0.95
+        # The adapter saw the target in the units of the scaler.
+        np.testing.assert_allclose(pipe[-1].target_reference_, pipe[0].transform(Xt))
+
+
+@over_transports
+@pytest.mark.parametrize("routing", [False, True], ids=["routing off", "routing on"])
+def test_search_over_a_transport(transport, parameter, values, routing):
+    with sklearn.config_context(enable_metadata_routing=routing):
+        search = GridSearchCV(transport, {parameter: values}, cv=cv, error_score="raise").fit(Xs, X_target=Xt)
+    assert search.best_params_ == {parameter: values[0]}
+
+
+@over_transports
+@pytest.mark.parametrize("routing", [False, True], ids=["routing off", "routing on"])
+@pytest.mark.parametrize("align", ["source", "target"])
+def test_search_over_an_adapter(transport, parameter, values, align, routing):
+    clf = DomainAdapter(transport, KNeighborsClassifier(1), align)
+    with sklearn.config_context(enable_metadata_routing=routing):
+        search = GridSearchCV(
+            clf,
+            {f"transport__{parameter}": values},
+            cv=cv,
+            refit="match",
+            scoring={"match": transport_match, "acc": transported_source_accuracy},
+            error_score="raise",
+        ).fit(Xs, ys, X_target=Xt)
+    assert search.best_params_ == {f"transport__{parameter}": values[0]}
+    assert search.cv_results_["mean_test_acc"].min() > 0.9
+    assert np.mean(search.predict(Xt) == yt) > 0.95

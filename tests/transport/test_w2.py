@@ -1,0 +1,341 @@
+"""W2Transport: start, invariances, reproducibility, stopping, accuracy on known maps, bad input."""
+
+import copy
+import io
+import pickle
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from skorch.callbacks import Callback
+
+from sklearn_ot.datasets import make_gaussian_pair, make_potential_pair, make_toy
+from sklearn_ot.exceptions import DivergenceError
+from sklearn_ot.metrics import l2_uvp, wasserstein_distance
+from sklearn_ot.transport import GaussianTransport, W2Transport
+
+SHORT = {"hidden_layer_sizes": (16, 16), "max_iter": 150, "random_state": 0}
+
+
+def short_fit(Xs, Xt, **parameters):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return W2Transport(**{**SHORT, **parameters}).fit(Xs, Xt)
+
+
+@pytest.fixture(scope="module")
+def samples():
+    """A normal source and a target of eight clusters in skewed coordinates."""
+    rng = np.random.RandomState(0)
+    clusters = 0.2 * rng.randn(500, 3) + rng.choice([-1, 1], (500, 3))
+    return rng.randn(600, 3), clusters @ rng.randn(3, 3) + [1, 2, 3]
+
+
+@pytest.fixture(scope="module")
+def fitted(samples):
+    transport = short_fit(*samples)
+    # What follows is about a map that has learned something.
+    assert transport.score(samples[0]) > 0.5 * GaussianTransport().fit(*samples).score(samples[0])
+    return transport
+
+
+def test_starts_at_the_gaussian_map(samples):
+    Xs, Xt = samples
+    start, gaussian = W2Transport(max_iter=0).fit(Xs, Xt), GaussianTransport().fit(Xs, Xt)
+    # The network's quadratic part is stored in float32.
+    np.testing.assert_allclose(start.transform(Xs), gaussian.transform(Xs), atol=1e-5)
+    np.testing.assert_allclose(start.inverse_transform(Xt), gaussian.inverse_transform(Xt), atol=1e-5)
+    np.testing.assert_allclose(start.potential(Xs), gaussian.potential(Xs), atol=1e-4)
+    assert start.n_iter_ == 0
+    assert start.history_ == []
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(1e3, 0), (1e-3, 0), (1, 1e4), (1e3, 1e4)])
+def test_units_change_nothing_but_units(samples, fitted, factor, offset):
+    """In the balanced coordinates only roundings differ, of float32 once training starts; they grow over the steps."""
+    Xs, Xt = (factor * sample + offset for sample in samples)
+    other = short_fit(Xs, Xt)
+    expected = factor * fitted.transform(samples[0]) + offset
+    np.testing.assert_allclose(other.transform(Xs), expected, atol=1e-3 * factor * samples[1].std())
+    expected = factor * fitted.inverse_transform(samples[1]) + offset
+    np.testing.assert_allclose(other.inverse_transform(Xt), expected, atol=1e-3 * factor)
+    assert other.wasserstein_distance_ == pytest.approx(factor * fitted.wasserstein_distance_, rel=1e-3)
+
+
+def test_transform_has_the_dtype_of_its_input(samples, fitted):
+    double = fitted.transform(samples[0])
+    single = fitted.transform(samples[0].astype(np.float32))
+    assert (double.dtype, single.dtype) == (np.float64, np.float32)
+    np.testing.assert_allclose(single, double, atol=1e-4)
+    # In float64 through the net: the same row gives the same image, alone or among others.
+    np.testing.assert_allclose(fitted.transform(samples[0][:1]), double[:1], rtol=1e-12)
+
+
+def test_transform_in_chunks_is_transform(samples, fitted, monkeypatch):
+    whole = fitted.transform(samples[0])
+    monkeypatch.setattr("sklearn_ot.transport._w2.CHUNK_ROWS", 7)
+    np.testing.assert_allclose(fitted.transform(samples[0]), whole, rtol=1e-12)
+
+
+def test_transform_is_the_gradient_of_the_potential(samples, fitted):
+    X, step = samples[0][:20], 1e-5
+    differences = [
+        (fitted.potential(X + step * axis) - fitted.potential(X - step * axis)) / (2 * step) for axis in np.eye(3)
+    ]
+    np.testing.assert_allclose(fitted.transform(X), np.transpose(differences), atol=1e-6)
+    assert fitted.potential(samples[0].mean(axis=0)[None]) == pytest.approx(0, abs=1e-12)
+
+
+def test_maps_are_monotone(samples, fitted):
+    """Gradients of convex functions: ⟨T(a) − T(b), a − b⟩ > 0."""
+    a, b = samples[0][:150], samples[0][150:300]
+    for method in (fitted.transform, fitted.inverse_transform):
+        assert np.sum((method(a) - method(b)) * (a - b), axis=1).min() > 0
+
+
+def test_one_random_state_one_map(samples, fitted):
+    again = short_fit(*samples)
+    np.testing.assert_array_equal(again.transform(samples[0]), fitted.transform(samples[0]))
+    assert again.wasserstein_distance_ == fitted.wasserstein_distance_
+    other = short_fit(*samples, random_state=1)
+    assert not np.allclose(other.transform(samples[0]), fitted.transform(samples[0]))
+
+
+@pytest.mark.parametrize("random_state", [None, 0])
+def test_the_callers_random_states_are_untouched(samples, random_state):
+    before = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 (it is this state that must not move)
+    short_fit(*samples, random_state=random_state, max_iter=2).transform(samples[0])
+    after = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    np.testing.assert_equal(after[0], before[0])
+    assert torch.equal(after[1], before[1])
+
+
+def through_joblib(estimator):
+    buffer = io.BytesIO()
+    joblib.dump(estimator, buffer)
+    buffer.seek(0)
+    return joblib.load(buffer)
+
+
+@pytest.mark.parametrize("copied", [lambda e: pickle.loads(pickle.dumps(e)), through_joblib, copy.deepcopy])
+def test_copies_are_equal_bit_for_bit(samples, fitted, copied):
+    other = copied(fitted)
+    for method, X in (("transform", samples[0]), ("inverse_transform", samples[1]), ("potential", samples[0])):
+        np.testing.assert_array_equal(getattr(other, method)(X), getattr(fitted, method)(X))
+    assert other.history_ == fitted.history_
+    assert other.get_params() == fitted.get_params()
+    assert pickle.dumps(other) == pickle.dumps(fitted)
+
+
+def test_a_pickle_holds_no_tensor(fitted):
+    assert b"torch" not in pickle.dumps(fitted)
+
+
+def test_clone_fits_the_same_map(samples, fitted):
+    with pytest.warns(ConvergenceWarning):
+        again = clone(fitted).fit(*samples)
+    np.testing.assert_array_equal(again.transform(samples[0]), fitted.transform(samples[0]))
+
+
+def test_a_pickle_of_a_device_that_is_not_here_loads_on_the_cpu(samples, fitted):
+    elsewhere = copy.deepcopy(fitted).set_params(device="cuda:99")
+    loaded = pickle.loads(pickle.dumps(elsewhere))
+    np.testing.assert_array_equal(loaded.transform(samples[0]), fitted.transform(samples[0]))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_warm_start_goes_on(samples):
+    transport = W2Transport(**{**SHORT, "warm_start": True}).fit(*samples)
+    first, weights = transport.net_.best_loss_, transport.net_.module_.state_dict()
+    transport.set_params(max_iter=40, learning_rate=1e-3).fit(*samples)
+    assert [row["n_iter"] for row in transport.history_] == [100, 150, 190]
+    assert transport.n_iter_ == 190
+    # One random state, one held-out part: the map it started from takes part in the comparison.
+    assert transport.net_.best_loss_ <= first < 0
+    # Near the old weights, not near a fresh draw of them.
+    for name, weight in transport.net_.module_.state_dict().items():
+        assert (weight - weights[name]).abs().max() < 0.1
+    loaded = pickle.loads(pickle.dumps(transport)).fit(*samples)
+    assert [row["n_iter"] for row in loaded.history_] == [100, 150, 190, 230]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_warm_start_refuses_another_architecture(samples):
+    transport = W2Transport(**{**SHORT, "warm_start": True}).fit(*samples)
+    expected = transport.transform(samples[0])
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes from \(16, 16\) to \(8,\).*warm_start=False"):
+        transport.set_params(hidden_layer_sizes=(8,)).fit(*samples)
+    with pytest.raises(ValueError, match="n_features from 3 to 2"):
+        transport.set_params(**SHORT).fit(*(sample[:, :2] for sample in samples))
+    np.testing.assert_array_equal(transport.transform(samples[0]), expected)
+    assert transport.n_features_in_ == 3
+
+
+def test_a_fit_that_converges_does_not_warn():
+    """The Gaussian map is the answer here, so nothing is gained and the fit stops after n_iter_no_change blocks."""
+    rng = np.random.RandomState(0)
+    transport = W2Transport(hidden_layer_sizes=(8,), n_iter_no_change=2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        transport.fit(rng.randn(2000, 2), 2 * rng.randn(2000, 2))
+    assert transport.n_iter_ < transport.max_iter
+
+
+def test_a_fit_that_stops_short_says_so(samples):
+    with pytest.warns(ConvergenceWarning, match=r"max_iter=150 steps.*Increase max_iter"):
+        W2Transport(**SHORT).fit(*samples)
+
+
+class InterruptAt(Callback):
+    def __init__(self, step):
+        self.step = step
+
+    def on_batch_end(self, net, **kwargs):
+        if net.n_steps_ == self.step:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_fit_keeps_its_map(samples):
+    with pytest.warns(UserWarning, match="interrupted after 250 steps"):
+        transport = W2Transport(**{**SHORT, "max_iter": 400}, callbacks=[InterruptAt(250)]).fit(*samples)
+    assert [row["n_iter"] for row in transport.history_] == [100, 200, 250]
+    gaussian = GaussianTransport().fit(*samples)
+    assert transport.score(samples[0]) > gaussian.score(samples[0])
+
+
+def test_callbacks_are_cloned_and_run(samples):
+    class Counter(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            net.history.record("seen", True)
+
+    callback = Counter()
+    transport = short_fit(*samples, callbacks=[callback])
+    assert transport.net_.history[-1, "seen"]
+    assert all(used is not callback for _, used in transport.net_.callbacks_)
+
+
+def test_progress_is_shown_when_verbose_only(samples, capsys):
+    short_fit(*samples)
+    assert capsys.readouterr() == ("", "")
+    short_fit(*samples, verbose=1)
+    assert "150/150" in capsys.readouterr().err
+
+
+def test_never_ends_worse_than_the_gaussian_map(samples):
+    """Steps far too long: no weights on the way beat the start, and the start is what is kept."""
+    wild = short_fit(*samples, learning_rate=3.0)
+    gaussian = GaussianTransport().fit(*samples)
+    assert min(row["valid_loss"] for row in wild.history_) > 0
+    np.testing.assert_allclose(wild.transform(samples[0]), gaussian.transform(samples[0]), atol=1e-5)
+
+
+def test_without_early_stopping_all_rows_are_trained_on(samples):
+    class Sizes(Callback):
+        def on_train_begin(self, net, X=None, y=None):
+            net.sizes = len(X.x), len(X.y)
+
+    for early_stopping, sizes in ((True, (540, 450)), (False, (600, 500))):
+        transport = short_fit(*samples, early_stopping=early_stopping, callbacks=[Sizes()], max_iter=1)
+        assert transport.net_.sizes == sizes
+
+
+def test_standard_normal_target():
+    """fit(X) alone: the map whitens and makes normal, its inverse generates."""
+    X = make_toy("moons", 1000, random_state=0)
+    transport = short_fit(X, None, max_iter=400)
+    generated = transport.inverse_transform(np.random.RandomState(0).randn(1000, 2))
+    floor = wasserstein_distance(X, make_toy("moons", 1000, random_state=1))
+    gaussian = GaussianTransport().fit(X).inverse_transform(np.random.RandomState(0).randn(1000, 2))
+    assert wasserstein_distance(generated, X) < 0.5 * wasserstein_distance(gaussian, X) + floor
+
+
+@pytest.mark.parametrize("n_features", [1, 3])
+def test_known_potential_map(n_features):
+    """Against the truth, on new points: well ahead of the Gaussian map, both ways."""
+    pair = make_potential_pair(n_features, n_samples=4000, random_state=0)
+    transport = short_fit(pair.source, pair.target, hidden_layer_sizes=(64, 64), max_iter=400)
+    gaussian = GaussianTransport().fit(pair.source, pair.target)
+    X = pair.sample_source(2000, random_state=1)
+    Y = pair.transport(X)
+    assert l2_uvp(transport.transform(X), Y) < 0.4 * l2_uvp(gaussian.transform(X), Y)
+    assert l2_uvp(transport.inverse_transform(Y), X) < 0.5 * l2_uvp(gaussian.inverse_transform(Y), X)
+    # The dual value is exact to second order in the map; the rest is the noise of the samples.
+    assert transport.wasserstein_distance_ == pytest.approx(np.sqrt(((X - Y) ** 2).sum(axis=1).mean()), rel=0.05)
+
+
+def test_gaussian_pair():
+    """The small version of benchmarks/bench_w2gn.py: 0.5 % forward and inverse."""
+    pair = make_gaussian_pair(4, n_samples=5000, random_state=0)
+    transport = short_fit(pair.source, pair.target, max_iter=200)
+    X = pair.sample_source(2000, random_state=1)
+    Y = pair.transport(X)
+    assert l2_uvp(transport.transform(X), Y) < 0.5
+    assert l2_uvp(transport.inverse_transform(Y), X) < 0.5
+
+
+def test_eight_gaussians():
+    """The small version of benchmarks/bench_w2gn.py: within twice of what two fresh target samples have."""
+    rng = np.random.RandomState(0)
+    first, second, third = (make_toy("8gaussians", n, random_state=n) for n in (4000, 1000, 1001))
+    transport = short_fit(rng.randn(4000, 2), first, hidden_layer_sizes=(64, 64), max_iter=500)
+    mapped = transport.transform(rng.randn(1000, 2))
+    assert wasserstein_distance(mapped, second) < 2 * wasserstein_distance(second, third[:1000])
+
+
+@pytest.mark.slow
+def test_converges_by_itself_and_beats_the_gaussian_map_tenfold():
+    pair = make_potential_pair(8, n_samples=20_000, random_state=0)
+    transport = W2Transport(random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        transport.fit(pair.source, pair.target)
+    gaussian = GaussianTransport().fit(pair.source, pair.target)
+    X = pair.sample_source(4000, random_state=1)
+    Y = pair.transport(X)
+    assert l2_uvp(transport.transform(X), Y) < 0.1 * l2_uvp(gaussian.transform(X), Y)
+
+
+@pytest.mark.parametrize("constant", ["source", "target", "both"])
+def test_constant_columns_and_few_rows(constant):
+    rng = np.random.RandomState(0)
+    Xs, Xt = rng.randn(6, 8), rng.randn(5, 8)
+    if constant in ("source", "both"):
+        Xs[:, 0] = 3
+    if constant in ("target", "both"):
+        Xt[:, 0] = 4
+    transport = short_fit(Xs, Xt, max_iter=20)
+    assert np.isfinite(transport.transform(Xs)).all()
+    assert np.isfinite(transport.inverse_transform(Xt)).all()
+    assert np.isfinite(transport.wasserstein_distance_)
+
+
+BAD_PARAMETERS = [
+    ({"reg": -1}, ValueError, r"'reg' parameter of W2Transport must be .* Got -1 instead"),
+    ({"reg": np.nan}, ValueError, "reg"),
+    ({"solver": "magic"}, ValueError, r"'solver' parameter of W2Transport must be a str among {'w2gn'}. Got 'magic'"),
+    ({"hidden_layer_sizes": ()}, ValueError, r"one or more positive integers, got \(\)"),
+    ({"hidden_layer_sizes": (8, 0)}, ValueError, r"one or more positive integers, got \(8, 0\)"),
+    ({"hidden_layer_sizes": (8.5,)}, ValueError, r"one or more positive integers, got \(8.5,\)"),
+    ({"device": "cuda:99"}, ValueError, r"device='cuda:99' is not available here"),
+    ({"strong_convexity": 1.0}, ValueError, "strong_convexity"),
+    ({"reg": 1e38}, DivergenceError, r"diverged: .* Lower learning_rate \(now 0.01\) or reg \(now 1e\+38\)"),
+]
+
+
+@pytest.mark.parametrize(("parameters", "error", "message"), BAD_PARAMETERS)
+def test_bad_parameters(samples, fitted, parameters, error, message):
+    """One clear error, and the estimator stays as it was: unfitted, or with the map it had."""
+    fresh = W2Transport(**{**SHORT, **parameters})
+    with pytest.raises(error, match=message):
+        fresh.fit(*samples)
+    assert not hasattr(fresh, "n_features_in_")
+    with pytest.raises(NotFittedError):
+        fresh.transform(samples[0])
+    refitted = copy.deepcopy(fitted).set_params(**parameters)
+    with pytest.raises(error, match=message):
+        refitted.fit(*samples)
+    np.testing.assert_array_equal(refitted.set_params(**SHORT).transform(samples[0]), fitted.transform(samples[0]))
