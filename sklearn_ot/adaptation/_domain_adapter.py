@@ -17,7 +17,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _estimator_has, check_is_fitted, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, draw_reference, all_or_nothing
+from sklearn_ot.base import FLOAT_DTYPES, all_or_nothing, draw_reference
 from sklearn_ot.exceptions import MissingTargetWarning
 
 
