@@ -328,8 +328,8 @@ def make_potential_pair(
             Rows of Q, drawn independently: no row is the image of a row of ``source``.
         transport, inverse : callable
             The optimal map T from P to Q, and its inverse, on rows of shape (n, n_features). The inverse is computed
-            by Newton's method until ``|T(x) - y|`` is below 1e-12 / min(α, 1) times ``|y|`` plus the largest coordinate of a
-            slope.
+            by Newton's method until ``|T(x) - y|`` is below 1e-12 / min(α, 1) times ``|y|``
+            plus the largest coordinate of a slope.
         potential : callable
             The convex potential ψ; gives shape (n,).
         sample_source, sample_target : callable
