@@ -1,7 +1,7 @@
 """How a step is taken: skorch nets, loaders, callbacks, devices and seeds."""
 
 from sklearn_ot.nets._data import PairLoader, TensorPairs
-from sklearn_ot.nets._device import resolve_device, torch_seed
+from sklearn_ot.nets._device import resolve_device, threads_worth_it, torch_seed
 from sklearn_ot.nets._joint import BLOCK_SIZE, JointNet
 
-__all__ = ["BLOCK_SIZE", "JointNet", "PairLoader", "TensorPairs", "resolve_device", "torch_seed"]
+__all__ = ["BLOCK_SIZE", "JointNet", "PairLoader", "TensorPairs", "resolve_device", "threads_worth_it", "torch_seed"]

@@ -4,6 +4,9 @@ from contextlib import contextmanager
 
 import torch
 
+# Multiply-adds of a matrix product from which a second thread pays.
+SMALL_PRODUCT = 256**3
+
 
 def resolve_device(device):
     """The ``torch.device`` that the parameter ``device`` of an estimator names.
@@ -43,3 +46,19 @@ def torch_seed(seed, device):
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def threads_worth_it(batch_size, width):
+    """Run a block on one CPU thread if its matrices of ``batch_size`` rows and ``width`` columns are small.
+
+    Threads then wait for each other longer than they compute, and where the cores are busy with something else
+    (another fold of a search, say) each of the thousands of meetings costs a time slice.
+    """
+    n_threads = torch.get_num_threads()
+    if batch_size * width**2 < SMALL_PRODUCT:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)

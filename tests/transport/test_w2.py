@@ -18,7 +18,7 @@ from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.metrics import l2_uvp, wasserstein_distance
 from sklearn_ot.transport import GaussianTransport, W2Transport
 
-SHORT = {"hidden_layer_sizes": (16, 16), "max_iter": 150, "random_state": 0}
+SHORT = {"hidden_layer_sizes": (16, 16), "max_iter": 150, "batch_size": 64, "random_state": 0}
 
 
 def short_fit(Xs, Xt, **parameters):
