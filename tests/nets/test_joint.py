@@ -1,0 +1,112 @@
+"""The joint net on a problem with a known minimum: the mean of one sample and of the other."""
+
+import math
+
+import pytest
+import torch
+from skorch.helper import predefined_split
+from torch import nn
+
+from sklearn_ot.exceptions import DivergenceError
+from sklearn_ot.nets import JointNet, TensorPairs
+
+
+class TwoPoints(nn.Module):
+    """Two numbers, of which the second must not be negative."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Parameter(torch.tensor(0.0))
+        self.second = nn.Parameter(torch.tensor(0.5))
+
+    def project_(self):
+        with torch.no_grad():
+            self.second.clamp_(min=0)
+
+
+def squares(module, x, y):
+    return (module.first - x).square().mean() + (module.second - y).square().mean()
+
+
+def make_net(criterion=squares, evaluation=squares, **parameters):
+    torch.manual_seed(0)
+    data = TensorPairs(3 + torch.randn(500, 1), -2 + torch.randn(300, 1))
+    settings = {"max_steps": 400, "tol": 0.0, "n_iter_no_change": 10, "lr": 0.1, "batch_size": 32, **parameters}
+    net = JointNet(
+        TwoPoints,
+        criterion,
+        evaluation=evaluation,
+        remedy="Change something.",
+        optimizer=torch.optim.Adam,
+        train_split=predefined_split(data),
+        verbose=0,
+        **settings,
+    )
+    return net.initialize(), data
+
+
+def test_finds_the_constrained_minimum():
+    net, data = make_net()
+    net.partial_fit(data)
+    assert net.module_.first.item() == pytest.approx(data.x.mean().item(), abs=0.05)
+    assert net.module_.second.item() == 0.0
+
+
+def test_one_row_of_history_a_block():
+    net, data = make_net(max_steps=250)
+    net.partial_fit(data)
+    assert [row["n_iter"] for row in net.history] == [100, 200, 250]
+    assert [row["train_batch_count"] for row in net.history] == [100, 100, 50]
+    assert net.history[-1, "train_loss"] < net.history[0, "train_loss"]
+
+
+def test_keeps_the_average_with_the_lowest_evaluation():
+    """The evaluation prefers weights that training passes on its way."""
+    seen = []
+
+    def prefer_one(module, x, y):
+        seen.append(module.first.item())
+        return (module.first - 1).square()
+
+    net, data = make_net(evaluation=prefer_one, lr=0.01)
+    net.partial_fit(data)
+    assert min(seen) < 1 < max(seen)
+    assert net.module_.first.item() == min(seen, key=lambda value: abs(value - 1))
+
+
+def test_keeps_the_start_if_nothing_is_better():
+    net, data = make_net(evaluation=lambda module, x, y: module.first.abs())
+    net.partial_fit(data)
+    assert (net.module_.first.item(), net.module_.second.item()) == (0.0, 0.5)
+    assert net.converged_ or net.n_steps_ == 400
+
+
+def test_stops_after_n_iter_no_change_blocks_without_a_gain():
+    net, data = make_net(evaluation=lambda module, x, y: torch.zeros(()), max_steps=5000, n_iter_no_change=3)
+    net.partial_fit(data)
+    assert net.n_steps_ == 300
+    assert net.converged_
+    net, data = make_net(max_steps=200)
+    net.partial_fit(data)
+    assert not net.converged_
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_is_an_error(value):
+    net, data = make_net(criterion=lambda module, x, y: squares(module, x, y) * value)
+    with pytest.raises(DivergenceError, match=r"train_loss is .*after 100 gradient steps. Change something."):
+        net.partial_fit(data)
+
+
+def test_resume_takes_over_weights_optimiser_and_history():
+    first, data = make_net(max_steps=100)
+    first.partial_fit(data)
+    second, _ = make_net(max_steps=50, lr=0.02)
+    second.resume(first)
+    assert second.module_.first.item() == first.module_.first.item()
+    assert second.optimizer_.param_groups[0]["lr"] == 0.02
+    moments = [net.optimizer_.state_dict()["state"][0]["exp_avg_sq"] for net in (first, second)]
+    assert moments[0] == moments[1] != 0
+    second.partial_fit(data)
+    assert [row["n_iter"] for row in second.history] == [100, 150]
+    assert len(first.history) == 1
