@@ -49,7 +49,8 @@ def test_finds_the_constrained_minimum():
     net, data = make_net()
     net.partial_fit(data)
     assert net.module_.first.item() == pytest.approx(data.x.mean().item(), abs=0.05)
-    assert net.module_.second.item() == 0.0
+    # An average of weights that soon are all zero: what is left of the start has decayed to nothing.
+    assert 0 <= net.module_.second.item() < 1e-6
 
 
 def test_one_row_of_history_a_block():
