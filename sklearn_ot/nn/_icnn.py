@@ -34,7 +34,8 @@ class CELU(_Activation):
 
     @staticmethod
     def curvature(slope):
-        return torch.where(slope < 1, slope, 0.0)
+        # slope where it is below 1, else 0: one pass, where `torch.where` takes several.
+        return -F.threshold(-slope, -1, 0)
 
 
 class Softplus(_Activation):
@@ -146,7 +147,8 @@ class DenseICNN(nn.Module):
         projections, skips = None, self.skip(x)
         if self.rank:
             projections = F.linear(x, self.squares)
-            skips = skips + sum(projections.square().chunk(self.rank, dim=1))
+            for projection in projections.chunk(self.rank, dim=1):
+                skips = torch.addcmul(skips, projection, projection)
         first, *rest = skips.split(self.hidden_layer_sizes, dim=1)
         z, slope = activation(first)
         slopes = [slope]
@@ -168,5 +170,6 @@ class DenseICNN(nn.Module):
         gradient = torch.addmm(self.shift, F.linear(x, self.quadratic), self.quadratic)
         gradient = torch.addmm(gradient, deltas, self.skip.weight)
         if self.rank:
-            gradient = torch.addmm(gradient, projections * deltas.repeat(1, self.rank), self.squares, alpha=2)
+            squares = projections.unflatten(1, (self.rank, -1)) * deltas.unsqueeze(1)
+            gradient = torch.addmm(gradient, squares.flatten(1), self.squares, alpha=2)
         return torch.add(gradient, x, alpha=self.strong_convexity)
