@@ -107,6 +107,7 @@ def train_network(data, seed):
         LeNet,
         module__image_size=images.shape[-1],
         criterion=nn.CrossEntropyLoss,
+        criterion__label_smoothing=0.1,  # with dropout, it gathers the features of a digit in one cluster
         optimizer=torch.optim.Adam,
         lr=1e-3,
         batch_size=128,

@@ -1,24 +1,43 @@
 """Pairs of real digit data sets, brought to one preprocessing."""
 
 import os
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import Options, validate_params
+from sklearn.utils._param_validation import StrOptions, validate_params
 
-_MNIST_SIZE = 28
-_CROP = {"crop": [Options(Integral, set(range(16, _MNIST_SIZE + 1, 2)))]}
+DATA_VARIABLE = "SKLEARN_OT_DATA"
 _USPS_FILE = "usps.npz"
 _MNIST_TRAIN_FILES = [f"mnist_train_{part}of4.npz" for part in range(4)]
 _MNIST_TEST_FILE = "mnist_test.npz"
-DATA_VARIABLE = "SKLEARN_OT_DATA"
+
+_INK = 64
+_FRAMINGS = {
+    "box": "each digit straightened and stretched to 32x20 in the middle of 32x32",
+    "centre": "centre 20x20 of 28x28",
+    "whole": "whole 28x28 image",
+}
 
 
-def _area_average(images, size):
+def _stretch_digit(image):
+    """Remove the slant of a digit, and stretch its bounding box to 32 × 20 in the middle of 32 × 32 pixels."""
+    rows, columns = np.nonzero(image >= _INK)
+    slant = np.polyfit(rows, columns, 1)[0]
+    straight = columns - slant * rows
+    height, width = np.ptp(rows) + 1, np.ptp(straight) + 1
+    row_step, column_step = height / 32, width / 20
+    # Where the centre of the frame's first pixel lies in the image; a box reaches half a pixel beyond centres.
+    first_row = rows.min() - 0.5 + 0.5 * row_step
+    first_column = straight.min() - 0.5 - 5.5 * column_step + slant * first_row
+    matrix = [[row_step, 0], [slant * row_step, column_step]]
+    return ndimage.affine_transform(image, matrix, (first_row, first_column), output_shape=(32, 32), order=1)
+
+
+def _average_area(images, size):
     """Resize square images to ``size`` × ``size``: each new pixel is the mean of the area it covers."""
     n_pixels = images.shape[-1]
     edges = np.linspace(0, n_pixels, size + 1)[:, None]
@@ -28,17 +47,20 @@ def _area_average(images, size):
     return weights @ images @ weights.T
 
 
-def _prepare_mnist(images, crop, size):
-    """Integers 0..255 of shape (n, 28, 28) -> float32 in [0, 1] of shape (n, size, size)."""
-    margin = (_MNIST_SIZE - crop) // 2
-    centre = images[:, margin : _MNIST_SIZE - margin, margin : _MNIST_SIZE - margin]
-    return _area_average(centre.astype(np.float32) / 255, size)
+def _prepare_mnist(images, framing, size):
+    """Values 0..255 of shape (n, 28, 28) -> float32 in [0, 1] of shape (n, size, size)."""
+    if framing == "box":
+        images = np.stack([_stretch_digit(image) for image in images])
+    elif framing == "centre":
+        images = images[:, 4:24, 4:24]
+    return _average_area(images.astype(np.float32) / 255, size)
 
 
-def _describe_mnist(crop, size):
-    part = "whole 28x28 image" if crop == _MNIST_SIZE else f"centre {crop}x{crop} of 28x28"
-    resized = "" if crop == size else f", area-averaged to {size}x{size}"
-    return f"MNIST: {part}{resized}, values / 255"
+def _describe(name, size, largest, framing):
+    return (
+        f"{name}: {size}x{size}, values / {largest}; "
+        f"MNIST: {_FRAMINGS[framing]}, area-averaged to {size}x{size}, values / 255"
+    )
 
 
 def _domain(name, images_train, images_test, y_train, y_test):
@@ -49,8 +71,10 @@ def _split(name, images, y, n_test, random_state):
     return _domain(name, *train_test_split(images, y, test_size=n_test, stratify=y, random_state=random_state))
 
 
-@validate_params({**_CROP, "random_state": ["random_state"]}, prefer_skip_nested_validation=True)
-def load_digits_pair(*, crop=20, random_state=0):
+@validate_params(
+    {"framing": [StrOptions(set(_FRAMINGS))], "random_state": ["random_state"]}, prefer_skip_nested_validation=True
+)
+def load_digits_pair(*, framing="box", random_state=0):
     """Load two small sets of handwritten digits by different writers, both of which come with Python packages.
 
     The source is `sklearn.datasets.load_digits`, 8 × 8 counts of black pixels [Kaynak95]_; the target is
@@ -59,10 +83,16 @@ def load_digits_pair(*, crop=20, random_state=0):
 
     Parameters
     ----------
-    crop : {16, 18, 20, 22, 24, 26, 28}, default=20
-        Side of the centre of an MNIST image that is kept, in pixels, before it is averaged to 8 × 8. A digit of MNIST
-        was drawn into 20 × 20 pixels, and one of ``load_digits`` fills its image, so that 20 gives both the same
-        height. Without adaptation a nearest neighbour recognises 51 % of MNIST with 20, and 30 % with 28.
+    framing : {"box", "centre", "whole"}, default="box"
+        How a digit of MNIST comes into the frame that is then averaged to 8 × 8 pixels:
+
+        - "box": straightened, and its bounding box stretched to 32 rows and 20 columns in the middle of 32 × 32
+          pixels, in the manner of the programs that made ``load_digits`` [Garris94]_;
+        - "centre": the centre 20 × 20 pixels, which hold most of the ink; both sets then have digits of one height;
+        - "whole": all 28 × 28 pixels; digits of MNIST are then smaller.
+
+        The choice matters more than any adaptation: a nearest neighbour among the pixels of the source reads 76 %,
+        51 % and 23 % of the target's test rows, and the other way round 83 %, 72 % and 47 %.
     random_state : int, RandomState instance or None, default=0
         Splits each set into training and test rows, with the same share of each digit.
 
@@ -89,13 +119,13 @@ def load_digits_pair(*, crop=20, random_state=0):
 
     Notes
     -----
-    The two differ in more than the writers. Digits of ``load_digits`` were also stretched to one width and
-    straightened, so that a "1" is a thick block, and written in another country, where a "7" has a bar.
+    What "box" leaves of the difference: scanners, the thickness of strokes, and two countries' ways to write a digit.
 
     References
     ----------
     .. [Kaynak95] C. Kaynak, "Methods of combining multiple classifiers and their applications to handwritten digit
        recognition", MSc thesis, Bogazici University, 1995.
+    .. [Garris94] M. D. Garris et al., "NIST form-based handprint recognition system", NISTIR 5469, 1994.
     .. [LeCun98] Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document
        recognition", Proceedings of the IEEE, 1998.
 
@@ -104,7 +134,7 @@ def load_digits_pair(*, crop=20, random_state=0):
     >>> from sklearn_ot.datasets import load_digits_pair
     >>> pair = load_digits_pair()  # doctest: +SKIP
     >>> print(pair.preprocessing)  # doctest: +SKIP
-    load_digits: 8x8, values / 16; MNIST: centre 20x20 of 28x28, area-averaged to 8x8, values / 255
+    load_digits: 8x8, values / 16; MNIST: each digit straightened and stretched to 32x20 in the middle of 32x32, ...
     >>> pair.source.images_train.shape, pair.target.images_train.shape  # doctest: +SKIP
     ((1297, 8, 8), (4000, 8, 8))
     """
@@ -117,16 +147,18 @@ def load_digits_pair(*, crop=20, random_state=0):
     digits = load_digits()
     pixels, labels = mnist_data()
     size = digits.images.shape[-1]
-    mnist = _prepare_mnist(pixels.reshape(-1, _MNIST_SIZE, _MNIST_SIZE), crop, size)
+    mnist = _prepare_mnist(pixels.reshape(-1, 28, 28), framing, size)
     return Bunch(
         source=_split("load_digits", (digits.images / 16).astype(np.float32), digits.target, 500, random_state),
         target=_split("MNIST", mnist, labels.astype(np.int64), 1000, random_state),
-        preprocessing=f"load_digits: {size}x{size}, values / 16; {_describe_mnist(crop, size)}",
+        preprocessing=_describe("load_digits", size, 16, framing),
     )
 
 
-@validate_params({"path": [str, os.PathLike, None], **_CROP}, prefer_skip_nested_validation=True)
-def load_usps_mnist(path=None, *, crop=20):
+@validate_params(
+    {"path": [str, os.PathLike, None], "framing": [StrOptions({"centre", "whole"})]}, prefer_skip_nested_validation=True
+)
+def load_usps_mnist(path=None, *, framing="centre"):
     """Read USPS and MNIST, the digits pair of the literature, from files of your own.
 
     Their licences are not stated, so this package does not bring them.
@@ -135,8 +167,9 @@ def load_usps_mnist(path=None, *, crop=20):
     ----------
     path : str or path-like, default=None
         Folder of the files; the environment variable ``SKLEARN_OT_DATA`` if None.
-    crop : {16, 18, 20, 22, 24, 26, 28}, default=20
-        Side of the centre of an MNIST image that is kept, in pixels, before it is averaged to the 16 × 16 of USPS.
+    framing : {"centre", "whole"}, default="centre"
+        What of an MNIST image is averaged to the 16 × 16 pixels of USPS: the centre 20 × 20 pixels or all 28 × 28.
+        Digits of USPS fill their image, as those of the centre do.
 
     Returns
     -------
@@ -175,13 +208,13 @@ def load_usps_mnist(path=None, *, crop=20):
         usps, usps_y, n_train = file["x"], file["y"].astype(np.int64), int(file["n_train"])
     size = usps.shape[-1]
     usps = usps.astype(np.float32) / 255
-    train = [_read_mnist(folder / name, crop, size) for name in _MNIST_TRAIN_FILES]
+    train = [_read_mnist(folder / name, framing, size) for name in _MNIST_TRAIN_FILES]
     images_train, y_train = (np.concatenate(parts) for parts in zip(*train, strict=True))
-    images_test, y_test = _read_mnist(folder / _MNIST_TEST_FILE, crop, size)
+    images_test, y_test = _read_mnist(folder / _MNIST_TEST_FILE, framing, size)
     return Bunch(
         source=_domain("USPS", usps[:n_train], usps[n_train:], usps_y[:n_train], usps_y[n_train:]),
         target=_domain("MNIST", images_train, images_test, y_train, y_test),
-        preprocessing=f"USPS: {size}x{size}, values / 255; {_describe_mnist(crop, size)}",
+        preprocessing=_describe("USPS", size, 255, framing),
     )
 
 
@@ -205,6 +238,6 @@ def _find_folder(path):
     return folder
 
 
-def _read_mnist(path, crop, size):
+def _read_mnist(path, framing, size):
     with np.load(path) as file:
-        return _prepare_mnist(file["x"], crop, size), file["y"].astype(np.int64)
+        return _prepare_mnist(file["x"], framing, size), file["y"].astype(np.int64)

@@ -84,7 +84,7 @@ class W2Transport(InvertibleTransport):
         Rows of each sample in a step.
     max_iter : int, default=10000
         Gradient steps at most, whatever the number of rows. With 0 the map is the Gaussian map.
-    tol : float, default=5e-4
+    tol : float, default=1e-3
         Least decrease of ``valid_loss`` (see ``history_``) that counts as one.
     n_iter_no_change : int, default=10
         Blocks of 100 steps without such a decrease after which training has converged.
@@ -192,7 +192,7 @@ class W2Transport(InvertibleTransport):
         learning_rate=1e-2,
         batch_size=256,
         max_iter=10_000,
-        tol=5e-4,
+        tol=1e-3,
         n_iter_no_change=10,
         early_stopping=True,
         validation_fraction=0.1,
