@@ -75,6 +75,19 @@ def test_keeps_the_average_with_the_lowest_evaluation():
     assert net.module_.first.item() == min(seen, key=lambda value: abs(value - 1))
 
 
+def test_the_evaluation_of_the_average_does_not_disturb_training():
+    """From one step to the next, across a block's end too, a weight moves by about a step of Adam."""
+    path = []
+
+    def record(module, x, y):
+        path.append(module.first.item())
+        return squares(module, x, y)
+
+    net, data = make_net(criterion=record, max_steps=300, lr=0.01)
+    net.partial_fit(data)
+    assert torch.tensor(path).diff().abs().max() < 0.012
+
+
 def test_keeps_the_start_if_nothing_is_better():
     net, data = make_net(evaluation=lambda module, x, y: module.first.abs())
     net.partial_fit(data)

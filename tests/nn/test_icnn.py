@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from sklearn_ot.nn import DenseICNN
+from sklearn_ot.nn._icnn import ACTIVATIONS
 
 ARCHITECTURES = [
     pytest.param(
@@ -51,6 +52,22 @@ def test_training_gradients_agree_with_double_backward(architecture, x):
     double = torch.autograd.grad(gradient.square().sum(), weights, allow_unused=True)
     for one, other in zip(closed, double, strict=True):
         torch.testing.assert_close(one, torch.zeros_like(one) if other is None else other, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations_against_finite_differences(activation):
+    """Value to slope, and slope to curvature, away from the kink that the curvature of CELU has at 0."""
+    v = torch.cat([torch.linspace(-4, -0.1, 20), torch.linspace(0.1, 4, 20)]).double().requires_grad_()
+    assert torch.autograd.gradcheck(ACTIVATIONS[activation].apply, v)
+    value, slope = ACTIVATIONS[activation].apply(v)
+    torch.testing.assert_close(torch.autograd.grad(value.sum(), v)[0], slope)
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_training_gradients_against_finite_differences(rank):
+    network = trained(2, rank=rank, activation="softplus", hidden_layer_sizes=(3, 2))
+    x = torch.randn(2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x, *_: network.value_and_gradient(x), (x, *network.parameters()))
 
 
 def test_float32_gradient_is_that_of_autograd_to_1e_5(x):
