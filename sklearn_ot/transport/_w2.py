@@ -272,7 +272,7 @@ class W2Transport(InvertibleTransport):
             **{f"module__{name}": value for name, value in architecture.items()},
             optimizer=torch.optim.Adam,
             optimizer__betas=(0.9, 0.95),
-            optimizer__fused=True,
+            optimizer__fused=device.type != "mps",
             lr=self.learning_rate,
             batch_size=self.batch_size,
             max_steps=self.max_iter,
