@@ -39,7 +39,7 @@ def samples():
 def fitted(samples):
     transport = short_fit(*samples)
     # What follows is about a map that has learned something.
-    assert transport.score(samples[0]) > 0.5 * GaussianTransport().fit(*samples).score(samples[0])
+    assert transport.score(samples[0]) > 0.6 * GaussianTransport().fit(*samples).score(samples[0])
     return transport
 
 
@@ -246,7 +246,7 @@ def test_without_early_stopping_all_rows_are_trained_on(samples):
 def test_standard_normal_target():
     """fit(X) alone: the map whitens and makes normal, its inverse generates."""
     X = make_toy("moons", 1000, random_state=0)
-    transport = short_fit(X, None, max_iter=400)
+    transport = short_fit(X, None, max_iter=400, batch_size=256)
     generated = transport.inverse_transform(np.random.RandomState(0).randn(1000, 2))
     floor = wasserstein_distance(X, make_toy("moons", 1000, random_state=1))
     gaussian = GaussianTransport().fit(X).inverse_transform(np.random.RandomState(0).randn(1000, 2))
@@ -257,7 +257,7 @@ def test_standard_normal_target():
 def test_known_potential_map(n_features):
     """Against the truth, on new points: well ahead of the Gaussian map, both ways."""
     pair = make_potential_pair(n_features, n_samples=4000, random_state=0)
-    transport = short_fit(pair.source, pair.target, hidden_layer_sizes=(64, 64), max_iter=400)
+    transport = short_fit(pair.source, pair.target, hidden_layer_sizes=(64, 64), max_iter=400, batch_size=256)
     gaussian = GaussianTransport().fit(pair.source, pair.target)
     X = pair.sample_source(2000, random_state=1)
     Y = pair.transport(X)
@@ -281,7 +281,7 @@ def test_eight_gaussians():
     """The small version of benchmarks/bench_w2gn.py: within twice of what two fresh target samples have."""
     rng = np.random.RandomState(0)
     first, second, third = (make_toy("8gaussians", n, random_state=n) for n in (4000, 1000, 1001))
-    transport = short_fit(rng.randn(4000, 2), first, hidden_layer_sizes=(64, 64), max_iter=500)
+    transport = short_fit(rng.randn(4000, 2), first, hidden_layer_sizes=(64, 64), max_iter=500, batch_size=256)
     mapped = transport.transform(rng.randn(1000, 2))
     assert wasserstein_distance(mapped, second) < 2 * wasserstein_distance(second, third[:1000])
 
