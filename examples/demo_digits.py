@@ -180,10 +180,9 @@ def print_table(runs, n_test):
         seconds = np.mean([results[name].seconds for results in runs])
         shown = "" if name == NO_ADAPTATION else "".join(f"{gain:>+7.1f}" for gain in gains)
         print(f"  {name:<24}{accuracies.mean():>8.1%}{seconds:>9.1f}  {shown}")
-    share = np.mean([results[NO_ADAPTATION].accuracy for results in runs])
-    print(
-        f"  Standard error of an accuracy from {n_test} rows: {100 * np.sqrt(share * (1 - share) / n_test):.1f} points."
-    )
+    share = runs[0][NO_ADAPTATION].accuracy
+    error = 100 * np.sqrt(share * (1 - share) / n_test)
+    print(f"  The standard error of an accuracy from {n_test} rows is {error:.1f} points.")
 
 
 def draw_clouds(figure, source, target, transport):

@@ -11,7 +11,7 @@ fit gives a map, its inverse and the distance.
 # %%
 # From one Gaussian to eight
 # --------------------------
-# Small networks and little patience are enough in the plane; the defaults are for more features.
+# Small networks are enough in the plane; the defaults are for more features.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,9 +22,9 @@ from sklearn_ot.transport import GaussianTransport, W2Transport
 
 rng = np.random.default_rng(0)
 Xs = rng.normal(size=(2000, 2))
-Xt = make_gaussian_ring(2000, radius=3.0, std=0.4, random_state=0)
+Xt = make_gaussian_ring(2000, radius=3.0, std=0.3, random_state=0)
 
-transport = W2Transport(hidden_layer_sizes=(64, 64), n_iter_no_change=5, random_state=0).fit(Xs, Xt)
+transport = W2Transport(hidden_layer_sizes=(64, 64), random_state=0).fit(Xs, Xt)
 print(f"Wasserstein-2 distance: {transport.wasserstein_distance_:.3f} after {transport.n_iter_} steps")
 
 # %%
