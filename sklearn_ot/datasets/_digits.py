@@ -131,6 +131,8 @@ def load_digits_pair(*, framing="box", random_state=0):
 
     Examples
     --------
+    Reading MNIST takes a few seconds.
+
     >>> from sklearn_ot.datasets import load_digits_pair
     >>> pair = load_digits_pair()  # doctest: +SKIP
     >>> print(pair.preprocessing)  # doctest: +SKIP
@@ -201,7 +203,10 @@ def load_usps_mnist(path=None, *, framing="centre"):
     Examples
     --------
     >>> from sklearn_ot.datasets import load_usps_mnist
-    >>> pair = load_usps_mnist("folder/of/npz/files")  # doctest: +SKIP
+    >>> load_usps_mnist("no/such/folder")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: 'no/such/folder' (from path) is not a folder. Wanted there: usps.npz, mnist_train_0of4.npz, ...
     """
     folder = _find_folder(path)
     with np.load(folder / _USPS_FILE) as file:

@@ -38,9 +38,14 @@ class ICNNPair(PotentialPair):
 
 
 def negative_dual(pair, x, y):
-    """Minus the dual value of ψ with exact conjugates, per feature and less that of the start ‖x‖²/2."""
+    """Minus the dual value of ψ with exact conjugates, per feature and less that of the start ‖x‖²/2.
+
+    Strong convexity turns what is left of a residual into an upper bound of the conjugate: a search that stops short
+    can make a potential look worse, never better.
+    """
     conjugate = convex_conjugate(pair.potential.value_and_gradient, y, pair.conjugate.gradient(y), tol=1e-3)
-    correlations = pair.potential(x).mean() + conjugate.value.mean()
+    bound = conjugate.value + conjugate.residual.square() / (2 * pair.potential.strong_convexity)
+    correlations = pair.potential(x).mean() + bound.mean()
     return (correlations - (mean_squared_norm(x) + mean_squared_norm(y)) / 2) / x.shape[1]
 
 

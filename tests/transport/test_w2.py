@@ -1,6 +1,7 @@
 """W2Transport: start, invariances, reproducibility, stopping, accuracy on known maps, bad input."""
 
 import copy
+import functools
 import io
 import pickle
 import warnings
@@ -16,7 +17,9 @@ from skorch.callbacks import Callback
 from sklearn_ot.datasets import make_gaussian_pair, make_potential_pair, make_toy
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.metrics import l2_uvp, wasserstein_distance
+from sklearn_ot.solvers.conjugate import convex_conjugate
 from sklearn_ot.transport import GaussianTransport, W2Transport
+from sklearn_ot.transport._w2 import negative_dual
 
 SHORT = {"hidden_layer_sizes": (16, 16), "max_iter": 150, "batch_size": 64, "random_state": 0}
 
@@ -52,6 +55,21 @@ def test_starts_at_the_gaussian_map(samples):
     np.testing.assert_allclose(start.potential(Xs), gaussian.potential(Xs), atol=1e-4)
     assert start.n_iter_ == 0
     assert start.history_ == []
+
+
+def test_a_conjugate_that_stops_short_never_looks_better(samples, fitted, monkeypatch):
+    """The value that decides which weights are kept is an upper bound, however few steps the conjugates get."""
+    x, y = (torch.as_tensor(sample[:200], dtype=torch.float64) for sample in samples)
+    pair = copy.deepcopy(fitted.net_.module_).double()
+    with torch.no_grad():
+        exact = negative_dual(pair, x, y)
+        for max_iter in (0, 1, 3, 10):
+            short = functools.partial(convex_conjugate, max_iter=max_iter)
+            monkeypatch.setattr(
+                "sklearn_ot.transport._w2.convex_conjugate", lambda *args, short=short, **_: short(*args)
+            )
+            assert negative_dual(pair, x, y) >= exact - 1e-6
+            assert max_iter or negative_dual(pair, x, y) > exact + 0.01
 
 
 @pytest.mark.parametrize(("factor", "offset"), [(1e3, 0), (1e-3, 0), (1, 1e4), (1e3, 1e4)])
