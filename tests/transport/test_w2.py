@@ -306,7 +306,7 @@ def test_eight_gaussians():
 
 @pytest.mark.slow
 def test_converges_by_itself_and_beats_the_gaussian_map_tenfold():
-    pair = make_potential_pair(8, n_samples=20_000, random_state=0)
+    pair = make_potential_pair(2, n_samples=20_000, random_state=0)
     transport = W2Transport(random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
