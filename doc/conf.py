@@ -29,9 +29,9 @@ numpydoc_show_class_members = False
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    # The demo beside the gallery downloads and trains for minutes: it is not part of it.
+    # The demo beside the gallery trains for minutes: it is not part of it.
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"/(?!plot_)[^/]*\.py$",
+    "ignore_pattern": r"demo_",
     "within_subsection_order": "FileNameSortKey",
     "doc_module": ("sklearn_ot",),
     "backreferences_dir": "generated",
