@@ -27,8 +27,12 @@ format: $(call installed,test)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(call installed,demo)
-	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+# All of it takes more than a day; a part: make bench W2="--tables potential --dims 2 16 --budgets 15 --seeds 1000"
+bench: $(call installed,bench)
+	$(BIN)/python benchmarks/icnn_step.py
+	$(BIN)/python benchmarks/skorch_overhead.py
+	$(BIN)/python benchmarks/w2.py $(W2)
+	$(BIN)/python benchmarks/w2.py --report
 
 docs: $(call installed,docs)
 	$(BIN)/sphinx-build -b html doc doc/_build/html

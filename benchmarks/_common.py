@@ -47,7 +47,7 @@ def write_results(rows):
     """Print rows (dicts with the same keys) and write them to results/, named after the running benchmark."""
     script = Path(sys.argv[0])
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{script.stem.removeprefix('bench_')}.csv"
+    path = RESULTS / f"{script.stem}.csv"
     with path.open("w", newline="") as file:
         file.write(f"# python benchmarks/{script.name} {' '.join(sys.argv[1:])}".rstrip() + "\n")
         file.write(f"# torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}\n")

@@ -9,7 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_ot import adaptation, transport
 from sklearn_ot.adaptation import DomainAdapter
-from sklearn_ot.transport import GaussianTransport, W2Transport
+from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, W2Transport, W2TransportCV
 
 # One small instance (a few iterations at most) for each code path; a new public estimator is added here.
 INSTANCES = [
@@ -21,6 +21,10 @@ INSTANCES = [
     DomainAdapter(GaussianTransport(), Ridge(), align="target"),
     W2Transport(max_iter=3, hidden_layer_sizes=(8,)),
     W2Transport(max_iter=3, hidden_layer_sizes=(8, 8), rank=0, activation="softplus", early_stopping=False),
+    W2TransportCV(W2Transport(max_iter=1, hidden_layer_sizes=(8,), plan_size=0), regs=(0, 1), cv=2),
+    LSOTTransport(max_iter=3, hidden_layer_sizes=(8,)),
+    LSOTTransport("entropic", reg=0.5, max_iter=3, hidden_layer_sizes=(8, 8), early_stopping=False),
+    QCTransport(max_iter=3, hidden_layer_sizes=(8,)),
     DomainAdapter(W2Transport(max_iter=3, hidden_layer_sizes=(8,)), LogisticRegression()),
 ]
 

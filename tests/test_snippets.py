@@ -9,13 +9,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_ot.adaptation import DomainAdapter, transport_match, transported_source_accuracy
-from sklearn_ot.transport import GaussianTransport, W2Transport
+from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, W2Transport
 
 # A transport, the parameter to search over, its values (the right one first: the others move the domains less well).
 W2 = W2Transport(max_iter=100, hidden_layer_sizes=(16,), random_state=0)
+LSOT = LSOTTransport(max_iter=100, hidden_layer_sizes=(16,), random_state=0)
+QC = QCTransport(max_iter=50, hidden_layer_sizes=(16,), batch_size=32, random_state=0)
 TRANSPORTS = [
     pytest.param(GaussianTransport(), "shrinkage", ["auto", 1.0], id="GaussianTransport"),
     pytest.param(W2, "shrinkage", ["auto", 1.0], id="W2Transport"),
+    pytest.param(LSOT, "shrinkage", ["auto", 1.0], id="LSOTTransport"),
+    pytest.param(QC, "shrinkage", ["auto", 1.0], id="QCTransport"),
 ]
 
 pytestmark = [

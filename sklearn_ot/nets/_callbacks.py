@@ -67,3 +67,39 @@ class StopWithoutGain(EarlyStopping):
     def _sink(self, text, verbose):
         # A message would break the progress bar.
         pass
+
+
+class StepSize(Callback):
+    """The step size: a warm-up, a slow decay, and a cut after every third of the patience without a gain.
+
+    The decay needs no horizon. The cuts make the noise of the last weights fall where it is what stands in the way of
+    a gain. Every fit has its own warm-up, a resumed one too.
+    """
+
+    WARM_UP_STEPS = 100
+    DECAY_STEPS = 1500
+    CUT = 0.3
+
+    def on_train_begin(self, net, **kwargs):
+        """Begin with the step sizes of the optimiser."""
+        self.base_ = [group["lr"] for group in net.optimizer_.param_groups]
+        self.cut_ = 1.0
+
+    def on_batch_begin(self, net, training=False, **kwargs):
+        """Set the sizes of the next step."""
+        if not training:
+            return
+        step = net.n_averaged_
+        factor = self.cut_ * min(1.0, (step + 1) / self.WARM_UP_STEPS) / (1 + step / self.DECAY_STEPS)
+        for group, base in zip(net.optimizer_.param_groups, self.base_, strict=True):
+            group["lr"] = base * factor
+
+    def on_epoch_end(self, net, **kwargs):
+        """Cut them if nothing has been gained for a third of the patience."""
+        if net.n_misses_ and net.n_misses_ % max(1, net.n_iter_no_change // 3) == 0:
+            self.cut_ *= self.CUT
+
+    def on_train_end(self, net, **kwargs):
+        """Leave the sizes as they were."""
+        for group, base in zip(net.optimizer_.param_groups, self.base_, strict=True):
+            group["lr"] = base

@@ -5,22 +5,14 @@ import math
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import EpochTimer, LRScheduler
-from torch.optim.lr_scheduler import LambdaLR
+from skorch.callbacks import EpochTimer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from sklearn_ot.nets._callbacks import FiniteGuard, Progress, StopWithoutGain
+from sklearn_ot.nets._callbacks import FiniteGuard, Progress, StepSize, StopWithoutGain
 from sklearn_ot.nets._data import PairLoader, WholeLoader
 
 BLOCK_SIZE = 100
-WARM_UP_STEPS = 100
-DECAY_STEPS = 1500
 AVERAGE_HORIZON = 500
-
-
-def learning_rate_schedule(step):
-    """Factor of the learning rate: a linear warm-up, then a slow decay that needs no horizon."""
-    return min(1.0, (step + 1) / WARM_UP_STEPS) / (1 + step / DECAY_STEPS)
 
 
 class JointNet(NeuralNet):
@@ -28,8 +20,10 @@ class JointNet(NeuralNet):
 
     After each step ``module.project_()`` returns the weights to their constraints. What is kept in the end is an
     exponential average of the weights (of convex nets this is a convex net), as it was when the validation loss was
-    lowest; the start takes part, so training never ends worse than it began. An epoch is a block of 100 steps, the
-    history has one row per block, and training stops after ``n_iter_no_change`` blocks without a gain of ``tol``.
+    lowest; the start takes part, so training never ends worse than it began. Weights that were exactly zero at that
+    time, where a projection holds them, are zero in what is kept too, unless that raises the validation loss by more
+    than a tenth of ``tol`` or above the start's. An epoch is a block of 100 steps, the history has one row per block,
+    and training stops after ``n_iter_no_change`` blocks without a gain of ``tol``.
 
     Parameters
     ----------
@@ -47,6 +41,8 @@ class JointNet(NeuralNet):
         Blocks without such a decrease until training stops.
     remedy : str
         What to advise when training diverges.
+    stage : str, default="fit"
+        What the rows of the history call this training.
     **kwargs
         As for `skorch.NeuralNet`; ``train_split`` must give a validation sample.
 
@@ -56,12 +52,15 @@ class JointNet(NeuralNet):
         Steps taken in all fits since the net was initialised.
     """
 
-    def __init__(self, module, criterion, *, evaluation, max_steps, tol, n_iter_no_change, remedy, **kwargs):
+    def __init__(
+        self, module, criterion, *, evaluation, max_steps, tol, n_iter_no_change, remedy, stage="fit", **kwargs
+    ):
         self.evaluation = evaluation
         self.max_steps = max_steps
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
         self.remedy = remedy
+        self.stage = stage
         super().__init__(
             module,
             criterion,
@@ -76,22 +75,28 @@ class JointNet(NeuralNet):
     @property
     def _default_callbacks(self):
         stop = StopWithoutGain(patience=self.n_iter_no_change, threshold=self.tol)
-        # With last_epoch=-1 every fit has its warm-up, a resumed one too.
-        schedule = LRScheduler(
-            LambdaLR, lr_lambda=learning_rate_schedule, last_epoch=-1, step_every="batch", event_name=None
-        )
         return [
             ("timer", EpochTimer()),
             ("guard", FiniteGuard(self.remedy)),
-            ("schedule", schedule),
             ("progress", Progress()),
             ("stop", stop),
+            ("step size", StepSize()),
         ]
 
     @property
     def converged_(self):
         """Whether the last fit ended because the validation loss had stopped falling."""
-        return dict(self.callbacks_)["stop"].misses_ >= self.n_iter_no_change
+        return self.n_misses_ >= self.n_iter_no_change
+
+    @property
+    def n_misses_(self):
+        """Blocks in succession without a gain."""
+        return dict(self.callbacks_)["stop"].misses_
+
+    @property
+    def interrupted_(self):
+        """Whether the last fit was ended from outside: neither by convergence nor by ``max_steps``."""
+        return self.n_averaged_ < self.max_steps and not self.converged_
 
     def initialize_criterion(self):
         """Take the objective as it is: a function has nothing to initialise."""
@@ -149,7 +154,8 @@ class JointNet(NeuralNet):
         self.average_ = self._weights(copied=True)
         self.n_averaged_ = 0
         self.best_loss_ = math.inf
-        self._keep_if_best(self._validate(X))
+        self.start_loss_ = self._validate(X)
+        self._keep_if_best(self.start_loss_)
 
     def on_batch_end(self, net, batch=None, training=False, **kwargs):
         """Project, then average."""
@@ -167,6 +173,7 @@ class JointNet(NeuralNet):
     def on_epoch_end(self, net, **kwargs):
         """Keep the average if it is the best so far."""
         super().on_epoch_end(net, **kwargs)
+        self.history.record("stage", self.stage)
         self.history.record("n_iter", self.n_steps_)
         self._keep_if_best(self.history[-1, "valid_loss"])
 
@@ -174,11 +181,23 @@ class JointNet(NeuralNet):
         """Put the best weights into the module."""
         super().on_train_end(net, X=X, y=y, **kwargs)
         if self.history and "valid_loss" not in self.history[-1]:  # interrupted within a block
+            self.history.record("stage", self.stage)
             self.history.record("n_iter", self.n_steps_)
             self.history.record("valid_loss", self._validate(X))
             self._keep_if_best(self.history[-1, "valid_loss"])
+        self._restore_zeros(X)
         self._set_weights(self.best_weights_)
-        del self.average_, self.best_weights_
+        del self.average_, self.best_weights_, self.best_zeros_
+
+    def _restore_zeros(self, X):
+        # An average over steps only comes near a zero that the last of them were held at.
+        pairs = zip(self.best_weights_, self.best_zeros_, strict=True)
+        self.average_ = [weight.masked_fill(zero, 0) for weight, zero in pairs]
+        if all(map(torch.equal, self.average_, self.best_weights_)):
+            return
+        loss = self._validate(X)
+        if loss <= min(self.best_loss_ + self.tol / 10, self.start_loss_):
+            self.best_weights_, self.best_loss_ = self.average_, loss
 
     def _validate(self, X):
         _, valid = self.get_split_datasets(X)
@@ -188,6 +207,7 @@ class JointNet(NeuralNet):
         if loss < self.best_loss_:
             self.best_loss_ = loss
             self.best_weights_ = [weight.clone() for weight in self.average_]
+            self.best_zeros_ = [weight == 0 for weight in self._weights()]
 
     def _weights(self, copied=False):
         return [weight.detach().clone() if copied else weight.detach() for weight in self.module_.parameters()]

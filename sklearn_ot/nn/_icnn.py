@@ -1,8 +1,8 @@
 """Input-convex neural networks."""
 
+import copy
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -10,18 +10,27 @@ from torch.nn import functional as F
 
 
 class _Activation(torch.autograd.Function):
-    """A convex, non-decreasing activation together with its slope: both are needed, and they share their work."""
+    """A convex, non-decreasing activation together with its slope: both are needed, and they share their work.
+
+    Takes ``v`` of shape (n, pool_size, n_pools), one pool of units for each output, so that sums over a pool run over
+    whole vectors. Returns the outputs, shape (n, n_pools), and their slopes in each unit, of the shape of ``v``.
+    """
 
     @classmethod
     def forward(cls, ctx, v):
         value, slope = cls.value_and_slope(v)
         ctx.save_for_backward(slope)
-        return value, slope
+        ctx.set_materialize_grads(False)  # the slope is often not used
+        return value.squeeze(1), slope
 
     @classmethod
     def backward(cls, ctx, value_grad, slope_grad):
         (slope,) = ctx.saved_tensors
-        return torch.addcmul(value_grad * slope, slope_grad, cls.curvature(slope))
+        grad = None if value_grad is None else value_grad.unsqueeze(1) * slope
+        if slope_grad is None:
+            return grad
+        curved = cls.curve(slope, slope_grad)
+        return curved if grad is None else grad + curved
 
 
 class CELU(_Activation):
@@ -33,9 +42,9 @@ class CELU(_Activation):
         return v.relu().add_(slope).sub_(1), slope
 
     @staticmethod
-    def curvature(slope):
-        # slope where it is below 1, else 0: one pass, where `torch.where` takes several.
-        return -F.threshold(-slope, -1, 0)
+    def curve(slope, direction):
+        # The curvature is the slope where it is below 1, else 0: one pass, where `torch.where` takes several.
+        return -F.threshold(-slope, -1, 0) * direction
 
 
 class Softplus(_Activation):
@@ -46,11 +55,27 @@ class Softplus(_Activation):
         return F.softplus(v), v.sigmoid()
 
     @staticmethod
-    def curvature(slope):
-        return slope * (1 - slope)
+    def curve(slope, direction):
+        return slope * (1 - slope) * direction
 
 
-ACTIVATIONS = {"celu": CELU, "softplus": Softplus}
+class LogSumExp(_Activation):
+    """``log(sum(exp(v)))`` over each pool of units, a smooth maximum; its slopes are their softmax."""
+
+    @staticmethod
+    def value_and_slope(v):
+        largest = v.amax(1, keepdim=True)
+        slope = (v - largest).exp_()
+        total = slope.sum(1, keepdim=True)
+        slope /= total
+        return total.log_().add_(largest), slope
+
+    @staticmethod
+    def curve(slope, direction):
+        return slope * (direction - (slope * direction).sum(1, keepdim=True))
+
+
+ACTIVATIONS = {"celu": CELU, "softplus": Softplus, "logsumexp": LogSumExp}
 
 
 class DenseICNN(nn.Module):
@@ -62,19 +87,23 @@ class DenseICNN(nn.Module):
         q_k(x)_h &= \sum_{r} \langle a_{khr}, x \rangle^2 + \langle b_{kh}, x \rangle + c_{kh}
 
     It is convex because :math:`W_k, w \ge 0` and :math:`\sigma` is convex and non-decreasing [Amos17]_; the quadratic
-    skips are those of [Korotin21]_. As built, :math:`w = 0` and :math:`F = \sqrt{1 - \beta}\, I`, so the network *is*
-    :math:`\|x\|^2 / 2` and its gradient the identity.
+    skips are those of [Korotin21]_. The activation "logsumexp" is a smooth maximum over pools of units,
+    :math:`\sigma(v)_g = \log \sum_{j} e^{v_{jg}}`, which passes on one output for each pool: its layers are smooth
+    max-affine functions, whose gradient turns sharply from one slope to another. As built, :math:`w = 0` and
+    :math:`F = \sqrt{1 - \beta}\, I`, so the network *is* :math:`\|x\|^2 / 2` and its gradient the identity.
 
     Parameters
     ----------
     n_features : int
         Dimension d of the input.
     hidden_layer_sizes : sequence of int, default=(128, 128)
-        Widths of the K hidden layers.
+        Widths of the K hidden layers, counted before pooling.
     rank : int, default=1
         Number of squares in each convex-quadratic skip; 0 leaves affine skips.
-    activation : {"celu", "softplus"}, default="celu"
+    activation : {"celu", "softplus", "logsumexp"}, default="celu"
         The activation :math:`\sigma`.
+    pool_size : int, default=8
+        Units in a pool of "logsumexp"; it must divide the widths.
     strong_convexity : float, default=1e-2
         The modulus :math:`\beta`, between 0 and 1; with it above 0 the gradient is invertible.
 
@@ -100,6 +129,7 @@ class DenseICNN(nn.Module):
         *,
         rank: int = 1,
         activation: str = "celu",
+        pool_size: int = 8,
         strong_convexity: float = 1e-2,
     ):
         super().__init__()
@@ -107,33 +137,44 @@ class DenseICNN(nn.Module):
         self.rank = rank
         self.strong_convexity = strong_convexity
         self.activation = activation
+        self.pool_size = pool_size if activation == "logsumexp" else 1
+        if any(width % self.pool_size for width in self.hidden_layer_sizes):
+            raise ValueError(
+                f"Hidden layers of {self.hidden_layer_sizes} units cannot be split into pools of {self.pool_size}: "
+                "choose widths that pool_size divides."
+            )
         n_hidden, scale = sum(self.hidden_layer_sizes), 1 / math.sqrt(n_features)
+        # The gradient of a smooth maximum is an average over its pool; steeper units make up for that.
+        steepness = 2 if activation == "logsumexp" else 1
         self.quadratic = nn.Parameter(math.sqrt(1 - strong_convexity) * torch.eye(n_features))
         self.shift = nn.Parameter(torch.zeros(n_features))
         # The skips of all layers read the same input, so they are one matrix product.
         self.skip = nn.Linear(n_features, n_hidden)
-        nn.init.normal_(self.skip.weight, std=scale)
+        nn.init.normal_(self.skip.weight, std=steepness * scale)
         nn.init.normal_(self.skip.bias, std=0.5)
         self.squares = nn.Parameter(0.3 * scale * torch.randn(n_hidden * rank, n_features)) if rank else None
-        widths = [*self.hidden_layer_sizes, 1]
+        pools = [width // self.pool_size for width in self.hidden_layer_sizes]
         # Non-negative weights of mean 1 / n_in: a layer's output is then of the size of its input at any width.
-        self.inner = nn.ParameterList([2 * torch.rand(n, m) / m for m, n in pairwise(widths)])
+        self.inner = nn.ParameterList(
+            [2 * torch.rand(n, m) / m for m, n in zip(pools, [*self.hidden_layer_sizes[1:], 1], strict=True)]
+        )
         nn.init.zeros_(self.inner[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         """Values, shape (n,)."""
         top, _, _ = self._hidden(x)
-        return self._value(x, top)
+        return self._value(x, self._quadratic_gradient(x), top)
 
     def gradient(self, x: Tensor) -> Tensor:
         """Gradients, shape (n, d): a monotone map, differentiable in ``x`` and in the weights."""
         _, slopes, projections = self._hidden(x)
-        return self._gradient(x, slopes, projections)
+        return self._gradient(self._quadratic_gradient(x), slopes, projections)
 
     def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Both at the cost of one forward and one backward pass, without automatic differentiation."""
         top, slopes, projections = self._hidden(x)
-        return self._value(x, top), self._gradient(x, slopes, projections)
+        quadratic = self._quadratic_gradient(x)
+        return self._value(x, quadratic, top), self._gradient(quadratic, slopes, projections)
 
     @torch.no_grad()
     def project_(self) -> None:
@@ -141,35 +182,69 @@ class DenseICNN(nn.Module):
         for weight in self.inner:
             weight.clamp_(min=0)
 
+    @torch.no_grad()
+    def pruned(self) -> "DenseICNN":
+        """The same function by a narrower network: without the pools (units, if not pooled) that nothing reads.
+
+        Nothing reads a pool all of whose outgoing weights are exactly zero; going from the top layer down, what only
+        such pools read goes with them. A layer keeps one pool at least. The function is the same up to rounding.
+        """
+        kept, inner = [], []
+        rows, is_read = torch.ones(1, dtype=torch.bool, device=self.shift.device), True
+        for weight in reversed(self.inner):
+            # What only holds the place of a layer needs no input.
+            weight = weight[rows] * is_read
+            pools = weight.any(dim=0)
+            is_read = pools.any()
+            pools[0] |= ~is_read
+            inner.insert(0, nn.Parameter(weight[:, pools]))
+            rows = pools.repeat(self.pool_size)
+            kept.insert(0, rows)
+        network = copy.deepcopy(self)
+        network.hidden_layer_sizes = tuple(int(units.sum()) for units in kept)
+        network.inner = nn.ParameterList(inner)
+        kept = torch.cat(kept)
+        network.skip.weight, network.skip.bias = (nn.Parameter(part[kept]) for part in self.skip.parameters())
+        network.skip.out_features = len(network.skip.bias)
+        if self.rank:
+            network.squares = nn.Parameter(self.squares[kept.repeat(self.rank)])
+        return network
+
     def _hidden(self, x):
         """The top layer, the slopes of all layers, and the projections that the quadratic skips square."""
-        activation = ACTIVATIONS[self.activation].apply
         projections, skips = None, self.skip(x)
         if self.rank:
             projections = F.linear(x, self.squares)
             for projection in projections.chunk(self.rank, dim=1):
                 skips = torch.addcmul(skips, projection, projection)
         first, *rest = skips.split(self.hidden_layer_sizes, dim=1)
-        z, slope = activation(first)
+        z, slope = self._activate(first)
         slopes = [slope]
         for weight, skip in zip(self.inner, rest, strict=False):
-            z, slope = activation(skip + F.linear(z, weight))
+            z, slope = self._activate(torch.addmm(skip, z, weight.T))
             slopes.append(slope)
         return z, slopes, projections
 
-    def _value(self, x, top):
-        quadratic = self.strong_convexity * x.square().sum(1) + F.linear(x, self.quadratic).square().sum(1)
-        return quadratic / 2 + x @ self.shift + top @ self.inner[-1][0]
+    def _activate(self, v):
+        return ACTIVATIONS[self.activation].apply(v.unflatten(1, (self.pool_size, -1)))
 
-    def _gradient(self, x, slopes, projections):
+    def _quadratic_gradient(self, x):
+        linear = torch.add(self.shift, x, alpha=self.strong_convexity)
+        return torch.addmm(linear, F.linear(x, self.quadratic), self.quadratic)
+
+    def _value(self, x, quadratic, top):
+        # ½⟨x, Q x⟩ + ⟨s, x⟩ is half the product of x with the gradient Q x + s plus s.
+        products = (x * (quadratic + self.shift)).sum(1)
+        return torch.addmv(products, top, self.inner[-1][0], beta=0.5)
+
+    def _gradient(self, quadratic, slopes, projections):
         # The chain rule from the top layer down, written as a forward computation.
-        deltas = [self.inner[-1] * slopes[-1]]
+        deltas = [(self.inner[-1] * slopes[-1]).flatten(1)]
         for weight, slope in zip(reversed(self.inner[:-1]), reversed(slopes[:-1]), strict=True):
-            deltas.append(deltas[-1] @ weight * slope)
+            deltas.append(((deltas[-1] @ weight).unsqueeze(1) * slope).flatten(1))
         deltas = torch.cat(deltas[::-1], dim=1)
-        gradient = torch.addmm(self.shift, F.linear(x, self.quadratic), self.quadratic)
-        gradient = torch.addmm(gradient, deltas, self.skip.weight)
+        gradient = torch.addmm(quadratic, deltas, self.skip.weight)
         if self.rank:
             squares = projections.unflatten(1, (self.rank, -1)) * deltas.unsqueeze(1)
             gradient = torch.addmm(gradient, squares.flatten(1), self.squares, alpha=2)
-        return torch.add(gradient, x, alpha=self.strong_convexity)
+        return gradient

@@ -8,8 +8,10 @@ class PotentialPair(nn.Module):
 
     Parameters
     ----------
-    potential, conjugate : nn.Module
-        ψ and ω, with the methods of `DenseICNN`.
+    potential : nn.Module
+        ψ, with the methods of `DenseICNN`.
+    conjugate : nn.Module
+        ω, with the same methods; a `ResidualMap` where only its gradient is used.
     """
 
     def __init__(self, potential: nn.Module, conjugate: nn.Module):

@@ -1,8 +1,63 @@
 """Objectives of Wasserstein-2 maps. Every formula has the ½ in the cost: ½‖x − y‖²."""
 
+import math
+
+import torch
 from torch import Tensor
 
 from sklearn_ot.nn import PotentialPair
+from sklearn_ot.solvers.conjugate import convex_conjugate
+
+
+def conjugate(
+    pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, tol: float = 1e-2, max_iter: int = 16
+) -> Tensor:
+    r"""The dual with exact conjugates, and the regression that amortises them.
+
+    .. math::
+        \mathbb E_P\, \psi(x) + \mathbb E_Q\, \psi^*(y)
+        + \tfrac12 \mathbb E_Q \|\nabla\omega(y) - \hat x(y)\|^2
+        + \tfrac{\lambda}{2} \mathbb E_P \|\nabla\psi(x) - x\|^2, \qquad
+        \hat x(y) = \arg\max_x \langle x, y \rangle - \psi(x)
+
+    The search for :math:`\hat x(y)` starts at :math:`\nabla\omega(y)` and has no graph: by the envelope theorem the
+    gradient of :math:`\psi^*(y)` in the weights of ψ is that of :math:`-\psi(\hat x)` with :math:`\hat x` held fixed,
+    so there is no second derivative. The regression of ω on what was found is the amortisation of [Amos23]_. All rows
+    count, whether their search has converged or not: leaving some out would bias the dual.
+
+    Parameters
+    ----------
+    pair : PotentialPair
+        ψ and the amortising ω, of which only the gradient is used.
+    x : Tensor of shape (n, d)
+        Source batch.
+    y : Tensor of shape (m, d)
+        Target batch.
+    reg : float
+        λ, the pull of the map towards the identity, which is the Gaussian map in balanced coordinates.
+    tol : float, default=1e-2
+        Residual per :math:`\sqrt d` at which a search ends.
+    max_iter : int, default=16
+        Steps of a search at most.
+
+    Returns
+    -------
+    loss : Tensor of shape ()
+        The objective.
+
+    References
+    ----------
+    .. [Amos23] B. Amos, "On amortizing convex conjugates for optimal transport", ICLR 2023.
+    """
+    guess = pair.conjugate.gradient(y)
+    tol = tol * math.sqrt(y.shape[1])
+    search = convex_conjugate(pair.potential.value_and_gradient, y, guess.detach(), tol=tol, max_iter=max_iter)
+    x_hat = search.argmax
+    value, value_hat = pair.potential(torch.cat([x, x_hat])).split([len(x), len(y)])
+    loss = value.mean() + ((x_hat * y).sum(1) - value_hat).mean() + mean_squared_norm(guess - x_hat) / 2
+    if reg:
+        loss = loss + reg / 2 * mean_squared_norm(pair.potential.gradient(x) - x)
+    return loss
 
 
 def w2gn(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float) -> Tensor:
@@ -48,6 +103,28 @@ def w2gn(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float) -> Tensor:
     correlations = value.mean() + ((x_hat.detach() * y).sum(1) - value_hat + held_fixed).mean()
     cycle = mean_squared_norm(y_hat - y) + mean_squared_norm(pair.conjugate.gradient(mapped) - x)
     return correlations + reg / 4 * cycle
+
+
+def regression(pair: PotentialPair, x: Tensor, y: Tensor) -> Tensor:
+    r"""Regression of both maps on coupled rows, to start the dual near the answer of an exact plan.
+
+    .. math:: \tfrac12 \mathbb E \|\nabla\psi(x) - y\|^2 + \tfrac12 \mathbb E \|\nabla\omega(y) - x\|^2
+
+    Parameters
+    ----------
+    pair : PotentialPair
+        ψ and ω.
+    x, y : Tensor of shape (n, 2 d)
+        Two batches of coupled rows, a source row and its target row side by side: one for each of the terms.
+
+    Returns
+    -------
+    loss : Tensor of shape ()
+        The objective.
+    """
+    (source, image), (preimage, target) = x.chunk(2, dim=1), y.chunk(2, dim=1)
+    forward = mean_squared_norm(pair.potential.gradient(source) - image)
+    return (forward + mean_squared_norm(pair.conjugate.gradient(target) - preimage)) / 2
 
 
 def mean_squared_norm(rows: Tensor) -> Tensor:

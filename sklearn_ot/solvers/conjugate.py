@@ -28,13 +28,16 @@ class Conjugate(NamedTuple):
     n_iter: int
 
 
+CHECK_EVERY = 4
+
+
 @torch.no_grad()
 def convex_conjugate(
     value_and_gradient: Callable[[Tensor], tuple[Tensor, Tensor]],
     y: Tensor,
     start: Tensor,
     *,
-    tol: float = 1e-4,
+    tol: float | Tensor = 1e-4,
     max_iter: int = 100,
 ) -> Conjugate:
     r"""The convex conjugate of a smooth convex function at every row of ``y``.
@@ -43,6 +46,7 @@ def convex_conjugate(
 
     Gradient steps of the length of [Barzilai88]_, each row with its own; a row accepts a step only if it lowers
     the row's own objective ψ(x) − ⟨x, y⟩, else it shortens the next one, so no row can end worse than it started.
+    Rows that have converged leave the search: each costs the steps it needs, rounded up to the next check.
 
     Parameters
     ----------
@@ -52,8 +56,8 @@ def convex_conjugate(
         Points.
     start : Tensor of shape (n, d)
         First guesses of the maximisers.
-    tol : float, default=1e-4
-        A row has converged when its residual is at most ``tol``; all have, the search ends.
+    tol : float or Tensor of shape (n,), default=1e-4
+        A row has converged when its residual is at most ``tol``; when all have, the search ends.
     max_iter : int, default=100
         Steps at most.
 
@@ -77,25 +81,62 @@ def convex_conjugate(
     >>> convex_conjugate(quadratic, y, start=torch.zeros(1, 2)).argmax
     tensor([[ 1., -2.]])
     """
-    x = start
-    value, gradient = value_and_gradient(x)
-    objective, residual = value - (x * y).sum(1), gradient - y
-    step = torch.ones_like(objective)
-    # Below this, a difference of objectives is rounding and says nothing about a step.
-    rounding = 4 * torch.finfo(y.dtype).eps
+    search = _Search.begin(value_and_gradient, y, start, tol)
+    argmax, objective, residual = start.clone(), search.objective.clone(), search.residual.norm(dim=1)
+    rows = torch.arange(len(y), device=y.device)
     n_iter = 0
-    while n_iter < max_iter and bool((residual.norm(dim=1) > tol).any()):
-        x_new = x - step[:, None] * residual
-        value, gradient = value_and_gradient(x_new)
-        objective_new, residual_new = value - (x_new * y).sum(1), gradient - y
-        enough = 1e-4 * step * residual.square().sum(1) - rounding * (1 + value.abs())
-        accepted = objective - objective_new >= enough
-        change = residual_new - residual
-        curvature_step = ((x_new - x) * change).sum(1) / change.square().sum(1).clamp_min(torch.finfo(y.dtype).tiny)
-        curvature_step = curvature_step.clamp(1e-5, 1e5)
-        step = torch.where(accepted, curvature_step, torch.minimum(curvature_step, 0.4 * step))
-        x = torch.where(accepted[:, None], x_new, x)
-        residual = torch.where(accepted[:, None], residual_new, residual)
-        objective = torch.where(accepted, objective_new, objective)
-        n_iter += 1
-    return Conjugate(x, -objective, residual.norm(dim=1), n_iter)
+    while True:
+        # The only look at the results from the outside: on a GPU this is where the computation is waited for.
+        unsolved = (search.residual.norm(dim=1) > search.tol).nonzero()[:, 0]
+        if len(unsolved) < len(rows) or n_iter >= max_iter:
+            argmax[rows], objective[rows], residual[rows] = search.x, search.objective, search.residual.norm(dim=1)
+            rows, search = rows[unsolved], search.keep(unsolved)
+        if len(rows) == 0 or n_iter >= max_iter:
+            return Conjugate(argmax, -objective, residual, n_iter)
+        for _ in range(min(CHECK_EVERY, max_iter - n_iter)):
+            search = search.step(value_and_gradient)
+            n_iter += 1
+
+
+class _Search(NamedTuple):
+    """The state of the search: one row of each tensor for each unsolved point."""
+
+    x: Tensor
+    y: Tensor
+    objective: Tensor
+    residual: Tensor
+    length: Tensor
+    tol: Tensor
+
+    @classmethod
+    def begin(cls, value_and_gradient, y, start, tol):
+        value, gradient = value_and_gradient(start)
+        tol = torch.as_tensor(tol, dtype=y.dtype, device=y.device).expand(len(y))
+        return cls(start, y, value - (start * y).sum(1), gradient - y, torch.ones_like(value), tol)
+
+    def keep(self, rows):
+        return _Search(*(tensor[rows] for tensor in self))
+
+    def step(self, value_and_gradient):
+        """Try one step for every point, and set the length of the next."""
+        move = self.length[:, None] * self.residual
+        x = self.x - move
+        value, gradient = value_and_gradient(x)
+        objective, residual = value - (x * self.y).sum(1), gradient - self.y
+        # Below this, a difference of objectives is rounding and says nothing about a step.
+        rounding = 4 * torch.finfo(x.dtype).eps * (1 + value.abs())
+        enough = 1e-4 * (move * self.residual).sum(1) - rounding
+        accepted = self.objective - objective >= enough
+        change = self.residual - residual
+        length = (move * change).sum(1) / change.square().sum(1).clamp_min(torch.finfo(x.dtype).tiny)
+        length = length.clamp(1e-5, 1e5)
+        length = torch.where(accepted, length, torch.minimum(length, 0.4 * self.length))
+        column = accepted[:, None]
+        return _Search(
+            torch.where(column, x, self.x),
+            self.y,
+            torch.where(accepted, objective, self.objective),
+            torch.where(column, residual, self.residual),
+            length,
+            self.tol,
+        )

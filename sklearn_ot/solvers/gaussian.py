@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg
-from sklearn.covariance import empirical_covariance, ledoit_wolf, shrunk_covariance
+from sklearn.covariance import shrunk_covariance
+from sklearn.utils import gen_batches
 
 RELATIVE_FLOOR = 1e-6
+CHUNK_NUMBERS = 2**24
 
 
 class GaussianMap(NamedTuple):
@@ -28,10 +30,11 @@ class GaussianMap(NamedTuple):
 
 
 def sample_moments(X: np.ndarray, shrinkage: float | str | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and (shrunk) covariance of a sample, in float64.
+    """Mean and (shrunk) covariance of a sample, in float64 and one pass over chunks of rows for each.
 
     The rows are centred and brought to unit scale before anything is squared, so an offset that is large beside the
-    spread does no harm, and multiplying ``X`` by a number multiplies the covariance by its square.
+    spread does no harm, and multiplying ``X`` by a number multiplies the covariance by its square. Products of float32
+    rows are computed in float32 and added up in float64. Memory does not grow with the number of rows.
 
     Parameters
     ----------
@@ -62,21 +65,44 @@ def sample_moments(X: np.ndarray, shrinkage: float | str | None = None) -> tuple
     array([[1., 2.],
            [2., 4.]])
     """
-    X = np.asarray(X, dtype=np.float64)
-    # Differences of large numbers are exact where their mean is not: columns that do not vary come out as zeros.
-    centred = X - X[0]
-    offset = centred.mean(axis=0)
-    mean, centred = X[0] + offset, centred - offset
-    # Ledoit and Wolf need fourth powers, which would leave the range of floats.
-    scale = np.abs(centred).max() or 1.0
-    centred /= scale
+    n_samples, n_features = X.shape
+    offset = sum(chunk.sum(axis=0) for chunk in _centred(X)) / n_samples
+    # The fourth powers of the shrinkage would leave the range of floats.
+    scale = max(np.abs(chunk).max() for chunk in _centred(X, offset)) or 1.0
+    covariance, fourth = np.zeros((n_features, n_features)), 0.0
+    dtype = np.float32 if X.dtype == np.float32 else np.float64
+    for chunk in _centred(X, offset):
+        chunk = (chunk / scale).astype(dtype, copy=False)
+        covariance += chunk.T @ chunk
+        fourth += np.sum(np.einsum("ij,ij->i", chunk, chunk, dtype=np.float64) ** 2)
+    covariance /= n_samples
     if shrinkage == "auto":
-        covariance, _ = ledoit_wolf(centred, assume_centered=True)
-    else:
-        covariance = empirical_covariance(centred, assume_centered=True)
-        if shrinkage is not None:
-            covariance = shrunk_covariance(covariance, shrinkage)
-    return mean, covariance * scale**2
+        shrinkage = _ledoit_wolf_weight(covariance, fourth / n_samples, n_samples)
+    if shrinkage is not None:
+        covariance = shrunk_covariance(covariance, shrinkage)
+    return X[0] + offset, covariance * scale**2
+
+
+def _centred(X, offset=0.0):
+    """Rows less the first row and ``offset``, in chunks of float64.
+
+    Differences of large numbers are exact where their mean is not: columns that do not vary come out as zeros.
+    """
+    first = X[0].astype(np.float64)
+    for rows in gen_batches(len(X), max(1, CHUNK_NUMBERS // X.shape[1])):
+        yield X[rows] - first - offset
+
+
+def _ledoit_wolf_weight(covariance, fourth, n_samples):
+    """The shrinkage of [LedoitWolf04]_ from the empirical covariance and the mean of the fourth powers of the norms.
+
+    `sklearn.covariance.ledoit_wolf` computes the same from all rows at once.
+    """
+    n_features = len(covariance)
+    mean_variance = np.trace(covariance) / n_features
+    noise = (fourth - np.sum(covariance**2)) / n_samples
+    signal = np.sum((covariance - mean_variance * np.eye(n_features)) ** 2)
+    return float(np.clip(noise / signal, 0, 1)) if signal > 0 else 0.0
 
 
 def _root_and_inverse_root(covariance, floor):

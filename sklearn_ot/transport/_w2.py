@@ -1,40 +1,65 @@
-"""W2Transport: the Brenier map between two samples by input-convex networks."""
+"""W2Transport: the Brenier map between two samples by convex potentials."""
 
-import copy
+import math
 import warnings
+from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import gen_batches
+from sklearn.utils import check_array, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
-from skorch.helper import predefined_split
 
 from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport
-from sklearn_ot.nets import BLOCK_SIZE, JointNet, TensorPairs, resolve_device, threads_worth_it, torch_seed
-from sklearn_ot.nn import DenseICNN, PotentialPair
-from sklearn_ot.objectives.w2 import mean_squared_norm, w2gn
-from sklearn_ot.solvers.conjugate import convex_conjugate
+from sklearn_ot.nets import JointNet, TensorPairs, resolve_device, threads_worth_it, torch_seed
+from sklearn_ot.nn import DenseICNN, PotentialPair, ResidualMap
+from sklearn_ot.objectives.expectile import expectile
+from sklearn_ot.objectives.minimax import minimax, minimax_v1
+from sklearn_ot.objectives.w2 import conjugate, mean_squared_norm, regression, w2gn
+from sklearn_ot.solvers.conjugate import Conjugate, convex_conjugate
 from sklearn_ot.solvers.frame import BalancedFrame
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
+from sklearn_ot.solvers.plan import exact_pairing
+from sklearn_ot.transport._neural import CHUNK_ROWS, NeuralTransport
 
-MAX_VALIDATION_ROWS = 2048
-MIN_REFERENCE_ROWS = 10_000
-CHUNK_ROWS = 8192
-HISTORY_KEYS = ("n_iter", "dur", "train_loss", "valid_loss")
-
-SOLVERS = {"w2gn": w2gn}
+PLAN_STEPS = 500
+PLAN_ROWS = 2000
+MAX_PLAN_FEATURES = 4
+MAX_CONJUGATE_STEPS = 500
 
 
-class ICNNPair(PotentialPair):
-    """ψ and ω as `DenseICNN` of one shape; the parameters are those of `DenseICNN`."""
+class Solver(NamedTuple):
+    """A solver: its objective, its default λ and step size, and whether its inverse map is the exact conjugate of ψ."""
 
-    def __init__(self, n_features, **architecture):
-        super().__init__(DenseICNN(n_features, **architecture), DenseICNN(n_features, **architecture))
+    objective: Callable
+    reg: float
+    learning_rate: float
+    exact_inverse: bool
+
+
+SOLVERS = {
+    "conjugate": Solver(conjugate, reg=0.0, learning_rate=5e-2, exact_inverse=True),
+    "w2gn": Solver(w2gn, reg=3.0, learning_rate=1e-2, exact_inverse=False),
+    "minimax": Solver(minimax, reg=3.0, learning_rate=1e-2, exact_inverse=False),
+    "minimax-v1": Solver(minimax_v1, reg=1.0, learning_rate=5e-2, exact_inverse=True),
+    "expectile": Solver(expectile, reg=1.0, learning_rate=1e-2, exact_inverse=False),
+}
+
+
+class ConvexPair(PotentialPair):
+    """ψ as a `DenseICNN`, and ω as another or, where only its gradient is used, as a `ResidualMap`."""
+
+    def __init__(self, n_features, *, hidden_layer_sizes, plain_conjugate, pruned_sizes=None, **architecture):
+        sizes, conjugate_sizes = pruned_sizes or (hidden_layer_sizes, hidden_layer_sizes)
+        potential = DenseICNN(n_features, sizes, **architecture)
+        if plain_conjugate:
+            super().__init__(potential, ResidualMap(n_features, conjugate_sizes))
+        else:
+            super().__init__(potential, DenseICNN(n_features, conjugate_sizes, **architecture))
 
 
 def negative_dual(pair, x, y):
@@ -43,13 +68,15 @@ def negative_dual(pair, x, y):
     Strong convexity turns what is left of a residual into an upper bound of the conjugate: a search that stops short
     can make a potential look worse, never better.
     """
-    conjugate = convex_conjugate(pair.potential.value_and_gradient, y, pair.conjugate.gradient(y), tol=1e-3)
-    bound = conjugate.value + conjugate.residual.square() / (2 * pair.potential.strong_convexity)
+    search = convex_conjugate(
+        pair.potential.value_and_gradient, y, pair.conjugate.gradient(y), tol=1e-3 * math.sqrt(y.shape[1])
+    )
+    bound = search.value + search.residual.square() / (2 * pair.potential.strong_convexity)
     correlations = pair.potential(x).mean() + bound.mean()
     return (correlations - (mean_squared_norm(x) + mean_squared_norm(y)) / 2) / x.shape[1]
 
 
-class W2Transport(InvertibleTransport):
+class W2Transport(InvertibleTransport, NeuralTransport):
     r"""The Brenier map between two samples: the gradient of a convex network, and its inverse.
 
     The optimal map of the squared cost is :math:`T = \nabla\psi` with ψ convex, its inverse :math:`\nabla\psi^*`, and
@@ -59,40 +86,65 @@ class W2Transport(InvertibleTransport):
         \tfrac12 W_2^2(P, Q) = \tfrac12 E\|x\|^2 + \tfrac12 E\|y\|^2
         - \min_{\psi\ \text{convex}} \left\{ E_P\, \psi(x) + E_Q\, \psi^*(y) \right\} .
 
-    Two input-convex networks stand for ψ and ψ*. They start at the Gaussian map (`GaussianTransport`) and learn what is
-    left, in coordinates where that map is the identity, so that training is as easy in one unit as in another and
-    whatever the correlations. Of all weights on the way, those with the best dual value on held-out rows are kept,
-    the start included. (Which map is optimal does depend on the units of single columns, as the squared cost does:
-    standardise columns that are not comparable.)
+    An input-convex network stands for ψ. It starts at the Gaussian map (`GaussianTransport`) and learns what is left,
+    in coordinates where that map is the identity, so that training is as easy in one unit as in another and whatever
+    the correlations; with few features it is first regressed on an exact plan. Of all weights on the way, those with
+    the best dual value on held-out rows are kept, the start included. (Which map is optimal does depend on the units
+    of single columns, as the squared cost does: standardise columns that are not comparable.)
 
     Parameters
     ----------
-    solver : {"w2gn"}, default="w2gn"
-        "w2gn" minimises the non-minimax objective of Wasserstein-2 generative networks [Korotin21]_,
-        `sklearn_ot.objectives.w2.w2gn`, over both networks jointly.
-    reg : float, default=3.0
-        λ, the weight of the cycle terms that make the two networks conjugate. Larger is steadier and, for the inverse
-        map, more accurate; too large is slow.
+    solver : {"conjugate", "w2gn", "minimax", "minimax-v1", "expectile"}, default="conjugate"
+        What is minimised; each is a function of `sklearn_ot.objectives`.
+
+        - "conjugate": the dual itself, ψ*(y) computed by a convex minimisation for each row that starts where a second
+          network guesses [Amos23]_. The inverse map is exact, to ``conjugate_tol``.
+        - "w2gn": the non-minimax objective of Wasserstein-2 generative networks [Korotin21]_, over ψ and a second
+          convex network ω for ψ*. The inverse map is ∇ω.
+        - "minimax": ψ against ω, simultaneous descent and ascent [Makkuva20]_. The inverse map is ∇ω.
+        - "minimax-v1": as "conjugate", but every minimisation starts at the Gaussian map [Taghvaei19]_.
+        - "expectile": ψ against ω and back, with an expectile penalty on their duality gap [Buzun24]_. The inverse map
+          is ∇ω.
+    reg : float or "auto", default="auto"
+        λ. For "conjugate" the pull of the map towards the Gaussian map, in mean squares of balanced coordinates: with
+        few rows a free map overfits, see `W2TransportCV`. For "w2gn" the weight of the cycle terms that make the two
+        networks conjugate: larger is steadier and, for the inverse map, more accurate; too large is slow. For
+        "minimax" and "minimax-v1" the weight of the regression of one map onto the inverse of the other, for
+        "expectile" that of the penalty. "auto" is 0, 3, 3, 1 and 1.
     hidden_layer_sizes : array-like of int, default=(128, 128)
         Widths of the hidden layers of each network.
-    rank : int, default=1
-        Number of squares in each convex-quadratic skip; 0 leaves affine skips, twice as fast a step and less accurate.
-    activation : {"celu", "softplus"}, default="celu"
-        Activation of the networks. With "softplus" the map is infinitely smooth.
+    rank : int, default=0
+        Number of squares in each convex-quadratic skip; 0 leaves affine skips, which are faster.
+    activation : {"logsumexp", "celu", "softplus"}, default="logsumexp"
+        Activation of the convex networks. "logsumexp", a smooth maximum over pools of units, is made for targets of
+        several clusters, whose map turns sharply, and as good as "celu" elsewhere. All but "celu" are infinitely
+        smooth.
+    pool_size : int, default=8
+        Units in a pool of "logsumexp"; it must divide the widths.
     strong_convexity : float, default=1e-2
         Smallest stretch of either map, in the balanced coordinates; above 0 and below 1.
     shrinkage : "auto", float or None, default="auto"
         Shrinkage of the covariances of the Gaussian map at the start, see `GaussianTransport`.
-    learning_rate : float, default=1e-2
-        Step size of Adam after a warm-up of 100 steps; it decays as 1 / (1 + step / 1500).
+    plan_size : int or "auto", default="auto"
+        Rows of each sample of an exact plan (POT) on which both networks are regressed first, for 500 steps; the dual
+        then starts there if that is better on held-out rows than the Gaussian map. 0 is no plan; "auto" is 2000 up to
+        4 features, and 0 beyond, where a plan of so few rows says little about the map.
+    conjugate_tol : float, default=1e-4
+        Residual per feature (root mean square, in balanced coordinates, where features have variance 1) at which the
+        searches for exact conjugates end, in ``inverse_transform`` and for the dual value.
+    learning_rate : float or "auto", default="auto"
+        Step size of Adam after a warm-up of 100 steps; it decays as 1 / (1 + step / 1500). "auto" is 0.05 for
+        "conjugate" and "minimax-v1", else 0.01. The network that guesses conjugates has a tenth of it.
     batch_size : int, default=256
         Rows of each sample in a step.
     max_iter : int, default=10000
-        Gradient steps at most, whatever the number of rows. With 0 the map is the Gaussian map.
+        Gradient steps at most, whatever the number of rows, those on the plan apart. With 0 the map is the Gaussian
+        map.
     tol : float, default=1e-3
         Least decrease of ``valid_loss`` (see ``history_``) that counts as one.
-    n_iter_no_change : int, default=10
-        Blocks of 100 steps without such a decrease after which training has converged.
+    n_iter_no_change : int, default=6
+        Blocks of 100 steps without such a decrease after which training has converged; after each third of them the
+        step size is cut to 0.3 of what it was.
     early_stopping : bool, default=True
         Whether the dual value is taken on held-out rows. If not, it is taken on rows that are trained on: all rows
         are used, and nothing guards against overfitting.
@@ -117,15 +169,21 @@ class W2Transport(InvertibleTransport):
         Wasserstein-2 distance, :math:`(E\|x - T(x)\|^2)^{1/2}` for the optimal T, in the units of the data and
         without the factor ½. It is estimated by the dual value, so an error of the map enters squared.
     n_iter_ : int
-        Gradient steps taken; with ``warm_start``, in all fits.
+        Gradient steps taken, those on the plan included; with ``warm_start``, in all fits.
+    start_ : {"gaussian", "plan"}
+        Where the dual started.
     history_ : list of dict
-        One row per block of 100 steps: ``n_iter``, ``dur`` in seconds, ``train_loss``, the objective, and
-        ``valid_loss``, minus the held-out dual value per feature in balanced coordinates, less that of the Gaussian
-        map. It starts at 0; a fall of 0.01 is one per cent of a feature's variance.
+        One row per block of 100 steps: ``stage``, which is "plan" or the solver, ``n_iter``, ``dur`` in seconds,
+        ``train_loss``, the objective, and ``valid_loss``, minus the held-out dual value per feature in balanced
+        coordinates, less that of the Gaussian map. It starts at 0; a fall of 0.01 is one per cent of a feature's
+        variance.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` holds the networks ``potential`` and ``conjugate``.
     frame_ : BalancedFrame
         The coordinates in which the net works.
+    sparsity_ : float
+        Share of the non-negative weights of the convex networks that are exactly zero; `prune` removes what they make
+        unnecessary.
     target_reference_ : ndarray of shape (<= 4096, n_features_in_)
         Rows of the target that `score` compares with when it is given none.
     n_features_in_ : int
@@ -148,8 +206,15 @@ class W2Transport(InvertibleTransport):
 
     References
     ----------
+    .. [Amos23] B. Amos, "On amortizing convex conjugates for optimal transport", ICLR 2023.
+    .. [Buzun24] N. Buzun, M. Bobrin, D. Dylov, "Expectile regularization for fast and accurate training of neural
+       optimal transport", NeurIPS 2024.
     .. [Korotin21] A. Korotin, V. Egiazarian, A. Asadulaev, A. Safin, E. Burnaev, "Wasserstein-2 generative networks",
        ICLR 2021.
+    .. [Makkuva20] A. Makkuva, A. Taghvaei, S. Oh, J. Lee, "Optimal transport mapping via input convex neural
+       networks", ICML 2020.
+    .. [Taghvaei19] A. Taghvaei, A. Jalali, "2-Wasserstein approximation via restricted convex potentials with
+       application to improved training for GANs", arXiv:1902.07197, 2019.
 
     Examples
     --------
@@ -163,42 +228,37 @@ class W2Transport(InvertibleTransport):
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
+        **NeuralTransport._parameter_constraints,
         "solver": [StrOptions(set(SOLVERS))],
-        "reg": [Interval(Real, 0, None, closed="left")],
-        "hidden_layer_sizes": ["array-like"],
+        "reg": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "rank": [Interval(Integral, 0, None, closed="left")],
-        "activation": [StrOptions({"celu", "softplus"})],
+        "activation": [StrOptions({"logsumexp", "celu", "softplus"})],
+        "pool_size": [Interval(Integral, 1, None, closed="left")],
         "strong_convexity": [Interval(Real, 0, 1, closed="neither")],
-        "shrinkage": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both"), None],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "plan_size": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
+        "conjugate_tol": [Interval(Real, 0, None, closed="neither")],
         "warm_start": ["boolean"],
-        "device": [str, torch.device],
-        "callbacks": [list, None],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
 
     def __init__(
         self,
-        solver="w2gn",
+        solver="conjugate",
         *,
-        reg=3.0,
+        reg="auto",
         hidden_layer_sizes=(128, 128),
-        rank=1,
-        activation="celu",
+        rank=0,
+        activation="logsumexp",
+        pool_size=8,
         strong_convexity=1e-2,
         shrinkage="auto",
-        learning_rate=1e-2,
+        plan_size="auto",
+        conjugate_tol=1e-4,
+        learning_rate="auto",
         batch_size=256,
         max_iter=10_000,
         tol=1e-3,
-        n_iter_no_change=10,
+        n_iter_no_change=6,
         early_stopping=True,
         validation_fraction=0.1,
         warm_start=False,
@@ -212,8 +272,11 @@ class W2Transport(InvertibleTransport):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.rank = rank
         self.activation = activation
+        self.pool_size = pool_size
         self.strong_convexity = strong_convexity
         self.shrinkage = shrinkage
+        self.plan_size = plan_size
+        self.conjugate_tol = conjugate_tol
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.max_iter = max_iter
@@ -229,72 +292,81 @@ class W2Transport(InvertibleTransport):
 
     def _fit(self, X, target, rng):
         device = resolve_device(self.device)
-        previous = self._net_to_resume(X.shape[1])
-        if previous is None:
-            self.frame_ = BalancedFrame.balance(*sample_gaussian_map(X, target, self.shrinkage))
-        if target is None:
-            target = rng.standard_normal((max(len(X), MIN_REFERENCE_ROWS), X.shape[1]))
-        u, v = self.frame_.source_to_frame(X), self.frame_.target_to_frame(target)
-        (x, x_valid), (y, y_valid) = (
-            self._hold_out(torch.as_tensor(rows, dtype=torch.float32, device=device), rng) for rows in (u, v)
-        )
         architecture = self._architecture(X.shape[1])
+        previous = self._net_to_resume(architecture)
+        if previous is not None:
+            architecture = previous.get_params_for("module")  # with what pruning has left of it
+        else:
+            self.frame_ = BalancedFrame.balance(*sample_gaussian_map(X, target, self.shrinkage))
+            self.start_ = "gaussian"
+        X, target = self._training_rows(X, target, rng)
+        u, v = self.frame_.source_to_frame(X), self.frame_.target_to_frame(target)
+        train, valid = self._split(u, v, rng, device)
         width = max(X.shape[1], *architecture["hidden_layer_sizes"])
         with torch_seed(rng.randint(2**31), device), threads_worth_it(self.batch_size, width):
-            net = self._build_net(device, **architecture)
-            if previous is not None:
-                net.resume(previous)
-            net.set_params(train_split=predefined_split(TensorPairs(x_valid, y_valid)))
-            net.partial_fit(TensorPairs(x, y))
-            # The net would otherwise keep the held-out rows for as long as it lives.
-            net.set_params(train_split=None)
-        self._warn_if_unfinished(net, previous)
-        self.net_ = net
-        self.n_iter_ = net.n_steps_
-        self.history_ = [{key: row[key] for key in HISTORY_KEYS if key in row} for row in net.history]
-        self.wasserstein_distance_ = self._dual_distance(X, target, u, v)
+            finished = True
+            if previous is None and (pairs := self._plan(train, rng)) is not None:
+                previous = self._build_net(device, stage="plan", **architecture)
+                finished = self._train(previous, pairs, valid, preliminary=True)
+                self.start_ = "plan" if previous.best_loss_ < 0 else "gaussian"
+            if finished:
+                net = self._build_net(device, **architecture)
+                if previous is not None:
+                    net.resume(previous)
+                self._train(net, train, valid)
+        dual = self._dual_value(X, target, u, v, gain=-X.shape[1] * self.net_.best_loss_)
+        self.wasserstein_distance_ = math.sqrt(max(0.0, 2 * dual))
 
     def _architecture(self, n_features):
-        sizes = tuple(self.hidden_layer_sizes)
-        if not sizes or not all(isinstance(size, Integral) and size > 0 for size in sizes):
-            raise ValueError(
-                f"hidden_layer_sizes must be one or more positive integers, got {self.hidden_layer_sizes!r}. "
-                "Give for example (128, 128) for two hidden layers."
-            )
         return {
-            "n_features": n_features,
-            "hidden_layer_sizes": sizes,
+            **super()._architecture(n_features),
+            "plain_conjugate": SOLVERS[self.solver].exact_inverse,
             "rank": self.rank,
-            "activation": self.activation,
+            "pool_size": self.pool_size,
             "strong_convexity": self.strong_convexity,
         }
 
-    def _build_net(self, device, **architecture):
+    def _build_net(self, device, stage=None, **architecture):
+        solver = SOLVERS[self.solver]
+        reg = solver.reg if self.reg == "auto" else self.reg
+        learning_rate = solver.learning_rate if self.learning_rate == "auto" else self.learning_rate
+        parameters = {**self._net_parameters(device, architecture), "lr": learning_rate}
+        if architecture["plain_conjugate"]:
+            parameters["optimizer__param_groups"] = [("conjugate*", {"lr": learning_rate / 10})]
+        if stage == "plan":
+            parameters["max_steps"] = min(PLAN_STEPS, self.max_iter)
         return JointNet(
-            ICNNPair,
-            partial(SOLVERS[self.solver], reg=self.reg),
+            ConvexPair,
+            regression if stage == "plan" else partial(solver.objective, reg=reg),
             evaluation=negative_dual,
-            **{f"module__{name}": value for name, value in architecture.items()},
-            optimizer=torch.optim.Adam,
-            optimizer__betas=(0.9, 0.95),
-            optimizer__fused=device.type != "mps",
-            lr=self.learning_rate,
-            batch_size=self.batch_size,
-            max_steps=self.max_iter,
-            tol=self.tol,
-            n_iter_no_change=self.n_iter_no_change,
-            remedy=f"Lower learning_rate (now {self.learning_rate:g}) or reg (now {self.reg:g}).",
-            callbacks=[clone(callback) for callback in self.callbacks or []],
-            device=device,
-            verbose=int(self.verbose),
+            remedy=f"Lower learning_rate (now {learning_rate:g}) or reg (now {reg:g}).",
+            stage=stage or self.solver,
+            **parameters,
         ).initialize()
 
-    def _net_to_resume(self, n_features):
+    def _plan(self, train, rng):
+        """Rows paired by an exact plan, source and target side by side; None if there is to be no plan."""
+        size = self.plan_size
+        if size == "auto":
+            size = PLAN_ROWS if train.x.shape[1] <= MAX_PLAN_FEATURES else 0
+        size = min(size, len(train.x), len(train.y))
+        if size == 0 or self.max_iter == 0:
+            return None
+        x, y = (sample[torch.as_tensor(rng.permutation(len(sample))[:size])] for sample in (train.x, train.y))
+        partner = exact_pairing(*(sample.cpu().double().numpy() for sample in (x, y)))
+        pairs = torch.cat([x, y[torch.as_tensor(partner)]], dim=1)
+        return TensorPairs(pairs, pairs)
+
+    def _net_to_resume(self, architecture):
         """The net of the last fit if this one goes on from it, else None."""
         if not self.warm_start or not hasattr(self, "net_"):
             return None
-        now, before = self._architecture(n_features), self.net_.get_params_for("module")
-        changed = [f"{name} from {before[name]!r} to {now[name]!r}" for name in now if now[name] != before[name]]
+        before = self.net_.get_params_for("module")
+        changed = [
+            f"{name} from {before[name]!r} to {value!r}"
+            for name, value in architecture.items()
+            if value != before[name]
+        ]
         if changed:
             raise ValueError(
                 f"warm_start=True goes on with the networks there are, but these changed: {', '.join(changed)}. "
@@ -302,57 +374,135 @@ class W2Transport(InvertibleTransport):
             )
         return self.net_
 
-    def _hold_out(self, sample, rng):
-        """Rows to train on, and rows for the dual value."""
-        order = torch.as_tensor(rng.permutation(len(sample)), device=sample.device)
-        if not self.early_stopping:
-            return sample, sample[order[:MAX_VALIDATION_ROWS]]
-        n_valid = min(max(1, int(self.validation_fraction * len(sample))), MAX_VALIDATION_ROWS, len(sample) - 1)
-        return sample[order[n_valid:]], sample[order[:n_valid]]
+    @property
+    def sparsity_(self):
+        """Share of the non-negative weights that are exactly zero, of all convex networks together."""
+        check_is_fitted(self)
+        networks = [network for network in self.net_.module_.children() if isinstance(network, DenseICNN)]
+        weights = torch.cat([weight.detach().flatten() for network in networks for weight in network.inner])
+        return float((weights == 0).double().mean())
 
-    def _warn_if_unfinished(self, net, previous):
-        n_steps = net.n_steps_ - (previous.n_steps_ if previous else 0)
-        if n_steps < self.max_iter and not net.converged_:
-            warnings.warn(f"Training was interrupted after {n_steps} steps; the best map so far is kept.", stacklevel=5)
-        elif self.max_iter and not net.converged_:
+    def prune(self):
+        """Remove the parts of the networks that weights of zero have cut off; the maps stay as they are.
+
+        Training holds many of the weights that must not be negative at exactly zero, see ``sparsity_``. A unit (or
+        pool) all of whose outgoing weights are zero has no part in the map: without it the networks are narrower,
+        and faster. ``warm_start`` goes on from the narrower networks, with a new state of Adam.
+
+        Returns
+        -------
+        self : object
+            The transport; its images change by rounding only.
+        """
+        check_is_fitted(self)
+        pair, architecture = self.net_.module_, self.net_.get_params_for("module")
+        potential, conjugate = pair.potential.pruned(), pair.conjugate
+        if isinstance(conjugate, DenseICNN):
+            conjugate = conjugate.pruned()
+        conjugate_sizes = getattr(conjugate, "hidden_layer_sizes", architecture["hidden_layer_sizes"])
+        architecture["pruned_sizes"] = (potential.hidden_layer_sizes, conjugate_sizes)
+        weights = PotentialPair(potential, conjugate).state_dict()
+        weights = {name: weight.cpu().numpy() for name, weight in weights.items()}
+        self.net_ = self._restore_net(architecture, weights, self.net_.n_steps_)
+        return self
+
+    def _transform(self, X):
+        return self.frame_.target_from_frame(self._in_chunks("potential.gradient", self.frame_.source_to_frame(X)))
+
+    def _inverse_transform(self, X):
+        v = self.frame_.target_to_frame(X)
+        if not SOLVERS[self.solver].exact_inverse:
+            return self.frame_.source_from_frame(self._in_chunks("conjugate.gradient", v))
+        search, unsolved = self._search(v)
+        if unsolved:
             warnings.warn(
-                f"W2Transport stopped at max_iter={self.max_iter} steps before the dual value had settled to within "
-                f"tol={self.tol:g} for {self.n_iter_no_change} blocks of {BLOCK_SIZE} steps. Increase max_iter, or go "
-                "on with warm_start=True; a larger tol accepts the map as it is.",
+                f"{unsolved} of {len(X)} rows were not inverted to conjugate_tol={self.conjugate_tol:g} within "
+                f"{MAX_CONJUGATE_STEPS} steps. return_residual=True tells which; a larger conjugate_tol accepts them.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=3,
             )
+        return self.frame_.source_from_frame(search.argmax)
 
-    def _dual_distance(self, X, target, u, v):
-        """The dual value of the Gaussian map on all rows, and what the networks add to it on held-out rows."""
+    def inverse_transform(self, X, *, return_residual=False):
+        r"""Map target rows back to the source.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Target rows, seen in ``fit`` or not.
+        return_residual : bool, default=False
+            Whether to return how far `transform` takes the result from ``X``.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+            Their preimages, in the dtype of ``X`` if it is a float dtype, else float64.
+        residual : ndarray of shape (n_samples,)
+            :math:`\|T(x) - y\|` for each row y and its preimage x, in the units of the target. Only with
+            ``return_residual``.
+        """
+        X_original = super().inverse_transform(X)
+        if not return_residual:
+            return X_original
+        X = check_array(X, dtype=FLOAT_DTYPES)
+        return X_original, np.linalg.norm(self._transform(X_original) - X, axis=1)
+
+    def _search(self, v):
+        """The conjugates of ψ at rows in balanced coordinates, a `Conjugate` of arrays, and how many are not exact."""
+        module = self._module(v.dtype)
+        device = next(module.parameters()).device
+        found, unsolved = [], 0
+        for rows in gen_batches(len(v), CHUNK_ROWS):
+            y = torch.from_numpy(v[rows]).to(device)
+            # Far out, rounding is relative to the size of a row.
+            tol = self.conjugate_tol * y.norm(dim=1).clamp_min(math.sqrt(y.shape[1]))
+            with torch.no_grad():
+                start = module.conjugate.gradient(y)
+            search = convex_conjugate(
+                module.potential.value_and_gradient, y, start, tol=tol, max_iter=MAX_CONJUGATE_STEPS
+            )
+            unsolved += int((search.residual > tol).sum())
+            found.append([tensor.cpu().numpy() for tensor in search[:3]])
+        return Conjugate(*map(np.concatenate, zip(*found, strict=True)), n_iter=None), unsolved
+
+    def dual_value(self, X, X_target):
+        r"""The value of ψ in the dual problem on two samples.
+
+        .. math:: \tfrac12 E\|x\|^2 + \tfrac12 E\|y\|^2 - E\,\psi(x) - E\,\psi^*(y) \;\le\; \tfrac12 W_2^2
+
+        On rows that ``fit`` has not seen it compares maps, solvers and parameters without knowing the truth: the
+        higher, the better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Source rows.
+        X_target : array-like of shape (n_target_samples, n_features)
+            Target rows.
+
+        Returns
+        -------
+        value : float
+            A lower bound of :math:`\tfrac12 W_2^2` between the two samples, in the squared units of the data. Searches
+            for ψ* that stop short can only lower it.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        target = check_array(X_target, dtype=X.dtype, input_name="X_target", estimator=self)
+        u, v = self.frame_.source_to_frame(X), self.frame_.target_to_frame(target)
+        search, _ = self._search(v)
+        conjugate = search.value + np.square(search.residual) / (2 * self.strong_convexity)
+        correlations = np.mean(self._in_chunks("potential.forward", u)) + np.mean(conjugate)
+        return self._dual_value(X, target, u, v, gain=(_mean_square(u) + _mean_square(v)) / 2 - correlations)
+
+    def _dual_value(self, X, target, u, v, gain):
+        """The dual value of the Gaussian map on the samples plus ``gain``, that of ψ in balanced coordinates."""
         frame = self.frame_
         m, n = frame.source_mean, frame.target_mean
         # ½|x − y|² = ½|x − n|² + ½|y − m|² − ½|m − n|² − ⟨x − m, y − n⟩, and the last product is s² ⟨u, v⟩.
         gaussian = _mean_square(X - n) + _mean_square(target - m) - np.sum((m - n) ** 2)
         gaussian -= frame.scale**2 * (_mean_square(u) + _mean_square(v))
-        gain = -2 * frame.scale**2 * X.shape[1] * self.net_.best_loss_
-        return float(np.sqrt(max(0.0, gaussian + gain)))
-
-    def _module(self, dtype):
-        """A copy of the trained module that computes in a numpy dtype."""
-        device = self.net_.device
-        if np.dtype(dtype) == np.float64 and torch.device(device).type == "mps":
-            device = "cpu"  # MPS has no float64
-        return copy.deepcopy(self.net_.module_).requires_grad_(False).to(device, getattr(torch, np.dtype(dtype).name))
-
-    def _in_chunks(self, network, method, coordinates):
-        """Values or gradients of one of the two networks, at constant memory."""
-        module = getattr(self._module(coordinates.dtype), network)
-        device = _device_of(module)
-        chunks = (torch.from_numpy(coordinates[rows]) for rows in gen_batches(len(coordinates), CHUNK_ROWS))
-        with torch.no_grad():
-            return np.concatenate([getattr(module, method)(chunk.to(device)).cpu().numpy() for chunk in chunks])
-
-    def _transform(self, X):
-        return self.frame_.target_from_frame(self._in_chunks("potential", "gradient", self.frame_.source_to_frame(X)))
-
-    def _inverse_transform(self, X):
-        return self.frame_.source_from_frame(self._in_chunks("conjugate", "gradient", self.frame_.target_to_frame(X)))
+        return float(gaussian / 2 + frame.scale**2 * gain)
 
     def potential(self, X):
         r"""The convex potential ψ, whose gradient is `transform`; it vanishes at the source mean.
@@ -372,45 +522,9 @@ class W2Transport(InvertibleTransport):
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
         frame = self.frame_
         mean = frame.source_mean.astype(X.dtype)[None]
-        values = self._in_chunks("potential", "forward", frame.source_to_frame(np.concatenate([mean, X])))
+        values = self._in_chunks("potential.forward", frame.source_to_frame(np.concatenate([mean, X])))
         return frame.scale**2 * (values[1:] - values[0]) + (X - mean) @ frame.target_mean.astype(X.dtype)
-
-    def __getstate__(self):
-        state = dict(super().__getstate__())
-        if "net_" in state:
-            net = state["net_"]
-            state["net_"] = {
-                "architecture": net.get_params_for("module"),
-                "weights": {name: weight.cpu().numpy() for name, weight in net.module_.state_dict().items()},
-                "n_steps": net.n_steps_,
-            }
-        return state
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        if "net_" in state:
-            self.net_ = self._restore_net(**state["net_"])
-
-    def _restore_net(self, architecture, weights, n_steps):
-        """A net from plain arrays, on the CPU if the device of the fit is not here."""
-        try:
-            device = resolve_device(self.device)
-        except ValueError:
-            device = torch.device("cpu")
-        with torch_seed(0, device):
-            net = self._build_net(device, **architecture)
-        net.module_.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()})
-        net.n_steps_ = n_steps
-        for row in self.history_:
-            net.history.new_epoch()
-            for key, value in row.items():
-                net.history.record(key, value)
-        return net
 
 
 def _mean_square(rows):
     return np.mean(np.sum(np.square(rows, dtype=np.float64), axis=1))
-
-
-def _device_of(module):
-    return next(module.parameters()).device

@@ -8,9 +8,10 @@ from sklearn_ot.nn._icnn import ACTIVATIONS
 
 ARCHITECTURES = [
     pytest.param(
-        {"rank": rank, "activation": activation, "hidden_layer_sizes": sizes}, id=f"{activation}-{rank}-{sizes}"
+        {"rank": rank, "activation": activation, "hidden_layer_sizes": sizes, "pool_size": 4},
+        id=f"{activation}-{rank}-{sizes}",
     )
-    for activation in ("celu", "softplus")
+    for activation in ACTIVATIONS
     for rank, sizes in ((0, (16,)), (1, (16, 12)), (3, (16, 12, 8)))
 ]
 
@@ -57,15 +58,18 @@ def test_training_gradients_agree_with_double_backward(architecture, x):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activations_against_finite_differences(activation):
     """Value to slope, and slope to curvature, away from the kink that the curvature of CELU has at 0."""
-    v = torch.cat([torch.linspace(-4, -0.1, 20), torch.linspace(0.1, 4, 20)]).double().requires_grad_()
+    v = torch.cat([torch.linspace(-4, -0.1, 20), torch.linspace(0.1, 4, 20)]).double()
+    pool_size = 4 if activation == "logsumexp" else 1
+    v = v.reshape(2, pool_size, -1).requires_grad_()
     assert torch.autograd.gradcheck(ACTIVATIONS[activation].apply, v)
     value, slope = ACTIVATIONS[activation].apply(v)
+    assert value.shape == (2, v.shape[2])
     torch.testing.assert_close(torch.autograd.grad(value.sum(), v)[0], slope)
 
 
-@pytest.mark.parametrize("rank", [0, 2])
-def test_training_gradients_against_finite_differences(rank):
-    network = trained(2, rank=rank, activation="softplus", hidden_layer_sizes=(3, 2))
+@pytest.mark.parametrize(("rank", "activation"), [(0, "softplus"), (2, "softplus"), (1, "logsumexp")])
+def test_training_gradients_against_finite_differences(rank, activation):
+    network = trained(2, rank=rank, activation=activation, hidden_layer_sizes=(4, 2), pool_size=2)
     x = torch.randn(2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
     assert torch.autograd.gradcheck(lambda x, *_: network.value_and_gradient(x), (x, *network.parameters()))
 

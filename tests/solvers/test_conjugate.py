@@ -3,7 +3,7 @@
 import torch
 
 from sklearn_ot.nn import DenseICNN
-from sklearn_ot.solvers.conjugate import convex_conjugate
+from sklearn_ot.solvers.conjugate import CHECK_EVERY, convex_conjugate
 
 
 def test_quadratic():
@@ -52,12 +52,31 @@ def test_no_row_ends_worse_than_it_started():
     assert gains.min() >= -1e-5 * values[0].abs().max()
 
 
-def test_stops_when_every_row_has_converged():
-    def quadratic(x):
-        return x.square().sum(1) / 2, x
+def test_every_row_costs_the_steps_it_needs():
+    """Rows leave the search at the next check after they have converged."""
+    seen = []
 
-    y = torch.randn(5, 3)
-    assert convex_conjugate(quadratic, y, y).n_iter == 0
-    conjugate = convex_conjugate(quadratic, y, torch.zeros_like(y))
-    assert conjugate.n_iter == 1
-    torch.testing.assert_close(conjugate.argmax, y)
+    def stretched(x):
+        seen.append(len(x))
+        curvature = torch.tensor([1.0, 1.0, 100.0])
+        return (curvature * x.square()).sum(1) / 2, curvature * x
+
+    y = torch.tensor([[0.0, 0.0, 0.0], [1.0, 2.0, 0.0], [1.0, 2.0, 3.0]])
+    search = convex_conjugate(stretched, y, torch.zeros_like(y), tol=1e-5)
+    assert seen[:1] == [3]  # the first row starts at its solution,
+    assert seen[1 : 1 + CHECK_EVERY] == [2] * CHECK_EVERY  # the second is solved by one step,
+    assert set(seen[1 + CHECK_EVERY :]) == {1}  # the third needs more than one round.
+    assert search.n_iter == len(seen) - 1
+    torch.testing.assert_close(search.argmax, y / torch.tensor([1.0, 1.0, 100.0]), atol=1e-5, rtol=0)
+    assert convex_conjugate(stretched, y[:1], y[:1]).n_iter == 0
+
+
+def test_a_tolerance_for_each_row():
+    def stretched(x):
+        curvature = torch.tensor([1.0, 7.0, 50.0])
+        return (curvature * x.square()).sum(1) / 2, curvature * x
+
+    y, tol = torch.tensor([[1.0, 2.0, 3.0]]).repeat(2, 1), torch.tensor([0.5, 1e-5])
+    residual = convex_conjugate(stretched, y, torch.zeros_like(y), tol=tol).residual
+    assert (residual <= tol).all()
+    assert residual[0] > 1e-5

@@ -74,13 +74,16 @@ def test_a_conjugate_that_stops_short_never_looks_better(samples, fitted, monkey
 
 @pytest.mark.parametrize(("factor", "offset"), [(1e3, 0), (1e-3, 0), (1, 1e4), (1e3, 1e4)])
 def test_units_change_nothing_but_units(samples, fitted, factor, offset):
-    """In the balanced coordinates only roundings differ, of float32 once training starts; they grow over the steps."""
+    """In the balanced coordinates only roundings differ, of float32 once training starts; they grow over the steps.
+
+    They also decide whether a step of a search is accepted, so that single rows may differ by more than most do.
+    """
     Xs, Xt = (factor * sample + offset for sample in samples)
     other = short_fit(Xs, Xt)
-    expected = factor * fitted.transform(samples[0]) + offset
-    np.testing.assert_allclose(other.transform(Xs), expected, atol=1e-3 * factor * samples[1].std())
-    expected = factor * fitted.inverse_transform(samples[1]) + offset
-    np.testing.assert_allclose(other.inverse_transform(Xt), expected, atol=1e-3 * factor)
+    difference = other.transform(Xs) - (factor * fitted.transform(samples[0]) + offset)
+    assert np.sqrt(np.mean(difference**2)) < 1e-3 * factor * samples[1].std()
+    difference = other.inverse_transform(Xt) - (factor * fitted.inverse_transform(samples[1]) + offset)
+    assert np.sqrt(np.mean(difference**2)) < 1e-3 * factor * samples[0].std()
     assert other.wasserstein_distance_ == pytest.approx(factor * fitted.wasserstein_distance_, rel=1e-3)
 
 
@@ -95,7 +98,7 @@ def test_transform_has_the_dtype_of_its_input(samples, fitted):
 
 def test_transform_in_chunks_is_transform(samples, fitted, monkeypatch):
     whole = fitted.transform(samples[0])
-    monkeypatch.setattr("sklearn_ot.transport._w2.CHUNK_ROWS", 7)
+    monkeypatch.setattr("sklearn_ot.transport._neural.CHUNK_ROWS", 7)
     np.testing.assert_allclose(fitted.transform(samples[0]), whole, rtol=1e-12)
 
 
@@ -167,7 +170,7 @@ def test_a_pickle_of_a_device_that_is_not_here_loads_on_the_cpu(samples, fitted)
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_warm_start_goes_on(samples):
-    transport = W2Transport(**{**SHORT, "warm_start": True}).fit(*samples)
+    transport = W2Transport(**{**SHORT, "warm_start": True, "plan_size": 0}).fit(*samples)
     first, weights = transport.net_.best_loss_, transport.net_.module_.state_dict()
     transport.set_params(max_iter=40, learning_rate=1e-3).fit(*samples)
     assert [row["n_iter"] for row in transport.history_] == [100, 150, 190]
@@ -264,7 +267,7 @@ def test_without_early_stopping_all_rows_are_trained_on(samples):
 def test_standard_normal_target():
     """fit(X) alone: the map whitens and makes normal, its inverse generates."""
     X = make_toy("moons", 1000, random_state=0)
-    transport = short_fit(X, None, max_iter=400, batch_size=256)
+    transport = short_fit(X, None, hidden_layer_sizes=(64, 64), max_iter=200, batch_size=256)
     generated = transport.inverse_transform(np.random.RandomState(0).randn(1000, 2))
     floor = wasserstein_distance(X, make_toy("moons", 1000, random_state=1))
     gaussian = GaussianTransport().fit(X).inverse_transform(np.random.RandomState(0).randn(1000, 2))
@@ -275,7 +278,7 @@ def test_standard_normal_target():
 def test_known_potential_map(n_features):
     """Against the truth, on new points: well ahead of the Gaussian map, both ways."""
     pair = make_potential_pair(n_features, n_samples=4000, random_state=0)
-    transport = short_fit(pair.source, pair.target, hidden_layer_sizes=(64, 64), max_iter=400, batch_size=256)
+    transport = short_fit(pair.source, pair.target, hidden_layer_sizes=(64, 64), max_iter=250, batch_size=256)
     gaussian = GaussianTransport().fit(pair.source, pair.target)
     X = pair.sample_source(2000, random_state=1)
     Y = pair.transport(X)
@@ -286,7 +289,7 @@ def test_known_potential_map(n_features):
 
 
 def test_gaussian_pair():
-    """The small version of benchmarks/bench_w2gn.py: 0.5 % forward and inverse."""
+    """The small version of benchmarks/w2.py: 0.5 % forward and inverse."""
     pair = make_gaussian_pair(4, n_samples=5000, random_state=0)
     transport = short_fit(pair.source, pair.target, max_iter=200)
     X = pair.sample_source(2000, random_state=1)
@@ -296,10 +299,10 @@ def test_gaussian_pair():
 
 
 def test_eight_gaussians():
-    """The small version of benchmarks/bench_w2gn.py: within twice of what two fresh target samples have."""
+    """The small version of benchmarks/w2.py: within twice of what two fresh target samples have."""
     rng = np.random.RandomState(0)
     first, second, third = (make_toy("8gaussians", n, random_state=n) for n in (4000, 1000, 1001))
-    transport = short_fit(rng.randn(4000, 2), first, hidden_layer_sizes=(64, 64), max_iter=500, batch_size=256)
+    transport = short_fit(rng.randn(4000, 2), first, hidden_layer_sizes=(64, 64), max_iter=200, batch_size=256)
     mapped = transport.transform(rng.randn(1000, 2))
     assert wasserstein_distance(mapped, second) < 2 * wasserstein_distance(second, third[:1000])
 
@@ -334,13 +337,15 @@ def test_constant_columns_and_few_rows(constant):
 BAD_PARAMETERS = [
     ({"reg": -1}, ValueError, r"'reg' parameter of W2Transport must be .* Got -1 instead"),
     ({"reg": np.nan}, ValueError, "reg"),
-    ({"solver": "magic"}, ValueError, r"'solver' parameter of W2Transport must be a str among {'w2gn'}. Got 'magic'"),
+    ({"solver": "magic"}, ValueError, r"'solver' parameter of W2Transport must be a str among .* Got 'magic'"),
+    ({"hidden_layer_sizes": (8, 12)}, ValueError, r"\(8, 12\) units cannot be split into pools of 8"),
+    ({"conjugate_tol": 0}, ValueError, "conjugate_tol"),
     ({"hidden_layer_sizes": ()}, ValueError, r"one or more positive integers, got \(\)"),
     ({"hidden_layer_sizes": (8, 0)}, ValueError, r"one or more positive integers, got \(8, 0\)"),
     ({"hidden_layer_sizes": (8.5,)}, ValueError, r"one or more positive integers, got \(8.5,\)"),
     ({"device": "cuda:99"}, ValueError, r"device='cuda:99' is not available here"),
     ({"strong_convexity": 1.0}, ValueError, "strong_convexity"),
-    ({"reg": 1e38}, DivergenceError, r"diverged: .* Lower learning_rate \(now 0.01\) or reg \(now 1e\+38\)"),
+    ({"reg": 1e38}, DivergenceError, r"diverged: .* Lower learning_rate \(now 0.05\) or reg \(now 1e\+38\)"),
 ]
 
 

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from sklearn_ot.nets import BLOCK_SIZE, JointNet, PairLoader, TensorPairs
 from sklearn_ot.nets._joint import learning_rate_schedule
 from sklearn_ot.objectives.w2 import w2gn
-from sklearn_ot.transport._w2 import ICNNPair
+from sklearn_ot.transport._w2 import ConvexPair
 
 OBJECTIVE = partial(w2gn, reg=3.0)
 
@@ -25,7 +25,7 @@ def no_evaluation(module, x, y):
 
 
 def bare_loop(data, n_features, batch_size):
-    module = ICNNPair(n_features, hidden_layer_sizes=(128, 128))
+    module = ConvexPair(n_features, hidden_layer_sizes=(128, 128), plain_conjugate=False)
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-2, betas=(0.9, 0.95), fused=True)
     scheduler = LambdaLR(optimizer, learning_rate_schedule)
     weights = [weight.detach() for weight in module.parameters()]
@@ -49,7 +49,7 @@ def bare_loop(data, n_features, batch_size):
 
 def skorch_loop(data, n_features, batch_size):
     net = JointNet(
-        ICNNPair,
+        ConvexPair,
         OBJECTIVE,
         evaluation=no_evaluation,
         max_steps=BLOCK_SIZE,
@@ -58,6 +58,7 @@ def skorch_loop(data, n_features, batch_size):
         remedy="",
         module__n_features=n_features,
         module__hidden_layer_sizes=(128, 128),
+        module__plain_conjugate=False,
         optimizer=torch.optim.Adam,
         optimizer__betas=(0.9, 0.95),
         optimizer__fused=True,

@@ -1,0 +1,309 @@
+"""The methods that benchmarks/w2.py compares, ours and others', each as one small function.
+
+``fit(Xs, Xt, budget_s, seed)`` gives the map, its inverse (None if the method has none) and a dict of facts:
+``steps``, and ``compile_s``, the CPU-seconds that went into compilation. Iterative methods stop after ``budget_s``
+CPU-seconds without compilation; with an infinite budget ours stop by themselves, at their defaults.
+"""
+
+import contextlib
+import math
+import os
+import time
+import warnings
+from functools import partial
+
+import numpy as np
+import ot
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.model_selection import GridSearchCV, ShuffleSplit
+from sklearn.neighbors import KNeighborsRegressor
+from skorch.callbacks import Callback
+
+from sklearn_ot.solvers.frame import BalancedFrame
+from sklearn_ot.solvers.gaussian import sample_gaussian_map
+from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, W2Transport
+
+MAX_PLAN_ROWS = 5000  # of an exact plan: 15 seconds, and 200 MB
+MAX_OTT_ROWS = (
+    100_000  # in 4096 dimensions all rows, in balanced coordinates, would not fit in memory; its start sees all
+)
+
+
+def plan_rows(rows, rng):
+    return rows[rng.permutation(len(rows))[:MAX_PLAN_ROWS]]
+
+
+# Others' methods without a budget.
+
+
+def fit_bures(Xs, Xt, budget_s, seed):
+    transport = GaussianTransport(shrinkage="auto").fit(Xs, Xt)
+    return transport.transform, transport.inverse_transform, {}
+
+
+def fit_emd(Xs, Xt, budget_s, seed):
+    """POT's plan, and its own extension to new rows: those of the nearest row of the sample, shifted."""
+    rng = np.random.RandomState(seed)
+    transport = ot.da.EMDTransport(max_iter=10**9).fit(Xs=plan_rows(Xs, rng), Xt=plan_rows(Xt, rng))
+    # In one batch: for each batch POT computes all barycentres anew.
+    return (
+        lambda X: transport.transform(Xs=X, batch_size=len(X)),
+        lambda Y: transport.inverse_transform(Xt=Y, batch_size=len(Y)),
+        {},
+    )
+
+
+def fit_emd_regression(Xs, Xt, budget_s, seed):
+    """An exact plan, and a regression on its barycentric targets in balanced coordinates."""
+    rng = np.random.RandomState(seed)
+    frame = BalancedFrame.balance(*sample_gaussian_map(Xs, Xt, "auto"))
+    u, v = frame.source_to_frame(plan_rows(Xs, rng)), frame.target_to_frame(plan_rows(Xt, rng))
+    plan = ot.emd([], [], ot.dist(u, v), numItermax=10**9)
+    forward = regress(u, plan @ v / plan.sum(axis=1)[:, None], seed)
+    inverse = regress(v, plan.T @ u / plan.sum(axis=0)[:, None], seed)
+    return (
+        lambda X: frame.target_from_frame(forward(frame.source_to_frame(X))),
+        lambda Y: frame.source_from_frame(inverse(frame.target_to_frame(Y))),
+        {},
+    )
+
+
+def regress(u, v, seed):
+    n_features = u.shape[1]
+    if n_features <= 3:
+        return KNeighborsRegressor(10).fit(u, v).predict
+    # The residual of the Bures map, which is the identity here.
+    grid = {"gamma": [0.1 / n_features, 0.3 / n_features, 1 / n_features], "alpha": [0.1, 1.0]}
+    one_split = ShuffleSplit(1, test_size=0.2, random_state=seed)
+    ridge = GridSearchCV(KernelRidge(kernel="rbf"), grid, cv=one_split, scoring="neg_mean_squared_error").fit(u, v - u)
+    return lambda w: w + ridge.predict(w)
+
+
+# ott-jax. Both solvers start at the Bures map: their networks start near the identity, which is the Bures map in
+# balanced coordinates. The step decays over the budget, as a cosine.
+
+
+class BudgetSpentError(Exception):
+    """Ends the training loop of ott-jax, which has no other way out."""
+
+
+def import_jax():
+    # The settings are read when jax is first imported, so it is imported here only.
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    import jax
+    import optax
+    import ott.neural
+
+    return jax, optax, ott
+
+
+def fit_ott(build_solver, frame, Xs, Xt, budget_s, batch_size, learning_rate, seed):
+    """Build a solver of ott-jax and train it until the budget is spent."""
+    jax, _, _ = import_jax()
+    rng = np.random.RandomState(seed)
+
+    def batches(rows):
+        rows = rows.astype(np.float32, copy=False)
+        while True:
+            yield rows[rng.randint(len(rows), size=batch_size)]
+
+    clock = []  # CPU time after each of the first steps
+
+    def anneal_and_stop(step, _):
+        jax.block_until_ready((solver.state_f.params, solver.state_g.params))
+        now = time.process_time()
+        if step < 4:
+            clock.append(now)
+            return
+        facts["steps"] = step + 1
+        # Building compiles, and so does the first step of each direction, which are the first two; the two after
+        # them say what a step costs.
+        facts["compile_s"] = max(0.0, (clock[1] - start) - (clock[3] - clock[1]))
+        spent = (now - start - facts["compile_s"]) / budget_s
+        if spent > 1:
+            raise BudgetSpentError
+        rate = learning_rate * (1 + math.cos(math.pi * spent)) / 2
+        for state in (solver.state_f, solver.state_g):
+            state.opt_state.hyperparams["learning_rate"] = jax.numpy.float32(rate)
+
+    facts = {}
+    source = batches(frame.source_to_frame(Xs[:MAX_OTT_ROWS]))
+    target = batches(frame.target_to_frame(Xt[:MAX_OTT_ROWS]))
+    start = time.process_time()
+    solver = build_solver(num_train_iters=10**9, valid_freq=10**9, rng=jax.random.PRNGKey(seed))
+    try:
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # its progress bar
+            solver(source, target, source, target, callback=anneal_and_stop)
+    except BudgetSpentError:
+        return *ott_maps(solver, frame), facts
+    raise RuntimeError("ott-jax ended before the budget was spent")
+
+
+def ott_maps(solver, frame):
+    jax, _, _ = import_jax()
+    potentials = solver.to_dual_potentials()
+    forward, inverse = (jax.jit(partial(potentials.transport, forward=direction)) for direction in (True, False))
+
+    def mapped(transport, rows):
+        return np.asarray(transport(rows.astype(np.float32)), dtype=np.float64)
+
+    return (
+        lambda X: frame.target_from_frame(mapped(forward, frame.source_to_frame(X))),
+        lambda Y: frame.source_from_frame(mapped(inverse, frame.target_to_frame(Y))),
+    )
+
+
+# Chosen on seed 0 at D = 2 and 16, after 10 s. W2NeuralDual without its conjugate solver diverges, and with the one it
+# has by default (20 steps, each with a line search of up to 20) a step of training takes half a second. A larger step
+# than the default helps both more than anything else: it is safe from the Bures map, with a decay.
+NEURAL_DUAL = {"batch_size": 64, "learning_rate": 5e-3}
+EXPECTILE = {"batch_size": 256, "learning_rate": 1e-2}
+
+
+def fit_ott_neural_dual(Xs, Xt, budget_s, seed):
+    """W2NeuralDual [Amos23]_ with potentials that are not constrained to be convex."""
+    jax, optax, ott = import_jax()
+    PotentialMLP = ott.neural.networks.potentials.PotentialMLP
+    adam = optax.inject_hyperparams(optax.adam)(NEURAL_DUAL["learning_rate"], b1=0.5, b2=0.9)
+    conjugate_solver = ott.neural.networks.layers.conjugate.FenchelConjugateLBFGS(
+        gtol=1e-3, max_iter=3, max_linesearch_iter=3
+    )
+    build = partial(
+        ott.neural.methods.neuraldual.W2NeuralDual,
+        Xs.shape[1],
+        *(PotentialMLP([128, 128, 128], act_fn=jax.nn.elu) for _ in "fg"),
+        adam,
+        adam,
+        conjugate_solver=conjugate_solver,
+    )
+    frame = BalancedFrame.balance(*sample_gaussian_map(Xs, Xt, "auto"))
+    return fit_ott(build, frame, Xs, Xt, budget_s, seed=seed, **NEURAL_DUAL)
+
+
+def fit_ott_expectile(Xs, Xt, budget_s, seed):
+    """ExpectileNeuralDual [Buzun24]_."""
+    jax, optax, ott = import_jax()
+    MLP = ott.neural.networks.potentials.MLP
+    adam = optax.inject_hyperparams(optax.adam)(EXPECTILE["learning_rate"], b1=0.9, b2=0.9)
+    build = partial(
+        ott.neural.methods.expectile_neural_dual.ExpectileNeuralDual,
+        Xs.shape[1],
+        *(MLP([128, 128, 128, 1], act_fn=jax.nn.elu) for _ in "fg"),
+        adam,
+        adam,
+    )
+    # The expectile loss is the square of a squared distance: its weight suits one size of distances in any dimension.
+    frame = BalancedFrame.balance(*sample_gaussian_map(Xs, Xt, "auto"))
+    frame = frame._replace(scale=frame.scale * math.sqrt(Xs.shape[1]) / 2)
+    return fit_ott(build, frame, Xs, Xt, budget_s, seed=seed, **EXPECTILE)
+
+
+# Ours.
+
+
+class StopAtBudget(Callback):
+    """End a training at the next deadline, a time of `time.process_time`; the estimator keeps its best weights.
+
+    Several deadlines are for estimators that train in stages: a stage that starts after one deadline has the next.
+    """
+
+    def __init__(self, deadlines):
+        self.deadlines = deadlines
+
+    def on_train_begin(self, net, **kwargs):
+        now = time.process_time()
+        self.deadline_ = min((deadline for deadline in self.deadlines if deadline > now), default=now)
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training and time.process_time() > self.deadline_:
+            # As if it had converged: an estimator takes a bare interruption for the user's wish to end all its stages.
+            dict(net.callbacks_)["stop"].misses_ = net.n_iter_no_change
+            raise KeyboardInterrupt
+
+
+def budget_parameters(budget_s, n_stages):
+    """The parameters with which an estimator of ours trains for the budget, and no longer."""
+    if math.isinf(budget_s):
+        return {}
+    start = time.process_time()
+    deadlines = [start + budget_s * (stage + 1) / n_stages for stage in range(n_stages)]
+    # A gain too small to wait for at the defaults is worth it here; whatever is left of the budget then is not used.
+    return {"callbacks": [StopAtBudget(deadlines)], "max_iter": 10**7, "tol": 1e-4, "n_iter_no_change": 12}
+
+
+def fit_ours(estimator, Xs, Xt, budget_s, seed, n_stages=1):
+    estimator.set_params(random_state=seed, device="cpu", **budget_parameters(budget_s, n_stages))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a budget is not convergence
+        estimator.fit(Xs, Xt)
+    return estimator.transform, getattr(estimator, "inverse_transform", None), {"steps": estimator.n_iter_}
+
+
+def fit_w2(solver, Xs, Xt, budget_s, seed):
+    return fit_ours(W2Transport(solver=solver), Xs, Xt, budget_s, seed)
+
+
+def w2gn_settings(n_features):
+    """What [Korotin21]_ used for toys (D = 2) and Gaussians (others), as far as our estimator has it.
+
+    It has not: Adam's momenta of the original, its constant step, its start near the identity (ours is at the Bures
+    map) and its map of the last step (ours is the best average on the way).
+    """
+    shared = {"activation": "celu", "plan_size": 0}
+    if n_features == 2:
+        return {
+            **shared,
+            "hidden_layer_sizes": (128, 128, 64),
+            "rank": 3,
+            "reg": 1.0,
+            "learning_rate": 1e-3,
+            "batch_size": 1024,
+            "max_iter": 30_000,
+        }
+    width = max(128, n_features)
+    return {
+        **shared,
+        "hidden_layer_sizes": (width, width, max(64, n_features)),
+        "rank": 1,
+        "reg": float(min(n_features, 50)),
+        "strong_convexity": 5e-2,
+        "learning_rate": 3e-4,
+        "batch_size": 256,
+        "max_iter": 5000,
+    }
+
+
+def fit_w2gn_paper(Xs, Xt, budget_s, seed):
+    return fit_ours(W2Transport(solver="w2gn", **w2gn_settings(Xs.shape[1])), Xs, Xt, budget_s, seed)
+
+
+def fit_lsot(regularization, Xs, Xt, budget_s, seed):
+    return fit_ours(LSOTTransport(regularization), Xs, Xt, budget_s, seed, n_stages=2)
+
+
+def fit_qc(Xs, Xt, budget_s, seed):
+    return fit_ours(QCTransport(), Xs, Xt, budget_s, seed)
+
+
+WITHOUT_BUDGET = {
+    "Bures": fit_bures,
+    "POT EMD": fit_emd,
+    "EMD + regression": fit_emd_regression,
+}
+OTT = {
+    "ott W2NeuralDual": fit_ott_neural_dual,
+    "ott Expectile": fit_ott_expectile,
+}
+OURS = {
+    "conjugate": partial(fit_w2, "conjugate"),
+    "w2gn": partial(fit_w2, "w2gn"),
+    "w2gn-paper": fit_w2gn_paper,
+    "minimax": partial(fit_w2, "minimax"),
+    "minimax-v1": partial(fit_w2, "minimax-v1"),
+    "expectile": partial(fit_w2, "expectile"),
+    "lsot-entropic": partial(fit_lsot, "entropic"),
+    "lsot-l2": partial(fit_lsot, "l2"),
+    "qc": fit_qc,
+}
+METHODS = {**WITHOUT_BUDGET, **OTT, **OURS}

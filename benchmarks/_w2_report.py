@@ -1,0 +1,196 @@
+"""Tables and pictures of benchmarks/results/w2.csv: median and range over the seeds."""
+
+import csv
+import math
+import statistics
+from pathlib import Path
+
+from _common import RESULTS
+from _w2_methods import METHODS, OURS, WITHOUT_BUDGET
+
+IMAGES = Path(__file__).parents[1] / "doc" / "images"
+TABLES = {"potential": "potential", "gaussian": "gaussian", "toys": "toy "}  # name and how its problems begin
+PICTURE_BUDGET = 60.0
+PICTURE_DIMS = (2, 16, 64, 256)
+
+OTHERS = [name for name in METHODS if name not in OURS]
+MARKERS = dict(zip(METHODS, "XPDvs^", strict=False))
+COLOURS = {
+    **dict(zip(OTHERS, ("#555555", "#999999", "#111111", "#8c6d31", "#bd9e39"), strict=True)),
+    **dict(zip(OURS, [f"C{k}" for k in (3, 0, 9, 2, 1, 4, 6, 5, 8)], strict=True)),
+}
+
+
+class Cells:
+    """The results by (problem, features, method, budget), each a list of rows: one for each seed."""
+
+    def __init__(self, rows):
+        self.rows = {}
+        for row in rows:
+            budget = float(row["budget_s"]) if row["budget_s"] else None
+            key = (row["problem"], int(row["features"]), row["method"], budget)
+            self.rows.setdefault(key, []).append(row)
+
+    def values(self, key, column):
+        """One number for each seed; a fit that diverged counts as infinite."""
+        values = []
+        for row in self.rows.get(key, []):
+            if row["diverged"] == "1":
+                values.append(math.inf)
+            elif row[column]:
+                values.append(float(row[column]))
+        return values
+
+    def budgets(self, problem):
+        return sorted({key[3] for key in self.rows if key[0].startswith(problem) and key[3] is not None})
+
+
+def as_text(values):
+    if not values:
+        return ""
+    if len(values) == 1:
+        return f"{values[0]:.3g}"
+    return f"{statistics.median(values):.3g} ({min(values):.3g}–{max(values):.3g})"
+
+
+def write_table(cells, table, begins):
+    """Print one table and write it to results/: a row for each map, budget and method, a column for each problem."""
+    columns = sorted({(key[1], key[0]) for key in cells.rows if key[0].startswith(begins)})
+    if not columns:
+        return
+    labels = [problem.removeprefix("toy ") if table == "toys" else str(n) for n, problem in columns]
+    lines = []
+    for column, what in (("forward", "forward"), ("inverse", "inverse"), ("cpu_s", "CPU s")):
+        for budget in (None, *cells.budgets(begins)):
+            for method in METHODS:
+                texts = [as_text(cells.values((problem, n, method, budget), column)) for n, problem in columns]
+                if any(texts):
+                    lines.append([what, "" if budget is None else f"{budget:g}", method, *texts])
+    header = ["", "budget, s", "method", *labels]
+    widths = [max(len(line[k]) for line in (header, *lines)) for k in range(len(header))]
+    print(f"\n{table}: {'W2 to fresh rows ÷ floor' if table == 'toys' else 'L2-UVP, %'}; median (range) over seeds")
+    for line in (header, *lines):
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    with (RESULTS / f"w2_{table}.csv").open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *lines])
+
+
+def print_advantage(cells):
+    """How many times lower the error of the default solver is than the best of the others with as much time."""
+    default = next(iter(OURS))
+    for budget in cells.budgets("potential"):
+        for n in sorted({key[1] for key in cells.rows if key[0] == "potential"}):
+            ours = cells.values(("potential", n, default, budget), "forward")
+            medians = {}
+            for method in OTHERS:
+                values = cells.values(("potential", n, method, budget), "forward")
+                values = values or cells.values(("potential", n, method, None), "forward")
+                if values:
+                    medians[method] = statistics.median(values)
+            if ours and medians:
+                best = min(medians, key=medians.get)
+                ratio = medians[best] / statistics.median(ours)
+                print(f"{budget:g} s, D = {n}: {default} has {ratio:.1f} times less error than {best}")
+
+
+def new_figure(n_panels, titles):
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, n_panels, figsize=(4.2 * n_panels, 4.8), layout="constrained", squeeze=False)
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set(xscale="log", yscale="log", title=title)
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.grid(which="major", alpha=0.3)
+    return figure, axes[0]
+
+
+def draw_line(axis, method, points):
+    """Medians with their range; ``points`` is a list of (x, values)."""
+    points = [(x, [value for value in values if math.isfinite(value)]) for x, values in points]
+    points = sorted((x, values) for x, values in points if values)
+    if not points:
+        return
+    x, medians = [x for x, _ in points], [statistics.median(values) for _, values in points]
+    ranges = [
+        [middle - min(values) for middle, (_, values) in zip(medians, points, strict=True)],
+        [max(values) - middle for middle, (_, values) in zip(medians, points, strict=True)],
+    ]
+    axis.errorbar(
+        x,
+        medians,
+        yerr=ranges,
+        label=method,
+        color=COLOURS[method],
+        linestyle="-" if method in OURS else "--",
+        linewidth=2.5 if method == next(iter(OURS)) else 1.3,
+        marker=MARKERS.get(method, "o"),
+        markersize=5,
+        elinewidth=0.8,
+        capsize=2,
+    )
+
+
+def finish(figure, axes, path):
+    handles = {}
+    for axis in axes:
+        handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    order = [method for method in METHODS if method in handles]
+    figure.legend(
+        [handles[method] for method in order], order, loc="outside lower center", ncols=2 * len(axes), fontsize=9
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    print(f"written to {path}")
+
+
+def draw_error_against_time(cells):
+    measured = {key[1] for key in cells.rows if key[0] == "potential"}
+    dims = [n for n in PICTURE_DIMS if n in measured]
+    if not dims:
+        return
+    figure, axes = new_figure(len(dims), [f"potential pair, D = {n}" for n in dims])
+    for axis, n in zip(axes, dims, strict=True):
+        for method in METHODS:
+            keys = [("potential", n, method, budget) for budget in (None, *cells.budgets("potential"))]
+            points = [
+                (statistics.median(seconds), cells.values(key, "forward"))
+                for key in keys
+                if (key[3] is None or math.isfinite(key[3])) and (seconds := cells.values(key, "cpu_s"))
+            ]
+            draw_line(axis, method, [(max(x, 1e-2), values) for x, values in points if math.isfinite(x)])
+        axis.set_xlabel("CPU-seconds of one thread, without compilation")
+    axes[0].set_ylabel("error of the forward map, L2-UVP in %")
+    finish(figure, axes, IMAGES / "w2_error_against_time.png")
+
+
+def draw_error_against_dimension(cells):
+    panels = [
+        (problem, column)
+        for problem, column in (("potential", "forward"), ("potential", "inverse"), ("gaussian", "forward"))
+        if any(key[0] == problem for key in cells.rows)
+    ]
+    if not panels:
+        return
+    titles = [f"{problem} pair, {column} map, {PICTURE_BUDGET:g} CPU-s" for problem, column in panels]
+    figure, axes = new_figure(len(panels), titles)
+    for axis, (problem, column) in zip(axes, panels, strict=True):
+        dims = sorted({key[1] for key in cells.rows if key[0] == problem})
+        for method in METHODS:
+            budget = None if method in WITHOUT_BUDGET else PICTURE_BUDGET
+            draw_line(axis, method, [(n, cells.values((problem, n, method, budget), column)) for n in dims])
+        axis.set_xlabel("dimension D")
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(dims, [str(n) for n in dims], rotation=45)
+        axis.set_xlim(dims[0] / 1.5, dims[-1] * 1.5)
+    axes[0].set_ylabel("error, L2-UVP in %")
+    finish(figure, axes, IMAGES / "w2_error_against_dimension.png")
+
+
+def report(rows):
+    """Print and write all tables, and draw the pictures of the documentation."""
+    cells = Cells(rows)
+    for table, begins in TABLES.items():
+        write_table(cells, table, begins)
+    print_advantage(cells)
+    draw_error_against_time(cells)
+    draw_error_against_dimension(cells)

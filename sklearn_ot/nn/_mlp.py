@@ -1,0 +1,66 @@
+"""Fully connected networks without constraints."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+ACTIVATIONS = {"celu": nn.CELU, "softplus": nn.Softplus, "silu": nn.SiLU, "relu": nn.ReLU}
+
+
+class MLP(nn.Module):
+    """Fully connected network that is zero as built: what it is added to is where training starts.
+
+    Parameters
+    ----------
+    n_features : int
+        Dimension d of the input.
+    hidden_layer_sizes : sequence of int, default=(128, 128)
+        Widths of the hidden layers.
+    n_outputs : int, default=None
+        Dimension of the output; None for a scalar function, whose values have shape (n,).
+    activation : {"silu", "celu", "softplus", "relu"}, default="silu"
+        Activation of the hidden layers. All but "relu" have a continuous gradient.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_ot.nn import MLP
+    >>> MLP(2)(torch.ones(3, 2)).tolist()
+    [0.0, 0.0, 0.0]
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        hidden_layer_sizes: Sequence[int] = (128, 128),
+        n_outputs: int | None = None,
+        activation: str = "silu",
+    ):
+        super().__init__()
+        self.n_outputs = n_outputs
+        layers = []
+        for n_in, n_out in zip([n_features, *hidden_layer_sizes], hidden_layer_sizes, strict=False):
+            layers += [nn.Linear(n_in, n_out), ACTIVATIONS[activation]()]
+        last = nn.Linear(hidden_layer_sizes[-1], n_outputs or 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.layers = nn.Sequential(*layers, last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs, shape (n, n_outputs), or (n,) without ``n_outputs``."""
+        outputs = self.layers(x)
+        return outputs.squeeze(1) if self.n_outputs is None else outputs
+
+    def gradient(self, x: Tensor) -> Tensor:
+        """Gradients of a scalar function in each row, shape (n, d); differentiable in the weights."""
+        return self.value_and_gradient(x)[1]
+
+    def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Both at once, by automatic differentiation; also where gradients are switched off."""
+        differentiable = torch.is_grad_enabled()
+        with torch.enable_grad():
+            x = x if x.requires_grad else x.detach().requires_grad_()
+            value = self(x)
+            (gradient,) = torch.autograd.grad(value.sum(), x, create_graph=differentiable)
+        return (value, gradient) if differentiable else (value.detach(), gradient)

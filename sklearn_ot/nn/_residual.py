@@ -1,0 +1,42 @@
+"""A plain map in the place of the gradient of a potential."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_ot.nn._mlp import MLP
+
+
+class ResidualMap(nn.Module):
+    """A linear map plus a multilayer perceptron, at first the identity.
+
+    In a `PotentialPair` it stands for ∇ω where only the gradient of ω is wanted, as a first guess: it is cheaper than
+    the gradient of a convex network, and nothing makes it one.
+
+    Parameters
+    ----------
+    n_features : int
+        Dimension d of input and output.
+    hidden_layer_sizes : sequence of int, default=(128, 128)
+        Widths of the hidden layers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_ot.nn import ResidualMap
+    >>> ResidualMap(2).gradient(torch.tensor([[3.0, 4.0]])).tolist()
+    [[3.0, 4.0]]
+    """
+
+    def __init__(self, n_features: int, hidden_layer_sizes: Sequence[int] = (128, 128)):
+        super().__init__()
+        self.linear = nn.Parameter(torch.eye(n_features))
+        self.rest = MLP(n_features, hidden_layer_sizes, n_outputs=n_features)
+
+    def gradient(self, y: Tensor) -> Tensor:
+        """The images of the rows of ``y``, shape (n, d)."""
+        return torch.addmm(self.rest(y), y, self.linear)
+
+    def project_(self) -> None:
+        """Nothing here is constrained."""

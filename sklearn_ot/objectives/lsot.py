@@ -1,0 +1,96 @@
+"""Objectives of large-scale regularised transport. Every formula has the ½ in the cost: c(x, y) = ½‖x − y‖²."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+# Plan densities from which the exponential goes on as its tangent; e^30 is far above any density of a fitted plan.
+LARGEST_EXPONENT = 30.0
+
+
+def regularized_dual(module: nn.Module, x: Tensor, y: Tensor, *, reg: float, regularization: str) -> Tensor:
+    r"""Minus the stochastic dual of regularised transport [Seguy18]_, to be minimised over both potentials.
+
+    .. math::
+        -\mathbb E_P\, u(x) - \mathbb E_Q\, v(y) + \mathbb E_{P \times Q}\, G(u(x) + v(y) - c(x, y)), \qquad
+        G(t) = \begin{cases} \varepsilon e^{t / \varepsilon} & \text{entropic} \\
+        \max(t, 0)^2 / 4 \varepsilon & \text{L2} \end{cases}
+
+    At the optimum it is minus the least value of :math:`\mathbb E_\pi\, c + \varepsilon R(\pi)` over the plans π, with
+    h the density of π by :math:`P \times Q` and :math:`R = \mathbb E_\pi [\log h - 1]`, or :math:`R = \mathbb E_\pi h`
+    with L2. The expectation over the product is a mean over all pairs of the two batches, and an unbiased estimate.
+
+    Parameters
+    ----------
+    module : nn.Module
+        With two scalar functions ``u`` and ``v``, the potentials.
+    x : Tensor of shape (n, d)
+        Source batch.
+    y : Tensor of shape (m, d)
+        Target batch.
+    reg : float
+        ε, above 0, in the units of the cost.
+    regularization : {"entropic", "l2"}
+        Which one.
+
+    Returns
+    -------
+    loss : Tensor of shape ()
+        The objective.
+
+    References
+    ----------
+    .. [Seguy18] V. Seguy, B. B. Damodaran, R. Flamary, N. Courty, A. Rolet, M. Blondel, "Large-scale optimal transport
+       and mapping estimation", ICLR 2018.
+    """
+    u, v = module.u(x), module.v(y)
+    violation = u[:, None] + v - half_squared_distances(x, y)
+    if regularization == "entropic":
+        exponent = violation / reg
+        # Exact up to a density no plan reaches, then linear: still convex, and it cannot overflow.
+        beyond = (exponent - LARGEST_EXPONENT).clamp(min=0)
+        penalty = reg * exponent.clamp(max=LARGEST_EXPONENT).exp() + reg * math.exp(LARGEST_EXPONENT) * beyond
+    else:
+        penalty = violation.clamp(min=0).square() / (4 * reg)
+    return penalty.mean() - u.mean() - v.mean()
+
+
+def barycentric_regression(module: nn.Module, x: Tensor, y: Tensor, *, reg: float, regularization: str) -> Tensor:
+    r"""Least squares that make a map the barycentric projection of the plan with the potentials u and v [Seguy18]_.
+
+    .. math::
+        \mathbb E_{P \times Q}\, h(x, y)\, \|T(x) - y\|^2, \qquad
+        h(x, y) = G'(u(x) + v(y) - c(x, y)) = \begin{cases} e^{(u(x) + v(y) - c(x, y)) / \varepsilon} & \text{entropic}
+        \\ \max(u(x) + v(y) - c(x, y), 0) / 2 \varepsilon & \text{L2} \end{cases}
+
+    Its minimiser is :math:`T(x) = \mathbb E_\pi [y \mid x]`. The potentials are held fixed. The densities are divided
+    by their mean over the batch, which is 1 for a plan: so nothing overflows, and an error of the potentials by a
+    constant does not matter.
+
+    Parameters
+    ----------
+    module : nn.Module
+        With two scalar functions ``u`` and ``v``, and the map ``transport``.
+    x, y, reg, regularization
+        As for `regularized_dual`.
+
+    Returns
+    -------
+    loss : Tensor of shape ()
+        The objective; 0 where no pair of the batch has any density.
+    """
+    with torch.no_grad():
+        violation = module.u(x)[:, None] + module.v(y) - half_squared_distances(x, y)
+        if regularization == "entropic":
+            weights = (violation / reg).flatten().softmax(0).view_as(violation)
+        else:
+            weights = violation.clamp(min=0)
+            weights = weights / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
+    return 2 * (weights * half_squared_distances(module.transport(x), y)).sum()
+
+
+def half_squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    """The costs ½‖x − y‖² of all pairs, shape (n, m), by one matrix product."""
+    costs = torch.addmm(y.square().sum(1) / 2, x, y.T, alpha=-1)
+    return (costs + x.square().sum(1, keepdim=True) / 2).clamp(min=0)

@@ -1,0 +1,57 @@
+"""The objective of quadratic-cost critics. Every formula has the ½ in the cost: ½‖x − y‖²."""
+
+import ot
+import torch
+from torch import Tensor, nn
+
+from sklearn_ot.objectives.lsot import half_squared_distances
+
+
+def plan_regression(critic: nn.Module, x: Tensor, y: Tensor, *, reg: float) -> Tensor:
+    r"""Regression of a critic on the exact transport between two batches [Liu19]_.
+
+    .. math::
+        \mathbb E \bigl( \varphi(x_i) - f_i - \overline{(\varphi - f)} \bigr)^2
+        + \lambda\, \mathbb E \| \nabla\varphi(x_i) - (x_i - \bar y_i) \|^2
+
+    with f the Kantorovich potential of the batch, a solution of the dual linear program, and :math:`\bar y_i` the mean
+    of the rows that the optimal plan sends :math:`x_i` to: for the cost ½‖x − y‖² the gradient of the potential is the
+    displacement. Potentials are compared up to a constant, which no plan determines.
+
+    Parameters
+    ----------
+    critic : nn.Module
+        φ, with a method ``value_and_gradient``.
+    x : Tensor of shape (n, d)
+        Source batch.
+    y : Tensor of shape (m, d)
+        Target batch.
+    reg : float
+        λ, the weight of the gradients.
+
+    Returns
+    -------
+    loss : Tensor of shape ()
+        The objective.
+
+    References
+    ----------
+    .. [Liu19] H. Liu, X. Gu, D. Samaras, "Wasserstein GAN with quadratic transport cost", ICCV 2019.
+    """
+    potential, images = batch_transport(x, y)
+    value, gradient = critic.value_and_gradient(x)
+    difference = value - potential
+    values = (difference - difference.mean()).square().mean()
+    return values + reg * (gradient - (x - images)).square().sum(1).mean()
+
+
+@torch.no_grad()
+def batch_transport(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Potential of the source rows, shape (n,), and their barycentric images, (n, d), of the exact plan of two batches.
+
+    Computed by POT on the CPU in float64, whatever the tensors.
+    """
+    costs = half_squared_distances(x.double(), y.double()).cpu().numpy()
+    plan, log = ot.emd([], [], costs, numItermax=10_000_000, log=True)
+    images = len(x) * torch.from_numpy(plan).to(x) @ y
+    return torch.from_numpy(log["u"]).to(x), images

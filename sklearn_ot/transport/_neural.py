@@ -1,0 +1,181 @@
+"""What the transports that train networks share."""
+
+import copy
+import warnings
+from abc import abstractmethod
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import gen_batches
+from sklearn.utils._param_validation import Interval, StrOptions
+from skorch.helper import predefined_split
+
+from sklearn_ot.base import BaseTransport
+from sklearn_ot.nets import BLOCK_SIZE, TensorPairs, resolve_device, torch_seed
+from sklearn_ot.solvers.frame import BalancedFrame
+from sklearn_ot.solvers.gaussian import sample_gaussian_map
+
+MAX_VALIDATION_ROWS = 2048
+MAX_TRAINING_NUMBERS = 2**27
+MIN_REFERENCE_ROWS = 10_000
+CHUNK_ROWS = 8192
+HISTORY_KEYS = ("stage", "n_iter", "dur", "train_loss", "valid_loss")
+
+
+class NeuralTransport(BaseTransport):
+    """Base class of transports that train one `JointNet`, in the balanced coordinates ``frame_``.
+
+    A subclass writes ``_build_net(device, **architecture)``, an initialised net, and extends
+    ``_architecture(n_features)``, the arguments of its module. Its ``_fit`` builds the net and calls ``_train``.
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
+        "hidden_layer_sizes": ["array-like"],
+        "shrinkage": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both"), None],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "device": [str, torch.device],
+        "callbacks": [list, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    @abstractmethod
+    def _build_net(self, device, **architecture):
+        """An initialised `JointNet`."""
+
+    def _net_parameters(self, device, architecture):
+        """The arguments of `JointNet` that do not depend on the method."""
+        return {
+            **{f"module__{name}": value for name, value in architecture.items()},
+            "optimizer": torch.optim.Adam,
+            "optimizer__betas": (0.9, 0.95),
+            "optimizer__fused": device.type != "mps",
+            "lr": self.learning_rate,
+            "batch_size": self.batch_size,
+            "max_steps": self.max_iter,
+            "tol": self.tol,
+            "n_iter_no_change": self.n_iter_no_change,
+            "callbacks": [clone(callback) for callback in self.callbacks or []],
+            "device": device,
+            "verbose": int(self.verbose),
+        }
+
+    def _architecture(self, n_features):
+        """The arguments of the module: plain values, which is what a pickle stores."""
+        sizes = tuple(self.hidden_layer_sizes)
+        if not sizes or not all(isinstance(size, Integral) and size > 0 for size in sizes):
+            raise ValueError(
+                f"hidden_layer_sizes must be one or more positive integers, got {self.hidden_layer_sizes!r}. "
+                "Give for example (128, 128) for two hidden layers."
+            )
+        return {"n_features": n_features, "hidden_layer_sizes": sizes, "activation": self.activation}
+
+    def _balance(self, X, target, rng, device):
+        """Fit the frame to the two samples; rows to train on and rows to select weights by, in its coordinates."""
+        self.frame_ = BalancedFrame.balance(*sample_gaussian_map(X, target, self.shrinkage))
+        X, target = self._training_rows(X, target, rng)
+        return self._split(self.frame_.source_to_frame(X), self.frame_.target_to_frame(target), rng, device)
+
+    @staticmethod
+    def _training_rows(X, target, rng):
+        """The rows that the networks see: all, up to half a gigabyte of each sample."""
+        if target is None:
+            target = rng.standard_normal((max(len(X), MIN_REFERENCE_ROWS), X.shape[1]))
+        n_rows = max(1, MAX_TRAINING_NUMBERS // X.shape[1])
+        return (rows if len(rows) <= n_rows else rows[rng.permutation(len(rows))[:n_rows]] for rows in (X, target))
+
+    def _split(self, u, v, rng, device):
+        samples = (torch.as_tensor(rows, dtype=torch.float32, device=device) for rows in (u, v))
+        (x, x_valid), (y, y_valid) = (self._hold_out(sample, rng) for sample in samples)
+        return TensorPairs(x, y), TensorPairs(x_valid, y_valid)
+
+    def _hold_out(self, sample, rng):
+        order = torch.as_tensor(rng.permutation(len(sample)), device=sample.device)
+        if not self.early_stopping:
+            return sample, sample[order[:MAX_VALIDATION_ROWS]]
+        n_valid = min(max(1, int(self.validation_fraction * len(sample))), MAX_VALIDATION_ROWS, len(sample) - 1)
+        return sample[order[n_valid:]], sample[order[:n_valid]]
+
+    def _train(self, net, train, valid, *, preliminary=False):
+        """Train, keep the net and its history, and return whether the user let it finish.
+
+        A ``preliminary`` training is one that others follow: it may end before it has converged.
+        """
+        net.set_params(train_split=predefined_split(valid))
+        net.partial_fit(train)
+        # The net would otherwise keep the held-out rows for as long as it lives.
+        net.set_params(train_split=None)
+        self.net_, self.n_iter_ = net, net.n_steps_
+        self.history_ = [{key: row[key] for key in HISTORY_KEYS if key in row} for row in net.history]
+        if net.interrupted_:
+            n_steps = net.n_averaged_
+            warnings.warn(f"Training was interrupted after {n_steps} steps; the best map so far is kept.", stacklevel=5)
+        elif self.max_iter and not net.converged_ and not preliminary:
+            warnings.warn(
+                f"{type(self).__name__} stopped at max_iter={self.max_iter} steps (stage {net.stage!r}) before the "
+                f"validation loss had settled to within tol={self.tol:g} for {self.n_iter_no_change} blocks of "
+                f"{BLOCK_SIZE} steps. "
+                f"Increase max_iter{', or go on with warm_start=True' if hasattr(self, 'warm_start') else ''}; "
+                "a larger tol accepts the map as it is.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+        return not net.interrupted_
+
+    def _module(self, dtype):
+        """A copy of the trained module that computes in a numpy dtype."""
+        device = torch.device(self.net_.device)
+        if np.dtype(dtype) == np.float64 and device.type == "mps":
+            device = "cpu"  # MPS has no float64
+        return copy.deepcopy(self.net_.module_).requires_grad_(False).to(device, getattr(torch, np.dtype(dtype).name))
+
+    def _in_chunks(self, name, coordinates):
+        """Outputs of a method of the module (``"potential.gradient"``, say) for every row, at constant memory."""
+        method = module = self._module(coordinates.dtype)
+        for part in name.split("."):
+            method = getattr(method, part)
+        device = next(module.parameters()).device
+        chunks = (torch.from_numpy(coordinates[rows]) for rows in gen_batches(len(coordinates), CHUNK_ROWS))
+        with torch.no_grad():
+            return np.concatenate([method(chunk.to(device)).cpu().numpy() for chunk in chunks])
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if "net_" in state:
+            net = state["net_"]
+            state["net_"] = {
+                "architecture": net.get_params_for("module"),
+                "weights": {name: weight.cpu().numpy() for name, weight in net.module_.state_dict().items()},
+                "n_steps": net.n_steps_,
+            }
+        return state
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "net_" in state:
+            self.net_ = self._restore_net(**state["net_"])
+
+    def _restore_net(self, architecture, weights, n_steps):
+        """A net from plain arrays, on the CPU if the device of the fit is not here."""
+        try:
+            device = resolve_device(self.device)
+        except ValueError:
+            device = torch.device("cpu")
+        with torch_seed(0, device):
+            net = self._build_net(device, **architecture)
+        net.module_.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()})
+        net.n_steps_ = n_steps
+        for row in self.history_:
+            net.history.new_epoch()
+            for key, value in row.items():
+                net.history.record(key, value)
+        return net

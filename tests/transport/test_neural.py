@@ -1,0 +1,159 @@
+"""What transports with networks share: start, reproducibility, chunks, copies, warnings, hold-out."""
+
+import copy
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from skorch.callbacks import Callback
+
+from sklearn_ot.exceptions import DivergenceError
+from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport
+
+SHORT = {"hidden_layer_sizes": (8, 8), "max_iter": 120, "batch_size": 32, "random_state": 0}
+
+over_classes = pytest.mark.parametrize("cls", [LSOTTransport, QCTransport])
+
+
+def short_fit(cls, Xs, Xt, **parameters):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return cls(**{**SHORT, **parameters}).fit(Xs, Xt)
+
+
+@pytest.fixture(scope="module")
+def samples():
+    rng = np.random.RandomState(0)
+    clusters = 0.2 * rng.randn(250, 3) + rng.choice([-1, 1], (250, 3))
+    return rng.randn(300, 3), clusters @ rng.randn(3, 3) + [1, 2, 3]
+
+
+@pytest.fixture(scope="module")
+def fits(samples):
+    fits = {cls: short_fit(cls, *samples) for cls in (LSOTTransport, QCTransport)}
+    start = GaussianTransport().fit(*samples).transform(samples[0])
+    # What follows is about maps that have moved.
+    assert all(np.abs(fit.transform(samples[0]) - start).max() > 0.1 for fit in fits.values())
+    return fits
+
+
+@over_classes
+def test_starts_at_the_gaussian_map(cls, samples):
+    start, gaussian = cls(max_iter=0).fit(*samples), GaussianTransport().fit(*samples)
+    np.testing.assert_allclose(start.transform(samples[0]), gaussian.transform(samples[0]), atol=1e-12)
+    assert start.n_iter_ == 0
+    assert start.history_ == []
+
+
+@over_classes
+def test_transform_in_chunks_is_transform(cls, samples, fits, monkeypatch):
+    whole = fits[cls].transform(samples[0])
+    monkeypatch.setattr("sklearn_ot.transport._neural.CHUNK_ROWS", 7)
+    np.testing.assert_allclose(fits[cls].transform(samples[0]), whole, rtol=1e-12)
+
+
+@over_classes
+def test_transform_has_the_dtype_of_its_input(cls, samples, fits):
+    single = fits[cls].transform(samples[0].astype(np.float32))
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, fits[cls].transform(samples[0]), atol=1e-4)
+
+
+@over_classes
+@pytest.mark.parametrize("copied", [lambda e: pickle.loads(pickle.dumps(e)), copy.deepcopy])
+def test_copies_are_equal_bit_for_bit(cls, samples, fits, copied):
+    other = copied(fits[cls])
+    np.testing.assert_array_equal(other.transform(samples[0]), fits[cls].transform(samples[0]))
+    assert other.history_ == fits[cls].history_
+    assert pickle.dumps(other) == pickle.dumps(fits[cls])
+
+
+@over_classes
+def test_a_pickle_holds_no_tensor(cls, fits):
+    assert b"torch" not in pickle.dumps(fits[cls])
+
+
+@over_classes
+def test_a_pickle_of_a_device_that_is_not_here_loads_on_the_cpu(cls, samples, fits):
+    elsewhere = copy.deepcopy(fits[cls]).set_params(device="cuda:99")
+    loaded = pickle.loads(pickle.dumps(elsewhere))
+    np.testing.assert_array_equal(loaded.transform(samples[0]), fits[cls].transform(samples[0]))
+
+
+@over_classes
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_one_random_state_one_map(cls, samples, fits):
+    expected = fits[cls].transform(samples[0])
+    before = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 (it is this state that must not move)
+    np.testing.assert_array_equal(clone(fits[cls]).fit(*samples).transform(samples[0]), expected)
+    short_fit(cls, *samples, random_state=None, max_iter=2)
+    np.testing.assert_equal(np.random.get_state()[1:], before[0][1:])  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[1])
+    assert not np.allclose(short_fit(cls, *samples, random_state=1).transform(samples[0]), expected)
+
+
+@over_classes
+def test_a_fit_that_stops_short_says_so(cls, samples):
+    with pytest.warns(ConvergenceWarning, match=f"{cls.__name__} .*max_iter=120 steps .*Increase max_iter") as caught:
+        cls(**SHORT).fit(*samples)
+    assert caught[0].filename == __file__
+
+
+@over_classes
+def test_a_fit_that_converges_does_not_warn(cls, samples):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        transport = cls(**{**SHORT, "max_iter": 1000}, tol=10, n_iter_no_change=1).fit(*samples)
+    assert all(row["n_iter"] % 100 == 0 for row in transport.history_)
+    assert transport.n_iter_ <= 200
+
+
+class InterruptAt(Callback):
+    def on_batch_end(self, net, **kwargs):
+        if net.n_steps_ == 50:
+            raise KeyboardInterrupt
+
+
+@over_classes
+def test_an_interrupted_fit_says_so(cls, samples):
+    with pytest.warns(UserWarning, match="interrupted after 50 steps"):
+        transport = cls(**SHORT, callbacks=[InterruptAt()]).fit(*samples)
+    assert [row["n_iter"] for row in transport.history_] == [50]
+
+
+class Sizes(Callback):
+    def on_train_begin(self, net, X=None, y=None):
+        net.sizes = len(X.x), len(X.y)
+
+
+@over_classes
+@pytest.mark.parametrize(("early_stopping", "sizes"), [(True, (270, 225)), (False, (300, 250))])
+def test_held_out_rows(cls, samples, early_stopping, sizes):
+    transport = short_fit(cls, *samples, early_stopping=early_stopping, callbacks=[Sizes()], max_iter=1)
+    assert transport.net_.sizes == sizes
+    assert transport.net_.train_split is None
+
+
+@over_classes
+def test_bad_parameters(cls, samples, fits):
+    """One clear error, and the map stays as it was."""
+    for parameters, message in [
+        ({"hidden_layer_sizes": ()}, r"one or more positive integers, got \(\)"),
+        ({"hidden_layer_sizes": (8, 0)}, r"one or more positive integers, got \(8, 0\)"),
+        ({"device": "cuda:99"}, "device='cuda:99' is not available here"),
+    ]:
+        transport = copy.deepcopy(fits[cls]).set_params(**parameters)
+        with pytest.raises(ValueError, match=message):
+            transport.fit(*samples)
+        transport.set_params(**SHORT, device="auto")
+        np.testing.assert_array_equal(transport.transform(samples[0]), fits[cls].transform(samples[0]))
+
+
+@over_classes
+def test_divergence_is_an_error(cls, samples):
+    with pytest.raises(DivergenceError, match=r"Lower learning_rate \(now 1e\+30\)"):
+        short_fit(cls, *samples, learning_rate=1e30)

@@ -1,0 +1,197 @@
+"""W2TransportCV: what it splits, what it scores, what it chooses, and where that helps."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import ShuffleSplit
+
+from sklearn_ot.datasets import make_gaussian_pair
+from sklearn_ot.metrics import l2_uvp
+from sklearn_ot.transport import GaussianTransport, W2Transport, W2TransportCV
+from sklearn_ot.transport import _w2_cv as module
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+# Without early stopping the weights that training ends with are kept, not those it starts with.
+SHORT = W2Transport(hidden_layer_sizes=(16,), plan_size=0, max_iter=20, early_stopping=False, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def samples():
+    """As many rows in one as in the other, which is where one split for both would go unnoticed."""
+    rng = np.random.RandomState(0)
+    return rng.randn(60, 2), 0.3 * rng.randn(60, 2) + rng.choice([-1, 1], (60, 2)) + [1, 2]
+
+
+@pytest.fixture(scope="module")
+def fitted(samples):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        search = W2TransportCV(SHORT, (0.0, 1.0, 30.0), cv=3, random_state=0).fit(*samples)
+    assert search.transport_.net_.best_loss_ < 0
+    return search
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The arguments of every fit of the search; the score of a candidate is what a test makes of its reg."""
+    made = []
+
+    def record(transport, *arrays):
+        made.append((transport, *arrays))
+        return record.score(transport.reg), 1.0, 2.0
+
+    record.score = lambda reg: 0.0
+    made.append(record)
+    monkeypatch.setattr(module, "_fit_and_score", record)
+    return made
+
+
+def rows(sample):
+    return {tuple(row) for row in sample}
+
+
+def test_both_samples_are_split_each_on_its_own(samples, calls):
+    Xs, Xt = samples
+    W2TransportCV(SHORT, (0.0, 1.0), cv=3, random_state=0).fit(Xs, Xt)
+    _, *made = calls
+    assert len(made) == 6
+    for candidate in (made[:3], made[3:]):
+        for _, X, X_test, target, target_test in candidate:
+            assert rows(X) | rows(X_test) == rows(Xs)
+            assert rows(target) | rows(target_test) == rows(Xt)
+            assert not rows(X) & rows(X_test)
+            assert not rows(target) & rows(target_test)
+            # Other places of the one than of the other.
+            assert {int(np.flatnonzero((Xs == row).all(1))[0]) for row in X_test} != {
+                int(np.flatnonzero((Xt == row).all(1))[0]) for row in target_test
+            }
+        for sample, tested in ((Xs, 2), (Xt, 4)):
+            assert set.union(*(rows(call[tested]) for call in candidate)) == rows(sample)
+    # Every candidate has the same folds and seeds.
+    for one, other in zip(made[:3], made[3:], strict=True):
+        assert (one[0].reg, other[0].reg) == (0.0, 1.0)
+        assert one[0].random_state == other[0].random_state
+        for a, b in zip(one[1:], other[1:], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_the_best_mean_wins_and_the_larger_of_equals(samples, calls):
+    calls[0].score = {0.0: 1.0, 0.5: 3.0, 0.1: 3.0, 2.0: 2.0}.get
+    search = W2TransportCV(SHORT, (0.0, 0.5, 0.1, 2.0), cv=2).fit(*samples)
+    assert search.reg_ == search.transport_.reg == 0.5
+    assert (search.best_index_, search.best_score_, search.n_splits_) == (1, 3.0, 2)
+    table = search.cv_results_
+    np.testing.assert_array_equal(table["param_reg"], [0.0, 0.5, 0.1, 2.0])
+    np.testing.assert_array_equal(table["rank_test_score"], [4, 1, 1, 3])
+    np.testing.assert_array_equal(table["mean_test_score"], [1, 3, 3, 2])
+    np.testing.assert_array_equal(table["mean_fit_time"], np.ones(4))
+    np.testing.assert_array_equal(table["mean_score_time"], 2 * np.ones(4))
+    assert table["params"][2] == {"reg": 0.1}
+
+
+def test_scores_are_dual_values_on_held_out_rows(samples, fitted, monkeypatch):
+    kept = []
+    inner = module._fit_and_score
+    monkeypatch.setattr(module, "_fit_and_score", lambda *args: kept.append(args) or inner(*args))
+    again = clone(fitted).fit(*samples)
+    assert len(kept) == 9
+    for i, (transport, X, X_test, target, target_test) in enumerate(kept):
+        score = again.cv_results_[f"split{i % 3}_test_score"][i // 3]
+        # The same computation on the map that the search fitted, and on one fitted afresh.
+        assert score == transport.dual_value(X_test, target_test)
+        assert score == clone(transport).fit(X, X_target=target).dual_value(X_test, target_test)
+    columns = np.array([again.cv_results_[f"split{i}_test_score"] for i in range(3)])
+    np.testing.assert_allclose(again.cv_results_["mean_test_score"], columns.mean(axis=0))
+    np.testing.assert_allclose(again.cv_results_["std_test_score"], columns.std(axis=0))
+
+
+def test_is_the_transport_that_it_refits(samples, fitted):
+    Xs, Xt = samples
+    alone = clone(SHORT).set_params(reg=fitted.reg_).fit(Xs, Xt)
+    for transport in (fitted, pickle.loads(pickle.dumps(fitted)), clone(fitted).fit(Xs, X_target=Xt)):
+        np.testing.assert_array_equal(transport.transform(Xs), alone.transform(Xs))
+        np.testing.assert_array_equal(transport.inverse_transform(Xt), alone.inverse_transform(Xt))
+        np.testing.assert_array_equal(transport.interpolate(Xs, 0.3), alone.interpolate(Xs, 0.3))
+    assert fitted.score(Xs, X_target=Xt) == alone.score(Xs, X_target=Xt)
+    assert fitted.n_features_in_ == 2
+
+
+def test_jobs_change_nothing(samples, fitted):
+    other = clone(fitted).set_params(n_jobs=2).fit(*samples)
+    np.testing.assert_array_equal(other.transform(samples[0]), fitted.transform(samples[0]))
+    assert other.best_score_ == fitted.best_score_
+
+
+def test_random_state_seeds_a_transport_without_one(samples):
+    search = W2TransportCV(clone(SHORT).set_params(random_state=None), (0.0, 1.0), cv=2, random_state=0)
+    one, other = (clone(search).fit(*samples) for _ in range(2))
+    np.testing.assert_array_equal(one.transform(samples[0]), other.transform(samples[0]))
+    another = clone(search).set_params(random_state=1).fit(*samples)
+    assert not np.array_equal(another.transform(samples[0]), one.transform(samples[0]))
+    assert search.transport.random_state is None
+    assert not hasattr(search.transport, "net_")
+
+
+def test_without_a_target_the_standard_normal_scores(samples, calls):
+    search = W2TransportCV(SHORT, (0.0, 1.0), cv=2, random_state=0).fit(samples[0])
+    _, *made = calls
+    assert all(target is None for _, _, _, target, _ in made)
+    scored = made[0][4]
+    assert scored.shape == (4096, 2)
+    assert all(call[4] is scored for call in made)
+    assert abs(scored.mean()) < 5 / np.sqrt(scored.size)  # five standard errors
+    assert search.transform(samples[0]).shape == samples[0].shape
+
+
+def test_a_splitter_splits_both(samples, calls):
+    W2TransportCV(SHORT, (0.0,), cv=ShuffleSplit(4, test_size=0.2, random_state=0)).fit(samples[0], samples[1][:30])
+    _, *made = calls
+    assert [tuple(map(len, call[1:])) for call in made] == [(48, 12, 24, 6)] * 4
+
+
+def test_the_pull_helps_where_the_gaussian_map_is_nearly_right():
+    """Few rows of two Gaussians: a free map fits their noise, a strong pull does not, and the search finds that."""
+    pair = make_gaussian_pair(8, n_samples=60, random_state=0)
+    X = pair.sample_source(1000, random_state=1)
+    transport = W2Transport(hidden_layer_sizes=(16,), max_iter=100, early_stopping=False, random_state=0)
+    free = clone(transport).fit(pair.source, pair.target)
+    search = W2TransportCV(transport, (0.0, 10.0), cv=3, random_state=0).fit(pair.source, pair.target)
+    gaussian = GaussianTransport().fit(pair.source, pair.target)
+    errors = [l2_uvp(t.transform(X), pair.transport(X)) for t in (free, search, gaussian)]
+    assert search.reg_ == 10
+    assert errors[1] < 0.7 * errors[0], errors
+
+
+@pytest.mark.parametrize("regs", [(), (-1.0,), (np.nan,), (np.inf,), ((0, 1), (2, 3)), ("auto",)])
+def test_bad_regs(samples, regs):
+    with pytest.raises(ValueError, match=r"regs must be one or more finite numbers, none negative, got"):
+        W2TransportCV(SHORT, regs).fit(*samples)
+
+
+@pytest.mark.parametrize(("source", "target", "name"), [(2, 60, "X"), (60, 2, "X_target")])
+@pytest.mark.parametrize("cv", [2, 3])
+def test_too_few_rows(samples, source, target, name, cv):
+    search = W2TransportCV(SHORT, cv=cv)
+    with pytest.raises(ValueError, match=rf"^{name}[ ,].*2 rows.*Give more rows"):
+        search.fit(samples[0][:source], samples[1][:target])
+    assert not hasattr(search, "n_features_in_")
+
+
+def test_an_interrupted_fit_ends_the_search(samples, monkeypatch):
+    monkeypatch.setattr(W2Transport, "fit", interrupted(W2Transport.fit))
+    with pytest.raises(KeyboardInterrupt):
+        W2TransportCV(SHORT, cv=2).fit(*samples)
+
+
+def interrupted(fit):
+    def fit_and_stop(self, *args, **kwargs):
+        fit(self, *args, **kwargs)
+        self.net_.n_averaged_ -= 1
+        return self
+
+    return fit_and_stop
