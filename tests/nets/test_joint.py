@@ -124,3 +124,34 @@ def test_resume_takes_over_weights_optimiser_and_history():
     second.partial_fit(data)
     assert [row["n_iter"] for row in second.history] == [100, 150]
     assert len(first.history) == 1
+
+
+def test_step_size_warms_up_decays_and_is_cut_without_a_gain():
+    sizes = []
+
+    def record(module, x, y):
+        sizes.append(net.optimizer_.param_groups[0]["lr"])
+        return squares(module, x, y)
+
+    net, data = make_net(
+        criterion=record, evaluation=lambda *_: torch.zeros(()), max_steps=5000, n_iter_no_change=6, lr=0.1
+    )
+    net.partial_fit(data)
+    assert len(sizes) == 600
+    assert sizes[0] == pytest.approx(0.1 / 100)
+    for step, cut in ((99, 1), (199, 1), (200, 0.3), (399, 0.3), (400, 0.09)):
+        assert sizes[step] == pytest.approx(0.1 * cut / (1 + step / 1500))
+    # What the user set is what the net keeps, so that the next fit starts with it.
+    assert net.optimizer_.param_groups[0]["lr"] == 0.1
+
+
+def test_an_interruption_is_told_from_the_end():
+    def stop(module, x, y):
+        raise KeyboardInterrupt
+
+    net, data = make_net(max_steps=100)
+    net.partial_fit(data)
+    assert not net.interrupted_
+    net, data = make_net(criterion=stop)
+    net.partial_fit(data)
+    assert net.interrupted_

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_ot.nn import DenseICNN, PotentialPair
-from sklearn_ot.objectives.w2 import w2gn
+from sklearn_ot.nn import DenseICNN, PotentialPair, ResidualMap
+from sklearn_ot.objectives.w2 import conjugate, regression, w2gn
 
 
 class Quadratic(nn.Module):
@@ -14,6 +14,9 @@ class Quadratic(nn.Module):
     def __init__(self, a):
         super().__init__()
         self.a = nn.Parameter(torch.tensor(a, dtype=torch.float64))
+
+    def forward(self, x):
+        return self.a * x.square().sum(1) / 2
 
     def gradient(self, x):
         return self.a * x
@@ -75,3 +78,53 @@ def test_correlations_are_not_differentiated_through_the_argmax(batches):
         pair.potential.parameters(), torch.autograd.grad(loss, list(pair.potential.parameters())), strict=True
     ):
         torch.testing.assert_close(weight.grad, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_conjugate_at_exact_quadratics(batches):
+    """The searches are exact and so is the amortisation: what is left is E ψ + E ψ*."""
+    x, y = batches
+    loss = conjugate(PotentialPair(Quadratic(1.7), Quadratic(1 / 1.7)), x, y, reg=0.0)
+    expected = 1.7 * x.square().sum(1).mean() / 2 + y.square().sum(1).mean() / 2 / 1.7
+    torch.testing.assert_close(loss, expected)
+
+
+def test_conjugate_has_the_envelope_gradient(batches):
+    """d/da [a m/2 + n/(2a)] = m/2 − n/(2a²), though ω guesses badly; and ω moves towards 1/a."""
+    x, y = batches
+    pair = PotentialPair(Quadratic(1.7), Quadratic(0.9))
+    conjugate(pair, x, y, reg=0.0, tol=1e-8, max_iter=50).backward()
+    m, n = (sample.square().sum(1).mean() for sample in batches)
+    torch.testing.assert_close(pair.potential.a.grad, m / 2 - n / (2 * 1.7**2))
+    torch.testing.assert_close(pair.conjugate.a.grad, (0.9 - 1 / 1.7) * n)
+
+
+def test_conjugate_pull(batches):
+    x, y = batches
+    pair = PotentialPair(Quadratic(1.7), Quadratic(1 / 1.7))
+    difference = conjugate(pair, x, y, reg=4.0) - conjugate(pair, x, y, reg=0.0)
+    torch.testing.assert_close(difference, 2 * 0.7**2 * x.square().sum(1).mean())
+
+
+def test_conjugate_is_stationary_at_the_optimal_scale(batches):
+    x, y = batches
+    a = (y.square().sum(1).mean() / x.square().sum(1).mean()).sqrt().item()
+    pair = PotentialPair(Quadratic(a), Quadratic(1 / a))
+    conjugate(pair, x, y, reg=0.0).backward()
+    for network in (pair.potential, pair.conjugate):
+        assert abs(network.a.grad.item()) < 1e-10
+
+
+def test_regression_takes_each_map_to_its_own_partner(batches):
+    x, _ = batches
+    pairs = torch.cat([x, 2 * x], dim=1)
+    pair = PotentialPair(Quadratic(1.5), Quadratic(0.5))
+    torch.testing.assert_close(regression(pair, pairs, pairs[:50]), 0.5**2 * x.square().sum(1).mean() / 2)
+
+
+def test_a_residual_map_starts_at_the_identity():
+    torch.manual_seed(0)
+    y = torch.randn(20, 3)
+    guess = ResidualMap(3, (8,))
+    assert torch.equal(guess.gradient(y), y)
+    (gradient,) = torch.autograd.grad(guess.gradient(y).square().sum(), guess.linear)
+    torch.testing.assert_close(gradient, 2 * y.T @ y)

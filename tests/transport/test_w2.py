@@ -4,6 +4,8 @@ import copy
 import functools
 import io
 import pickle
+import subprocess
+import sys
 import warnings
 
 import joblib
@@ -19,7 +21,7 @@ from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.metrics import l2_uvp, wasserstein_distance
 from sklearn_ot.solvers.conjugate import convex_conjugate
 from sklearn_ot.transport import GaussianTransport, W2Transport
-from sklearn_ot.transport._w2 import negative_dual
+from sklearn_ot.transport._w2 import SOLVERS, negative_dual
 
 SHORT = {"hidden_layer_sizes": (16, 16), "max_iter": 150, "batch_size": 64, "random_state": 0}
 
@@ -305,6 +307,123 @@ def test_eight_gaussians():
     transport = short_fit(rng.randn(4000, 2), first, hidden_layer_sizes=(64, 64), max_iter=200, batch_size=256)
     mapped = transport.transform(rng.randn(1000, 2))
     assert wasserstein_distance(mapped, second) < 2 * wasserstein_distance(second, third[:1000])
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_each_solver_beats_the_gaussian_map(solver):
+    """On new rows of a known pair, from the Gaussian map itself: half its error or less."""
+    pair = make_potential_pair(2, n_samples=4000, random_state=0)
+    transport = short_fit(
+        pair.source, pair.target, solver=solver, hidden_layer_sizes=(64, 64), batch_size=128, max_iter=200, plan_size=0
+    )
+    gaussian = GaussianTransport().fit(pair.source, pair.target)
+    X = pair.sample_source(1000, random_state=1)
+    Y = pair.transport(X)
+    assert l2_uvp(transport.transform(X), Y) < 0.5 * l2_uvp(gaussian.transform(X), Y)
+    assert l2_uvp(transport.inverse_transform(Y), X) < l2_uvp(gaussian.inverse_transform(Y), X)
+    assert {row["stage"] for row in transport.history_} == {solver}
+
+
+def test_the_inverse_of_conjugate_is_exact(samples, fitted):
+    """To the tolerance, which is per feature and in balanced coordinates, where the target has variance 1."""
+    Xt = samples[1]
+    X, residual = fitted.inverse_transform(Xt, return_residual=True)
+    np.testing.assert_allclose(residual, np.linalg.norm(fitted.transform(X) - Xt, axis=1))
+    assert residual.max() < 10 * fitted.conjugate_tol * np.linalg.norm(Xt, axis=1).max()
+    np.testing.assert_array_equal(X, fitted.inverse_transform(Xt))
+    coarse = copy.deepcopy(fitted).set_params(conjugate_tol=0.1)
+    assert coarse.inverse_transform(Xt, return_residual=True)[1].max() > 10 * residual.max()
+
+
+def test_an_inverse_that_stops_short_says_so(samples, fitted, monkeypatch):
+    monkeypatch.setattr("sklearn_ot.transport._w2.MAX_CONJUGATE_STEPS", 1)
+    with pytest.warns(
+        ConvergenceWarning, match=r"of 500 rows were not inverted to conjugate_tol=0.0001 within 1 steps"
+    ):
+        fitted.inverse_transform(samples[1])
+
+
+def test_dual_value_is_a_lower_bound_that_tells_maps_apart(samples, fitted):
+    """Below the exact plan between the same rows (up to its own tolerance), and above the Gaussian map's."""
+    Xs, Xt = samples
+    exact = wasserstein_distance(Xs, Xt) ** 2 / 2
+    gaussian = W2Transport(max_iter=0).fit(Xs, Xt)
+    assert gaussian.dual_value(Xs, Xt) < fitted.dual_value(Xs, Xt) < exact
+    # The Gaussian map is exact for Gaussians, where its dual value is the closed form.
+    rng = np.random.RandomState(0)
+    X = rng.randn(500, 2)
+    Y = 3 * X + [1, 2]
+    value = W2Transport(max_iter=0, shrinkage=None).fit(X, Y).dual_value(X, Y)
+    assert value == pytest.approx(np.mean(np.sum((X - Y) ** 2, axis=1)) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("plan_size", ["auto", 0, 300])
+def test_the_start_is_what_the_held_out_rows_say(samples, plan_size):
+    transport = short_fit(*samples, plan_size=plan_size)
+    stages = [row["stage"] for row in transport.history_]
+    if plan_size == 0:
+        assert set(stages) == {"conjugate"}
+        assert transport.start_ == "gaussian"
+    else:
+        best = min(row["valid_loss"] for row in transport.history_ if row["stage"] == "plan")
+        assert transport.start_ == ("plan" if best < 0 else "gaussian")
+    assert transport.net_.best_loss_ <= min(row["valid_loss"] for row in transport.history_) + transport.tol / 10
+
+
+def test_beyond_four_features_there_is_no_plan_unless_asked_for():
+    rng = np.random.RandomState(0)
+    Xs, Xt = rng.randn(100, 5), rng.randn(120, 5) ** 3
+    assert short_fit(Xs, Xt, max_iter=1).history_[0]["stage"] == "conjugate"
+    assert short_fit(Xs, Xt, max_iter=1, plan_size=50).history_[0]["stage"] == "plan"
+
+
+def test_reg_pulls_towards_the_gaussian_map(samples):
+    Xs, Xt = samples
+    gaussian = GaussianTransport().fit(Xs, Xt).transform(Xs)
+    distances = [
+        np.linalg.norm(short_fit(Xs, Xt, reg=reg, plan_size=0).transform(Xs) - gaussian) for reg in (0.0, 1.0, 30.0)
+    ]
+    assert distances[0] > 1.3 * distances[1] > 1.3**2 * distances[2]
+
+
+def test_of_many_rows_the_networks_see_a_part(monkeypatch):
+    """And the Gaussian map all of them."""
+    monkeypatch.setattr("sklearn_ot.transport._neural.MAX_TRAINING_NUMBERS", 200)
+    rng = np.random.RandomState(0)
+    Xs, Xt = rng.randn(300, 2), 2 * rng.randn(90, 2)
+
+    class Sizes(Callback):
+        def on_train_begin(self, net, X=None, y=None):
+            net.sizes = len(X.x), len(X.y)
+
+    transport = short_fit(Xs, Xt, early_stopping=False, callbacks=[Sizes()], max_iter=1, plan_size=0)
+    assert transport.net_.sizes == (100, 90)
+    np.testing.assert_allclose(transport.frame_.source_mean, Xs.mean(axis=0), atol=1e-12)
+
+
+@pytest.mark.slow
+def test_memory_of_a_fit_and_of_a_transform():
+    """Beyond the data: < 1 GiB for a fit on 100 000 x 64, and next to nothing more for ten times the rows."""
+    code = """
+import resource, sys, warnings
+import numpy as np
+from sklearn_ot.transport import W2Transport
+warnings.simplefilter("ignore")
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+rng = np.random.RandomState(0)
+Xs, Xt = (rng.standard_normal((100_000, 64)).astype(np.float32) for _ in range(2))
+start = peak()
+transport = W2Transport(max_iter=100, random_state=0).fit(Xs, Xt ** 3)
+fitted = peak()
+transport.transform(Xs)
+transport.inverse_transform(Xt[:20_000])
+print(fitted - start, peak() - fitted)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    fit, mapping = map(float, done.stdout.split())
+    assert fit < 1
+    # Results of 25 MB, chunks of 8192 rows with some twenty tensors of 256 columns.
+    assert mapping < 0.25
 
 
 @pytest.mark.slow
