@@ -75,7 +75,7 @@ TRANSPORTS = {
     "EMDTransport (POT)": EMDTransport(),
     "GaussianTransport": GaussianTransport(),
     # A few seconds. The dual value rises for thousands of steps more; the accuracy does not.
-    "W2Transport": W2Transport(solver="w2gn", max_iter=300, random_state=0),
+    "W2Transport": W2Transport(max_iter=300, random_state=0),
 }
 CEILING = "ceiling (target labels)"
 

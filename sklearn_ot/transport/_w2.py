@@ -134,7 +134,8 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         searches for exact conjugates end, in ``inverse_transform`` and for the dual value.
     learning_rate : float or "auto", default="auto"
         Step size of Adam after a warm-up of 100 steps; it decays as 1 / (1 + step / 1500). "auto" is 0.05 for
-        "conjugate" and "minimax-v1", else 0.01. The network that guesses conjugates has a tenth of it.
+        "conjugate" and "minimax-v1", else 0.01, and at most 0.2 / √n_features. The network that guesses conjugates
+        has a tenth of it.
     batch_size : int, default=256
         Rows of each sample in a step.
     max_iter : int, default=10000
@@ -329,7 +330,9 @@ class W2Transport(InvertibleTransport, NeuralTransport):
     def _build_net(self, device, stage=None, **architecture):
         solver = SOLVERS[self.solver]
         reg = solver.reg if self.reg == "auto" else self.reg
-        learning_rate = solver.learning_rate if self.learning_rate == "auto" else self.learning_rate
+        learning_rate = self.learning_rate
+        if learning_rate == "auto":
+            learning_rate = min(solver.learning_rate, 0.2 / math.sqrt(architecture["n_features"]))
         parameters = {**self._net_parameters(device, architecture), "lr": learning_rate}
         if architecture["plain_conjugate"]:
             parameters["optimizer__param_groups"] = [("conjugate*", {"lr": learning_rate / 10})]
@@ -411,7 +414,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
 
     def _inverse_transform(self, X):
         v = self.frame_.target_to_frame(X)
-        if not SOLVERS[self.solver].exact_inverse:
+        if isinstance(self.net_.module_.conjugate, DenseICNN):
             return self.frame_.source_from_frame(self._in_chunks("conjugate.gradient", v))
         search, unsolved = self._search(v)
         if unsolved:
