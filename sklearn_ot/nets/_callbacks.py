@@ -96,7 +96,7 @@ class StepSize(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         """Cut them if nothing has been gained for a third of the patience."""
-        if net.n_misses_ and net.n_misses_ % max(1, net.n_iter_no_change // 3) == 0:
+        if net.n_misses_ and net.n_misses_ % math.ceil(net.n_iter_no_change / 3) == 0:
             self.cut_ *= self.CUT
 
     def on_train_end(self, net, **kwargs):

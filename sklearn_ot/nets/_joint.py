@@ -113,7 +113,8 @@ class JointNet(NeuralNet):
         self.module_.load_state_dict(other.module_.state_dict())
         # The state of the optimiser, but its settings as they are now.
         settings = self.optimizer_.state_dict()["param_groups"]
-        self.optimizer_.load_state_dict({**other.optimizer_.state_dict(), "param_groups": settings})
+        state = copy.deepcopy(other.optimizer_.state_dict())  # else both would share its tensors
+        self.optimizer_.load_state_dict({**state, "param_groups": settings})
         self.history_ = copy.deepcopy(other.history_)
         self.n_steps_ = other.n_steps_
 

@@ -152,6 +152,8 @@ class DenseICNN(nn.Module):
         self.skip = nn.Linear(n_features, n_hidden)
         nn.init.normal_(self.skip.weight, std=steepness * scale)
         nn.init.normal_(self.skip.bias, std=0.5)
+        if activation == "logsumexp":
+            self._scatter_pools_()
         self.squares = nn.Parameter(0.3 * scale * torch.randn(n_hidden * rank, n_features)) if rank else None
         pools = [width // self.pool_size for width in self.hidden_layer_sizes]
         # Non-negative weights of mean 1 / n_in: a layer's output is then of the size of its input at any width.
@@ -159,6 +161,18 @@ class DenseICNN(nn.Module):
             [2 * torch.rand(n, m) / m for m, n in zip(pools, [*self.hidden_layer_sizes[1:], 1], strict=True)]
         )
         nn.init.zeros_(self.inner[-1])
+
+    @torch.no_grad()
+    def _scatter_pools_(self):
+        """Move each pool so that its units meet around a centre of its own, not all of them around the origin.
+
+        Outside the region where its units meet a pool is linear. If that were so of all pools in the tails, a target of
+        heavier tails than the source would hold every top weight at zero for good: below a zero nothing learns.
+        """
+        layers = zip(*(part.split(self.hidden_layer_sizes) for part in self.skip.parameters()), strict=True)
+        for weight, bias in layers:
+            centres = 2 * torch.randn(len(bias) // self.pool_size, weight.shape[1])
+            bias -= (weight * centres.repeat(self.pool_size, 1)).sum(1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Values, shape (n,)."""

@@ -4,6 +4,8 @@ Both solve the dual: minimise over ψ what `w2gn` calls the correlations, with t
 optimiser minimises one scalar over ψ and ω: who moves which term, and which way, is decided by what is held fixed.
 """
 
+import math
+
 from torch import Tensor
 
 from sklearn_ot.nn import PotentialPair
@@ -127,7 +129,7 @@ def minimax_v1(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, max_ite
         λ, the weight of the targets x at ∇ψ(x), which are exact but off the target sample until ∇ψ is optimal, beside
         those at y, which are as good as the search. It moves only the inverse map.
     max_iter : int, default=20
-        Steps of the search for the argmax, at most; it ends early where all rows have a residual below 1e-3.
+        Steps of the search for the argmax, at most; for a row it ends at a residual of 1e-3 √d.
 
     Returns
     -------
@@ -149,7 +151,8 @@ def minimax_v1(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, max_ite
     >>> round(minimax_v1(pair, x, y, reg=1.0).item(), 4)
     2.5
     """
-    x_hat = convex_conjugate(pair.potential.value_and_gradient, y, start=y, tol=1e-3, max_iter=max_iter).argmax
+    tol = 1e-3 * math.sqrt(y.shape[1])
+    x_hat = convex_conjugate(pair.potential.value_and_gradient, y, start=y, tol=tol, max_iter=max_iter).argmax
     value, mapped = pair.potential.value_and_gradient(x)
     correlations = value.mean() + ((x_hat * y).sum(1) - pair.potential(x_hat)).mean()
     inverse_error = mean_squared_norm(pair.conjugate.gradient(y) - x_hat)

@@ -51,7 +51,7 @@ def batch_transport(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
     Computed by POT on the CPU in float64, whatever the tensors.
     """
-    costs = half_squared_distances(x.double(), y.double()).cpu().numpy()
+    costs = half_squared_distances(x.cpu().double(), y.cpu().double()).numpy()
     plan, log = ot.emd([], [], costs, numItermax=10_000_000, log=True)
     images = len(x) * torch.from_numpy(plan).to(x) @ y
     return torch.from_numpy(log["u"]).to(x), images

@@ -87,7 +87,7 @@ def convex_conjugate(
     n_iter = 0
     while True:
         # The only look at the results from the outside: on a GPU this is where the computation is waited for.
-        unsolved = (search.residual.norm(dim=1) > search.tol).nonzero()[:, 0]
+        unsolved = (~(search.residual.norm(dim=1) <= search.tol)).nonzero()[:, 0]
         if len(unsolved) < len(rows) or n_iter >= max_iter:
             argmax[rows], objective[rows], residual[rows] = search.x, search.objective, search.residual.norm(dim=1)
             rows, search = rows[unsolved], search.keep(unsolved)

@@ -55,7 +55,7 @@ class LSOTTransport(NeuralTransport):
         suits "l2"; "entropic" needs about 0.05 in two dimensions and 0.5 in sixteen.
     hidden_layer_sizes : array-like of int, default=(128, 128)
         Widths of the hidden layers of each network.
-    activation : {{"silu", "celu", "softplus", "relu"}}, default="silu"
+    activation : {"silu", "celu", "softplus", "relu"}, default="silu"
         Activation of the networks.
     shrinkage : "auto", float or None, default="auto"
         Shrinkage of the covariances of the Gaussian map at the start, see `GaussianTransport`.
@@ -69,7 +69,8 @@ class LSOTTransport(NeuralTransport):
     tol : float, default=1e-3
         Least decrease of ``valid_loss`` (see ``history_``) that counts as one.
     n_iter_no_change : int, default=10
-        Blocks of 100 steps without such a decrease after which training has converged.
+        Blocks of 100 steps without such a decrease after which training has converged; after each
+        third of them the step size is cut to 0.3 of what it was.
     early_stopping : bool, default=True
         Whether ``valid_loss`` is taken on held-out rows. If not, it is taken on rows that are trained on.
     validation_fraction : float, default=0.1

@@ -72,12 +72,12 @@ class NeuralTransport(BaseTransport):
     def _architecture(self, n_features):
         """The arguments of the module: plain values, which is what a pickle stores."""
         sizes = tuple(self.hidden_layer_sizes)
-        if not sizes or not all(isinstance(size, Integral) and size > 0 for size in sizes):
+        if not sizes or not all(isinstance(n, Integral) and not isinstance(n, bool) and n > 0 for n in sizes):
             raise ValueError(
                 f"hidden_layer_sizes must be one or more positive integers, got {self.hidden_layer_sizes!r}. "
                 "Give for example (128, 128) for two hidden layers."
             )
-        return {"n_features": n_features, "hidden_layer_sizes": sizes, "activation": self.activation}
+        return {"n_features": n_features, "hidden_layer_sizes": tuple(map(int, sizes)), "activation": self.activation}
 
     def _balance(self, X, target, rng, device):
         """Fit the frame to the two samples; rows to train on and rows to select weights by, in its coordinates."""

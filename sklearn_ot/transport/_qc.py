@@ -49,7 +49,7 @@ class QCTransport(NeuralTransport):
         λ, the weight of the gradients against the values, in balanced coordinates.
     hidden_layer_sizes : array-like of int, default=(128, 128)
         Widths of the hidden layers of each network.
-    activation : {{"silu", "celu", "softplus"}}, default="silu"
+    activation : {"silu", "celu", "softplus"}, default="silu"
         Activation of the networks.
     shrinkage : "auto", float or None, default="auto"
         Shrinkage of the covariances of the Gaussian map at the start, see `GaussianTransport`.
@@ -63,7 +63,8 @@ class QCTransport(NeuralTransport):
     tol : float, default=1e-3
         Least decrease of ``valid_loss`` (see ``history_``) that counts as one.
     n_iter_no_change : int, default=10
-        Blocks of 100 steps without such a decrease after which training has converged.
+        Blocks of 100 steps without such a decrease after which training has converged; after each
+        third of them the step size is cut to 0.3 of what it was.
     early_stopping : bool, default=True
         Whether ``valid_loss`` is taken on held-out rows. If not, it is taken on rows that are trained on.
     validation_fraction : float, default=0.1

@@ -68,10 +68,11 @@ def negative_dual(pair, x, y):
     Strong convexity turns what is left of a residual into an upper bound of the conjugate: a search that stops short
     can make a potential look worse, never better.
     """
-    search = convex_conjugate(
-        pair.potential.value_and_gradient, y, pair.conjugate.gradient(y), tol=1e-3 * math.sqrt(y.shape[1])
-    )
-    bound = search.value + search.residual.square() / (2 * pair.potential.strong_convexity)
+    strong_convexity, n_features = pair.potential.strong_convexity, y.shape[1]
+    # What the bound may add to the value of a row that has converged is 5e-5 per feature, whatever the modulus.
+    tol = 1e-2 * math.sqrt(strong_convexity * n_features)
+    search = convex_conjugate(pair.potential.value_and_gradient, y, pair.conjugate.gradient(y), tol=tol)
+    bound = search.value + search.residual.square() / (2 * strong_convexity)
     correlations = pair.potential(x).mean() + bound.mean()
     return (correlations - (mean_squared_norm(x) + mean_squared_norm(y)) / 2) / x.shape[1]
 
@@ -117,12 +118,12 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         Number of squares in each convex-quadratic skip; 0 leaves affine skips, which are faster.
     activation : {"logsumexp", "celu", "softplus"}, default="logsumexp"
         Activation of the convex networks. "logsumexp", a smooth maximum over pools of units, is made for targets of
-        several clusters, whose map turns sharply, and as good as "celu" elsewhere. All but "celu" are infinitely
-        smooth.
+        several clusters, whose map turns sharply. All but "celu" are infinitely smooth.
     pool_size : int, default=8
         Units in a pool of "logsumexp"; it must divide the widths.
     strong_convexity : float, default=1e-2
-        Smallest stretch of either map, in the balanced coordinates; above 0 and below 1.
+        Smallest stretch of the map (and of ∇ω), in the balanced coordinates; above 0 and below 1. An exact inverse
+        stretches by at most its reciprocal.
     shrinkage : "auto", float or None, default="auto"
         Shrinkage of the covariances of the Gaussian map at the start, see `GaussianTransport`.
     plan_size : int or "auto", default="auto"
@@ -176,7 +177,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
     history_ : list of dict
         One row per block of 100 steps: ``stage``, which is "plan" or the solver, ``n_iter``, ``dur`` in seconds,
         ``train_loss``, the objective, and ``valid_loss``, minus the held-out dual value per feature in balanced
-        coordinates, less that of the Gaussian map. It starts at 0; a fall of 0.01 is one per cent of a feature's
+        coordinates, less that of the Gaussian map. 0 is the Gaussian map; a fall of 0.01 is one per cent of a feature's
         variance.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` holds the networks ``potential`` and ``conjugate``.
@@ -309,7 +310,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
             if previous is None and (pairs := self._plan(train, rng)) is not None:
                 previous = self._build_net(device, stage="plan", **architecture)
                 finished = self._train(previous, pairs, valid, preliminary=True)
-                self.start_ = "plan" if previous.best_loss_ < 0 else "gaussian"
+                self.start_ = "plan" if previous.best_loss_ < previous.start_loss_ else "gaussian"
             if finished:
                 net = self._build_net(device, **architecture)
                 if previous is not None:
@@ -319,8 +320,14 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         self.wasserstein_distance_ = math.sqrt(max(0.0, 2 * dual))
 
     def _architecture(self, n_features):
+        architecture = super()._architecture(n_features)
+        if self.activation == "logsumexp" and any(size % self.pool_size for size in architecture["hidden_layer_sizes"]):
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} cannot be split into pools of "
+                f"pool_size={self.pool_size}: give widths that it divides."
+            )
         return {
-            **super()._architecture(n_features),
+            **architecture,
             "plain_conjugate": SOLVERS[self.solver].exact_inverse,
             "rank": self.rank,
             "pool_size": self.pool_size,
@@ -342,7 +349,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
             ConvexPair,
             regression if stage == "plan" else partial(solver.objective, reg=reg),
             evaluation=negative_dual,
-            remedy=f"Lower learning_rate (now {learning_rate:g}) or reg (now {reg:g}).",
+            remedy=f"Lower learning_rate (now {learning_rate:g})" + (f" or reg (now {reg:g})." if reg else "."),
             stage=stage or self.solver,
             **parameters,
         ).initialize()
@@ -365,6 +372,11 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         if not self.warm_start or not hasattr(self, "net_"):
             return None
         before = self.net_.get_params_for("module")
+        if before["plain_conjugate"] != architecture["plain_conjugate"]:
+            raise ValueError(
+                f"warm_start=True cannot go on with solver={self.solver!r}: its second network is of another kind than "
+                f"that of solver={self.net_.stage!r}. Change it back, or set warm_start=False."
+            )
         changed = [
             f"{name} from {before[name]!r} to {value!r}"
             for name, value in architecture.items()
@@ -383,7 +395,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         check_is_fitted(self)
         networks = [network for network in self.net_.module_.children() if isinstance(network, DenseICNN)]
         weights = torch.cat([weight.detach().flatten() for network in networks for weight in network.inner])
-        return float((weights == 0).double().mean())
+        return float((weights == 0).float().mean())
 
     def prune(self):
         """Remove the parts of the networks that weights of zero have cut off; the maps stay as they are.
@@ -422,7 +434,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
                 f"{unsolved} of {len(X)} rows were not inverted to conjugate_tol={self.conjugate_tol:g} within "
                 f"{MAX_CONJUGATE_STEPS} steps. return_residual=True tells which; a larger conjugate_tol accepts them.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         return self.frame_.source_from_frame(search.argmax)
 
@@ -464,7 +476,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
             search = convex_conjugate(
                 module.potential.value_and_gradient, y, start, tol=tol, max_iter=MAX_CONJUGATE_STEPS
             )
-            unsolved += int((search.residual > tol).sum())
+            unsolved += int((~(search.residual <= tol)).sum())
             found.append([tensor.cpu().numpy() for tensor in search[:3]])
         return Conjugate(*map(np.concatenate, zip(*found, strict=True)), n_iter=None), unsolved
 
@@ -491,10 +503,10 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
-        target = check_array(X_target, dtype=X.dtype, input_name="X_target", estimator=self)
+        target = validate_data(self, X_target, dtype=X.dtype, reset=False)
         u, v = self.frame_.source_to_frame(X), self.frame_.target_to_frame(target)
         search, _ = self._search(v)
-        conjugate = search.value + np.square(search.residual) / (2 * self.strong_convexity)
+        conjugate = search.value + np.square(search.residual) / (2 * self.net_.module_.potential.strong_convexity)
         correlations = np.mean(self._in_chunks("potential.forward", u)) + np.mean(conjugate)
         return self._dual_value(X, target, u, v, gain=(_mean_square(u) + _mean_square(v)) / 2 - correlations)
 

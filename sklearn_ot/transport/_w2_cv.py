@@ -6,7 +6,7 @@ from numbers import Integral
 import numpy as np
 from scipy.stats import rankdata
 from sklearn.base import clone
-from sklearn.model_selection import check_cv
+from sklearn.model_selection import KFold
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -121,6 +121,11 @@ class W2TransportCV(InvertibleTransport):
         # Of N(0, I) there is nothing to hold out: every fit draws what it needs, and these rows score them all.
         fresh = draw_reference(X, None, rng) if target is None else None
         target_folds = [(None, None)] * len(folds) if target is None else self._split(target, rng, "X_target")
+        if len(target_folds) != len(folds):
+            raise ValueError(
+                f"cv={self.cv!r} makes {len(folds)} folds of X, but {len(target_folds)} of X_target. Give a splitter "
+                "with a fixed number of folds, KFold(5) for example."
+            )
         self.n_splits_ = len(folds)
         results = Parallel(n_jobs=self.n_jobs, verbose=self.verbose, prefer="processes")(
             delayed(_fit_and_score)(
@@ -153,7 +158,9 @@ class W2TransportCV(InvertibleTransport):
         return regs
 
     def _split(self, sample, rng, name):
-        cv = check_cv(self.cv, shuffle=True, random_state=rng.randint(2**31))
+        cv = self.cv
+        if isinstance(cv, Integral):
+            cv = KFold(cv, shuffle=True, random_state=rng.randint(2**31))
         try:
             folds = list(cv.split(sample))
         except ValueError as error:

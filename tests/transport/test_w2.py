@@ -457,7 +457,7 @@ BAD_PARAMETERS = [
     ({"reg": -1}, ValueError, r"'reg' parameter of W2Transport must be .* Got -1 instead"),
     ({"reg": np.nan}, ValueError, "reg"),
     ({"solver": "magic"}, ValueError, r"'solver' parameter of W2Transport must be a str among .* Got 'magic'"),
-    ({"hidden_layer_sizes": (8, 12)}, ValueError, r"\(8, 12\) units cannot be split into pools of 8"),
+    ({"hidden_layer_sizes": (8, 12)}, ValueError, r"\(8, 12\) cannot be split into pools of pool_size=8"),
     ({"conjugate_tol": 0}, ValueError, "conjugate_tol"),
     ({"hidden_layer_sizes": ()}, ValueError, r"one or more positive integers, got \(\)"),
     ({"hidden_layer_sizes": (8, 0)}, ValueError, r"one or more positive integers, got \(8, 0\)"),
