@@ -4,8 +4,8 @@ A Wasserstein-2 map by convex potentials
 ==========================================
 
 The optimal map of the squared cost is the gradient of a convex function, and its inverse is the gradient of the
-convex conjugate [1]_. :class:`~sklearn_ot.transport.W2Transport` trains two input-convex networks to be that pair: one
-fit gives a map, its inverse and the distance.
+convex conjugate. :class:`~sklearn_ot.transport.W2Transport` trains an input-convex network [1]_ to be that function and
+computes the conjugate: one fit gives a map, its inverse and the distance.
 """
 
 # %%
@@ -70,5 +70,4 @@ for ax, t, points in zip(axes, times, transport.interpolate(Xs, times), strict=T
 plt.show()
 
 # %%
-# .. [1] A. Korotin, V. Egiazarian, A. Asadulaev, A. Safin and E. Burnaev, "Wasserstein-2 generative networks",
-#        ICLR 2021.
+# .. [1] B. Amos, L. Xu and J. Z. Kolter, "Input convex neural networks", ICML 2017.

@@ -1,4 +1,4 @@
-"""Torch modules: input-convex networks, plain networks, pairs of them. Nothing here knows of numpy, skorch or an estimator."""
+"""Torch modules: convex and plain networks. Nothing here knows of numpy, skorch or an estimator."""
 
 from sklearn_ot.nn._icnn import DenseICNN
 from sklearn_ot.nn._mlp import MLP

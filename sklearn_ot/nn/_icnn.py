@@ -164,14 +164,14 @@ class DenseICNN(nn.Module):
 
     @torch.no_grad()
     def _scatter_pools_(self):
-        """Move each pool so that its units meet around a centre of its own, not all of them around the origin.
+        """Move each pool so that its units meet around a centre of its own, drawn from N(0, I) as if it were a row.
 
         Outside the region where its units meet a pool is linear. If that were so of all pools in the tails, a target of
         heavier tails than the source would hold every top weight at zero for good: below a zero nothing learns.
         """
         layers = zip(*(part.split(self.hidden_layer_sizes) for part in self.skip.parameters()), strict=True)
         for weight, bias in layers:
-            centres = 2 * torch.randn(len(bias) // self.pool_size, weight.shape[1])
+            centres = torch.randn(len(bias) // self.pool_size, weight.shape[1])
             bias -= (weight * centres.repeat(self.pool_size, 1)).sum(1)
 
     def forward(self, x: Tensor) -> Tensor:

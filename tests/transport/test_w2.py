@@ -377,6 +377,41 @@ def test_beyond_four_features_there_is_no_plan_unless_asked_for():
     assert short_fit(Xs, Xt, max_iter=1, plan_size=50).history_[0]["stage"] == "plan"
 
 
+@pytest.mark.parametrize("n_features", [2, 6])
+def test_heavy_tails_are_learned(n_features):
+    """sinh of a normal sample: with every pool of the network bent near the origin, nothing would ever be learned.
+
+    A sample of a few thousand rows has single ones far out that no map can fit; this one has none.
+    """
+    rng = np.random.RandomState(1)
+    Xs, Xt = rng.randn(3000, n_features), np.sinh(rng.randn(3000, n_features))
+    transport = short_fit(Xs, Xt, hidden_layer_sizes=(64, 64), max_iter=300, batch_size=256, plan_size=0)
+    X = rng.randn(2000, n_features)
+    gaussian = GaussianTransport().fit(Xs, Xt)
+    assert l2_uvp(transport.transform(X), np.sinh(X)) < 0.6 * l2_uvp(gaussian.transform(X), np.sinh(X))
+
+
+def test_dual_value_refuses_a_target_of_another_width(samples, fitted):
+    with pytest.raises(ValueError, match="1 features, but W2Transport is expecting 3"):
+        fitted.dual_value(samples[0], samples[1][:, :1])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_failed_warm_start_leaves_the_optimiser_as_it_was(samples):
+    transport = W2Transport(**{**SHORT, "warm_start": True, "plan_size": 0, "max_iter": 50}).fit(*samples)
+    with pytest.raises(DivergenceError):
+        transport.set_params(learning_rate=1e30).fit(*samples)
+    transport.set_params(learning_rate="auto").fit(*samples)
+    assert np.isfinite(transport.transform(samples[0])).all()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_warm_start_refuses_a_solver_of_another_kind(samples):
+    transport = W2Transport(**{**SHORT, "warm_start": True, "max_iter": 2}).fit(*samples)
+    with pytest.raises(ValueError, match=r"cannot go on with solver='w2gn'.*solver='conjugate'"):
+        transport.set_params(solver="w2gn").fit(*samples)
+
+
 def test_reg_pulls_towards_the_gaussian_map(samples):
     Xs, Xt = samples
     gaussian = GaussianTransport().fit(Xs, Xt).transform(Xs)
