@@ -75,6 +75,7 @@ class LogSumExp(_Activation):
         return slope * (direction - (slope * direction).sum(1, keepdim=True))
 
 
+ALIVE = 1e-4
 ACTIVATIONS = {"celu": CELU, "softplus": Softplus, "logsumexp": LogSumExp}
 
 
@@ -166,8 +167,7 @@ class DenseICNN(nn.Module):
     def _scatter_pools_(self):
         """Move each pool so that its units meet around a centre of its own, drawn from N(0, I) as if it were a row.
 
-        Outside the region where its units meet a pool is linear. If that were so of all pools in the tails, a target of
-        heavier tails than the source would hold every top weight at zero for good: below a zero nothing learns.
+        Outside the region where its units meet a pool is linear: what bends in the tails has to meet there.
         """
         layers = zip(*(part.split(self.hidden_layer_sizes) for part in self.skip.parameters()), strict=True)
         for weight, bias in layers:
@@ -192,9 +192,16 @@ class DenseICNN(nn.Module):
 
     @torch.no_grad()
     def project_(self) -> None:
-        """Set the negative ones of the weights that must not be negative to zero."""
+        """Set the negative ones of the weights that must not be negative to zero.
+
+        With "logsumexp" the weights w of the top layer end at 1e-4 instead: else a target whose tails are heavier than
+        those of the source may hold all of them at zero from the first steps on, for good.
+        """
         for weight in self.inner:
             weight.clamp_(min=0)
+        if self.activation == "logsumexp":
+            # Below a zero nothing learns. Adam does not see how small a gradient is, so this much keeps a pool alive.
+            self.inner[-1].clamp_(min=ALIVE)
 
     @torch.no_grad()
     def pruned(self) -> "DenseICNN":
