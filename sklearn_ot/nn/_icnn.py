@@ -75,7 +75,7 @@ class LogSumExp(_Activation):
         return slope * (direction - (slope * direction).sum(1, keepdim=True))
 
 
-ALIVE = 1e-4
+ALIVE = 1e-4  # the least weight of a pool in the top layer
 ACTIVATIONS = {"celu": CELU, "softplus": Softplus, "logsumexp": LogSumExp}
 
 

@@ -110,8 +110,8 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         λ. For "conjugate" the pull of the map towards the Gaussian map, in mean squares of balanced coordinates: with
         few rows a free map overfits, see `W2TransportCV`. For "w2gn" the weight of the cycle terms that make the two
         networks conjugate: larger is steadier and, for the inverse map, more accurate; too large is slow. For
-        "minimax" and "minimax-v1" the weight of the regression of one map onto the inverse of the other, for
-        "expectile" that of the penalty. "auto" is 0, 3, 3, 1 and 1.
+        "minimax" the weight of the regression of each map onto the inverse of the other, for "expectile" that of the
+        penalty; for "minimax-v1" it moves only the guesses that exact inverses start from. "auto" is 0, 3, 3, 1 and 1.
     hidden_layer_sizes : array-like of int, default=(128, 128)
         Widths of the hidden layers of each network.
     rank : int, default=0
