@@ -34,7 +34,7 @@ OUTSIDE = {
     "nn": {"torch"},
     "objectives": {"torch", "ot"},
     "solvers": {"numpy", "scipy", "sklearn", "torch", "ot"},
-    "nets": {"numpy", "torch", "skorch", "tqdm"},
+    "nets": {"numpy", "sklearn", "torch", "skorch", "tqdm"},
     "metrics": {"numpy", "scipy", "sklearn", "ot"},
     "datasets": {"numpy", "scipy", "sklearn", "torch", "ot"},
     "plotting": {"numpy", "sklearn"},

@@ -1,7 +1,16 @@
 """How a step is taken: skorch nets, loaders, callbacks, devices and seeds."""
 
-from sklearn_ot.nets._data import PairLoader, TensorPairs
+from sklearn_ot.nets._data import PairLoader, TensorPairs, spatial_order
 from sklearn_ot.nets._device import resolve_device, threads_worth_it, torch_seed
 from sklearn_ot.nets._joint import BLOCK_SIZE, JointNet
 
-__all__ = ["BLOCK_SIZE", "JointNet", "PairLoader", "TensorPairs", "resolve_device", "threads_worth_it", "torch_seed"]
+__all__ = [
+    "BLOCK_SIZE",
+    "JointNet",
+    "PairLoader",
+    "TensorPairs",
+    "resolve_device",
+    "spatial_order",
+    "threads_worth_it",
+    "torch_seed",
+]

@@ -76,6 +76,7 @@ class LogSumExp(_Activation):
 
 
 ALIVE = 1e-4  # the least weight of a pool in the top layer
+MAX_MATRIX_FEATURES = 512  # a full matrix of more would cost more than the rest of the network
 ACTIVATIONS = {"celu": CELU, "softplus": Softplus, "logsumexp": LogSumExp}
 
 
@@ -90,8 +91,9 @@ class DenseICNN(nn.Module):
     It is convex because :math:`W_k, w \ge 0` and :math:`\sigma` is convex and non-decreasing [Amos17]_; the quadratic
     skips are those of [Korotin21]_. The activation "logsumexp" is a smooth maximum over pools of units,
     :math:`\sigma(v)_g = \log \sum_{j} e^{v_{jg}}`, which passes on one output for each pool: its layers are smooth
-    max-affine functions, whose gradient turns sharply from one slope to another. As built, :math:`w = 0` and
-    :math:`F = \sqrt{1 - \beta}\, I`, so the network *is* :math:`\|x\|^2 / 2` and its gradient the identity.
+    max-affine functions, whose gradient turns sharply from one slope to another. F is a square matrix, above 512
+    features a diagonal one. As built, :math:`w = 0` and :math:`F = \sqrt{1 - \beta}\, I`, so the network *is*
+    :math:`\|x\|^2 / 2` and its gradient the identity.
 
     Parameters
     ----------
@@ -147,7 +149,10 @@ class DenseICNN(nn.Module):
         n_hidden, scale = sum(self.hidden_layer_sizes), 1 / math.sqrt(n_features)
         # The gradient of a smooth maximum is an average over its pool; steeper units make up for that.
         steepness = 2 if activation == "logsumexp" else 1
-        self.quadratic = nn.Parameter(math.sqrt(1 - strong_convexity) * torch.eye(n_features))
+        is_small = n_features <= MAX_MATRIX_FEATURES
+        self.quadratic = nn.Parameter(
+            math.sqrt(1 - strong_convexity) * (torch.eye(n_features) if is_small else torch.ones(n_features))
+        )
         self.shift = nn.Parameter(torch.zeros(n_features))
         # The skips of all layers read the same input, so they are one matrix product.
         self.skip = nn.Linear(n_features, n_hidden)
@@ -251,6 +256,8 @@ class DenseICNN(nn.Module):
 
     def _quadratic_gradient(self, x):
         linear = torch.add(self.shift, x, alpha=self.strong_convexity)
+        if self.quadratic.ndim == 1:
+            return torch.addcmul(linear, x, self.quadratic.square())
         return torch.addmm(linear, F.linear(x, self.quadratic), self.quadratic)
 
     def _value(self, x, quadratic, top):

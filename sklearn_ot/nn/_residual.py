@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from sklearn_ot.nn._icnn import MAX_MATRIX_FEATURES
 from sklearn_ot.nn._mlp import MLP
 
 
 class ResidualMap(nn.Module):
-    """A linear map plus a multilayer perceptron, at first the identity.
+    """A linear map plus a multilayer perceptron, at first the identity; above 512 features the linear map is diagonal.
 
     In a `PotentialPair` it stands for ∇ω where only the gradient of ω is wanted, as a first guess: it is cheaper than
     the gradient of a convex network, and nothing makes it one.
@@ -31,11 +32,14 @@ class ResidualMap(nn.Module):
 
     def __init__(self, n_features: int, hidden_layer_sizes: Sequence[int] = (128, 128)):
         super().__init__()
-        self.linear = nn.Parameter(torch.eye(n_features))
+        is_small = n_features <= MAX_MATRIX_FEATURES
+        self.linear = nn.Parameter(torch.eye(n_features) if is_small else torch.ones(n_features))
         self.rest = MLP(n_features, hidden_layer_sizes, n_outputs=n_features)
 
     def gradient(self, y: Tensor) -> Tensor:
         """The images of the rows of ``y``, shape (n, d)."""
+        if self.linear.ndim == 1:
+            return torch.addcmul(self.rest(y), y, self.linear)
         return torch.addmm(self.rest(y), y, self.linear)
 
     def project_(self) -> None:

@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skorch.helper import predefined_split
 
 from sklearn_ot.base import BaseTransport
-from sklearn_ot.nets import BLOCK_SIZE, TensorPairs, resolve_device, torch_seed
+from sklearn_ot.nets import BLOCK_SIZE, TensorPairs, resolve_device, spatial_order, torch_seed
 from sklearn_ot.solvers.frame import BalancedFrame
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 
@@ -99,11 +99,15 @@ class NeuralTransport(BaseTransport):
         return TensorPairs(x, y), TensorPairs(x_valid, y_valid)
 
     def _hold_out(self, sample, rng):
-        order = torch.as_tensor(rng.permutation(len(sample)), device=sample.device)
-        if not self.early_stopping:
-            return sample, sample[order[:MAX_VALIDATION_ROWS]]
-        n_valid = min(max(1, int(self.validation_fraction * len(sample))), MAX_VALIDATION_ROWS, len(sample) - 1)
-        return sample[order[n_valid:]], sample[order[:n_valid]]
+        """The rows to train on and those to validate on, which lie as all rows do: one in each of as many strata."""
+        n_valid = min(len(sample), MAX_VALIDATION_ROWS)
+        if self.early_stopping:
+            n_valid = min(max(1, int(self.validation_fraction * len(sample))), MAX_VALIDATION_ROWS, len(sample) - 1)
+        edges = np.linspace(0, len(sample), n_valid + 1).astype(int)
+        chosen = spatial_order(sample, n_valid)[rng.randint(edges[:-1], edges[1:])]
+        held_out = torch.zeros(len(sample), dtype=torch.bool, device=sample.device)
+        held_out[chosen] = True
+        return sample[~held_out] if self.early_stopping else sample, sample[held_out]
 
     def _train(self, net, train, valid, *, preliminary=False):
         """Train, keep the net and its history, and return whether the user let it finish.

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from sklearn_ot.nets import PairLoader, TensorPairs
+from sklearn_ot.nets import PairLoader, TensorPairs, spatial_order
 
 
 def pairs(n, m):
-    return TensorPairs(torch.arange(n)[:, None], torch.arange(m)[:, None])
+    return TensorPairs(*(torch.arange(float(size))[:, None] for size in (n, m)))
 
 
 def test_number_of_batches_is_a_budget_over_blocks():
@@ -34,6 +34,48 @@ def test_every_row_is_used_once_before_any_is_used_again():
     assert sorted(xs[:40].tolist()) == list(range(40))
     assert xs[:40].tolist() != xs[40:80].tolist()
     assert all(sorted(ys[start : start + 24].tolist()) == list(range(24)) for start in range(0, 120, 24))
+
+
+def test_a_remainder_is_left_out_another_one_each_time():
+    torch.manual_seed(0)
+    loader = PairLoader(pairs(43, 43), batch_size=8, n_batches=100, block_size=100)
+    batches = [x.flatten() for x, _ in loader]
+    passes = [torch.cat(batches[start : start + 5]) for start in range(0, 100, 5)]
+    assert all(len(rows.unique()) == 40 for rows in passes)
+    # A row is left out of all of 20 passes with probability (3/43)^20.
+    assert len(torch.cat(passes).unique()) == 43
+
+
+def test_a_batch_has_a_row_from_each_stratum():
+    torch.manual_seed(0)
+    for x, _ in PairLoader(pairs(40, 40), batch_size=8, n_batches=10, block_size=10):
+        assert sorted((x.flatten() // 5).long().tolist()) == list(range(8))
+
+
+@pytest.mark.parametrize(("n_features", "factor"), [(1, 50), (2, 10), (4, 3)])
+def test_means_over_batches_vary_less_than_those_of_random_rows(n_features, factor):
+    """Strata of size h leave h² of the variance; h is 256^(-1/d), so that the factors expected are 65536, 256, 16."""
+    torch.manual_seed(0)
+    sample = torch.rand(2560, n_features)
+    loader = PairLoader(TensorPairs(sample, sample), batch_size=256, n_batches=200, block_size=200)
+    means = torch.stack([x.mean(0) for x, _ in loader])
+    assert means.var(0).max() < sample.var(0).max() / 256 / factor
+
+
+def test_every_row_is_as_likely_as_any_other():
+    torch.manual_seed(0)
+    loader = PairLoader(pairs(21, 21), batch_size=8, n_batches=4000, block_size=4000)
+    counts = torch.bincount(torch.cat([x.flatten() for x, _ in loader]).long())
+    # 32 000 draws are 1524 a row; without replacement they vary less than binomially, by 38: 5 standard deviations.
+    assert (counts - 32_000 / 21).abs().max() < 190
+
+
+@pytest.mark.parametrize("n_features", [1, 3, 40])
+def test_spatial_order_is_a_permutation(n_features):
+    sample = torch.randn(101, n_features, generator=torch.Generator().manual_seed(0))
+    assert sorted(spatial_order(sample, 7).tolist()) == list(range(101))
+    # Rows that are all alike can be put in any order.
+    assert sorted(spatial_order(torch.zeros(101, n_features), 7).tolist()) == list(range(101))
 
 
 def test_dataset_has_the_length_of_the_longer_sample():

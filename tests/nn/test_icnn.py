@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sklearn_ot.nn import DenseICNN
+from sklearn_ot.nn import DenseICNN, ResidualMap
 from sklearn_ot.nn._icnn import ACTIVATIONS
 
 ARCHITECTURES = [
@@ -121,3 +121,19 @@ def test_starts_as_the_identity(architecture, x):
     # The quadratic's root is built in float32.
     torch.testing.assert_close(gradient, x, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(value, x.square().sum(1) / 2, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_features", [512, 513])
+def test_of_many_features_only_the_diagonal_is_squared(n_features):
+    torch.manual_seed(0)
+    network, guess = DenseICNN(n_features, (8,)), ResidualMap(n_features, (8,))
+    x = torch.randn(4, n_features, requires_grad=True)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.1 * torch.rand_like(weight))
+    value, gradient = network.value_and_gradient(x)
+    # Rounding of float32 over some hundred features.
+    torch.testing.assert_close(gradient, torch.autograd.grad(value.sum(), x)[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(guess.gradient(x), x + guess.rest(x), rtol=1e-5, atol=1e-5)
+    is_large = n_features > 512
+    assert network.quadratic.shape == guess.linear.shape == ((n_features,) if is_large else (n_features, n_features))
