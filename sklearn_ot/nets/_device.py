@@ -42,9 +42,13 @@ def resolve_device(device):
 @contextmanager
 def torch_seed(seed, device):
     """Run a block on its own torch random stream; the caller's streams stay where they were."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+    is_cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if is_cuda else []):
+        # torch.manual_seed would seed the devices that are not forked as well.
+        torch.default_generator.manual_seed(seed)
+        if is_cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield
 
 

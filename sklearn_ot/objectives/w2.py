@@ -10,7 +10,14 @@ from sklearn_ot.solvers.conjugate import convex_conjugate
 
 
 def conjugate(
-    pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, tol: float = 1e-2, max_iter: int = 16
+    pair: PotentialPair,
+    x: Tensor,
+    y: Tensor,
+    *,
+    reg: float,
+    amortized: bool = True,
+    tol: float = 1e-2,
+    max_iter: int = 16,
 ) -> Tensor:
     r"""The dual with exact conjugates, and the regression that amortises them.
 
@@ -35,6 +42,8 @@ def conjugate(
         Target batch.
     reg : float
         λ, the pull of the map towards the identity, which is the Gaussian map in balanced coordinates.
+    amortized : bool, default=True
+        Whether the searches start at :math:`\nabla\omega(y)`; else they start at y.
     tol : float, default=1e-2
         Residual per :math:`\sqrt d` at which a search ends.
     max_iter : int, default=16
@@ -51,8 +60,8 @@ def conjugate(
     """
     guess = pair.conjugate.gradient(y)
     tol = tol * math.sqrt(y.shape[1])
-    search = convex_conjugate(pair.potential.value_and_gradient, y, guess.detach(), tol=tol, max_iter=max_iter)
-    x_hat = search.argmax
+    start = guess.detach() if amortized else y
+    x_hat = convex_conjugate(pair.potential.value_and_gradient, y, start, tol=tol, max_iter=max_iter).argmax
     value, value_hat = pair.potential(torch.cat([x, x_hat])).split([len(x), len(y)])
     loss = value.mean() + ((x_hat * y).sum(1) - value_hat).mean() + mean_squared_norm(guess - x_hat) / 2
     if reg:

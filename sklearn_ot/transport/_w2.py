@@ -45,7 +45,7 @@ SOLVERS = {
     "conjugate": Solver(conjugate, reg=0.0, learning_rate=5e-2, exact_inverse=True),
     "w2gn": Solver(w2gn, reg=3.0, learning_rate=1e-2, exact_inverse=False),
     "minimax": Solver(minimax, reg=3.0, learning_rate=1e-2, exact_inverse=False),
-    "minimax-v1": Solver(minimax_v1, reg=1.0, learning_rate=5e-2, exact_inverse=True),
+    "minimax-v1": Solver(minimax_v1, reg=0.0, learning_rate=5e-2, exact_inverse=True),
     "expectile": Solver(expectile, reg=1.0, learning_rate=1e-2, exact_inverse=False),
 }
 
@@ -107,11 +107,11 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         - "expectile": ψ against ω and back, with an expectile penalty on their duality gap [Buzun24]_. The inverse map
           is ∇ω.
     reg : float or "auto", default="auto"
-        λ. For "conjugate" the pull of the map towards the Gaussian map, in mean squares of balanced coordinates: with
-        few rows a free map overfits, see `W2TransportCV`. For "w2gn" the weight of the cycle terms that make the two
-        networks conjugate: larger is steadier and, for the inverse map, more accurate; too large is slow. For
-        "minimax" the weight of the regression of each map onto the inverse of the other, for "expectile" that of the
-        penalty; for "minimax-v1" it moves only the guesses that exact inverses start from. "auto" is 0, 3, 3, 1 and 1.
+        λ. For "conjugate" and "minimax-v1" the pull of the map towards the Gaussian map, in mean squares of balanced
+        coordinates: with few rows a free map overfits, see `W2TransportCV`. For "w2gn" the weight of the cycle terms
+        that make the two networks conjugate: larger is steadier and, for the inverse map, more accurate; too large is
+        slow. For "minimax" the weight of the regression of each map onto the inverse of the other, for "expectile" that
+        of the penalty. "auto" is 0, 0, 3, 3 and 1.
     hidden_layer_sizes : array-like of int, default=(128, 128)
         Widths of the hidden layers of each network.
     rank : int, default=0

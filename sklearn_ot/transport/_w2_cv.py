@@ -1,16 +1,20 @@
 """W2TransportCV: a W2Transport whose reg is chosen by the dual value on held-out rows of both samples."""
 
+import math
 import time
+import warnings
 from numbers import Integral
 
 import numpy as np
 from scipy.stats import rankdata
 from sklearn.base import clone
+from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import KFold
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_ot.base import InvertibleTransport, draw_reference
+from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.transport._w2 import W2Transport
 
 
@@ -80,8 +84,9 @@ class W2TransportCV(InvertibleTransport):
 
     Notes
     -----
-    The transport receives plain arrays, DataFrames included. Interrupted from the keyboard, the search ends with
-    KeyboardInterrupt; once it has chosen, ``fit`` keeps the best map so far.
+    The transport receives plain arrays, DataFrames included. A candidate of which a fit diverges has the score nan,
+    with a warning; where all do, ``fit`` raises `~sklearn_ot.exceptions.DivergenceError`. Interrupted from the
+    keyboard, the search ends with KeyboardInterrupt; once it has chosen, ``fit`` keeps the best map so far.
 
     Examples
     --------
@@ -139,11 +144,24 @@ class W2TransportCV(InvertibleTransport):
             for (train, test), (target_train, target_test) in zip(folds, target_folds, strict=True)
         )
         self.cv_results_ = _tabulate(regs, np.reshape(results, (len(regs), len(folds), 3)))
-        scores = self.cv_results_["mean_test_score"]
+        scores = self._finite_scores(regs)
         self.best_index_ = int(max(range(len(regs)), key=lambda index: (scores[index], regs[index])))
         self.best_score_ = float(scores[self.best_index_])
         self.reg_ = float(regs[self.best_index_])
         self.transport_ = transport.set_params(reg=self.reg_).fit(X, X_target=target)
+
+    def _finite_scores(self, regs):
+        """The mean scores, minus infinity where a fit diverged."""
+        diverged = np.isnan(self.cv_results_["mean_test_score"])
+        if diverged.all():
+            raise DivergenceError(f"Fits with every one of regs={self.regs!r} diverged. Lower the learning_rate.")
+        if diverged.any():
+            warnings.warn(
+                f"Fits with reg in {regs[diverged].tolist()} diverged; their scores are nan, and they are not chosen.",
+                FitFailedWarning,
+                stacklevel=4,
+            )
+        return np.where(diverged, -np.inf, self.cv_results_["mean_test_score"])
 
     def _validate_regs(self):
         try:
@@ -183,9 +201,12 @@ class W2TransportCV(InvertibleTransport):
 
 
 def _fit_and_score(transport, X, X_test, target, target_test):
-    """The dual value of a fit on rows it has not seen, and the seconds that both took."""
+    """The dual value of a fit on rows it has not seen, nan if it diverged, and the seconds that both took."""
     start = time.perf_counter()
-    transport.fit(X, X_target=target)
+    try:
+        transport.fit(X, X_target=target)
+    except DivergenceError:
+        return math.nan, time.perf_counter() - start, 0.0
     if transport.net_.interrupted_:
         raise KeyboardInterrupt
     fitted = time.perf_counter()
@@ -200,5 +221,6 @@ def _tabulate(regs, results):
         table[f"mean_{name}"], table[f"std_{name}"] = seconds.mean(axis=1), seconds.std(axis=1)
     table |= {f"split{i}_test_score": column for i, column in enumerate(scores.T)}
     table["mean_test_score"], table["std_test_score"] = scores.mean(axis=1), scores.std(axis=1)
-    table["rank_test_score"] = rankdata(-table["mean_test_score"], method="min").astype(np.int32)
+    ranked = np.nan_to_num(table["mean_test_score"], nan=-np.inf)
+    table["rank_test_score"] = rankdata(-ranked, method="min").astype(np.int32)
     return table

@@ -65,20 +65,20 @@ def assert_gradients(network, expected_loss):
         torch.testing.assert_close(weight.grad, gradient, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_value_at_conjugate_quadratics(objective, batches):
+@pytest.mark.parametrize(("objective", "reg"), [(minimax, 5.0), (minimax_v1, 0.0)])
+def test_value_at_conjugate_quadratics(objective, reg, batches):
     """Nothing is left but the correlations, E ψ + E ψ*; the search of `minimax_v1` has a tolerance of 1e-3."""
     x, y = batches
-    loss = objective(PotentialPair(Quadratic(1.7), Quadratic(1 / 1.7)), x, y, reg=5.0)
+    loss = objective(PotentialPair(Quadratic(1.7), Quadratic(1 / 1.7)), x, y, reg=reg)
     assert loss.item() == pytest.approx(1.7 * half_mean_square(x) + half_mean_square(y) / 1.7, rel=1e-6)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_stationary_at_the_optimal_scale(objective, batches):
+@pytest.mark.parametrize(("objective", "reg"), [(minimax, 3.0), (minimax_v1, 0.0)])
+def test_stationary_at_the_optimal_scale(objective, reg, batches):
     """For samples that are scalings of each other in second moments, the best a is the ratio of their deviations."""
     x, y = batches
     a = (half_mean_square(y) / half_mean_square(x)) ** 0.5
-    gradients = quadratic_gradients(objective, a, 1 / a, x, y, reg=3.0)
+    gradients = quadratic_gradients(objective, a, 1 / a, x, y, reg=reg)
     # The search solves a quadratic in two steps, to rounding.
     assert gradients == pytest.approx((0, 0), abs=1e-10)
 
@@ -150,20 +150,18 @@ def test_minimax_v1_searches_the_argmax(pair, batches):
             assert (weight.grad - expected).norm() < 1e-2 * (1 + expected.norm())
 
 
-def test_minimax_v1_inverse_is_learnt_from_exact_targets_too(pair, batches):
-    """λ adds the regression of ∇ω(∇ψ(x)) onto x, which moves ω alone."""
+def test_minimax_v1_pulls_the_map_towards_the_identity(pair, batches):
+    """λ adds λ/2 E‖∇ψ(x) − x‖², which moves ψ alone."""
     x, y = batches
     gradients = []
     for reg in (0.0, 7.0):
         pair.zero_grad()
         minimax_v1(pair, x, y, reg=reg).backward()
         gradients.append([weight.grad.clone() for weight in pair.parameters()])
-    n_potential = len(list(pair.potential.parameters()))
-    for without, with_reg in zip(*(found[:n_potential] for found in gradients), strict=True):
-        assert torch.equal(without, with_reg)
-    inverse = pair.conjugate.gradient(pair.potential.gradient(x).detach())
-    expected = torch.autograd.grad(7 / 2 * (inverse - x).square().sum(1).mean(), list(pair.conjugate.parameters()))
-    for without, with_reg, difference in zip(*(found[n_potential:] for found in gradients), expected, strict=True):
+    pull = 7 / 2 * (pair.potential.gradient(x) - x).square().sum(1).mean()
+    expected = torch.autograd.grad(pull, list(pair.parameters()), allow_unused=True)
+    for without, with_reg, difference in zip(*gradients, expected, strict=True):
+        difference = torch.zeros_like(without) if difference is None else difference
         torch.testing.assert_close(with_reg - without, difference, rtol=1e-9, atol=1e-9)
 
 

@@ -6,10 +6,11 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.model_selection import ShuffleSplit
 
 from sklearn_ot.datasets import make_gaussian_pair
+from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.metrics import l2_uvp
 from sklearn_ot.transport import GaussianTransport, W2Transport, W2TransportCV
 from sklearn_ot.transport import _w2_cv as module
@@ -180,6 +181,30 @@ def test_too_few_rows(samples, source, target, name, cv):
     with pytest.raises(ValueError, match=rf"^{name}[ ,].*2 rows.*Give more rows"):
         search.fit(samples[0][:source], samples[1][:target])
     assert not hasattr(search, "n_features_in_")
+
+
+def test_a_candidate_that_diverges_is_not_chosen(samples, monkeypatch):
+    """And where all diverge there is one error."""
+    fit = W2Transport.fit
+
+    def fail_above(limit):
+        def fit_or_fail(self, *args, **kwargs):
+            if self.reg > limit:
+                raise DivergenceError("Training diverged.")
+            return fit(self, *args, **kwargs)
+
+        monkeypatch.setattr(W2Transport, "fit", fit_or_fail)
+
+    search = W2TransportCV(SHORT, (0.0, 5.0, 50.0), cv=2, random_state=0)
+    fail_above(10)
+    with pytest.warns(FitFailedWarning, match=r"reg in \[50.0\] diverged"):
+        search.fit(*samples)
+    assert search.reg_ < 10
+    assert np.isnan(search.cv_results_["mean_test_score"]).tolist() == [False, False, True]
+    assert search.cv_results_["rank_test_score"][2] == 3
+    fail_above(-1)
+    with pytest.raises(DivergenceError, match="every one of regs"):
+        search.fit(*samples)
 
 
 def test_an_interrupted_fit_ends_the_search(samples, monkeypatch):
