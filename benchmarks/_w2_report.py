@@ -144,8 +144,11 @@ def finish(figure, axes, path):
 
 
 def draw_error_against_time(cells):
-    measured = {key[1] for key in cells.rows if key[0] == "potential"}
-    dims = [n for n in PICTURE_DIMS if n in measured]
+    # A line needs two times.
+    timed = {key[1:3] for key in cells.rows if key[0] == "potential" and key[3] is not None}
+    budgets = cells.budgets("potential")
+    lines = [pair for pair in timed if sum(("potential", *pair, budget) in cells.rows for budget in budgets) > 1]
+    dims = [n for n in PICTURE_DIMS if sum(pair[0] == n for pair in lines) > 1]
     if not dims:
         return
     figure, axes = new_figure(len(dims), [f"potential pair, D = {n}" for n in dims])
@@ -171,12 +174,17 @@ def draw_error_against_dimension(cells):
     ]
     if not panels:
         return
-    titles = [f"{problem} pair, {column} map, {PICTURE_BUDGET:g} CPU-s" for problem, column in panels]
+    # On Gaussian pairs the defaults stop by themselves.
+    budgets = {"potential": PICTURE_BUDGET, "gaussian": math.inf}
+    titles = [
+        f"{problem} pair, {column} map" + (f", {budgets[problem]:g} CPU-s" if math.isfinite(budgets[problem]) else "")
+        for problem, column in panels
+    ]
     figure, axes = new_figure(len(panels), titles)
     for axis, (problem, column) in zip(axes, panels, strict=True):
         dims = sorted({key[1] for key in cells.rows if key[0] == problem})
         for method in METHODS:
-            budget = None if method in WITHOUT_BUDGET else PICTURE_BUDGET
+            budget = None if method in WITHOUT_BUDGET else budgets[problem]
             draw_line(axis, method, [(n, cells.values((problem, n, method, budget), column)) for n in dims])
         axis.set_xlabel("dimension D")
         axis.set_xscale("log", base=2)

@@ -25,6 +25,7 @@ INSIDE = {
     "plotting": {"base", "exceptions"},
     "base": {"metrics", "exceptions"},
     "transport": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
+    "generation": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "adaptation": {"transport", *CONTRACTS},
 }
 # Which third-party packages each part may import.
@@ -40,6 +41,7 @@ OUTSIDE = {
     "plotting": {"numpy", "sklearn"},
     "base": {"numpy", "sklearn"},
     "transport": {"numpy", "scipy", "sklearn", "torch", "skorch", "ot"},
+    "generation": {"numpy", "scipy", "sklearn", "torch", "skorch", "ot"},
     "adaptation": {"numpy", "sklearn"},
 }
 # Extras, where they may be imported: inside functions only, so that the package works without them.

@@ -7,9 +7,17 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_ot import adaptation, transport
+from sklearn_ot import adaptation, generation, transport
 from sklearn_ot.adaptation import DomainAdapter
-from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, W2Transport, W2TransportCV
+from sklearn_ot.generation import SemiDiscreteOTGenerator
+from sklearn_ot.transport import (
+    GaussianTransport,
+    LSOTTransport,
+    QCTransport,
+    SemiDiscreteTransport,
+    W2Transport,
+    W2TransportCV,
+)
 
 # One small instance (a few iterations at most) for each code path; a new public estimator is added here.
 INSTANCES = [
@@ -26,7 +34,11 @@ INSTANCES = [
     LSOTTransport(max_iter=3, hidden_layer_sizes=(8,)),
     LSOTTransport("entropic", reg=0.5, max_iter=3, hidden_layer_sizes=(8, 8), early_stopping=False),
     QCTransport(max_iter=3, hidden_layer_sizes=(8,)),
+    SemiDiscreteTransport(tol=0.5, max_samples=2000, confidence=None),
+    SemiDiscreteTransport("normal", cost=1.5, tol=0.5, max_samples=2000, smoothing=0.5, confidence=None),
     DomainAdapter(W2Transport(max_iter=3, hidden_layer_sizes=(8,)), LogisticRegression()),
+    SemiDiscreteOTGenerator(max_iter=1, hidden_layer_sizes=(8,), tol=1.0, n_fit_samples=100, n_fit_steps=3),
+    SemiDiscreteOTGenerator(max_iter=0, hidden_layer_sizes=(8,), tol=1.0, n_fit_samples=100, output_activation="tanh"),
 ]
 
 
@@ -40,6 +52,6 @@ def test_common_checks(estimator, check, routing):
 
 
 def test_every_public_estimator_has_an_instance():
-    public = [getattr(module, name) for module in (transport, adaptation) for name in module.__all__]
+    public = [getattr(module, name) for module in (transport, generation, adaptation) for name in module.__all__]
     estimators = {thing for thing in public if isinstance(thing, type) and issubclass(thing, BaseEstimator)}
     assert estimators == {type(instance) for instance in INSTANCES}

@@ -9,6 +9,7 @@ from sklearn_ot.metrics import (
     energy_distance,
     l2_uvp,
     map_cosine,
+    mode_coverage,
     sliced_wasserstein_distance,
     wasserstein_distance,
 )
@@ -258,5 +259,50 @@ def test_cosine_sees_directions_only(samples):
     ],
 )
 def test_unusable_images_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+# Coverage of modes
+
+
+def test_coverage_counts_what_its_definitions_say():
+    modes = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
+    # Four rows at the first mode, two at the second of which one is 3.01 stds off, two near the third but far from it.
+    X = [[0, 0], [3, 0], [0, -3], [1, 1], [10, 0], [10, 3.01], [0, 15], [-4, 10]]
+    coverage = mode_coverage(X, modes, std=1)
+    assert coverage.n_modes == 2
+    assert coverage.high_quality == 5 / 8
+    # Shares 1/2, 1/4, 1/4, 0 against quarters: (log 2) / 2.
+    assert coverage.reverse_kl == pytest.approx(np.log(2) / 2, rel=ROUNDING)
+    assert mode_coverage(X, modes, std=1, mode_weight=[4, 2, 2, 1e-9]).reverse_kl == pytest.approx(0, abs=1e-9)
+
+
+def test_coverage_of_the_mixture_itself():
+    modes, rng = 5 * np.arange(4.0)[:, None] + 1e6, np.random.RandomState(0)
+    X = modes[rng.randint(4, size=50_000)] + 0.1 * rng.standard_normal((50_000, 1))
+    coverage = mode_coverage(X, modes, std=0.1)
+    assert coverage.n_modes == 4
+    # 4 standard errors of a share of 0.9973 in 50 000 rows.
+    assert coverage.high_quality == pytest.approx(2 * stats.norm.cdf(3) - 1, abs=1e-3)
+    # 2 n KL has the χ² distribution with 3 degrees of freedom, whose 0.9999 quantile is 21.
+    assert 0 <= coverage.reverse_kl < 21 / 1e5
+
+
+def test_coverage_of_one_mode_is_of_high_quality_and_far():
+    coverage = mode_coverage(np.zeros((9, 2)), np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), std=0.01)
+    assert coverage == (1, 1.0, pytest.approx(np.log(3)))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: mode_coverage(np.ones((3, 2)), np.ones((4, 3)), 1), "X has 2 columns, but Y has 3"),
+        (lambda: mode_coverage(np.ones((3, 2)), np.ones((4, 2)), 0), "std"),
+        (lambda: mode_coverage(np.ones((3, 2)), np.ones((2, 2)), 1, mode_weight=[0, 1]), "mode_weight is 0"),
+        (lambda: mode_coverage(np.ones((3, 2)), np.ones((2, 2)), 1, mode_weight=[1]), "1,.*2 rows"),
+    ],
+)
+def test_unusable_modes_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

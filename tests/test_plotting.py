@@ -1,4 +1,4 @@
-"""TransportDisplay: the artists show the data, in the right space, and nothing else is touched."""
+"""The displays: the artists show the data, in the right space, and nothing else is touched."""
 
 import runpy
 import sys
@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -13,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_ot import plotting
 from sklearn_ot.base import BaseTransport
-from sklearn_ot.plotting import TransportDisplay
+from sklearn_ot.plotting import CellsDisplay, TransportDisplay
 
 plt = pytest.importorskip("matplotlib.pyplot")
 
@@ -198,3 +199,60 @@ def test_matplotlib_is_needed_only_to_draw(monkeypatch):
     Xs, Xt = make_samples(2)
     with pytest.raises(ImportError, match=r"TransportDisplay\.from_estimator requires matplotlib"):
         display_class.from_estimator(Shift().fit(Xs, Xt), Xs, Xt)
+
+
+class Voronoi(BaseEstimator):
+    """Stands for a fitted SemiDiscreteTransport: cells of the nearest point."""
+
+    n_features_in_ = 2
+
+    def __init__(self, points):
+        self.points = points
+        self.points_ = np.asarray(points, dtype=float)
+
+    def fit(self, X):
+        return self
+
+    def assign(self, X):
+        return ((np.asarray(X)[:, None] - self.points_) ** 2).sum(2).argmin(1)
+
+
+def test_cells_have_the_colours_of_their_points():
+    points = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
+    display = CellsDisplay.from_estimator(Voronoi(points), resolution=40)
+    # Half-width 0.55 times the largest extent, around the middle of both.
+    assert display.ax_.get_xlim() == pytest.approx((-0.2, 4.2))
+    assert display.ax_.get_ylim() == pytest.approx((-0.2, 4.2))
+    pixels = display.cells_.get_array()
+    # The image and the coordinates agree: left below is the first point, right below the second, left above the third.
+    assert [display.index[row, column] for row, column in ((0, 0), (0, -1), (-1, 0))] == [0, 1, 2]
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) == 3
+    np.testing.assert_array_equal(display.points_.get_offsets(), points)
+
+
+def test_cells_boundaries_lie_between_the_cells():
+    display = CellsDisplay.from_estimator(Voronoi([[0.0, 0.0], [4.0, 0.0]]), resolution=101)
+    segments = np.array(display.boundaries_.get_segments())
+    # The bisector is x = 2; a boundary is drawn between two pixels.
+    assert len(segments) == 101
+    np.testing.assert_allclose(segments[:, :, 0], 2, atol=4.4 / 101)
+
+
+def test_cells_picture_holds_the_rows_given_and_takes_names():
+    fitted = Voronoi([[0.0, 0.0], [1.0, 1.0]])
+    fitted.feature_names_in_ = np.array(["a", "b"], dtype=object)
+    _, ax = plt.subplots()
+    display = CellsDisplay.from_estimator(fitted, [[-3.0, 0.0], [5.0, 1.0]], resolution=10, ax=ax, cmap="twilight")
+    assert display.ax_ is ax
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("a", "b")
+    assert ax.get_xlim()[0] < -3
+    assert ax.get_xlim()[1] > 5
+
+
+def test_cells_display_says_what_it_wants():
+    with pytest.raises(TypeError, match="no assign"):
+        CellsDisplay.from_estimator(Shift())
+    fitted = Voronoi([[0.0, 0.0]])
+    fitted.n_features_in_ = 3
+    with pytest.raises(ValueError, match="3 features"):
+        CellsDisplay.from_estimator(fitted)

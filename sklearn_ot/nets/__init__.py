@@ -3,14 +3,21 @@
 from sklearn_ot.nets._data import PairLoader, TensorPairs, spatial_order
 from sklearn_ot.nets._device import resolve_device, threads_worth_it, torch_seed
 from sklearn_ot.nets._joint import BLOCK_SIZE, JointNet
+from sklearn_ot.nets._owner import NetOwner, to_arrays, to_tensors
+from sklearn_ot.nets._semidiscrete import AssignedNoise, SemiDiscreteNet
 
 __all__ = [
     "BLOCK_SIZE",
+    "AssignedNoise",
     "JointNet",
+    "NetOwner",
     "PairLoader",
+    "SemiDiscreteNet",
     "TensorPairs",
     "resolve_device",
     "spatial_order",
     "threads_worth_it",
+    "to_arrays",
+    "to_tensors",
     "torch_seed",
 ]

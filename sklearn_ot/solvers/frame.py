@@ -63,3 +63,44 @@ class BalancedFrame(NamedTuple):
     @staticmethod
     def _like(array, X):
         return array.astype(X.dtype, copy=False)
+
+
+class UnitFrame(NamedTuple):
+    r"""Coordinates in which one sample is of size 1, whatever its units.
+
+    .. math:: u = (x - c) / s
+
+    with one scale s for all features: distances are those of the data, divided by s.
+
+    Attributes
+    ----------
+    center : ndarray of shape (n_features,)
+        c.
+    scale : float
+        s.
+    """
+
+    center: np.ndarray
+    scale: float
+
+    @classmethod
+    def standard(cls, X: np.ndarray, weights: np.ndarray) -> "UnitFrame":
+        """The mean is 0, and the variance is 1 on average over the features; ``weights`` have sum 1."""
+        center = np.average(X, axis=0, weights=weights)
+        scale = np.sqrt(np.average(np.square(X - center).mean(axis=1), weights=weights))
+        # Equal rows have no variance but that of rounding.
+        return cls(center, float(scale) if scale > 10 * np.finfo(X.dtype).eps * np.abs(X).max() else 1.0)
+
+    @classmethod
+    def bounded(cls, X: np.ndarray) -> "UnitFrame":
+        """All values lie within −1 and 1, of all features together: brightness 0 is −1 in each pixel of an image."""
+        low, high = float(X.min()), float(X.max())
+        return cls(np.full(X.shape[1], low + (high - low) / 2), (high - low) / 2 or 1.0)
+
+    def to_frame(self, X: np.ndarray) -> np.ndarray:
+        """Coordinates of rows, in the dtype of ``X``."""
+        return (X - self.center.astype(X.dtype, copy=False)) / X.dtype.type(self.scale)
+
+    def from_frame(self, U: np.ndarray) -> np.ndarray:
+        """Rows with coordinates u, in the dtype of ``U``."""
+        return self.center.astype(U.dtype, copy=False) + U * U.dtype.type(self.scale)

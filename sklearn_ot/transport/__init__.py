@@ -3,7 +3,15 @@
 from sklearn_ot.transport._gaussian import GaussianTransport
 from sklearn_ot.transport._lsot import LSOTTransport
 from sklearn_ot.transport._qc import QCTransport
+from sklearn_ot.transport._semidiscrete import SemiDiscreteTransport
 from sklearn_ot.transport._w2 import W2Transport
 from sklearn_ot.transport._w2_cv import W2TransportCV
 
-__all__ = ["GaussianTransport", "LSOTTransport", "QCTransport", "W2Transport", "W2TransportCV"]
+__all__ = [
+    "GaussianTransport",
+    "LSOTTransport",
+    "QCTransport",
+    "SemiDiscreteTransport",
+    "W2Transport",
+    "W2TransportCV",
+]

@@ -1,6 +1,5 @@
 """What the transports that train networks share."""
 
-import copy
 import warnings
 from abc import abstractmethod
 from numbers import Integral, Real
@@ -14,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skorch.helper import predefined_split
 
 from sklearn_ot.base import BaseTransport
-from sklearn_ot.nets import BLOCK_SIZE, TensorPairs, resolve_device, spatial_order, torch_seed
+from sklearn_ot.nets import BLOCK_SIZE, NetOwner, TensorPairs, spatial_order
 from sklearn_ot.solvers.frame import BalancedFrame
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 
@@ -25,7 +24,7 @@ CHUNK_ROWS = 8192
 HISTORY_KEYS = ("stage", "n_iter", "dur", "train_loss", "valid_loss")
 
 
-class NeuralTransport(BaseTransport):
+class NeuralTransport(NetOwner, BaseTransport):
     """Base class of transports that train one `JointNet`, in the balanced coordinates ``frame_``.
 
     A subclass writes ``_build_net(device, **architecture)``, an initialised net, and extends
@@ -135,13 +134,6 @@ class NeuralTransport(BaseTransport):
             )
         return not net.interrupted_
 
-    def _module(self, dtype):
-        """A copy of the trained module that computes in a numpy dtype."""
-        device = torch.device(self.net_.device)
-        if np.dtype(dtype) == np.float64 and device.type == "mps":
-            device = "cpu"  # MPS has no float64
-        return copy.deepcopy(self.net_.module_).requires_grad_(False).to(device, getattr(torch, np.dtype(dtype).name))
-
     def _in_chunks(self, name, coordinates):
         """Outputs of a method of the module (``"potential.gradient"``, say) for every row, at constant memory."""
         method = module = self._module(coordinates.dtype)
@@ -152,31 +144,11 @@ class NeuralTransport(BaseTransport):
         with torch.no_grad():
             return np.concatenate([method(chunk.to(device)).cpu().numpy() for chunk in chunks])
 
-    def __getstate__(self):
-        state = dict(super().__getstate__())
-        if "net_" in state:
-            net = state["net_"]
-            state["net_"] = {
-                "architecture": net.get_params_for("module"),
-                "weights": {name: weight.cpu().numpy() for name, weight in net.module_.state_dict().items()},
-                "n_steps": net.n_steps_,
-            }
-        return state
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        if "net_" in state:
-            self.net_ = self._restore_net(**state["net_"])
+    def _net_state(self, net):
+        return {**super()._net_state(net), "n_steps": net.n_steps_}
 
     def _restore_net(self, architecture, weights, n_steps):
-        """A net from plain arrays, on the CPU if the device of the fit is not here."""
-        try:
-            device = resolve_device(self.device)
-        except ValueError:
-            device = torch.device("cpu")
-        with torch_seed(0, device):
-            net = self._build_net(device, **architecture)
-        net.module_.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()})
+        net = super()._restore_net(architecture, weights)
         net.n_steps_ = n_steps
         for row in self.history_:
             net.history.new_epoch()

@@ -1,9 +1,9 @@
-"""Balanced coordinates."""
+"""Balanced coordinates, and those of one sample."""
 
 import numpy as np
 import pytest
 
-from sklearn_ot.solvers.frame import BalancedFrame
+from sklearn_ot.solvers.frame import BalancedFrame, UnitFrame
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 
 
@@ -53,3 +53,35 @@ def test_round_trips(samples, dtype):
 def test_samples_without_variance():
     frame = BalancedFrame.balance(*sample_gaussian_map(np.ones((3, 2)), np.zeros((3, 2))))
     np.testing.assert_array_equal(frame.source_to_frame(np.ones((1, 2))), 0)
+
+
+def test_a_standard_unit_has_mean_zero_and_mean_variance_one(samples):
+    weights = np.random.RandomState(0).rand(500)
+    weights /= weights.sum()
+    frame = UnitFrame.standard(samples[0], weights)
+    U = frame.to_frame(samples[0])
+    np.testing.assert_allclose(weights @ U, 0, atol=1e-12)
+    np.testing.assert_allclose(np.mean(weights @ U**2), 1)
+
+
+def test_a_bounded_unit_has_the_range_of_all_features_together():
+    X = np.array([[0, 100], [0, 255], [51, 204]], dtype=np.uint8).astype(float)
+    np.testing.assert_allclose(UnitFrame.bounded(X).to_frame(X), X / 127.5 - 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_units_keep_distances_and_go_back(samples, dtype):
+    X = samples[0].astype(dtype)
+    for frame in (UnitFrame.standard(X, np.full(500, 1 / 500)), UnitFrame.bounded(X)):
+        U = frame.to_frame(X)
+        assert U.dtype == frame.from_frame(U).dtype == dtype
+        tolerance = {"rtol": 0, "atol": 10 * np.finfo(dtype).eps * np.abs(X).max()}
+        np.testing.assert_allclose(frame.from_frame(U), X, **tolerance)
+        np.testing.assert_allclose((U[1:] - U[:-1]) * frame.scale, X[1:] - X[:-1], **tolerance)
+
+
+def test_equal_rows_have_a_unit():
+    X = np.full((3, 2), 7.1)
+    for frame in (UnitFrame.standard(X, np.full(3, 1 / 3)), UnitFrame.bounded(X)):
+        # The mean of equal numbers may not be quite this number.
+        np.testing.assert_allclose(frame.to_frame(X), 0, atol=1e-14)

@@ -1,0 +1,108 @@
+"""What the generators that train networks share."""
+
+import inspect
+from abc import abstractmethod
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.utils import gen_batches
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
+
+from sklearn_ot.base import BaseGenerator
+from sklearn_ot.nets import NetOwner
+from sklearn_ot.nn import DCGANGenerator, MLPGenerator
+from sklearn_ot.solvers.frame import UnitFrame
+
+MAX_LATENT_DIM = 100
+CHUNK_ROWS = 8192
+GENERATORS = {"mlp": MLPGenerator, "dcgan": DCGANGenerator}
+
+
+class NeuralGenerator(NetOwner, BaseGenerator):
+    """Base class of generators that train one net, whose module makes rows of normal noise, in ``frame_``.
+
+    A subclass writes ``_build_net(device, module, **architecture)``, an initialised net whose module is the generator.
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
+        "generator": [StrOptions(set(GENERATORS)), type],
+        "latent_dim": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [StrOptions({"relu", "silu", "celu", "softplus"})],
+        "output_activation": [StrOptions({"auto", "identity", "tanh"})],
+        "generator_params": [dict, None],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "device": [str, torch.device],
+        "callbacks": [list, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    @abstractmethod
+    def _build_net(self, device, module, **architecture):
+        """An initialised net."""
+
+    def _net_parameters(self, device, module, architecture):
+        """The arguments of a net that do not depend on the method."""
+        return {
+            "module": module,
+            **{f"module__{name}": value for name, value in architecture.items()},
+            "optimizer": torch.optim.Adam,
+            "optimizer__fused": device.type != "mps",
+            "lr": self.learning_rate,
+            "batch_size": self.batch_size,
+            "callbacks": [clone(callback) for callback in self.callbacks or []],
+            "device": device,
+            "verbose": int(self.verbose),
+        }
+
+    def _output_activation(self):
+        if self.output_activation == "auto":
+            return "tanh" if self.generator == "dcgan" else "identity"
+        return self.output_activation
+
+    def _architecture(self, n_features):
+        """The class of the generator and its arguments: plain values, which is what a pickle stores."""
+        latent_dim = min(n_features, MAX_LATENT_DIM) if self.latent_dim == "auto" else int(self.latent_dim)
+        architecture = {"latent_dim": latent_dim, "n_features": n_features}
+        if self.generator == "mlp":
+            sizes = tuple(self.hidden_layer_sizes)
+            if not sizes or not all(isinstance(n, Integral) and not isinstance(n, bool) and n > 0 for n in sizes):
+                raise ValueError(
+                    f"hidden_layer_sizes must be one or more positive integers, got {self.hidden_layer_sizes!r}. "
+                    "Give for example (128, 128) for two hidden layers."
+                )
+            architecture |= {"hidden_layer_sizes": tuple(map(int, sizes)), "activation": self.activation}
+        if self.generator in GENERATORS:
+            architecture["output_activation"] = self._output_activation()
+        module = GENERATORS.get(self.generator, self.generator)
+        if not (inspect.isclass(module) and issubclass(module, nn.Module)):
+            raise ValueError(
+                f"generator must be one of {sorted(GENERATORS)} or a subclass of torch.nn.Module, got {module!r}."
+            )
+        return {"module": module, **architecture, **(self.generator_params or {})}
+
+    def _balance(self, X, weights):
+        """Fit the frame to the training rows."""
+        bounded = self._output_activation() == "tanh"
+        self.frame_ = UnitFrame.bounded(X) if bounded else UnitFrame.standard(X, weights)
+
+    def _sample(self, n_samples, rng):
+        module = self._module(np.float32).eval()
+        weight = next(module.parameters())
+        # On the CPU whatever the device, for one sample from one seed.
+        generator = torch.Generator().manual_seed(rng.randint(2**31))
+        noise = torch.randn(n_samples, self.net_.get_params_for("module")["latent_dim"], generator=generator)
+        with torch.no_grad():
+            rows = [module(noise[rows].to(weight.device)).cpu().numpy() for rows in gen_batches(n_samples, CHUNK_ROWS)]
+        return self.frame_.from_frame(np.concatenate(rows).astype(self._dtype, copy=False))
+
+    def _net_state(self, net):
+        state = super()._net_state(net)
+        state["architecture"]["module"] = net.module
+        return state

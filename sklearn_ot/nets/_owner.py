@@ -1,0 +1,65 @@
+"""What estimators share that own a net."""
+
+import copy
+
+import numpy as np
+import torch
+
+from sklearn_ot.nets._device import resolve_device, torch_seed
+
+
+class NetOwner:
+    """Mixin of estimators with a skorch net as ``net_``: copies of its module, and pickles without tensors.
+
+    A subclass has a parameter ``device`` and writes ``_build_net(device, **architecture)``, an initialised net. What a
+    pickle stores of the net is plain values and arrays; a subclass that needs more than the weights extends
+    ``_net_state`` and ``_restore_net``.
+    """
+
+    def _module(self, dtype):
+        """A copy of the trained module that computes in a numpy dtype."""
+        device = torch.device(self.net_.device)
+        if np.dtype(dtype) == np.float64 and device.type == "mps":
+            device = "cpu"  # MPS has no float64
+        return copy.deepcopy(self.net_.module_).requires_grad_(False).to(device, getattr(torch, np.dtype(dtype).name))
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if "net_" in state:
+            state["net_"] = self._net_state(state["net_"])
+        return state
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "net_" in state:
+            self.net_ = self._restore_net(**state["net_"])
+
+    def _net_state(self, net):
+        """The net as plain values and arrays: the arguments of `_restore_net`."""
+        return {"architecture": net.get_params_for("module"), "weights": to_arrays(net.module_.state_dict())}
+
+    def _restore_net(self, architecture, weights):
+        """A net from plain arrays, on the CPU if the device of the fit is not here."""
+        try:
+            device = resolve_device(self.device)
+        except ValueError:
+            device = torch.device("cpu")
+        with torch_seed(0, device):
+            net = self._build_net(device, **architecture)
+        net.module_.load_state_dict(to_tensors(weights))
+        return net
+
+
+def to_arrays(state):
+    """The nested dicts of a ``state_dict`` with arrays in the place of tensors."""
+    if isinstance(state, dict):
+        return {key: to_arrays(value) for key, value in state.items()}
+    return state.cpu().numpy() if torch.is_tensor(state) else state
+
+
+def to_tensors(state):
+    """The other way round."""
+    if isinstance(state, dict):
+        return {key: to_tensors(value) for key, value in state.items()}
+    # A copy: an array from a pickle may be read-only.
+    return torch.as_tensor(np.array(state)) if isinstance(state, np.ndarray | np.generic) else state

@@ -1,0 +1,19 @@
+"""Semi-discrete optimal transport: from a source one can sample to weighted points."""
+
+from sklearn_ot.solvers.semidiscrete._dual import SemiDiscreteSolution, semidiscrete_dual
+from sklearn_ot.solvers.semidiscrete._interval import CostInterval, primal_dual_interval
+from sklearn_ot.solvers.semidiscrete._scores import assign, assignment_cost, assignment_gap, cost_power, soft_assign
+from sklearn_ot.solvers.semidiscrete._sources import named_source
+
+__all__ = [
+    "CostInterval",
+    "SemiDiscreteSolution",
+    "assign",
+    "assignment_cost",
+    "assignment_gap",
+    "cost_power",
+    "named_source",
+    "primal_dual_interval",
+    "semidiscrete_dual",
+    "soft_assign",
+]

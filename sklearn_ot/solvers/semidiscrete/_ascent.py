@@ -1,0 +1,117 @@
+"""Stochastic ascent on the semi-discrete dual, in the units of `Scores`."""
+
+import torch
+
+from sklearn_ot.solvers.semidiscrete._scores import MIN_ROWS, best_gaps, cost_power
+
+MIN_BATCH, MAX_BATCH = 256, 4096
+N_SOFT_STEPS = 40
+# Exponentials cost as much as the scores of 100 dimensions: from here on they pay for the rows that they save.
+SMOOTH_FEATURES = 256
+
+
+def top_gap(scores, x, h):
+    """Mean difference between the largest and the second largest score of a few rows, a tensor."""
+    if scores.n_points < 2:
+        return torch.ones((), dtype=torch.float64, device=x.device)
+    return best_gaps(scores, x[:MIN_ROWS], h).mean().double()
+
+
+def soft_masses(scores, x, h, epsilon):
+    """Mean over rows of the softmax of their scores divided by epsilon, and the same with twice the epsilon."""
+    padded = scores.pad(h)
+    masses = torch.zeros(2, len(padded), dtype=torch.float64, device=x.device)
+    for rows in scores.tiles(len(x)):
+        tile = scores.tile(x[rows], padded)
+        # exp(score / 2 epsilon), once; its square is the other exponential. The clamp spares the CPU the numbers near
+        # the end of float32, which take it ten times as long.
+        tile.sub_(tile.amax(1, keepdim=True)).div_(2 * epsilon).clamp_(min=-40).exp_()
+        masses[1] += (1 / tile.sum(1)) @ tile
+        tile.square_()
+        masses[0] += (1 / tile.sum(1)) @ tile
+    return masses[:, : scores.n_points] / len(x)
+
+
+def soft_ascent(scores, draw, weights, h, n_steps=N_SOFT_STEPS):
+    r"""Ascent on the dual whose minimum is softened by ε, which falls from the spread of the scores to their gap.
+
+    .. math:: h_i \leftarrow h_i + \varepsilon \log(\nu_i / m_i), \qquad
+        m_i = E_x\, \mathrm{softmax}_i(s(x) / \varepsilon)
+
+    is the step of Sinkhorn's algorithm: it knows no units and needs no step size. At a large ε few rows tell all
+    masses; at the gap it takes about one row for each point.
+
+    Returns
+    -------
+    h, gap, used : Tensor of shape (N,), Tensor, int
+        The offsets, the mean gap between the two best scores of a row, and the number of rows drawn.
+    """
+    n_points = len(weights)
+    last_batch = max(MIN_BATCH, min(n_points, MAX_BATCH))
+    x = draw(MIN_ROWS)
+    padded = scores.pad(h)
+    spread = torch.cat([scores.tile(x[rows], padded)[:, :n_points] for rows in scores.tiles(len(x))])
+    spread = spread.std(1).mean().double() / 2
+    used, gap = len(x), top_gap(scores, x, h)
+    for step in range(n_steps):
+        done = step / n_steps
+        x = draw(int(MIN_BATCH * (last_batch / MIN_BATCH) ** done))
+        used += len(x)
+        gap = 0.9 * gap + 0.1 * top_gap(scores, x, h)
+        epsilon = spread ** (1 - done) * gap**done + 1e-9
+        mass = soft_masses(scores, x, h, epsilon)[0]
+        h = h + epsilon * torch.log(weights / mass.clamp_min(1e-3 / n_points)).clamp(-1, 1)
+    return h, gap, used
+
+
+def natural_ascent(scores, draw, weights, h, gap, rms):
+    r"""Averages of natural steps on the dual itself; yields (average, rows drawn so far) after each.
+
+    .. math:: h_i \leftarrow h_i + \eta_n \, \frac{\gamma}{\max(\nu_i, 1 / N)} (\nu_i - m_i)
+
+    The gap γ of the scores over the mass is about what a cell's offset must change to change its mass by all of it,
+    so η is a number near 1 in any units. It starts where the noise of a step is the error ``rms`` there already is,
+    and falls as :math:`n^{-0.7}` (a little faster for p = 1); the average [Polyak92]_ weighs an iterate by the rows
+    drawn until then.
+
+    In many dimensions the masses m are not counts but kernel estimates with much less variance: softmax at two widths,
+    combined so that the leading term of the bias cancels,
+
+    .. math:: m = \tfrac43 m_\varepsilon - \tfrac13 m_{2 \varepsilon}, \qquad
+        \varepsilon = \gamma \min(1, (50 N / n)^{1/4})
+
+    References
+    ----------
+    .. [Polyak92] B. T. Polyak and A. B. Juditsky, "Acceleration of stochastic approximation by averaging", SIAM
+       Journal on Control and Optimization, 1992.
+    """
+    n_points = len(weights)
+    smooth = is_smooth(scores)
+    batch = max(512, min(n_points, MAX_BATCH))
+    rate = min(0.5, 2 * rms**2 * batch / n_points)
+    # Where the cost is the distance, cells are thin rays, and large steps leave a bias that no average removes.
+    decay = 0.7 if cost_power(scores.cost) > 1 else 0.85
+    before = max(4 * n_points / rate ** (1 / decay), 20 * batch)
+    scale = 1 / weights.clamp_min(1 / n_points)
+    average, total, used = h.clone(), 0.0, 0
+    while True:
+        size = min(MAX_BATCH, max(batch, used // 20))
+        x = draw(size)
+        used += size
+        gap = 0.9 * gap + 0.1 * top_gap(scores, x, h)
+        step = gap * rate * (before / (before + used)) ** decay
+        if smooth:
+            width = min(1.0, (50 * n_points / (before + used)) ** 0.25)
+            near, far = soft_masses(scores, x, h, width * gap + 1e-12)
+            mass, step = (4 * near - far) / 3, step * (1 + 2 * width)
+        else:
+            mass = scores.counts(x, h) / size
+        h = h + step * scale * (weights - mass)
+        total += size * used
+        average = average + (h - average) * (size * used / total)
+        yield average, used
+
+
+def is_smooth(scores):
+    """Whether `natural_ascent` takes kernel estimates of the masses."""
+    return scores.points.shape[1] >= SMOOTH_FEATURES

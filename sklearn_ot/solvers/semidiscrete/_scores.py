@@ -1,0 +1,303 @@
+"""Scores of source rows against weighted points, and the cells they make, one tile at a time."""
+
+import torch
+from torch import Tensor
+
+# Numbers in a tile of scores: 64 MB of float32 at most, and no more than a cache holds where rows are still many.
+MAX_TILE, CPU_TILE, MIN_ROWS = 2**24, 2**21, 256
+# Points are padded to whole groups of this size: the largest score of each group first, then the largest in one
+# group, reads the scores once, where `argmax` of torch does not vectorise.
+GROUP = 32
+
+COSTS = ("sqeuclidean", "euclidean", "cityblock")
+
+
+def read_cost(cost: str | float) -> str | float:
+    """The cost as "sqeuclidean", "cityblock" or the power p of the Euclidean norm.
+
+    Raises
+    ------
+    ValueError
+        If it is none of the costs of this package.
+    """
+    if cost == "euclidean":
+        return 1.0
+    if cost in COSTS:
+        return cost
+    if isinstance(cost, str | bool) or not 1 <= cost < float("inf"):
+        raise ValueError(f"cost must be one of {', '.join(COSTS)} or a power p >= 1 of the distance, got {cost!r}.")
+    return "sqeuclidean" if cost == 2 else float(cost)
+
+
+def cost_power(cost: str | float) -> float:
+    """The power p of a cost: multiplying the data by t multiplies it by t to the p."""
+    cost = read_cost(cost)
+    return {"sqeuclidean": 2.0, "cityblock": 1.0}.get(cost, cost)
+
+
+def pairwise_cost(x: Tensor, y: Tensor, cost: str | float) -> Tensor:
+    """Costs between all rows of x and of y."""
+    if cost == "cityblock":
+        return torch.cdist(x, y, p=1)
+    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist") ** cost_power(cost)
+
+
+def _cost_of(difference, cost):
+    if cost == "cityblock":
+        return difference.abs().sum(-1)
+    if cost == "sqeuclidean":
+        return difference.square().sum(-1)
+    return torch.linalg.vector_norm(difference, dim=-1) ** cost
+
+
+class Scores:
+    r"""Points in units of their own, and the scores whose largest one says in which cell a source row lies.
+
+    With rows :math:`x' = (x - s) / a` and points :math:`y' = (y - m) / b`, the cell of x is that of the largest
+
+    .. math:: \langle x', y'_i \rangle + h_i \quad \text{(squared cost)}, \qquad h_i - c(x', y'_i)
+        \quad \text{(other costs, where } s = m, a = b \text{)}
+
+    Both differ from :math:`(\psi_i - c(x, y_i)) / \text{unit}` only by a number that depends on x alone. The offsets
+    h are free of the units of the data, so that every step made in them is as well.
+
+    Parameters
+    ----------
+    points : Tensor of shape (N, d)
+        The points.
+    cost : str or float
+        See `read_cost`.
+    source : Tensor of shape (n, d), default=None
+        Rows that show where the source is and how wide.
+    dtype : torch.dtype, default=None
+        Of the rows and points in here; that of ``points`` if None.
+    """
+
+    def __init__(self, points, cost, source=None, dtype=None):
+        self.cost = read_cost(cost)
+        self.n_points, n_features = points.shape
+        self.shift, self.width = _location(points)
+        self.source_shift, self.source_width = (self.shift, self.width) if source is None else _location(source)
+        # A point or a source without extension has no scale of its own.
+        self.width = self.width or self.source_width or 1.0
+        self.source_width = self.source_width or self.width
+        if self.cost == "sqeuclidean":
+            # In the exact arithmetic of float64, for points that may have an offset much larger than their spread.
+            self.unit = 2 * self.width * self.source_width
+            self.bend = _row_squares(points, self.source_shift)
+        else:
+            self.width = self.source_width = max(
+                self.width, self.source_width, float((self.shift - self.source_shift).norm())
+            )
+            self.shift = self.source_shift = (self.shift + self.source_shift) / 2
+            self.unit = self.width ** cost_power(cost)
+            self.bend = 0.0
+        dtype = points.dtype if dtype is None else dtype
+        self.points = torch.zeros(-(-self.n_points // GROUP) * GROUP, n_features, dtype=dtype, device=points.device)
+        for start in range(0, self.n_points, MIN_ROWS):
+            rows = slice(start, min(start + MIN_ROWS, self.n_points))
+            self.points[rows] = ((points[rows].double() - self.shift) / self.width).to(dtype)
+
+    def offsets(self, potential: Tensor) -> Tensor:
+        """The h of a potential, in float64."""
+        h = (potential.double() - self.bend) / self.unit
+        return h - h.max()
+
+    def potential(self, h: Tensor, weights: Tensor) -> Tensor:
+        """The potential of h, in float64, with a weighted mean of zero."""
+        potential = self.unit * h + self.bend
+        return potential - weights @ potential
+
+    def rows(self, x: Tensor) -> Tensor:
+        """Source rows in the units of the scores."""
+        return ((x - self.source_shift.to(x.dtype)) / self.source_width).to(self.points.dtype)
+
+    def tiles(self, n_rows: int):
+        """Slices of ``n_rows`` rows, each as many as a tile of scores holds."""
+        tile = MAX_TILE if self.points.is_cuda else CPU_TILE
+        n_padded = len(self.points)
+        size = max(1, min(max(tile // n_padded, MIN_ROWS), MAX_TILE // n_padded))
+        return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
+
+    def pad(self, h: Tensor) -> Tensor:
+        """h in the dtype of the scores; the rows that only fill the last group win nowhere."""
+        padded = torch.full((len(self.points),), -torch.inf, dtype=self.points.dtype, device=self.points.device)
+        padded[: self.n_points] = h
+        return padded
+
+    def tile(self, x: Tensor, padded: Tensor) -> Tensor:
+        """Scores of a tile of rows (`rows`) with `pad`-ded offsets, shape (n, N and the padding)."""
+        if self.cost == "sqeuclidean":
+            return torch.addmm(padded, x, self.points.T)
+        if self.cost == "cityblock":
+            return padded - torch.cdist(x, self.points, p=1)
+        distance = torch.cdist(x, self.points)
+        return padded - (distance if self.cost == 1 else distance**self.cost)
+
+    def cells(self, x: Tensor, h: Tensor) -> Tensor:
+        """The cell of each row."""
+        padded = self.pad(h)
+        index = torch.empty(len(x), dtype=torch.int64, device=x.device)
+        for rows in self.tiles(len(x)):
+            index[rows] = row_argmax(self.tile(x[rows], padded))
+        return index
+
+    def counts(self, x: Tensor, h: Tensor) -> Tensor:
+        """Rows in each cell, float64."""
+        return torch.bincount(self.cells(x, h), minlength=self.n_points).double()
+
+
+def row_argmax(scores: Tensor) -> Tensor:
+    """The column of the largest number in each row, of tensors whose width is a multiple of ``GROUP``."""
+    groups = scores.view(len(scores), -1, GROUP)
+    best = groups.amax(2).argmax(1)
+    inside = groups.gather(1, best[:, None, None].expand(-1, 1, GROUP))[:, 0].argmax(1)
+    return best * GROUP + inside
+
+
+def _location(rows):
+    """Mean, float64, and root mean square distance to it."""
+    mean = sum(block.double().sum(0) for block in rows.split(4096)) / len(rows)
+    return mean, float((_row_squares(rows, mean).mean()).sqrt())
+
+
+def _row_squares(rows, centre):
+    return torch.cat([(block.double() - centre).square().sum(1) for block in rows.split(4096)])
+
+
+@torch.no_grad()
+def assign(x: Tensor, points: Tensor, potential: Tensor, cost: str | float = "sqeuclidean") -> Tensor:
+    r"""The point to which each source row goes.
+
+    .. math:: T(x) = y_{i(x)}, \qquad i(x) = \arg\min_i c(x, y_i) - \psi_i
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Source rows.
+    points : Tensor of shape (N, d)
+        The points.
+    potential : Tensor of shape (N,)
+        The potential ψ, in units of the cost.
+    cost : {"sqeuclidean", "euclidean", "cityblock"} or float, default="sqeuclidean"
+        The cost; a number p is :math:`|x - y|^p` with the Euclidean norm.
+
+    Returns
+    -------
+    index : Tensor of shape (n,)
+        int64. Scores are computed in tiles of at most 64 MB, however many rows and points there are.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_ot.solvers.semidiscrete import assign
+    >>> x, points = torch.tensor([[-1.0], [0.2], [3.0]]), torch.tensor([[0.0], [1.0]])
+    >>> assign(x, points, torch.tensor([0.0, 0.0])).tolist(), assign(x, points, torch.tensor([0.0, 0.8])).tolist()
+    ([0, 0, 1], [0, 1, 1])
+    """
+    scores = Scores(points, cost, dtype=x.dtype)
+    return scores.cells(scores.rows(x), scores.offsets(potential))
+
+
+@torch.no_grad()
+def assignment_cost(x: Tensor, points: Tensor, index: Tensor, cost: str | float = "sqeuclidean") -> Tensor:
+    """The cost c(x, y) of sending each row to its point.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Source rows.
+    points : Tensor of shape (N, d)
+        The points.
+    index : Tensor of shape (n,)
+        The point of each row.
+    cost : {"sqeuclidean", "euclidean", "cityblock"} or float, default="sqeuclidean"
+        See `assign`.
+
+    Returns
+    -------
+    values : Tensor of shape (n,)
+        The costs, not averaged and without a root.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_ot.solvers.semidiscrete import assignment_cost
+    >>> x, points = torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 1.0], [3.0, 4.0]])
+    >>> [assignment_cost(x, points, torch.tensor([1]), cost).item() for cost in ("sqeuclidean", "cityblock", 1.0)]
+    [25.0, 7.0, 5.0]
+    """
+    cost = read_cost(cost)
+    return torch.cat(
+        [_cost_of(x[rows] - points[index[rows]], cost) for rows in torch.arange(len(x), device=x.device).split(8192)]
+    )
+
+
+@torch.no_grad()
+def soft_assign(
+    x: Tensor, points: Tensor, potential: Tensor, epsilon: float, cost: str | float = "sqeuclidean"
+) -> Tensor:
+    r"""The barycentre of the points between which each source row is divided at a temperature.
+
+    .. math:: T_\varepsilon(x) = \sum_i y_i\, \mathrm{softmax}_i \frac{\psi_i - c(x, y_i)}{\varepsilon}
+
+    Parameters
+    ----------
+    x, points, potential, cost
+        See `assign`.
+    epsilon : float
+        The temperature, positive, in units of the cost.
+
+    Returns
+    -------
+    images : Tensor of shape (n, d)
+        The barycentres.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_ot.solvers.semidiscrete import soft_assign
+    >>> points = torch.tensor([[-1.0], [1.0]])
+    >>> soft_assign(torch.tensor([[0.0], [0.1], [9.0]]), points, torch.zeros(2), 1.0).flatten()
+    tensor([0.0000, 0.1974, 1.0000])
+    """
+    scores = Scores(points, cost, dtype=x.dtype)
+    padded, x = scores.pad(scores.offsets(potential)), scores.rows(x)
+    images = torch.empty(len(x), points.shape[1], dtype=x.dtype, device=x.device)
+    for rows in scores.tiles(len(x)):
+        images[rows] = torch.softmax(scores.tile(x[rows], padded).mul_(scores.unit / epsilon), 1) @ scores.points
+    return (images * scores.width + scores.shift).to(points.dtype)
+
+
+@torch.no_grad()
+def assignment_gap(x: Tensor, points: Tensor, potential: Tensor, cost: str | float = "sqeuclidean") -> float:
+    r"""Mean of what a row would lose at its second best point, the natural unit of temperatures and of steps.
+
+    Parameters
+    ----------
+    x, points, potential, cost
+        See `assign`.
+
+    Returns
+    -------
+    gap : float
+        Mean difference between the two least :math:`c(x, y_i) - \psi_i`, in units of the cost; 0 for a single point.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_ot.solvers.semidiscrete import assignment_gap
+    >>> assignment_gap(torch.tensor([[0.5]]), torch.tensor([[0.0], [2.0]]), torch.zeros(2))
+    2.0
+    """
+    if len(points) == 1:
+        return 0.0
+    scores = Scores(points, cost, dtype=x.dtype)
+    return float(best_gaps(scores, scores.rows(x), scores.offsets(potential)).mean()) * scores.unit
+
+
+def best_gaps(scores: Scores, x: Tensor, h: Tensor) -> Tensor:
+    """Difference between the two largest scores of each row; there must be two points."""
+    padded = scores.pad(h)
+    top = torch.cat([scores.tile(x[rows], padded).topk(2, dim=1).values for rows in scores.tiles(len(x))])
+    return top[:, 0] - top[:, 1]

@@ -1,0 +1,295 @@
+"""SemiDiscreteOTGenerator: closed forms, units, pieces of training, copies, bad input; the published toys are slow."""
+
+import copy
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback, EarlyStopping
+from torch import nn
+
+from sklearn_ot.datasets import grid_modes, make_gaussian_grid, make_gaussian_ring, ring_modes
+from sklearn_ot.exceptions import DivergenceError
+from sklearn_ot.generation import SemiDiscreteOTGenerator
+from sklearn_ot.metrics import mode_coverage, wasserstein_distance
+from sklearn_ot.nn import DCGANGenerator
+
+SHORT = {
+    "hidden_layer_sizes": (16, 16),
+    "n_fit_samples": 500,
+    "n_fit_steps": 100,
+    "learning_rate": 2e-2,
+    "max_samples": 20_000,
+    "batch_size": 64,
+    "max_iter": 2,
+    "random_state": 0,
+}
+
+
+def short_fit(X, sample_weight=None, **parameters):
+    return SemiDiscreteOTGenerator(**{**SHORT, **parameters}).fit(X, sample_weight=sample_weight)
+
+
+def without_times(history):
+    return [{key: value for key, value in row.items() if key != "dur"} for row in history]
+
+
+@pytest.fixture(scope="module", name="X")
+def rows():
+    rng = np.random.RandomState(0)
+    return 0.3 * rng.standard_normal((40, 3)) + rng.choice([-2, 2], (40, 3)) + [10, 0, -5]
+
+
+@pytest.fixture(scope="module")
+def fitted(X):
+    return short_fit(X)
+
+
+@pytest.mark.parametrize(
+    ("cost", "expected"),
+    [
+        # z is N(0, 1), the points are -1 and 1: E(|z| - 1)², E||z| - 1| and E||z| - 1|³.
+        ("sqeuclidean", math.sqrt(2 - 2 * math.sqrt(2 / math.pi))),
+        ("euclidean", 0.5358),
+        ("cityblock", 0.5358),
+        (3, 0.7216),
+    ],
+)
+def test_distance_of_the_start_from_two_points(cost, expected):
+    generator = short_fit([[-5.0], [15.0]], cost=cost, max_iter=0, n_fit_samples=50_000)
+    assert generator.n_iter_ == 0
+    assert [row["n_iter"] for row in generator.history_] == [0]
+    # 50 000 samples: 0.3 % of the cost is one standard error; an imbalance of the cells is of second order.
+    assert generator.wasserstein_distance_ == pytest.approx(10 * expected, rel=0.02)
+
+
+def test_reported_distance_is_the_exact_one(X, fitted):
+    samples = fitted.sample(2000, random_state=0)
+    exact = wasserstein_distance(samples, X)
+    # 500 samples of a distance whose rows differ by half of it, and cells that are unbalanced by a tenth.
+    assert fitted.wasserstein_distance_ == pytest.approx(exact, rel=0.1)
+    assert fitted.wasserstein_distance_ == fitted.history_[-1]["distance"]
+
+
+def test_distance_falls(X, fitted):
+    distances = [row["distance"] for row in fitted.history_]
+    assert distances[0] > 1.3 * distances[1] > 1.3**2 * distances[2]
+    # The regression leaves what the distance then is, or less as the assignment improves; in units of 1 a feature.
+    for row in fitted.history_[1:]:
+        assert row["distance"] < 1.1 * math.sqrt(row["train_loss"]) * fitted.frame_.scale
+
+
+def test_weights_are_learned():
+    X = np.array([[0.0], [1.0], [7.0]])
+    generator = short_fit(X, sample_weight=[1, 0, 3], n_fit_steps=300)
+    samples = generator.sample(4000, random_state=0)
+    # A few samples lie between the two points.
+    assert np.mean(samples > 3.5) == pytest.approx(0.75, abs=0.03)
+    assert np.mean(np.minimum(np.abs(samples), np.abs(samples - 7)) < 0.5) > 0.9
+
+
+def test_a_weight_is_a_repetition(X):
+    weights = np.random.RandomState(0).randint(3, size=len(X))
+    weighed, repeated = short_fit(X, weights, max_iter=1), short_fit(np.repeat(X, weights, axis=0), max_iter=1)
+    # One point for equal rows: sums of weights that differ by rounding are all that is left.
+    np.testing.assert_allclose(weighed.sample(50, random_state=0), repeated.sample(50, random_state=0), atol=1e-3)
+
+
+def test_units_never_matter(X, fitted):
+    # A power of two: not even the rounding differs.
+    scaled = short_fit(1024 * X)
+    np.testing.assert_array_equal(scaled.sample(50, random_state=0), 1024 * fitted.sample(50, random_state=0))
+    assert scaled.wasserstein_distance_ == 1024 * fitted.wasserstein_distance_
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_samples_have_the_dtype_and_place_of_the_data(X, fitted, dtype):
+    generator = short_fit(X.astype(dtype))
+    samples = generator.sample(500, random_state=0)
+    assert samples.dtype == dtype
+    # Two rounds are enough for the moments, in units of 2 a feature.
+    np.testing.assert_allclose(samples.mean(axis=0), X.mean(axis=0), atol=0.5)
+    np.testing.assert_allclose(samples.std(axis=0), X.std(axis=0), atol=0.5)
+
+
+@pytest.mark.parametrize("copied", [lambda e: e, copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])
+def test_training_in_pieces_is_training_in_one_go(X, fitted, copied):
+    generator = short_fit(X, max_iter=1, warm_start=True)
+    generator = copied(generator).fit(X)
+    assert generator.n_iter_ == 2
+    np.testing.assert_array_equal(generator.sample(50, random_state=0), fitted.sample(50, random_state=0))
+    assert without_times(generator.history_) == without_times(fitted.history_)
+
+
+def test_going_on_with_other_rows(X):
+    generator = short_fit(X, max_iter=1, warm_start=True)
+    frame = generator.frame_
+    generator.fit(X[::2] + 1)
+    assert [row["n_iter"] for row in generator.history_] == [0, 1, 1, 2]
+    assert generator.frame_ is frame
+    assert len(generator.net_.potential_) == 20
+
+
+def test_going_on_with_another_network_is_refused(X, fitted):
+    generator = copy.deepcopy(fitted).set_params(warm_start=True, hidden_layer_sizes=(8,))
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes from \(16, 16\) to \(8,\)"):
+        generator.fit(X)
+    np.testing.assert_array_equal(generator.sample(5, random_state=0), fitted.sample(5, random_state=0))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])
+def test_copies_are_equal_bit_for_bit(fitted, copied):
+    other = copied(fitted)
+    np.testing.assert_array_equal(other.sample(50, random_state=0), fitted.sample(50, random_state=0))
+    assert other.history_ == fitted.history_
+    assert other.net_.history == copied(other).net_.history
+
+
+def test_a_pickle_holds_no_tensor(fitted):
+    assert b"torch" not in pickle.dumps(fitted)
+
+
+def test_a_pickle_of_a_device_that_is_not_here_loads_on_the_cpu(fitted):
+    loaded = pickle.loads(pickle.dumps(copy.deepcopy(fitted).set_params(device="cuda:99")))
+    np.testing.assert_array_equal(loaded.sample(5, random_state=0), fitted.sample(5, random_state=0))
+
+
+def test_one_random_state_one_generator(X, fitted):
+    before = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 (it is this state that must not move)
+    same = short_fit(X).sample(5, random_state=0)
+    np.testing.assert_array_equal(same, fitted.sample(5, random_state=0))
+    fresh = [short_fit(X, max_iter=0, random_state=None).sample(5) for _ in range(2)]
+    assert not np.allclose(*fresh)
+    np.testing.assert_equal(np.random.get_state()[1:], before[0][1:])  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
+class Interrupt(Callback):
+    def __init__(self, batch):
+        self.batch = batch
+
+    def on_train_begin(self, net, **kwargs):
+        self.n_batches_ = 0
+
+    def on_batch_end(self, net, **kwargs):
+        self.n_batches_ += 1
+        if self.n_batches_ == self.batch:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_round_has_not_been(X):
+    with pytest.warns(UserWarning, match="interrupted after 1 of 2 rounds") as caught:
+        generator = short_fit(X, callbacks=[Interrupt(150)])
+    assert caught[0].filename == __file__
+    assert generator.n_iter_ == 1
+    whole = short_fit(X, max_iter=1)
+    np.testing.assert_array_equal(generator.sample(50, random_state=0), whole.sample(50, random_state=0))
+    assert without_times(generator.history_) == without_times(whole.history_)
+    # Nor has it left a trace in the state of the optimiser.
+    both = [
+        g.set_params(callbacks=None, warm_start=True, max_iter=1).fit(X).sample(5, random_state=0)
+        for g in (generator, whole)
+    ]
+    np.testing.assert_array_equal(*both)
+
+
+def test_callbacks_see_rounds(X):
+    with pytest.warns(UserWarning, match="interrupted after 2 of 9 rounds"):
+        generator = short_fit(X, max_iter=9, callbacks=[EarlyStopping("distance", patience=1, threshold=0.99)])
+    assert generator.n_iter_ == 2
+
+
+def test_divergence_is_an_error(X, fitted):
+    generator = copy.deepcopy(fitted).set_params(learning_rate=1e30, warm_start=True)
+    with pytest.raises(DivergenceError, match=r"in round 3. Lower learning_rate \(now 1e\+30\)"):
+        generator.fit(X)
+    np.testing.assert_array_equal(generator.sample(5, random_state=0), fitted.sample(5, random_state=0))
+
+
+class Shifted(nn.Module):
+    def __init__(self, latent_dim, n_features, shift):
+        super().__init__()
+        self.linear = nn.Linear(latent_dim, n_features)
+        self.shift = shift
+
+    def forward(self, z):
+        return self.linear(z) + self.shift
+
+
+def test_a_network_of_your_own(X):
+    generator = short_fit(X, generator=Shifted, generator_params={"shift": 2.0}, latent_dim=1)
+    loaded = pickle.loads(pickle.dumps(generator))
+    assert loaded.net_.module_.shift == 2
+    # A line in three dimensions: one singular value above those of rounding, and of a line, not of a point.
+    singular = np.linalg.svd(loaded.sample(20, random_state=0) - loaded.sample(1, random_state=1), compute_uv=False)
+    assert singular[1] < 1e-4 * singular[0]
+
+
+def test_images(monkeypatch):
+    images = np.random.RandomState(0).randint(256, size=(12, 28 * 28)).astype(np.uint8)
+    generator = short_fit(
+        images,
+        generator="dcgan",
+        generator_params={"n_channels": 2},
+        latent_dim=5,
+        n_fit_samples=24,
+        n_fit_steps=2,
+        max_iter=1,
+    )
+    assert isinstance(generator.net_.module_, DCGANGenerator)
+    assert generator.net_.module_.layers[-2].in_channels == 2
+    samples = generator.sample(9, random_state=0)
+    assert samples.dtype == np.float64
+    assert samples.min() >= 0
+    assert samples.max() <= 255
+    # Statistics of batches, which would make a sample depend on its neighbours, are for training only.
+    monkeypatch.setattr("sklearn_ot.generation._neural.CHUNK_ROWS", 2)
+    np.testing.assert_allclose(generator.sample(9, random_state=0), samples, atol=1e-3)
+
+
+def test_tanh_keeps_samples_in_the_range_of_the_data(X):
+    samples = short_fit(X, output_activation="tanh").sample(1000, random_state=0)
+    assert samples.min() >= X.min() - 1e-5
+    assert samples.max() <= X.max() + 1e-5
+
+
+def test_equal_rows():
+    generator = short_fit(np.full((5, 2), 3.0), n_fit_steps=300)
+    np.testing.assert_allclose(generator.sample(20, random_state=0), 3, atol=0.5)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"hidden_layer_sizes": ()}, r"one or more positive integers, got \(\)"),
+        ({"hidden_layer_sizes": (8, 0)}, r"one or more positive integers, got \(8, 0\)"),
+        ({"device": "cuda:99"}, "device='cuda:99' is not available here"),
+        ({"generator": "dcgan"}, "Rows of 3 features are not images"),
+        ({"generator": dict}, "subclass of torch.nn.Module, got <class 'dict'>"),
+        ({"cost": "cosine"}, "'cost' parameter"),
+        ({"cost": 0.5}, "'cost' parameter"),
+        ({"rebalance": 2}, "'rebalance' parameter"),
+    ],
+)
+def test_bad_parameters(X, fitted, parameters, message):
+    """One clear error, and the generator stays as it was."""
+    generator = copy.deepcopy(fitted).set_params(**parameters)
+    with pytest.raises(ValueError, match=message):
+        generator.fit(X)
+    np.testing.assert_array_equal(generator.sample(5, random_state=0), fitted.sample(5, random_state=0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("make", "modes", "std"), [(make_gaussian_ring, ring_modes(), 0.01), (make_gaussian_grid, grid_modes(), 0.05)]
+)
+def test_published_toys_by_the_defaults(make, modes, std, seed):
+    generator = SemiDiscreteOTGenerator(random_state=seed).fit(make(2500, random_state=seed))
+    coverage = mode_coverage(generator.sample(2500, random_state=seed), modes, std)
+    # The bars of the issue.
+    assert coverage.n_modes == len(modes)
+    assert coverage.high_quality >= 0.95
+    assert coverage.reverse_kl <= 0.04

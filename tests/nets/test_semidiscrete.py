@@ -1,0 +1,130 @@
+"""The net of OTS and FIT: how noise is assigned and fed, how steps and potentials change from round to round."""
+
+import math
+
+import pytest
+import torch
+from skorch.callbacks import Callback
+
+from sklearn_ot.nets import AssignedNoise, SemiDiscreteNet, torch_seed
+from sklearn_ot.nets._semidiscrete import AssignedLoader
+from sklearn_ot.nn import MLPGenerator
+from sklearn_ot.objectives.semidiscrete import assigned_regression
+
+
+class StepSizes(Callback):
+    def on_train_begin(self, net, **kwargs):
+        net.step_sizes = []
+
+    def on_batch_end(self, net, **kwargs):
+        net.step_sizes.append(net.optimizer_.param_groups[0]["lr"])
+
+
+def fit(points, weights=None, **parameters):
+    n_points = len(points)
+    dataset = AssignedNoise(points, torch.full((n_points,), 1 / n_points) if weights is None else weights)
+    settings = {
+        "cost": "sqeuclidean",
+        "tol": 0.05,
+        "max_samples": 50_000,
+        "n_fit_samples": 4000,
+        "n_fit_steps": 20,
+        "rebalance": 0.0,
+        "max_epochs": 1,
+        **parameters,
+    }
+    device = torch.device("cpu")
+    with torch_seed(0, device):
+        net = SemiDiscreteNet(
+            MLPGenerator,
+            assigned_regression,
+            module__latent_dim=points.shape[1],
+            module__n_features=points.shape[1],
+            module__hidden_layer_sizes=(16,),
+            optimizer=torch.optim.Adam,
+            lr=1e-2,
+            batch_size=128,
+            seed=0,
+            remedy="Change something.",
+            verbose=0,
+            **settings,
+        ).initialize()
+        net.partial_fit(dataset)
+    return net, dataset
+
+
+@pytest.fixture
+def points():
+    return torch.tensor([[-2.0, 0.0], [0.5, 1.0], [2.0, -1.0]])
+
+
+def test_noise_is_assigned_by_the_weights(points):
+    weights = torch.tensor([0.2, 0.5, 0.3])
+    net, dataset = fit(points, weights, max_epochs=0)
+    shares = torch.bincount(dataset.index) / 4000
+    # The tolerance of the masses, and 4 standard errors of 4000 rows.
+    torch.testing.assert_close(shares, weights, atol=0.05, rtol=0)
+    # Each row goes where the score is best.
+    rows = net.generate(dataset.noise)
+    scores = torch.cdist(rows, points).square() - net.potential_
+    assert torch.equal(scores.argmin(1), dataset.index)
+    assert torch.equal(dataset.noise_weights, torch.ones(4000))
+
+
+def test_rebalanced_noise_has_the_weights_of_the_points(points):
+    weights = torch.tensor([0.2, 0.5, 0.3])
+    _, dataset = fit(points, weights, max_epochs=0, rebalance=1.0)
+    masses = torch.bincount(dataset.index, dataset.noise_weights) / 4000
+    torch.testing.assert_close(masses, weights)
+
+
+def test_batches_run_through_all_noise(points):
+    dataset = AssignedNoise(points, torch.ones(3) / 3)
+    dataset.noise, dataset.noise_weights = torch.arange(10.0)[:, None], torch.arange(10.0)
+    dataset.index = torch.arange(10) % 3
+    torch.manual_seed(0)
+    batches = list(AssignedLoader(dataset, 5, n_batches=4))
+    assert len(batches) == 4
+    for start in (0, 2):
+        noise = torch.cat([batch[0][:, 0] for batch in batches[start : start + 2]])
+        assert sorted(noise.tolist()) == list(range(10))
+    for noise, y, weight in batches:
+        assert torch.equal(y, points[noise[:, 0].long() % 3])
+        assert torch.equal(weight, noise[:, 0])
+    (batch,) = AssignedLoader(dataset, 64, n_batches=1)
+    assert len(batch[0]) == 10
+
+
+def test_steps_fall_to_zero_in_each_round(points):
+    net, _ = fit(points, max_epochs=2, callbacks=[StepSizes()])
+    first, second = torch.tensor(net.step_sizes).view(2, 20)
+    assert first[0] == pytest.approx(1e-2)
+    assert second[0] == pytest.approx(1e-2 / math.sqrt(2))
+    assert (first.diff() < 0).all()
+    assert first[10] == pytest.approx(1e-2 / 2)  # half of a cosine in the middle
+    assert first[-1] < 1e-4
+    assert net.optimizer_.param_groups[0]["lr"] == 1e-2
+
+
+def test_the_next_search_starts_at_the_potential_of_the_interpolation(points, monkeypatch):
+    """A generator that is brought the whole way has the potential 0; one that stays has the one it had."""
+    starts = []
+    module = "sklearn_ot.nets._semidiscrete"
+    from sklearn_ot.nets import _semidiscrete
+
+    solve = _semidiscrete.semidiscrete_dual
+
+    def watched(*args, start, **kwargs):
+        starts.append(start)
+        return solve(*args, start=start, **kwargs)
+
+    monkeypatch.setattr(f"{module}.semidiscrete_dual", watched)
+    net, _ = fit(points, torch.tensor([0.2, 0.5, 0.3]), max_epochs=0)
+    first = net.potential_
+    starts.clear()
+    trained, _ = fit(points, torch.tensor([0.2, 0.5, 0.3]), max_epochs=1)
+    row = trained.history[-1]
+    assert starts[0] is None
+    assert 0 < row["train_loss"] < trained.history[0]["distance"] ** 2
+    left = math.sqrt(row["train_loss"]) / trained.history[0]["distance"]
+    torch.testing.assert_close(starts[1], left * first)

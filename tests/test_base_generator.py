@@ -1,0 +1,127 @@
+"""The contract of a generator, shown on a resampling one."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from sklearn_ot.base import BaseGenerator, all_or_nothing
+from sklearn_ot.metrics import sliced_wasserstein_distance
+
+X = np.random.RandomState(0).randn(300, 3) * [1, 2, 3] + 5
+X.flags.writeable = False
+
+
+class Bootstrap(BaseGenerator):
+    """Draws training rows, with noise."""
+
+    _parameter_constraints: dict = {"noise": [float]}  # noqa: RUF012
+
+    def __init__(self, noise=0.0, random_state=None):
+        self.noise = noise
+        self.random_state = random_state
+
+    def fit(self, X, y=None, sample_weight=None):
+        return self._fit_rows(X, sample_weight)
+
+    def _fit(self, X, sample_weight, rng):
+        self.rows_, self.weight_, self.offset_ = X, sample_weight, rng.standard_normal()
+        if self.noise < 0:
+            raise FloatingPointError("diverged")
+
+    def _sample(self, n_samples, rng):
+        index = rng.choice(len(self.rows_), n_samples, p=self.weight_)
+        return self.rows_[index] + self.noise * rng.standard_normal((n_samples, self.rows_.shape[1]))
+
+
+def test_rows_are_drawn():
+    generator = Bootstrap().fit(X)
+    samples = generator.sample(50, random_state=0)
+    assert samples.shape == (50, 3)
+    assert generator.sample().shape == (1, 3)
+    assert {tuple(row) for row in samples} <= {tuple(row) for row in X}
+    np.testing.assert_array_equal(samples, generator.sample(50, random_state=np.random.RandomState(0)))
+    assert not np.array_equal(generator.sample(50), generator.sample(50))
+
+
+def test_no_global_state_is_touched():
+    before = np.random.get_state()[1].copy()  # noqa: NPY002 (it is this state that must not move)
+    offsets = {Bootstrap().fit(X).offset_ for _ in range(2)}
+    Bootstrap().fit(X).sample(5)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    assert len(offsets) == 2
+    assert Bootstrap(random_state=3).fit(X).offset_ == Bootstrap(random_state=3).fit(X).offset_
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [(np.float32, np.float32), (np.float64, np.float64), (np.int64, np.float64)]
+)
+def test_samples_have_the_float_dtype_of_the_data(given, expected):
+    # The noise of the generator itself is float64.
+    generator = Bootstrap(noise=0.1).fit(X.astype(given))
+    assert generator.sample(5).dtype == expected
+
+
+def test_score_is_minus_the_squared_sliced_distance():
+    generator = Bootstrap().fit(X)
+    expected = -(sliced_wasserstein_distance(generator.sample(4096, random_state=0), X, random_state=0) ** 2)
+    assert generator.score(X) == generator.score(X) == expected
+    assert generator.score(X) > generator.score(X + 1) > generator.score(X + 2)
+    # A translation by r costs r² / 3 in three dimensions, and the rest is small.
+    assert generator.score(X + np.array([30, 0, 0])) == pytest.approx(-300, rel=0.1)
+    weight = np.arange(300) < 20
+    # Weights that hide all rows but 20, or those 20 rows alone.
+    assert generator.score(X, sample_weight=weight) == pytest.approx(generator.score(X[:20]), rel=1e-9)
+
+
+def test_weights_are_normalised_and_zeros_left_out():
+    weight = np.where(np.arange(300) < 100, 0.0, 3.0)
+    generator = Bootstrap().fit(X, sample_weight=weight)
+    assert generator.rows_.shape == (200, 3)
+    np.testing.assert_allclose(generator.weight_, 1 / 200)
+    assert Bootstrap().fit(X).weight_ is None
+
+
+def test_pipelines_and_frames():
+    frame = pd.DataFrame(X, columns=list("abc"))
+    generator = Bootstrap().fit(frame)
+    assert list(generator.feature_names_in_) == list("abc")
+    with pytest.raises(ValueError, match="feature names"):
+        generator.score(frame[["b", "a", "c"]])
+    pipe = make_pipeline(FunctionTransformer(), Bootstrap()).fit(X)
+    assert pipe.score(X) == Bootstrap().fit(X).score(X)
+
+
+def test_a_failed_fit_leaves_no_trace():
+    generator = Bootstrap()
+    with pytest.raises(FloatingPointError):
+        generator.set_params(noise=-1.0).fit(X)
+    assert vars(generator) == {"noise": -1.0, "random_state": None}
+    with pytest.raises(NotFittedError):
+        generator.sample()
+    with pytest.raises(NotFittedError):
+        generator.score(X)
+    generator.set_params(noise=0.0).fit(X)
+    before = generator.sample(5, random_state=0)
+    with pytest.raises(FloatingPointError), all_or_nothing(generator):
+        generator.set_params(noise=-1.0).fit(X[:, :2])
+    np.testing.assert_array_equal(generator.sample(5, random_state=0), before)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Bootstrap().fit(X[:1]), "minimum of 2"),
+        (lambda: Bootstrap().fit(X, sample_weight=np.arange(300) == 3), "1 of 300 rows with a positive weight"),
+        (lambda: Bootstrap().fit(X, sample_weight=np.full(300, -1.0)), "[Nn]egative"),
+        (lambda: Bootstrap().fit(X).sample(0), "n_samples must be an integer of 1 or more, got 0"),
+        (lambda: Bootstrap().fit(X).sample(2.5), "n_samples must be an integer of 1 or more, got 2.5"),
+        (lambda: Bootstrap().fit(X).sample(True), "n_samples must be an integer of 1 or more, got True"),
+        (lambda: Bootstrap().fit(X).score(X[:, :2]), "3 features"),
+    ],
+)
+def test_unusable_arguments_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

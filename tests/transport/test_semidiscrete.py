@@ -1,0 +1,226 @@
+import pickle
+
+import numpy as np
+import ot
+import pytest
+import torch
+from scipy import stats
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
+
+from sklearn_ot.datasets import make_toy
+from sklearn_ot.metrics import wasserstein_distance
+from sklearn_ot.transport import SemiDiscreteTransport
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+@pytest.fixture
+def rng():
+    return np.random.RandomState(0)
+
+
+@pytest.fixture(scope="module")
+def points():
+    return make_toy("moons", 60, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def fitted(points):
+    return SemiDiscreteTransport("normal", tol=0.05, random_state=0).fit(points)
+
+
+def test_cells_are_as_heavy_as_the_points(fitted, points, rng):
+    index = fitted.assign(rng.standard_normal((50_000, 2)))
+    masses = np.bincount(index, minlength=60) / 50_000
+    # 5 %, its own uncertainty, and 3.5 % from these rows.
+    assert np.sqrt(np.mean((60 * masses - 1) ** 2)) < 0.08
+    assert fitted.mass_error_ < 0.05
+    assert fitted.empty_cells_ == 0
+    np.testing.assert_array_equal(fitted.points_, points)
+
+
+def test_transform_is_the_assigned_point_and_cheaper_than_any_other(fitted, points, rng):
+    X = rng.standard_normal((200, 2))
+    index = fitted.assign(X)
+    np.testing.assert_array_equal(fitted.transform(X), points[index])
+    reduced = ((X[:, None] - points) ** 2).sum(2) - fitted.potential_
+    np.testing.assert_array_equal(index, reduced.argmin(1))
+    assert fitted.target_weight_ @ fitted.potential_ == pytest.approx(0, abs=1e-10)
+
+
+def test_distance_is_that_of_a_large_sample(fitted, points, rng):
+    X = rng.standard_normal((3000, 2))
+    exact = wasserstein_distance(X, points)
+    low, high = fitted.distance_interval_
+    assert low <= fitted.distance_ <= high
+    # The sample of 3000 is about 2 % off.
+    assert fitted.distance_ == pytest.approx(exact, rel=0.04)
+    assert low - 0.03 < exact < high + 0.03
+
+
+@pytest.mark.parametrize(("cost", "p"), [("sqeuclidean", 2), ("euclidean", 1), (3.0, 3), (3, 3)])
+def test_distance_has_the_units_of_the_data(rng, cost, p):
+    Y = rng.standard_normal((20, 5))
+    first, scaled = (
+        SemiDiscreteTransport(lambda n, g, s=s: s * g.standard_normal((n, 5)), cost=cost, tol=0.1, random_state=0).fit(
+            s * Y
+        )
+        for s in (1, 1000)
+    )
+    assert scaled.distance_ == pytest.approx(1000 * first.distance_, rel=1e-4)
+    np.testing.assert_allclose(scaled.potential_, 1000**p * first.potential_, atol=1e-3 * 1000**p)
+    np.testing.assert_allclose(scaled.distance_interval_, 1000 * first.distance_interval_, rtol=1e-3)
+    exact = wasserstein_distance(rng.standard_normal((2000, 5)), Y, p=p)
+    assert first.distance_ == pytest.approx(exact, rel=0.05)
+
+
+def test_two_samples_agree_with_the_exact_plan(rng):
+    Xs, Xt = rng.standard_normal((1500, 3)), 0.5 * rng.standard_normal((30, 3)) + 2
+    weight = rng.random_sample(30) + 0.2
+    transport = SemiDiscreteTransport(random_state=0).fit(Xs, Xt, target_weight=weight)
+    exact = wasserstein_distance(Xs, Xt, target_weight=weight)
+    assert transport.distance_ == pytest.approx(exact, rel=0.01)
+    masses = np.bincount(transport.assign(Xs), minlength=30) / 1500
+    assert np.sqrt(np.mean((masses / (weight / weight.sum()) - 1) ** 2)) < 0.12
+    # Few rows go elsewhere than in the exact plan, those next to a boundary.
+    plan = ot.emd(np.full(1500, 1 / 1500), weight / weight.sum(), ot.dist(Xs, Xt))
+    assert plan[np.arange(1500), transport.assign(Xs)].sum() > 0.95
+
+
+def test_the_three_ways_to_give_a_target_are_one(rng):
+    Xs, Xt = rng.standard_normal((300, 2)), rng.standard_normal((20, 2))
+    make = SemiDiscreteTransport(random_state=0, tol=0.2).fit
+    by_name, by_position = make(Xs, X_target=Xt).potential_, SemiDiscreteTransport(random_state=0, tol=0.2).fit(Xs, Xt)
+    np.testing.assert_array_equal(by_name, by_position.potential_)
+
+
+def test_without_a_target_the_points_are_normal(rng):
+    transport = SemiDiscreteTransport(random_state=0, tol=0.3).fit(5 + 3 * rng.random_sample((300, 2)))
+    assert transport.points_.shape == (300, 2)
+    assert stats.kstest(transport.points_.ravel(), "norm").pvalue > 1e-3
+
+
+def test_points_of_weight_zero_are_gone(rng):
+    Y = rng.standard_normal((10, 2))
+    weight = np.r_[0.0, np.full(9, 2.0)]
+    transport = SemiDiscreteTransport("normal", tol=0.1, random_state=0).fit(Y, target_weight=weight)
+    np.testing.assert_array_equal(transport.points_, Y[1:])
+    np.testing.assert_allclose(transport.target_weight_, 1 / 9)
+
+
+class Source:
+    def sample(self, n_samples=1, random_state=None):
+        return np.random.RandomState(random_state.randint(2**31)).standard_normal((n_samples, 4))
+
+
+def test_all_kinds_of_sources_agree(rng):
+    Y = rng.standard_normal((15, 4))
+    sources = ["normal", lambda n, generator: generator.standard_normal((n, 4)), Source()]
+    distances = [SemiDiscreteTransport(s, tol=0.05, random_state=0).fit(Y).distance_ for s in sources]
+    # Each is a mean of 100 000 costs: a standard error of 0.3 %.
+    assert np.ptp(distances) < 0.02 * np.mean(distances)
+
+
+def test_smoothing_goes_from_the_points_to_their_mean(fitted, points, rng):
+    X = rng.standard_normal((500, 2))
+    hard = fitted.transform(X)
+    little, some, much = (
+        clone(fitted).set_params(smoothing=smoothing, confidence=None).fit(points).transform(X)
+        for smoothing in (1e-3, 1.0, 1e6)
+    )
+    moved = np.linalg.norm(little - hard, axis=1)
+    assert np.mean(moved > 1e-3) < 0.02
+    assert 0.01 < np.linalg.norm(some - hard, axis=1).mean() < 0.5
+    np.testing.assert_allclose(much, np.broadcast_to(points.mean(0), X.shape), atol=1e-2)
+
+
+def test_sample_draws_points_by_weight(rng):
+    Y = rng.standard_normal((5, 6))
+    weight = np.array([1, 2, 3, 4, 10.0])
+    transport = SemiDiscreteTransport("normal", tol=0.03, random_state=0).fit(Y, target_weight=weight)
+    drawn = transport.sample(20_000, random_state=1)
+    np.testing.assert_array_equal(drawn, transport.sample(20_000, random_state=1))
+    frequency = (drawn[:, None] == Y).all(2).mean(0)
+    # 3 % from the masses, 3 % from the draw of the smallest.
+    np.testing.assert_allclose(frequency, weight / 20, rtol=0.12)
+    assert transport.sample().shape == (1, 6)
+
+
+def test_sample_of_two_samples_moves_source_rows(rng):
+    transport = SemiDiscreteTransport(tol=0.2, random_state=0).fit(rng.standard_normal((200, 3)), np.eye(3))
+    drawn = transport.sample(100, random_state=0)
+    assert set(map(tuple, drawn)) == set(map(tuple, np.eye(3)))
+
+
+def test_dtypes_and_pickles(points, rng):
+    transport = SemiDiscreteTransport("normal", tol=0.2, random_state=0).fit(points.astype(np.float32))
+    X = rng.standard_normal((50, 2))
+    assert transport.transform(X.astype(np.float32)).dtype == np.float32
+    assert transport.transform(X).dtype == np.float64
+    again = pickle.loads(pickle.dumps(transport))
+    np.testing.assert_array_equal(again.transform(X), transport.transform(X))
+
+
+def test_the_seed_decides_and_no_global_state_moves(points):
+    before, torch_before = np.random.get_state()[1].copy(), torch.random.get_rng_state()  # noqa: NPY002
+    first, second, other = (
+        SemiDiscreteTransport("normal", tol=0.2, random_state=seed, confidence=None).fit(points).potential_
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, other)
+    np.testing.assert_array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+    assert torch.equal(torch_before, torch.random.get_rng_state())
+
+
+def test_a_warm_start_needs_fewer_rows(rng):
+    Y = rng.standard_normal((100, 6))
+    transport = SemiDiscreteTransport("normal", tol=0.1, random_state=0, warm_start=True, confidence=None).fit(Y)
+    n_cold = transport.n_samples_
+    transport.fit(Y + 0.01 * rng.standard_normal(Y.shape))
+    assert transport.n_samples_ < n_cold / 2
+    # Another number of points: from scratch.
+    transport.fit(Y[:50])
+    assert len(transport.potential_) == 50
+
+
+def test_a_fit_that_falls_short_warns(rng):
+    with pytest.warns(ConvergenceWarning, match="max_samples"):
+        SemiDiscreteTransport("normal", tol=0.01, max_samples=1000, random_state=0, confidence=None).fit(
+            rng.standard_normal((100, 6))
+        )
+
+
+def test_a_frozen_generator_survives_cloning(points):
+    source = SemiDiscreteTransport("uniform", tol=0.3, smoothing=1.0, random_state=0, confidence=None).fit(points)
+    transport = clone(SemiDiscreteTransport(FrozenEstimator(source), tol=0.3, random_state=0, confidence=None))
+    assert transport.fit(points[:20]).distance_ > 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "arguments", "message"),
+    [
+        ({"source": "normal"}, {"X_target": np.ones((3, 2))}, "first argument"),
+        ({"source": "cauchy"}, {}, "'source' parameter"),
+        ({"cost": "cosine"}, {}, "'cost' parameter"),
+        ({"cost": 0.5}, {}, "'cost' parameter"),
+        ({}, {"target_weight": np.ones(9)}, "without target points"),
+        ({}, {"X_target": np.eye(2), "target_weight": [0, 0]}, "non-zero"),
+        ({}, {"X_target": np.eye(2), "target_weight": [1, -1]}, "egative"),
+        ({}, {"X_target": np.eye(3)}, "3 features"),
+        ({"source": lambda n, generator: np.zeros((n, 3))}, {}, r"\(4096, 2\) was asked for"),
+    ],
+)
+def test_bad_arguments_are_named(rng, parameters, arguments, message):
+    transport = SemiDiscreteTransport(**parameters)
+    with pytest.raises(ValueError, match=message):
+        transport.fit(rng.standard_normal((9, 2)), **arguments)
+    assert not hasattr(transport, "potential_")
