@@ -24,7 +24,8 @@ ott-jax
     `SemidiscreteSolver` without regularisation, SGD. Its ``potential_ema`` is handed on as the weight of the *new*
     iterate, so that the default of 0.99 hardly averages: a small one does. Step size, its decay, batch size and
     average were chosen on seed 0 (``OTT_SETTINGS``), in units of the natural step N times the gap between the two best
-    scores of a row, which no user would know. Its `step` is compiled in blocks, as in its own loop.
+    scores of a row at the solution, which no user would know (we take it from ours, without charging for it; so too
+    for POT). Its `step` is compiled in blocks, as in its own loop.
 """
 
 import argparse
@@ -60,8 +61,12 @@ class Judge:
 
     def __init__(self, points, budget_s):
         self.points, self.budget_s = points, budget_s
-        self.start, self.paused, self.next, self.compile_s = time.process_time(), 0.0, 0.0, 0.0
-        self.curve = []
+        self.paused, self.next, self.compile_s, self.curve = 0.0, 0.0, 0.0, []
+        self.restart()
+
+    def restart(self):
+        """Start the clock: what came before is not charged."""
+        self.start = time.process_time()
 
     def elapsed(self):
         return time.process_time() - self.start - self.paused - self.compile_s
@@ -107,9 +112,10 @@ class Judge:
 
 
 def natural_gap(points, seed):
-    """Mean gap of the two best scores at the start: what the step sizes of the others are multiples of."""
+    """Mean gap of the two best scores at the solution: what the step sizes of the others are multiples of."""
+    potential = semidiscrete_dual("normal", points, tol=0.3).potential
     x = torch.randn(1024, points.shape[1], generator=torch.Generator().manual_seed(seed))
-    return assignment_gap(x, points, torch.zeros(len(points)))
+    return assignment_gap(x, points, potential)
 
 
 def run_ours(points, seed, judge):
@@ -134,6 +140,7 @@ def run_pot(points, seed, judge):
     n_points, n_features = points.shape
     scale = 1 / math.sqrt(2 * n_features)
     gap = natural_gap(points, seed) * scale**2
+    judge.restart()
     batch_size, used = POT_SETTINGS["batch_size"], 0
 
     def sampler(n_rows):
@@ -210,6 +217,7 @@ def run_ott(points, seed, judge):
         return jax.lax.fori_loop(0, block, one, state)
 
     key = jax.random.key(seed)
+    judge.restart()
     before = time.process_time()
     compiled = steps.lower(state, key).compile()
     judge.compile_s = time.process_time() - before

@@ -20,16 +20,16 @@ from sklearn_ot.datasets import make_gaussian_ring, ring_modes
 from sklearn_ot.generation import SemiDiscreteOTGenerator
 from sklearn_ot.metrics import mode_coverage
 
-X = make_gaussian_ring(1000, random_state=0)
-settings = {"hidden_layer_sizes": (64, 64, 64), "n_fit_steps": 1500, "max_samples": 100_000}
-generator = SemiDiscreteOTGenerator(**settings, max_iter=6, random_state=0).fit(X)
+X = make_gaussian_ring(500, random_state=0)
+settings = {"hidden_layer_sizes": (64, 64, 64), "n_fit_samples": 20_000, "n_fit_steps": 1500, "max_samples": 50_000}
+generator = SemiDiscreteOTGenerator(**settings, max_iter=5, random_state=0).fit(X)
 samples = generator.sample(2500, random_state=0)
 print(mode_coverage(samples, ring_modes(), std=0.01))
 
 # %%
 # The curve falls steeply in the first round, in which the network learns where the modes are. What is left afterwards
-# are the samples between them: a continuous map of noise can only cross from one mode to the next, and does so faster and
-# faster.
+# are the samples between them: a continuous map of noise can only cross from one mode to the next, and learns to do so
+# faster and faster.
 
 distances = [row["distance"] for row in generator.history_]
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")

@@ -436,7 +436,7 @@ def mode_coverage(X, modes, std, *, mode_weight=None):
     Examples
     --------
     >>> from sklearn_ot.metrics import mode_coverage
-    >>> mode_coverage([[0.0], [0.2], [0.7], [1.0]], modes=[[0.0], [1.0]], std=0.1)
+    >>> mode_coverage([[0.0], [0.2], [0.6], [1.0]], modes=[[0.0], [1.0]], std=0.1)
     ModeCoverage(n_modes=2, high_quality=0.75, reverse_kl=0.0)
     """
     X, modes, _, weight = _check_samples(X, modes, None, mode_weight)

@@ -53,6 +53,7 @@ class NeuralGenerator(NetOwner, BaseGenerator):
             "module": module,
             **{f"module__{name}": value for name, value in architecture.items()},
             "optimizer": torch.optim.Adam,
+            "optimizer__betas": (0.9, 0.99),
             "optimizer__fused": device.type != "mps",
             "lr": self.learning_rate,
             "batch_size": self.batch_size,

@@ -19,6 +19,7 @@ from sklearn_ot.solvers.semidiscrete import assign, assignment_cost, semidiscret
 
 CHUNK_ROWS = 8192
 MAX_SOBOL_FEATURES = 8
+PROBE_ROWS = 256
 # What the random streams of a round are for.
 SOLVE, DRAW, FIT = range(3)
 
@@ -302,8 +303,14 @@ class SemiDiscreteNet(NeuralNet):
     @torch.no_grad()
     def _solve(self, dataset, start):
         generator = self._generator(SOLVE)
+
+        def draw(n_samples):
+            return self.generate(self.draw_noise(n_samples, generator))
+
+        if not torch.isfinite(draw(PROBE_ROWS)).all():
+            raise DivergenceError(f"Samples are not finite after {self.n_rounds_} rounds of training. {self.remedy}")
         solution = semidiscrete_dual(
-            lambda n_samples: self.generate(self.draw_noise(n_samples, generator)),
+            draw,
             dataset.points,
             dataset.weights,
             cost=self.cost,

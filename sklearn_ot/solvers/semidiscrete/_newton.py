@@ -164,7 +164,7 @@ def newton_levels(scores, draw_pool, weights, h, gap, *, tol, max_rows, is_quasi
     device, n_points = weights.device, len(weights)
     weights, h, gap = weights.cpu().numpy(), h.cpu().numpy(), max(float(gap), 1e-12)
     max_rows = min(MAX_POOL, max_rows)
-    size, pool, error = 2 ** math.ceil(math.log2(ROWS_PER_POINT * n_points + 1024)), None, math.inf
+    size, pool, error = 2 ** max(12, round(math.log2(ROWS_PER_POINT * n_points))), None, math.inf
     for level in range(N_LEVELS):
         n_new = 0
         if pool is None or min(size, max_rows) > len(pool.rows):
