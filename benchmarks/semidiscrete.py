@@ -114,7 +114,8 @@ class Judge:
 def natural_gap(points, seed):
     """Mean gap of the two best scores at the solution: what the step sizes of the others are multiples of."""
     potential = semidiscrete_dual("normal", points, tol=0.3).potential
-    x = torch.randn(1024, points.shape[1], generator=torch.Generator().manual_seed(seed))
+    # Another seed than that of the points, which would be the rows themselves.
+    x = torch.randn(1024, points.shape[1], generator=torch.Generator().manual_seed(seed + 250))
     return assignment_gap(x, points, potential)
 
 
@@ -163,9 +164,16 @@ def run_pot(points, seed, judge):
         )
 
 
-# Batch size, first step in units of N times the gap, the exponent of its decay after ``decay_steps``, and the weight
-# of the new iterate in the average.
-OTT_SETTINGS = {"batch_size": 1024, "rate": 0.5, "decay_steps": 50, "decay": 0.7, "potential_ema": 0.01}
+# Batch size; steps of annealing; then the first step in units of N times the gap, its decay after ``decay_steps`` to
+# the power ``decay``; and the weight of the new iterate in the average.
+OTT_SETTINGS = {
+    "batch_size": 1024,
+    "n_soft": 60,
+    "rate": 0.5,
+    "decay_steps": 50,
+    "decay": 0.7,
+    "potential_ema": 0.005,
+}
 
 
 def run_ott(points, seed, judge):
@@ -176,22 +184,34 @@ def run_ott(points, seed, judge):
     from ott.problems.linear import semidiscrete_linear_problem
     from ott.solvers.linear import semidiscrete
 
-    n_points = len(points)
+    n_points, n_features = points.shape
     y = jax.numpy.asarray(points.numpy())
     geometry = semidiscrete_pointcloud.SemidiscretePointCloud(
         lambda rng, shape, dtype: jax.random.normal(rng, shape, dtype), y, epsilon=0.0
     )
     problem = semidiscrete_linear_problem.SemidiscreteLinearProblem(geometry)
-    first = OTT_SETTINGS["rate"] * n_points * natural_gap(points, seed)
+    gap, n_soft = natural_gap(points, seed), OTT_SETTINGS["n_soft"]
+    spread = 2 * math.sqrt(n_features)
+
+    def epsilon(step, target):
+        """From the spread of the costs to the gap, then hard."""
+        soft = spread * (gap / spread) ** (step / max(n_soft, 1))
+        return jax.numpy.where(step < n_soft, soft, 0.0).astype(y.dtype)
 
     def schedule(step):
-        return first * (1 + step / OTT_SETTINGS["decay_steps"]) ** -OTT_SETTINGS["decay"]
+        hard = (
+            OTT_SETTINGS["rate"]
+            * gap
+            * (1 + (step - n_soft).clip(0) / OTT_SETTINGS["decay_steps"]) ** -OTT_SETTINGS["decay"]
+        )
+        return n_points * jax.numpy.where(step < n_soft, 0.5 * epsilon(step, None), hard)
 
     solver = semidiscrete.SemidiscreteSolver(
         num_iterations=10**6,
         batch_size=OTT_SETTINGS["batch_size"],
         optimizer=optax.sgd(schedule),
         potential_ema=OTT_SETTINGS["potential_ema"],
+        epsilon_scheduler=epsilon,
         error_eval_every=10**6,
     )
     # Zero is the start of all: here the map of the moments is the identity.
