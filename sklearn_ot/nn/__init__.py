@@ -1,9 +1,22 @@
-"""Torch modules: convex and plain networks, generators. Nothing here knows of numpy, skorch or an estimator."""
+"""Torch modules: convex and plain networks, generators and critics. Nothing here knows of numpy or an estimator."""
 
+from sklearn_ot.nn._critics import DCGANCritic, GroupSort, LabelledCritic, MLPCritic, normalise_spectra_
 from sklearn_ot.nn._generators import DCGANGenerator, MLPGenerator
 from sklearn_ot.nn._icnn import DenseICNN
 from sklearn_ot.nn._mlp import MLP
 from sklearn_ot.nn._pair import PotentialPair
 from sklearn_ot.nn._residual import ResidualMap
 
-__all__ = ["MLP", "DCGANGenerator", "DenseICNN", "MLPGenerator", "PotentialPair", "ResidualMap"]
+__all__ = [
+    "MLP",
+    "DCGANCritic",
+    "DCGANGenerator",
+    "DenseICNN",
+    "GroupSort",
+    "LabelledCritic",
+    "MLPCritic",
+    "MLPGenerator",
+    "PotentialPair",
+    "ResidualMap",
+    "normalise_spectra_",
+]

@@ -2,10 +2,12 @@
 
 from itertools import permutations
 
+import numpy as np
+import ot
 import pytest
 import torch
 
-from sklearn_ot.objectives.qc import batch_transport, plan_regression
+from sklearn_ot.objectives.qc import batch_transport, critic_loss, generator_loss, plan_regression, witness
 
 
 class Table:
@@ -68,3 +70,38 @@ def test_the_plan_is_a_constant(rows):
     assert not potential.requires_grad
     assert not images.requires_grad
     assert potential.dtype == images.dtype == torch.float32
+
+
+def test_the_plan_stays_within_classes():
+    """Each class has the plan and the potential that it has alone."""
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(6, 2, dtype=torch.float64, generator=generator) for _ in range(2))
+    labels = torch.eye(3)[torch.tensor([0, 1, 0, 1, 1, 0])]  # and a class without rows
+    potential, images = batch_transport(x, y, labels)
+    for rows in ([0, 2, 5], [1, 3, 4]):
+        expected = batch_transport(x[rows], y[rows])
+        torch.testing.assert_close((potential[rows], images[rows]), expected)
+
+
+def test_the_game_moves_samples_to_the_data(rows):
+    """A generator that descends on the potential goes from its samples towards their images, at unit speed."""
+    fake, real = rows
+    _, images = batch_transport(fake, real)
+    critic = Table(*(batch_transport(fake, real)[0], fake - images))
+    assert critic_loss(critic, real, fake, reg=1.0) == pytest.approx(0, abs=1e-20)
+    moving = fake.clone().requires_grad_()
+    loss = generator_loss(lambda x: ((x - fake) * (fake - images)).sum(1), real, moving)
+    (gradient,) = torch.autograd.grad(loss, moving)
+    torch.testing.assert_close(fake - len(fake) * gradient, images)
+    torch.testing.assert_close(witness(moving, None, None), -moving)
+
+
+def test_the_bakery():
+    """The exact plan of the lecture's table of costs is 64, one less than the plan that is shown there."""
+    table = """12 10 31 27 10 30   22  7 25 15 11 14   19  7 19 10 15 15
+               10  6 21 19 14 24   15 23 14 24 31 34   35 26 16  9 34 15"""
+    costs = np.array(table.split(), dtype=float).reshape(6, 6)
+    plan = ot.emd([], [], costs)
+    assert 6 * (plan * costs).sum() == pytest.approx(64)
+    assert (plan.argmax(axis=1) + 1).tolist() == [5, 6, 2, 1, 3, 4]
+    assert min(sum(costs[i, j] for i, j in enumerate(order)) for order in permutations(range(6))) == 64

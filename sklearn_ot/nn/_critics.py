@@ -1,0 +1,241 @@
+"""Networks that judge rows: critics, discriminators and embeddings."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from sklearn_ot.nn._generators import FIRST_SIDES, image_shape
+from sklearn_ot.nn._mlp import ACTIVATIONS, MLP
+
+
+class GroupSort(nn.Module):
+    """Sort the two halves of the features against each other: first the larger ones, then the smaller [Anil19]_.
+
+    Its Jacobian is a permutation. So, unlike ReLU, it takes nothing off a gradient, and a network whose weights have
+    norm 1 can have slope 1 everywhere, which is what a Wasserstein-1 critic has.
+
+    References
+    ----------
+    .. [Anil19] C. Anil, J. Lucas, R. Grosse, "Sorting out Lipschitz function approximation", ICML 2019.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_ot.nn import GroupSort
+    >>> GroupSort()(torch.tensor([[1.0, 5.0, 3.0, 2.0]])).tolist()
+    [[3.0, 5.0, 1.0, 2.0]]
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Sorted features, in the shape of ``x``, whose second dimension must be even."""
+        first, second = x.chunk(2, dim=1)
+        return torch.cat([torch.maximum(first, second), torch.minimum(first, second)], dim=1)
+
+
+CRITIC_ACTIVATIONS = {**ACTIVATIONS, "leaky_relu": lambda: nn.LeakyReLU(0.2), "groupsort": GroupSort}
+# The slope of SiLU is largest at 2.3994; the other activations have slopes of at most 1.
+LIPSCHITZ_CONSTANTS = {"silu": 1.09984}
+
+
+class MLPCritic(nn.Module):
+    r"""Fully connected critic.
+
+    With ``n_outputs`` it is an embedding, :math:`h(x) = x A + \text{MLP}(x)` with A an isometry and the MLP zero as
+    built: what compares embedded rows starts by comparing the rows themselves. Labels, one-hot in the last columns, are
+    not embedded at first.
+
+    Parameters
+    ----------
+    n_features : int
+        Dimension d of a row.
+    n_classes : int, default=0
+        Columns with the label that follow those of the row.
+    hidden_layer_sizes : sequence of int, default=(128, 128, 128)
+        Widths of the hidden layers.
+    n_outputs : int, default=None
+        Dimension of the embedding; None for a scalar function, whose values have shape (n,).
+    activation : {"relu", "silu", "celu", "softplus", "leaky_relu", "groupsort"}, default="relu"
+        Activation of the hidden layers.
+
+    Raises
+    ------
+    ValueError
+        If a width is odd and the activation sorts pairs.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_ot.nn import MLPCritic
+    >>> MLPCritic(2)(torch.ones(3, 2)).shape
+    torch.Size([3])
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_classes: int = 0,
+        hidden_layer_sizes: Sequence[int] = (128, 128, 128),
+        n_outputs: int | None = None,
+        activation: str = "relu",
+    ):
+        super().__init__()
+        if activation == "groupsort" and any(size % 2 for size in hidden_layer_sizes):
+            raise ValueError(
+                f'The activation "groupsort" sorts pairs and needs even widths, got {tuple(hidden_layer_sizes)}.'
+            )
+        self.n_features = n_features
+        self.n_outputs = n_outputs
+        self.activation = activation
+        layers = []
+        for n_in, n_out in pairwise([n_features + n_classes, *hidden_layer_sizes]):
+            layers += [nn.Linear(n_in, n_out), CRITIC_ACTIVATIONS[activation]()]
+        last = nn.Linear(hidden_layer_sizes[-1], n_outputs or 1)
+        if n_outputs is not None:
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+            self.linear = nn.Parameter(nn.init.orthogonal_(torch.empty(n_features, n_outputs)))
+        self.layers = nn.Sequential(*layers, last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Values, shape (n,), or embedded rows, shape (n, n_outputs), of rows of shape (n, n_features + n_classes)."""
+        if self.n_outputs is None:
+            return self.layers(x).squeeze(1)
+        return torch.addmm(self.layers(x), x[:, : self.n_features], self.linear)
+
+    @torch.no_grad()
+    def lipschitz_bound(self) -> float:
+        """A number no slope exceeds: the product of the spectral norms of the layers, by SVD.
+
+        Rigorous, and loose where the layers do not stretch the same directions.
+        """
+        norms = [
+            torch.linalg.matrix_norm(layer.weight.double(), ord=2).item()
+            for layer in self.layers
+            if isinstance(layer, nn.Linear)
+        ]
+        slope = LIPSCHITZ_CONSTANTS.get(self.activation, 1.0)
+        linear = 0.0 if self.n_outputs is None else torch.linalg.matrix_norm(self.linear.double(), ord=2).item()
+        return linear + math.prod(norms) * slope ** (len(norms) - 1)
+
+
+class DCGANCritic(nn.Module):
+    """Strided convolutions from square images to a number, the mirror image of `DCGANGenerator` [Radford16]_.
+
+    Each layer halves the sides and doubles the channels, down to 7 × 7 (28 pixels) or 4 × 4 (32 and 64 pixels). There
+    is no batch normalisation: a gradient penalty is about each row by itself. Labels become constant maps beside the
+    colours.
+
+    Parameters
+    ----------
+    n_features : int
+        Pixels of an image times its channels, see `DCGANGenerator`.
+    n_classes : int, default=0
+        Columns with the label that follow those of the image.
+    n_channels : int, default=64
+        Channels of the first hidden layer.
+    n_outputs : int, default=None
+        Dimension of the output; None for a scalar function, whose values have shape (n,).
+    activation : {"leaky_relu", "relu", "silu", "celu", "softplus", "groupsort"}, default="leaky_relu"
+        Activation of the hidden layers.
+
+    Raises
+    ------
+    ValueError
+        If ``n_features`` belongs to no such image.
+
+    References
+    ----------
+    .. [Radford16] A. Radford, L. Metz, S. Chintala, "Unsupervised representation learning with deep convolutional
+       generative adversarial networks", ICLR 2016.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_ot.nn import DCGANCritic
+    >>> DCGANCritic(n_features=28 * 28, n_channels=8)(torch.randn(2, 784)).shape
+    torch.Size([2])
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_classes: int = 0,
+        n_channels: int = 64,
+        n_outputs: int | None = None,
+        activation: str = "leaky_relu",
+    ):
+        super().__init__()
+        side, n_colours = image_shape(n_features)
+        self.shape = (side, side, n_colours)
+        self.n_outputs = n_outputs
+        last = FIRST_SIDES[side]
+        n_halvings = (side // last).bit_length() - 1
+        widths = [n_colours + n_classes, *(n_channels * 2**k for k in range(n_halvings))]
+        layers = []
+        for n_in, n_out in pairwise(widths):
+            layers += [nn.Conv2d(n_in, n_out, 4, stride=2, padding=1), CRITIC_ACTIVATIONS[activation]()]
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * last**2, n_outputs or 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Values, shape (n,), or outputs, shape (n, n_outputs), of rows of shape (n, n_features + n_classes)."""
+        n_features = math.prod(self.shape)
+        images = x[:, :n_features].unflatten(1, self.shape).permute(0, 3, 1, 2)
+        if x.shape[1] > n_features:
+            maps = x[:, n_features:, None, None].expand(-1, -1, *images.shape[2:])
+            images = torch.cat([images, maps], dim=1)
+        outputs = self.layers(images)
+        return outputs.squeeze(1) if self.n_outputs is None else outputs
+
+
+class LabelledCritic:
+    """A critic as a function of the row alone, the label of each row of the batch being fixed.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The critic.
+    labels : Tensor of shape (n, n_classes), default=None
+        One-hot labels of the rows that it will be called with.
+    """
+
+    value_and_gradient = MLP.value_and_gradient
+
+    def __init__(self, module: nn.Module, labels: Tensor | None = None):
+        self.module = module
+        self.labels = labels
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """What the critic makes of rows of shape (n, n_features)."""
+        return self.module(x if self.labels is None else torch.cat([x, self.labels], dim=1))
+
+
+def normalise_spectra_(module: nn.Module) -> nn.Module:
+    """Divide each weight matrix of a module by its largest singular value, from now on and in place [Miyato18]_.
+
+    The value comes from a step of the power method at each evaluation in training mode. Linear layers then have slope
+    1; of convolutions it is their reshaped weight that has norm 1, which bounds their slope by the root of the number
+    of their taps.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Any module.
+
+    Returns
+    -------
+    module : nn.Module
+        The same.
+
+    References
+    ----------
+    .. [Miyato18] T. Miyato, T. Kataoka, M. Koyama, Y. Yoshida, "Spectral normalization for generative adversarial
+       networks", ICLR 2018.
+    """
+    for layer in list(module.modules()):
+        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+            spectral_norm(layer)
+    return module

@@ -1,0 +1,151 @@
+r"""Variational estimates of f-divergences and the games they make.
+
+One convention throughout: :math:`D_f(P \| Q) = E_Q\, f(p / q)` with f convex and f(1) = 0, P the data.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid, softplus
+
+
+class Divergence(NamedTuple):
+    r"""An f-divergence in its variational form.
+
+    Attributes
+    ----------
+    f : callable
+        The function f of the ratio u = p/q.
+    activation : callable
+        :math:`g_f`, which brings any number v into the domain of the conjugate.
+    conjugate : callable
+        :math:`f^*(t) = \sup_u u t - f(u)`, as a function of t.
+    conjugate_of_activation : callable
+        :math:`f^*(g_f(v))`, as a function of v: where both together neither overflow nor cancel.
+    threshold : float
+        :math:`f'(1)`, the value of the best critic where p = q.
+    """
+
+    f: Callable[[Tensor], Tensor]
+    activation: Callable[[Tensor], Tensor]
+    conjugate: Callable[[Tensor], Tensor]
+    conjugate_of_activation: Callable[[Tensor], Tensor]
+    threshold: float
+
+
+DIVERGENCES = {
+    "kl": Divergence(
+        f=lambda u: torch.xlogy(u, u),
+        activation=lambda v: v,
+        conjugate=lambda t: torch.exp(t - 1),
+        conjugate_of_activation=lambda v: torch.exp(v - 1),
+        threshold=1.0,
+    ),
+    "reverse-kl": Divergence(
+        f=lambda u: -torch.log(u),
+        activation=lambda v: -torch.exp(-v),
+        conjugate=lambda t: -1 - torch.log(-t),
+        conjugate_of_activation=lambda v: v - 1,
+        threshold=-1.0,
+    ),
+    "pearson": Divergence(
+        f=lambda u: (u - 1).square(),
+        activation=lambda v: v,
+        conjugate=lambda t: t.square() / 4 + t,
+        conjugate_of_activation=lambda v: v.square() / 4 + v,
+        threshold=0.0,
+    ),
+    "squared-hellinger": Divergence(
+        f=lambda u: (u.sqrt() - 1).square(),
+        activation=lambda v: -torch.expm1(-v),
+        conjugate=lambda t: t / (1 - t),
+        conjugate_of_activation=torch.expm1,
+        threshold=0.0,
+    ),
+    "jensen-shannon": Divergence(
+        f=lambda u: torch.xlogy(u, u) - torch.xlogy(u + 1, (u + 1) / 2),
+        activation=lambda v: math.log(2) + logsigmoid(v),
+        conjugate=lambda t: -torch.log(2 - torch.exp(t)),
+        conjugate_of_activation=lambda v: softplus(v) - math.log(2),
+        threshold=0.0,
+    ),
+    "gan": Divergence(
+        f=lambda u: torch.xlogy(u, u) - torch.xlogy(u + 1, u + 1),
+        activation=logsigmoid,
+        conjugate=lambda t: -torch.log(-torch.expm1(t)),
+        conjugate_of_activation=softplus,
+        threshold=-math.log(2),
+    ),
+}
+
+
+def variational_bound(divergence: str, real: Tensor, fake: Tensor) -> Tensor:
+    r"""The value of a critic in the variational form of an f-divergence [Nowozin16]_.
+
+    .. math:: E_P\, T(x) - E_Q\, f^*(T(x)) \le D_f(P \| Q), \qquad T = g_f(V)
+
+    with equality for :math:`T = f'(p/q)`.
+
+    Parameters
+    ----------
+    divergence : {"kl", "reverse-kl", "pearson", "squared-hellinger", "jensen-shannon", "gan"}
+        Which f; "jensen-shannon" is twice the divergence with the weights ½, and "gan" that minus log 4.
+    real : Tensor of shape (n,)
+        Values of V, before the activation, at rows of P.
+    fake : Tensor of shape (m,)
+        Values of V at rows of Q.
+
+    Returns
+    -------
+    bound : Tensor of shape ()
+        The value.
+
+    References
+    ----------
+    .. [Nowozin16] S. Nowozin, B. Cseke, R. Tomioka, "f-GAN: training generative neural samplers using variational
+       divergence minimization", NeurIPS 2016.
+
+    Examples
+    --------
+    A critic that tells the two laws apart proves that the Jensen–Shannon divergence has nearly its largest value:
+
+    >>> import torch
+    >>> from sklearn_ot.objectives.fgan import variational_bound
+    >>> round(variational_bound("jensen-shannon", torch.tensor([20.0]), torch.tensor([-20.0])).item(), 4)  # 2 log 2
+    1.3863
+    """
+    row = DIVERGENCES[divergence]
+    return row.activation(real).mean() - row.conjugate_of_activation(fake).mean()
+
+
+def critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, divergence: str) -> Tensor:
+    """Minus the `variational_bound` of a critic V."""
+    return -variational_bound(divergence, critic(real), critic(fake))
+
+
+def generator_loss(critic: Callable, real: Tensor, fake: Tensor, *, divergence: str, saturating: bool) -> Tensor:
+    r"""What a generator minimises in the game of an f-divergence.
+
+    .. math::
+        -E_Q\, f^*(T(x)) \quad \text{(saturating)}, \qquad -E_Q\, T(x) \quad \text{(non-saturating)}
+
+    The first is the game itself; its gradient fades where the critic knows samples for what they are. The second has
+    the same fixed point without this [Goodfellow14]_, [Nowozin16]_.
+
+    References
+    ----------
+    .. [Goodfellow14] I. Goodfellow et al., "Generative adversarial nets", NeurIPS 2014.
+    .. [Nowozin16] S. Nowozin, B. Cseke, R. Tomioka, "f-GAN: training generative neural samplers using variational
+       divergence minimization", NeurIPS 2016.
+    """
+    row = DIVERGENCES[divergence]
+    of_value = row.conjugate_of_activation if saturating else row.activation
+    return -of_value(critic(fake)).mean()
+
+
+def witness(outputs: Tensor, real: Tensor, fake: Tensor, *, divergence: str) -> Tensor:
+    """The values T of the critic, in the domain of the conjugate."""
+    return DIVERGENCES[divergence].activation(outputs)

@@ -1,0 +1,94 @@
+"""The maximum mean discrepancy of embedded rows, and the game it makes."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sklearn_ot.objectives.lsot import half_squared_distances
+from sklearn_ot.objectives.wgan import slope_penalty
+
+# One kernel of each of these scales, in units in which the data are of size 1.
+SCALES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+def kernel(a: Tensor, b: Tensor, name: str) -> Tensor:
+    r"""A mixture of kernels of several scales σ, at all pairs of rows.
+
+    .. math::
+        \exp\Bigl(-\frac{\|a - b\|^2}{2 \sigma^2}\Bigr) \quad \text{(gaussian)}, \qquad
+        \Bigl(1 + \frac{\|a - b\|^2}{2 \sigma^2}\Bigr)^{-1} \quad \text{(rational-quadratic)}
+
+    Parameters
+    ----------
+    a : Tensor of shape (n, k)
+        Rows.
+    b : Tensor of shape (m, k)
+        Rows.
+    name : {"gaussian", "rational-quadratic"}
+        Which one. The second has heavy tails, so that rows far away are pulled too.
+
+    Returns
+    -------
+    values : Tensor of shape (n, m)
+        The mean over the scales; 1 where rows are equal.
+    """
+    squares = half_squared_distances(a, b)
+    shape = (lambda t: torch.exp(-t)) if name == "gaussian" else (lambda t: 1 / (1 + t))
+    return sum(shape(squares / scale**2) for scale in SCALES) / len(SCALES)
+
+
+def squared_mmd(real: Tensor, fake: Tensor, *, kernel_name: str) -> Tensor:
+    r"""Unbiased estimate of the squared maximum mean discrepancy of two laws from a sample of each [Gretton12]_.
+
+    .. math:: E\, k(X, X') - 2 E\, k(X, Y) + E\, k(Y, Y')
+
+    The two halves of each sample must be independent of each other, not the rows within them: X and X' run through the
+    one and the other.
+
+    Parameters
+    ----------
+    real : Tensor of shape (n, k)
+        Rows of the one.
+    fake : Tensor of shape (m, k)
+        Rows of the other; at least 2 of each.
+    kernel_name : {"gaussian", "rational-quadratic"}
+        The `kernel`.
+
+    Returns
+    -------
+    discrepancy : Tensor of shape ()
+        The estimate, which can be below 0.
+
+    References
+    ----------
+    .. [Gretton12] A. Gretton, K. Borgwardt, M. Rasch, B. Schölkopf, A. Smola, "A kernel two-sample test", JMLR 2012.
+    """
+    within = sum(kernel(*rows.chunk(2), kernel_name).mean() for rows in (real, fake))
+    return within - 2 * kernel(real, fake, kernel_name).mean()
+
+
+def witness(outputs: Tensor, real: Tensor, fake: Tensor, *, kernel_name: str) -> Tensor:
+    r"""The function whose means over P and Q differ by the squared discrepancy: :math:`E\,k(x, X) - E\,k(x, Y)`."""
+    return kernel(outputs, real, kernel_name).mean(1) - kernel(outputs, fake, kernel_name).mean(1)
+
+
+def critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, reg: float, kernel_name: str) -> Tensor:
+    """Minus the squared discrepancy of embedded rows, plus λ times the `slope_penalty` of its witness [Binkowski18]_.
+
+    [Li17]_ clip the weights of the critic instead, and add an autoencoder so that it forgets nothing.
+
+    References
+    ----------
+    .. [Li17] C.-L. Li, W.-C. Chang, Y. Cheng, Y. Yang, B. Póczos, "MMD GAN: towards deeper understanding of moment
+       matching network", NeurIPS 2017.
+    .. [Binkowski18] M. Bińkowski, D. J. Sutherland, M. Arbel, A. Gretton, "Demystifying MMD GANs", ICLR 2018.
+    """
+    h_real, h_fake = critic(real), critic(fake)
+    penalty = slope_penalty(lambda x: witness(critic(x), h_real, h_fake, kernel_name=kernel_name), real, fake)
+    return reg * penalty - squared_mmd(h_real, h_fake, kernel_name=kernel_name)
+
+
+def generator_loss(critic: Callable, real: Tensor, fake: Tensor, *, kernel_name: str) -> Tensor:
+    """The squared discrepancy of embedded rows."""
+    return squared_mmd(critic(real), critic(fake), kernel_name=kernel_name)

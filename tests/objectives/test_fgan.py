@@ -1,0 +1,130 @@
+"""f-divergences: every row of the table against its definition, on a law of three points; parallel lines."""
+
+import math
+
+import pytest
+import torch
+
+from sklearn_ot.objectives import fgan
+
+# Rows of a sample with the exact shares p = (.2, .3, .5) and q = (.6, .3, .1) of three points.
+P, Q = torch.tensor([0, 0, 1, 1, 1, 2, 2, 2, 2, 2]), torch.tensor([0, 0, 0, 0, 0, 0, 1, 1, 1, 2])
+p, q = (torch.bincount(index).double() / 10 for index in (P, Q))
+# Σ q f(p/q) by hand.
+EXPECTED = {
+    "kl": (p * (p / q).log()).sum(),
+    "reverse-kl": (q * (q / p).log()).sum(),
+    "pearson": ((p - q) ** 2 / q).sum(),
+    "squared-hellinger": ((p.sqrt() - q.sqrt()) ** 2).sum(),
+    "jensen-shannon": (p * (2 * p / (p + q)).log() + q * (2 * q / (p + q)).log()).sum(),
+    "gan": (p * (p / (p + q)).log() + q * (q / (p + q)).log()).sum(),
+}
+
+every_divergence = pytest.mark.parametrize("name", sorted(fgan.DIVERGENCES))
+
+
+def slope(function, u):
+    u = u.clone().requires_grad_()
+    (derivative,) = torch.autograd.grad(function(u).sum(), u)
+    return derivative
+
+
+def best_critic(name):
+    values = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([values], max_iter=200, tolerance_grad=1e-10, line_search_fn="strong_wolfe")
+
+    def loss():
+        optimizer.zero_grad()
+        loss = -fgan.variational_bound(name, values[P], values[Q])
+        loss.backward()
+        return loss
+
+    optimizer.step(loss)
+    return values.detach()
+
+
+@every_divergence
+def test_the_divergence_is_that_of_f(name):
+    f = fgan.DIVERGENCES[name].f
+    torch.testing.assert_close((q * f(p / q)).sum(), EXPECTED[name])
+
+
+@every_divergence
+def test_the_conjugate_is_that_of_f(name):
+    """At t = f'(u) the supremum of ut − f(u) is reached at u, and nowhere else is it larger."""
+    row = fgan.DIVERGENCES[name]
+    u = torch.tensor([0.1, 0.7, 1.0, 2.5], dtype=torch.float64)
+    t = slope(row.f, u)
+    torch.testing.assert_close(row.conjugate(t), u * t - row.f(u))
+    others = torch.linspace(1e-3, 10, 1000, dtype=torch.float64)
+    assert (others * t[:, None] - row.f(others) <= row.conjugate(t)[:, None] + 1e-12).all()
+
+
+@every_divergence
+def test_the_threshold_is_the_slope_at_a_ratio_of_one(name):
+    row = fgan.DIVERGENCES[name]
+    assert slope(row.f, torch.ones(1, dtype=torch.float64)).item() == pytest.approx(row.threshold)
+
+
+@every_divergence
+def test_the_stable_conjugate_is_the_conjugate(name):
+    row = fgan.DIVERGENCES[name]
+    v = torch.linspace(-4, 4, 9, dtype=torch.float64)
+    torch.testing.assert_close(row.conjugate_of_activation(v), row.conjugate(row.activation(v)))
+
+
+@every_divergence
+def test_the_best_critic_finds_the_divergence(name):
+    values = best_critic(name)
+    bound = fgan.variational_bound(name, values[P], values[Q])
+    torch.testing.assert_close(bound, EXPECTED[name], rtol=1e-7, atol=1e-9)
+    # It is f'(p/q), which the tolerance of the search leaves with half of the digits.
+    row = fgan.DIVERGENCES[name]
+    torch.testing.assert_close(row.activation(values), slope(row.f, p / q), rtol=1e-3, atol=1e-3)
+    # So it is below f'(1) where q is larger, and above it where p is.
+    low, high = (row.activation(values)[[0, 2]] - row.threshold).tolist()
+    assert low < 0 < high
+
+
+@every_divergence
+def test_no_critic_finds_more(name):
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(50):
+        values = torch.randn(3, dtype=torch.float64, generator=generator)
+        assert fgan.variational_bound(name, values[P], values[Q]) <= EXPECTED[name]
+
+
+def test_losses_of_the_vanilla_game():
+    """−log D and log(1 − D), the two losses of the generator, and the log-loss of the critic."""
+    v = torch.tensor([-1.0, 0.5])
+    d = v.sigmoid()
+
+    def critic(x):
+        return v
+
+    for saturating, expected in ((True, (1 - d).log().mean()), (False, -d.log().mean())):
+        loss = fgan.generator_loss(critic, None, None, divergence="gan", saturating=saturating)
+        torch.testing.assert_close(loss, expected)
+    loss = fgan.critic_loss(critic, None, None, divergence="gan")
+    torch.testing.assert_close(loss, -(d.log().mean() + (1 - d).log().mean()))
+
+
+@pytest.mark.parametrize("theta", [-0.5, 0.25])
+def test_parallel_lines(theta):
+    """Laws on two parallel lines: divergences are at their largest, whatever θ, and the generator gets no gradient."""
+    y = torch.linspace(0, 1, 11)
+    shift = torch.tensor(theta, requires_grad=True)
+    real = torch.stack([torch.zeros(11), y], 1)
+    fake = torch.stack([shift.expand(11), y], 1)
+
+    def separating(x):
+        # The best critic, up to its height: it tells the lines apart and is flat around each of them.
+        return 30 - 60 * torch.sigmoid(2000 / theta * (x[:, 0] - theta / 2))
+
+    bound = fgan.variational_bound("jensen-shannon", separating(real), separating(fake))
+    assert bound.item() == pytest.approx(2 * math.log(2))
+    loss = fgan.generator_loss(separating, real, fake, divergence="jensen-shannon", saturating=True)
+    assert torch.autograd.grad(loss, shift)[0].abs() < 1e-6
+    # The Kullback–Leibler divergence is infinite: a higher critic finds ever more.
+    found = [fgan.variational_bound("kl", c * separating(real), c * separating(fake)).item() for c in (1, 10, 100)]
+    assert found == pytest.approx([30, 300, 3000], rel=1e-3)

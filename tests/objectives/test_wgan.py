@@ -1,0 +1,96 @@
+"""Wasserstein-1 games: the dual, penalties on slopes, parallel lines, and the bias of sample gradients."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binom
+
+from sklearn_ot.metrics import wasserstein_distance
+from sklearn_ot.objectives import wgan
+
+
+def test_the_best_critic_finds_the_distance():
+    real, fake = torch.tensor([[0.0], [1.0]]), torch.tensor([[3.0], [5.0]])
+
+    def critic(x):
+        return -x[:, 0]
+
+    assert -wgan.critic_loss(critic, real, fake).item() == wasserstein_distance(real, fake, p=1) == 3.5
+    assert wgan.generator_loss(critic, real, fake).item() == 4
+
+
+@pytest.mark.parametrize("theta", [-0.5, 0.25])
+def test_parallel_lines(theta):
+    """Laws on two parallel lines: W1 = |θ|, and its gradient pulls θ to 0."""
+    y = torch.linspace(0, 1, 11)
+    shift = torch.tensor(theta, requires_grad=True)
+    real, fake = torch.stack([torch.zeros(11), y], 1), torch.stack([shift.expand(11), y], 1)
+
+    def critic(x):
+        return -np.sign(theta) * x[:, 0]
+
+    assert -wgan.critic_loss(critic, real, fake).item() == pytest.approx(abs(theta))
+    assert wasserstein_distance(real, fake.detach(), p=1) == pytest.approx(abs(theta))
+    (gradient,) = torch.autograd.grad(wgan.generator_loss(critic, real, fake), shift)
+    assert gradient.item() == np.sign(theta)
+
+
+@pytest.mark.parametrize(("factor", "both", "one"), [(0.5, 0.25, 0.0), (1.0, 0.0, 0.0), (3.0, 4.0, 4.0)])
+def test_penalty_of_a_known_slope(factor, both, one):
+    generator = torch.Generator().manual_seed(0)
+    real, fake = (torch.randn(20, 3, generator=generator) for _ in range(2))
+
+    def function(x):
+        return factor * torch.linalg.vector_norm(x - 100, dim=1)
+
+    # The digits of float32 at a distance of 100.
+    assert wgan.slope_penalty(function, real, fake).item() == pytest.approx(both, abs=1e-4)
+    assert wgan.slope_penalty(function, real, fake, one_sided=True).item() == pytest.approx(one, abs=1e-4)
+    loss = wgan.penalised_critic_loss(function, real, fake, reg=2.0, one_sided=False)
+    torch.testing.assert_close(loss, wgan.critic_loss(function, real, fake) + 2 * both, atol=1e-3, rtol=0)
+
+
+def test_the_penalty_is_taken_on_segments():
+    seen = []
+
+    def function(x):
+        seen.append(x.detach())
+        return x.sum(1)
+
+    real, fake = torch.zeros(2000, 2), torch.tensor([1.0, 2.0]).expand(2000, 2)
+    wgan.slope_penalty(function, real, fake)
+    (between,) = seen
+    torch.testing.assert_close(between[:, 1], 2 * between[:, 0])
+    t = between[:, 0]
+    # Uniform: mean 1/2 and variance 1/12, with 4 standard errors of 2000 draws.
+    assert t.mean() == pytest.approx(1 / 2, abs=4 * (1 / 12 / 2000) ** 0.5)
+    assert t.var() == pytest.approx(1 / 12, rel=0.1)
+    assert t.min() >= 0
+    assert t.max() <= 1
+
+
+def test_the_penalty_is_differentiable_in_the_critic():
+    weight = torch.tensor([3.0, 4.0], requires_grad=True)
+    penalty = wgan.slope_penalty(lambda x: x @ weight, torch.zeros(5, 2), torch.ones(5, 2))
+    assert penalty.item() == pytest.approx(16)  # (5 − 1)²
+    (gradient,) = torch.autograd.grad(penalty, weight)
+    torch.testing.assert_close(gradient, 2 * 4 * weight.detach() / 5)
+
+
+@pytest.mark.parametrize(("theta", "n_rows"), [(0.6, 1), (0.9, 5)])
+def test_gradients_of_distances_of_samples_are_biased(theta, n_rows):
+    """The law of least expected W1 to a sample of Bernoulli(θ) is the median sample: here 1, not θ."""
+    grid = np.linspace(0, 1, 101)
+    counts = np.arange(n_rows + 1)
+    # Between Bernoulli laws W1 is the difference of the means.
+    expected = binom.pmf(counts, n_rows, theta) @ np.abs(counts[:, None] / n_rows - grid)
+    assert grid[expected.argmin()] == 1
+
+
+def test_the_distance_of_bernoulli_samples_is_the_difference_of_their_means():
+    for sample in product([0.0, 1.0], repeat=3):
+        rows = np.array(sample)[:, None]
+        distance = wasserstein_distance(rows, [[0.0], [1.0]], p=1, target_weight=[0.3, 0.7])
+        assert distance == pytest.approx(abs(rows.mean() - 0.7))
