@@ -16,12 +16,13 @@ class NetOwner:
     ``_net_state`` and ``_restore_net``.
     """
 
-    def _module(self, dtype):
-        """A copy of the trained module that computes in a numpy dtype."""
+    def _module(self, dtype, name="module_"):
+        """A copy of a module of the net that computes in a numpy dtype."""
         device = torch.device(self.net_.device)
         if np.dtype(dtype) == np.float64 and device.type == "mps":
             device = "cpu"  # MPS has no float64
-        return copy.deepcopy(self.net_.module_).requires_grad_(False).to(device, getattr(torch, np.dtype(dtype).name))
+        module = copy.deepcopy(getattr(self.net_, name)).requires_grad_(False)
+        return module.to(device, getattr(torch, np.dtype(dtype).name))
 
     def __getstate__(self):
         state = dict(super().__getstate__())
@@ -39,15 +40,19 @@ class NetOwner:
         return {"architecture": net.get_params_for("module"), "weights": to_arrays(net.module_.state_dict())}
 
     def _restore_net(self, architecture, weights):
-        """A net from plain arrays, on the CPU if the device of the fit is not here."""
+        """A net from plain arrays."""
+        net = self._untrained_net(architecture)
+        net.module_.load_state_dict(to_tensors(weights))
+        return net
+
+    def _untrained_net(self, architecture):
+        """A net of this architecture, on the CPU if the device of the fit is not here."""
         try:
             device = resolve_device(self.device)
         except ValueError:
             device = torch.device("cpu")
         with torch_seed(0, device):
-            net = self._build_net(device, **architecture)
-        net.module_.load_state_dict(to_tensors(weights))
-        return net
+            return self._build_net(device, **architecture)
 
 
 def to_arrays(state):

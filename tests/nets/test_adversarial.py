@@ -1,0 +1,295 @@
+"""The net of a critic and a generator: what is drawn, who moves when, the average, noise, and what stops it."""
+
+import copy
+import math
+from collections import Counter
+
+import pytest
+import torch
+from scipy import stats
+from skorch.callbacks import Callback
+from torch import nn
+
+from sklearn_ot.exceptions import DivergenceError
+from sklearn_ot.nets import AdversarialNet, LabelledRows, even_noise, torch_seed
+from sklearn_ot.nets._adversarial import RoundLoader, halves
+from sklearn_ot.nn import MLPCritic, MLPGenerator
+from sklearn_ot.objectives import wgan
+from sklearn_ot.objectives.game import Game, value
+
+WGAN = Game(wgan.critic_loss, wgan.generator_loss, value)
+
+
+def build(module=MLPGenerator, game=WGAN, **parameters):
+    settings = {
+        "n_critic": 3,
+        "max_rounds": 5,
+        "clip": None,
+        "spectral_norm": False,
+        "instance_noise": 0.0,
+        "early_stopping": False,
+        "tol": 0.0,
+        "n_iter_no_change": 1,
+        "evaluation": lambda net: 0.0,
+        "optimizer": torch.optim.Adam,
+        "lr": 1e-2,
+        "batch_size": 16,
+        **parameters,
+    }
+    device = torch.device("cpu")
+    with torch_seed(0, device):
+        return AdversarialNet(
+            module,
+            game,
+            module__latent_dim=2,
+            module__n_features=2,
+            module__hidden_layer_sizes=(8,),
+            critic=MLPCritic,
+            critic__n_features=2,
+            critic__hidden_layer_sizes=(8,),
+            remedy="Change something.",
+            device=device,
+            verbose=0,
+            **settings,
+        ).initialize()
+
+
+def play(net, seed=0):
+    torch.manual_seed(seed)
+    with torch.random.fork_rng():
+        net.partial_fit(LabelledRows(torch.randn(64, 2, generator=torch.Generator().manual_seed(0))))
+    return net
+
+
+class Record(Callback):
+    """What a function of the net is after each round."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def on_train_begin(self, net, **kwargs):
+        net.record = []
+
+    def on_batch_end(self, net, **kwargs):
+        net.record.append(self.function(net))
+
+
+def weights_of(module):
+    return torch.cat([weight.detach().flatten() for weight in module.parameters()])
+
+
+@pytest.mark.parametrize(("n_rows", "batch_size"), [(40, 10), (10, 40), (37, 9)])
+def test_batches_are_stratified_and_fair(n_rows, batch_size):
+    data = LabelledRows(torch.arange(float(n_rows))[:, None])
+    torch.manual_seed(0)
+    counts = Counter()
+    for rows, labels in RoundLoader(data, batch_size, n_batches=40, n_rounds=20):
+        assert rows.shape == (40, batch_size, 1)
+        assert labels is None
+        for half in rows.split(halves(batch_size), dim=1):
+            # The strata are stretches of the line: the k-th row of a sorted half cannot be far from the k-th stratum.
+            centre = (torch.arange(half.shape[1]) + 0.5) * n_rows / half.shape[1] - 0.5
+            assert ((half[..., 0].sort(1).values - centre).abs() <= n_rows / half.shape[1] / 2 + 0.5).all()
+        counts.update(rows.flatten().tolist())
+    # Each row as often as any other, with 5 standard errors of independent draws.
+    expected = 20 * 40 * batch_size / n_rows
+    assert len(counts) == n_rows
+    assert max(abs(count - expected) for count in counts.values()) < 5 * expected**0.5
+
+
+def test_batches_have_classes_in_their_proportions():
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.eye(2)[(torch.arange(60) % 3 == 0).long()]
+    data = LabelledRows(torch.randn(60, 2, generator=generator), labels)
+    for rows, drawn in RoundLoader(data, 30, n_batches=4, n_rounds=3):
+        assert (drawn.sum(1) == torch.tensor([20.0, 10.0])).all()
+        # A row has its own label.
+        for row, label in zip(rows.flatten(0, 1), drawn.flatten(0, 1), strict=True):
+            assert (labels[(data.x == row).all(1)] == label).all()
+
+
+def test_the_loader_ends():
+    loader = RoundLoader(LabelledRows(torch.randn(8, 1)), 4, n_batches=1, n_rounds=130)
+    assert [len(list(loader)) for _ in range(3)] == [100, 30, 0]
+
+
+@pytest.mark.parametrize("dim", [1, 2, 8, 9])
+def test_each_row_of_noise_is_normal(dim):
+    noise = even_noise(2000, 3, dim, "cpu", torch.Generator().manual_seed(0))
+    assert noise.shape == (2000, 3, dim)
+    for row in range(3):
+        assert stats.kstest(noise[:, row, dim - 1], "norm").pvalue > 1e-3
+    # Batches are independent of each other.
+    assert torch.corrcoef(torch.stack([noise[:-1, 0, 0], noise[1:, 0, 0]]))[0, 1].abs() < 4 / 2000**0.5
+
+
+@pytest.mark.parametrize(("dim", "gain"), [(1, 4), (2, 2), (4, 1.2)])
+def test_means_over_even_noise_vary_less(dim, gain):
+    generator = torch.Generator().manual_seed(0)
+    means = (even_noise(200, 128, dim, "cpu", generator).relu().sum(2)).mean(1)
+    independent = torch.randn(200, 128, dim, generator=generator).relu().sum(2).mean(1)
+    assert independent.std() > gain * means.std()
+    assert torch.isfinite(even_noise(200, 1000, dim, "cpu", generator)).all()
+
+
+def test_both_move_as_often_as_they_should():
+    net = play(build(callbacks=[Record(lambda net: (weights_of(net.module_), weights_of(net.critic_)))]))
+    assert net.n_rounds_ == len(net.record) == 5
+    steps = [[state["step"].item() for state in o.state.values()] for o in (net.optimizer_, net.critic_optimizer_)]
+    assert set(steps[0]) == {5}
+    assert set(steps[1]) == {15}
+
+
+def test_the_critic_is_shown_other_rows_in_each_step():
+    shown = []
+
+    def loss(critic, real, fake):
+        shown.append((real, fake.detach()))
+        return wgan.critic_loss(critic, real, fake)
+
+    play(build(game=Game(loss, wgan.generator_loss, value), max_rounds=2))
+    assert len(shown) == 6
+    for part in zip(*shown, strict=True):
+        assert len({tuple(rows.flatten().tolist()) for rows in part}) == 6
+
+
+def test_the_step_of_the_generator_leaves_the_critic_alone():
+    net = build(n_critic=1, max_rounds=1)
+    seen = []
+
+    def loss(critic, real, fake):
+        seen.append(weights_of(critic.module))
+        return wgan.generator_loss(critic, real, fake)
+
+    net.criterion_ = WGAN._replace(generator_loss=loss)
+    play(net)
+    assert torch.equal(seen[0], weights_of(net.critic_))
+    assert all(weight.requires_grad for weight in net.critic_.parameters())
+
+
+def test_the_average_is_over_the_last_eighth():
+    """Weights of round k in proportion to k⁸ − (k − 1)⁸."""
+    net = play(build(max_rounds=20, callbacks=[Record(lambda net: weights_of(net.module_))]))
+    shares = torch.tensor([(k / 20) ** 8 - ((k - 1) / 20) ** 8 for k in range(1, 21)])
+    torch.testing.assert_close(weights_of(net.average_), shares @ torch.stack(net.record))
+
+
+class Constant(MLPGenerator):
+    def forward(self, z):
+        return super().forward(z) * 0
+
+
+@pytest.mark.parametrize(("n_rounds", "factor"), [(0, 1.0), (6000, 0.25)])
+def test_noise_falls(n_rounds, factor):
+    """As 1 / (1 + rounds / 2000). Data and samples are both 0 here, and have noise of their own."""
+    seen = []
+
+    def loss(critic, real, fake):
+        seen.append(real - fake)
+        return wgan.critic_loss(critic, real, fake)
+
+    net = build(
+        Constant, WGAN._replace(critic_loss=loss), n_critic=1, max_rounds=1, instance_noise=0.5, batch_size=4000
+    )
+    net.n_rounds_, net.random_ = n_rounds, {"cpu": torch.get_rng_state()}
+    with torch.random.fork_rng():
+        net.partial_fit(LabelledRows(torch.zeros(64, 2)))
+    # 5 % are 6 standard errors of 8000 numbers.
+    assert seen[0].std().item() == pytest.approx(math.sqrt(2) * 0.5 * factor, rel=0.05)
+
+
+def test_steps_fall():
+    callback = Record(lambda net: [o.param_groups[0]["lr"] for o in (net.optimizer_, net.critic_optimizer_)])
+    net = build(callbacks=[callback], max_rounds=1, critic_optimizer__lr=2e-2)
+    net.n_rounds_, net.random_ = 6000, {"cpu": torch.get_rng_state()}
+    play(net)
+    assert net.record == [pytest.approx([0.5e-2, 1e-2])]
+    # Another fit begins with them as they were given.
+    assert [o.param_groups[0]["lr"] for o in (net.optimizer_, net.critic_optimizer_)] == [1e-2, 2e-2]
+
+
+def test_clipped_weights():
+    net = play(build(clip=0.03))
+    assert weights_of(net.critic_).abs().max().item() == pytest.approx(0.03)
+    assert weights_of(net.module_).abs().max() > 0.03
+
+
+def test_normalised_weights():
+    net = play(build(spectral_norm=True, max_rounds=40))
+    # Power steps keep pace with the weights to a few percent.
+    assert net.critic_.eval().lipschitz_bound() == pytest.approx(1, abs=0.1)
+
+
+def test_going_on_is_going_on():
+    whole = play(build(max_rounds=10))
+    first = play(build(max_rounds=4))
+    second = build(max_rounds=6)
+    second.resume(first)
+    kept = copy.deepcopy(first.state())
+    play(second, seed=77)  # the caller's stream does not matter
+    for name in ("module_", "critic_", "average_"):
+        assert torch.equal(weights_of(getattr(second, name)), weights_of(getattr(whole, name)))
+    assert second.n_rounds_ == 10
+    # The other net is left as it was.
+    assert all(torch.equal(kept["critic_"][key], tensor) for key, tensor in first.critic_.state_dict().items())
+    assert all(
+        torch.equal(kept["optimizer_"]["state"][0][key], tensor)
+        for key, tensor in first.optimizer_.state_dict()["state"][0].items()
+    )
+
+
+def test_early_stopping_keeps_the_best():
+    scores = iter([1.0, 3.0, 2.0, 2.5, 2.9, 9.0])
+    averages = []
+
+    def evaluation(net):
+        averages.append(weights_of(net.average_))
+        return next(scores)
+
+    net = play(build(max_rounds=600, n_critic=1, early_stopping=True, n_iter_no_change=3, evaluation=evaluation))
+    assert net.n_rounds_ == 500
+    assert net.stopped_
+    assert not net.interrupted_
+    assert [row["score"] for row in net.history] == [1.0, 3.0, 2.0, 2.5, 2.9]
+    assert torch.equal(weights_of(net.average_), averages[1])
+
+
+class Leaving(MLPGenerator):
+    def forward(self, z):
+        return super().forward(z) + 200
+
+
+class Broken(nn.Module):
+    def __init__(self, latent_dim, n_features, hidden_layer_sizes):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2, 2))
+
+    def forward(self, z):
+        return (z @ self.weight) / 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"module": Leaving}, r"after 5 rounds: samples are 200 times as large as the data. Change something."),
+        ({"module": Broken}, r"critic_loss is nan, generator_loss is"),
+        ({"lr": 1e30}, "Training diverged after 5 rounds"),
+    ],
+)
+def test_divergence_is_told(parameters, message):
+    with pytest.raises(DivergenceError, match=message):
+        play(build(**parameters))
+
+
+def test_gradient_norms_are_recorded():
+    def critic_loss(critic, real, fake):
+        return 3 * weights_sum(critic.module)
+
+    def weights_sum(module):
+        return sum(weight.sum() for weight in module.parameters())
+
+    net = build(game=Game(critic_loss, wgan.generator_loss, value), max_rounds=1)
+    play(net)
+    n_weights = sum(weight.numel() for weight in net.critic_.parameters())
+    assert net.history[-1, "critic_gradient"] == pytest.approx(3 * n_weights**0.5, rel=1e-5)
+    assert net.history[-1, "n_iter"] == 1
