@@ -259,7 +259,8 @@ class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
 
     A subclass writes ``_fit(X, sample_weight, rng)`` on validated arrays, with ``rng`` the RandomState of this fit,
     and ``_sample(n_samples, rng)``. ``sample_weight`` is None or positive with sum 1: rows of weight 0 are gone.
-    A subclass that can use weights gives its ``fit`` the argument, and hands it to ``_fit_rows``.
+    A subclass that can use weights gives its ``fit`` the argument, and hands it to ``_fit_rows``. What else it hands to
+    ``_fit_rows`` or ``_draw_rows`` comes to ``_fit`` or ``_sample`` by name.
 
     Attributes
     ----------
@@ -302,7 +303,7 @@ class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
         """
         return self._fit_rows(X)
 
-    def _fit_rows(self, X, sample_weight=None):
+    def _fit_rows(self, X, sample_weight=None, **fit_params):
         with all_or_nothing(self):
             X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=2)
             if sample_weight is not None:
@@ -314,7 +315,7 @@ class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
                         "generator needs 2 or more."
                     )
                 X, sample_weight = X[used], sample_weight[used] / sample_weight[used].sum()
-            self._fit(X, sample_weight, random_source(getattr(self, "random_state", 0)))
+            self._fit(X, sample_weight, random_source(getattr(self, "random_state", 0)), **fit_params)
             self._dtype = X.dtype
         return self
 
@@ -334,10 +335,14 @@ class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
         X : ndarray of shape (n_samples, n_features)
             The rows, in the units and in the float dtype of the training data.
         """
+        return self._draw_rows(n_samples, random_state)
+
+    def _draw_rows(self, n_samples, random_state, **sample_params):
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or isinstance(n_samples, bool) or n_samples < 1:
             raise ValueError(f"n_samples must be an integer of 1 or more, got {n_samples!r}.")
-        return self._sample(n_samples, random_source(random_state)).astype(self._dtype, copy=False)
+        rows = self._sample(n_samples, random_source(random_state), **sample_params)
+        return rows.astype(self._dtype, copy=False)
 
     def score(self, X, y=None, sample_weight=None):
         """Minus the squared sliced Wasserstein-2 distance between a sample of the generator and ``X``.

@@ -9,7 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_ot import adaptation, generation, transport
 from sklearn_ot.adaptation import DomainAdapter
-from sklearn_ot.generation import SemiDiscreteOTGenerator
+from sklearn_ot.generation import FGAN, GAN, MMDGAN, WGANQC, CramerGAN, SemiDiscreteOTGenerator, WGANGenerator
 from sklearn_ot.transport import (
     GaussianTransport,
     LSOTTransport,
@@ -19,6 +19,7 @@ from sklearn_ot.transport import (
     W2TransportCV,
 )
 
+TINY = {"max_iter": 2, "hidden_layer_sizes": (8,), "batch_size": 8}
 # One small instance (a few iterations at most) for each code path; a new public estimator is added here.
 INSTANCES = [
     GaussianTransport(),
@@ -39,6 +40,14 @@ INSTANCES = [
     DomainAdapter(W2Transport(max_iter=3, hidden_layer_sizes=(8,)), LogisticRegression()),
     SemiDiscreteOTGenerator(max_iter=1, hidden_layer_sizes=(8,), tol=1.0, n_fit_samples=100, n_fit_steps=3),
     SemiDiscreteOTGenerator(max_iter=0, hidden_layer_sizes=(8,), tol=1.0, n_fit_samples=100, output_activation="tanh"),
+    WGANGenerator(**TINY),
+    WGANGenerator("spectral-norm", **TINY, early_stopping=True, validation_fraction=0.5),
+    WGANGenerator("clip", **{**TINY, "max_iter": 0}),
+    CramerGAN(**TINY, instance_noise=0.1),
+    MMDGAN(**TINY),
+    WGANQC(**TINY),
+    GAN(**TINY),
+    FGAN(**TINY, output_activation="tanh"),
 ]
 
 

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_ot import plotting
 from sklearn_ot.base import BaseTransport
-from sklearn_ot.plotting import CellsDisplay, TransportDisplay
+from sklearn_ot.plotting import CellsDisplay, CriticDisplay, GeneratorDisplay, TransportDisplay
 
 plt = pytest.importorskip("matplotlib.pyplot")
 
@@ -256,3 +256,82 @@ def test_cells_display_says_what_it_wants():
     fitted.n_features_in_ = 3
     with pytest.raises(ValueError, match="3 features"):
         CellsDisplay.from_estimator(fitted)
+
+
+class Draws(BaseEstimator):
+    """A generator and critic of which everything is known."""
+
+    def __init__(self, n_features):
+        self.n_features = n_features
+        self.n_features_in_ = n_features
+
+    def sample(self, n_samples=1, random_state=None, y=0.0):
+        rng = random_state if hasattr(random_state, "rand") else np.random.RandomState(random_state)
+        return rng.rand(n_samples, self.n_features_in_) + y
+
+    def critic_function(self, X, y=0.0):
+        return X[:, 0] + 10 * X[:, 1] + y
+
+    def fit(self, X):
+        return self
+
+
+def test_samples_lie_on_the_data():
+    generator, X = Draws(2), np.random.RandomState(1).rand(20, 2)
+    display = GeneratorDisplay.from_estimator(generator, X, n_samples=30, y=2.0, random_state=0)
+    assert_allclose(display.samples_.get_offsets(), generator.sample(30, random_state=0, y=2.0))
+    assert_allclose(display.data_.get_offsets(), X)
+    assert display.ax_.get_xlabel() == "x0"
+    assert GeneratorDisplay.from_estimator(generator).data_ is None
+
+
+def test_samples_of_many_features_are_projected_as_the_data_are():
+    generator, X = Draws(5), np.random.RandomState(1).rand(20, 5)
+    display = GeneratorDisplay.from_estimator(generator, X, random_state=0)
+    pca = PCA(2, random_state=0).fit(X)
+    assert_allclose(display.samples_.get_offsets(), pca.transform(generator.sample(1000, random_state=0)))
+    assert_allclose(display.data_.get_offsets(), pca.transform(X))
+    assert display.ax_.get_ylabel().startswith("PC 2")
+
+
+@pytest.mark.parametrize("colours", [(), (3,)])
+def test_a_grid_of_images(colours):
+    shape = (4, 5, *colours)
+    generator = Draws(int(np.prod(shape)))
+    display = GeneratorDisplay.from_estimator(generator, n_samples=7, image_shape=shape, random_state=0, n_columns=3)
+    grid = display.samples_.get_array()
+    assert grid.shape == (3 * 5 - 1, 3 * 6 - 1, *colours)
+    images = generator.sample(7, random_state=0).reshape(7, *shape)
+    for place, image in enumerate(images):
+        top, left = 5 * (place // 3), 6 * (place % 3)
+        assert_allclose(grid[top : top + 4, left : left + 5], image)
+    assert_allclose(grid[4], images.max())  # the line between
+
+
+def test_the_surface_of_a_critic():
+    X = np.random.RandomState(1).rand(500, 2)
+    display = CriticDisplay.from_estimator(Draws(2), X, y=3.0, n_samples=40, resolution=11, random_state=0)
+    assert_allclose(display.values, display.xx0 + 10 * display.xx1 + 3)
+    assert len(display.data_.get_offsets()) == len(display.samples_.get_offsets()) == 40
+    assert display.xx0.min() < X[:, 0].min()
+    assert display.xx0.max() > 3 + 0.9  # the samples of this class
+    assert {tuple(row) for row in np.asarray(display.data_.get_offsets())} <= {tuple(row) for row in X}
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: GeneratorDisplay.from_estimator(Shift()), TypeError, "got Shift: no sample"),
+        (lambda: GeneratorDisplay.from_estimator(Draws(1)), ValueError, "draw a histogram"),
+        (
+            lambda: GeneratorDisplay.from_estimator(Draws(6), image_shape=(2, 2)),
+            ValueError,
+            r"not an image of shape \(2, 2\)",
+        ),
+        (lambda: CriticDisplay.from_estimator(Shift(), [[0, 0]]), TypeError, "got Shift: no critic_function"),
+        (lambda: CriticDisplay.from_estimator(Draws(3), [[0, 0]]), ValueError, "there are 3 features"),
+    ],
+)
+def test_what_cannot_be_drawn_of_a_generator(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

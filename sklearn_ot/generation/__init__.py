@@ -1,5 +1,10 @@
 """Generators: estimators that draw new rows like those they were fitted to."""
 
+from sklearn_ot.generation._cramer import CramerGAN
+from sklearn_ot.generation._fgan import FGAN, GAN
+from sklearn_ot.generation._mmd import MMDGAN
 from sklearn_ot.generation._semidiscrete import SemiDiscreteOTGenerator
+from sklearn_ot.generation._wgan import WGANGenerator
+from sklearn_ot.generation._wgan_qc import WGANQC
 
-__all__ = ["SemiDiscreteOTGenerator"]
+__all__ = ["FGAN", "GAN", "MMDGAN", "WGANQC", "CramerGAN", "SemiDiscreteOTGenerator", "WGANGenerator"]

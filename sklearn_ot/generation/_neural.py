@@ -94,14 +94,40 @@ class NeuralGenerator(NetOwner, BaseGenerator):
         self.frame_ = UnitFrame.bounded(X) if bounded else UnitFrame.standard(X, weights)
 
     def _sample(self, n_samples, rng):
-        module = self._module(np.float32).eval()
-        weight = next(module.parameters())
+        return self._rows(self._noise(n_samples, self.net_.get_params_for("module")["latent_dim"], rng))
+
+    @staticmethod
+    def _noise(n_samples, latent_dim, rng):
         # On the CPU whatever the device, for one sample from one seed.
-        generator = torch.Generator().manual_seed(rng.randint(2**31))
-        noise = torch.randn(n_samples, self.net_.get_params_for("module")["latent_dim"], generator=generator)
+        return torch.randn(n_samples, latent_dim, generator=torch.Generator().manual_seed(rng.randint(2**31)))
+
+    def _rows(self, noise):
+        """Rows of noise, in the units of the data."""
+        module = self._module(np.float32).eval()
+        device = next(module.parameters()).device
         with torch.no_grad():
-            rows = [module(noise[rows].to(weight.device)).cpu().numpy() for rows in gen_batches(n_samples, CHUNK_ROWS)]
+            rows = [module(noise[rows].to(device)).cpu().numpy() for rows in gen_batches(len(noise), CHUNK_ROWS)]
         return self.frame_.from_frame(np.concatenate(rows).astype(self._dtype, copy=False))
+
+    def _net_to_resume(self, architecture):
+        """The net of the last fit if this one goes on from it, else None."""
+        if not self.warm_start or not hasattr(self, "net_"):
+            return None
+        self._refuse_changes({"module": self.net_.module, **self.net_.get_params_for("module")}, architecture)
+        return self.net_
+
+    @staticmethod
+    def _refuse_changes(before, after):
+        changed = [
+            f"{name} from {before.get(name)!r} to {after.get(name)!r}"
+            for name in {**before, **after}
+            if before.get(name) != after.get(name)
+        ]
+        if changed:
+            raise ValueError(
+                f"warm_start=True goes on with the network there is, but these changed: {', '.join(changed)}. "
+                "Change them back, or set warm_start=False."
+            )
 
     def _net_state(self, net):
         state = super()._net_state(net)

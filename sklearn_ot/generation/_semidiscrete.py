@@ -245,23 +245,6 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
             row["distance"] *= self.frame_.scale
         self.wasserstein_distance_ = self.history_[-1]["distance"]
 
-    def _net_to_resume(self, architecture):
-        """The net of the last fit if this one goes on from it, else None."""
-        if not self.warm_start or not hasattr(self, "net_"):
-            return None
-        before = {"module": self.net_.module, **self.net_.get_params_for("module")}
-        changed = [
-            f"{name} from {before.get(name)!r} to {architecture.get(name)!r}"
-            for name in {**before, **architecture}
-            if before.get(name) != architecture.get(name)
-        ]
-        if changed:
-            raise ValueError(
-                f"warm_start=True goes on with the network there is, but these changed: {', '.join(changed)}. "
-                "Change them back, or set warm_start=False."
-            )
-        return self.net_
-
     def _build_net(self, device, module, *, seed, **architecture):
         return SemiDiscreteNet(
             criterion=assigned_regression,

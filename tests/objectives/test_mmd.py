@@ -49,7 +49,10 @@ def test_the_game(name):
     discrepancy = mmd.squared_mmd(real, fake, kernel_name=name)
     assert discrepancy > 0
     assert mmd.generator_loss(identity, real, fake, kernel_name=name) == discrepancy
-    assert mmd.critic_loss(identity, real, fake[:30].repeat(2, 1)[:40], reg=0.0, kernel_name=name) < 0
+    # An isometry is free, what stretches by 3 costs λ (3 − 1)².
+    assert mmd.critic_loss(identity, real, fake, reg=5.0, kernel_name=name) == -discrepancy
+    costs = [mmd.critic_loss(lambda x: 3 * x, real, fake, reg=reg, kernel_name=name) for reg in (5.0, 0.0)]
+    assert (costs[0] - costs[1]).item() == pytest.approx(5 * 4, rel=1e-3)
     difference = [mmd.witness(rows, real, fake, kernel_name=name).mean() for rows in (real, fake)]
     # All pairs, and not only those of a half with the other.
     within = sum(mmd.kernel(rows, rows, name).mean() - mmd.kernel(*rows.chunk(2), name).mean() for rows in (real, fake))

@@ -1,0 +1,281 @@
+"""GAN and FGAN: generators that descend on an f-divergence, estimated by a critic."""
+
+from functools import partial
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import StrOptions
+
+from sklearn_ot.generation._adversarial import AdversarialGenerator, documented
+from sklearn_ot.objectives import fgan
+from sklearn_ot.objectives.game import Game
+
+
+class VariationalGenerator(AdversarialGenerator):
+    """Base class of generators that descend on the f-divergence that the attribute ``_divergence`` names."""
+
+    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
+        **AdversarialGenerator._parameter_constraints,
+        "loss": [StrOptions({"non-saturating", "saturating"})],
+    }
+
+    def classify(self, X, y=None):
+        """Whether the critic takes rows for data: where its T is above f'(1), the value of a ratio of 1.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows anywhere.
+        y : array-like of shape (n_samples,), default=None
+            Their classes; needed if the generator was fitted with classes.
+
+        Returns
+        -------
+        is_real : ndarray of shape (n_samples,), dtype bool
+            Whether each row looks like data.
+        """
+        return self.critic_function(X, y) > np.float32(fgan.DIVERGENCES[self._divergence].threshold)
+
+    def _game(self):
+        divergence = self._divergence
+        return Game(
+            partial(fgan.critic_loss, divergence=divergence),
+            partial(fgan.generator_loss, divergence=divergence, saturating=self.loss == "saturating"),
+            partial(fgan.witness, divergence=divergence),
+        )
+
+    def _remedy(self):
+        return (
+            f"Lower learning_rate (now {self.learning_rate:g}) or raise instance_noise (now {self.instance_noise:g}); "
+            "the divergences 'jensen-shannon' and 'gan' are the least prone to it."
+        )
+
+    def _measure(self, module, real, fake):
+        real, fake = (torch.from_numpy(values).double() for values in (real, fake))
+        self.divergence_ = float(fgan.variational_bound(self._divergence, real, fake))
+
+
+@documented
+class FGAN(VariationalGenerator):
+    r"""A generator that descends on an f-divergence [Nowozin16]_.
+
+    .. math:: \min_g D_f(P \| g_\# N), \qquad
+        D_f(P \| Q) = E_Q\, f(p / q) = \max_T E_P\, T(x) - E_Q\, f^*(T(x))
+
+    The critic is a network V followed by an activation :math:`g_f` that brings its values into the domain of
+    :math:`f^*`. The best one is :math:`T = f'(p / q)`: it knows the ratio of the densities, and where it is above
+    :math:`f'(1)` a row is more likely to be data (`classify`).
+
+    ==================== ================================= ============================= ===================
+    divergence           f(u)                              :math:`f^*(t)`                 :math:`g_f(v)`
+    ==================== ================================= ============================= ===================
+    "kl"                 u log u                           exp(t − 1)                     v
+    "reverse-kl"         −log u                            −1 − log(−t)                   −exp(−v)
+    "pearson"            (u − 1)²                          t²/4 + t                       v
+    "squared-hellinger"  (√u − 1)²                         t / (1 − t)                    1 − exp(−v)
+    "jensen-shannon"     u log u − (u + 1) log((u + 1)/2)  −log(2 − exp t)                log 2 − log(1 + exp(−v))
+    "gan"                u log u − (u + 1) log(u + 1)      −log(1 − exp t)                −log(1 + exp(−v))
+    ==================== ================================= ============================= ===================
+
+    The Jensen–Shannon divergence is here the sum of two Kullback–Leibler divergences from the mixture, not their mean;
+    "gan" is that minus log 4.
+
+    A divergence does not see distances: between laws that do not overlap it is constant. ``instance_noise`` makes them
+    overlap.
+
+    Parameters
+    ----------
+    divergence : {"kl", "reverse-kl", "pearson", "squared-hellinger", "jensen-shannon", "gan"}, default="jensen-shannon"
+        Which one.
+    loss : {"non-saturating", "saturating"}, default="non-saturating"
+        What the generator minimises: :math:`-E_Q T`, or :math:`-E_Q f^*(T)`, the divergence itself, whose gradient
+        fades where the critic knows samples for what they are.
+    <parameters>
+
+    Attributes
+    ----------
+    divergence_ : float
+        The variational estimate, a lower bound of the divergence but for the error of a finite sample.
+    <attributes>
+
+    See Also
+    --------
+    GAN : The divergence "gan" under its own name.
+    WGANGenerator : With a distance in the place of the divergence.
+
+    References
+    ----------
+    .. [Nowozin16] S. Nowozin, B. Cseke, R. Tomioka, "f-GAN: training generative neural samplers using variational
+       divergence minimization", NeurIPS 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_ot.generation import FGAN
+    >>> X = np.random.RandomState(0).normal(50, 4, (500, 1))
+    >>> generator = FGAN("pearson", hidden_layer_sizes=(16,), max_iter=100, random_state=0).fit(X)
+    >>> bool(abs(generator.sample(1000, random_state=0).mean() - 50) < 4)
+    True
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
+        **VariationalGenerator._parameter_constraints,
+        "divergence": [StrOptions(set(fgan.DIVERGENCES))],
+    }
+
+    def __init__(
+        self,
+        divergence="jensen-shannon",
+        *,
+        loss="non-saturating",
+        n_critic=1,
+        learning_rate=2e-3,
+        generator="mlp",
+        critic="mlp",
+        latent_dim="auto",
+        hidden_layer_sizes=(128, 128, 128),
+        activation="relu",
+        output_activation="auto",
+        generator_params=None,
+        critic_params=None,
+        instance_noise=0.0,
+        batch_size=128,
+        max_iter=8000,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=20,
+        tol=0.0,
+        warm_start=False,
+        device="auto",
+        callbacks=None,
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            n_critic=n_critic,
+            learning_rate=learning_rate,
+            generator=generator,
+            critic=critic,
+            latent_dim=latent_dim,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            output_activation=output_activation,
+            generator_params=generator_params,
+            critic_params=critic_params,
+            instance_noise=instance_noise,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            warm_start=warm_start,
+            device=device,
+            callbacks=callbacks,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.divergence = divergence
+        self.loss = loss
+
+    @property
+    def _divergence(self):
+        return self.divergence
+
+
+@documented
+class GAN(VariationalGenerator):
+    r"""The generative adversarial network [Goodfellow14]_.
+
+    .. math:: \min_g \max_D\; E_P \log D(x) + E_z \log(1 - D(g(z)))
+
+    with D a classifier of data against samples. With the best D the value is :math:`2\,\text{JS}(P, Q) - \log 4`: this
+    is `FGAN` with the divergence "gan", whose critic is :math:`T = \log D`.
+
+    Parameters
+    ----------
+    loss : {"non-saturating", "saturating"}, default="non-saturating"
+        What the generator minimises: :math:`-E \log D(g(z))`, or :math:`E \log(1 - D(g(z)))`, the game itself, whose
+        gradient fades where D knows samples for what they are.
+    <parameters>
+
+    Attributes
+    ----------
+    divergence_ : float
+        The value of the game on data and samples: between −log 4, where they cannot be told apart, and 0. Plus log 4,
+        it is a lower bound of twice the Jensen–Shannon divergence, but for the error of a finite sample.
+    <attributes>
+
+    See Also
+    --------
+    FGAN : Other divergences.
+    WGANGenerator : With a distance in the place of the divergence.
+
+    References
+    ----------
+    .. [Goodfellow14] I. Goodfellow et al., "Generative adversarial nets", NeurIPS 2014.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_ot.generation import GAN
+    >>> X = np.random.RandomState(0).normal(50, 4, (500, 1))
+    >>> generator = GAN(hidden_layer_sizes=(16,), max_iter=100, random_state=0).fit(X)
+    >>> bool(abs(generator.sample(1000, random_state=0).mean() - 50) < 4)
+    True
+    """
+
+    _divergence = "gan"
+
+    def __init__(
+        self,
+        loss="non-saturating",
+        *,
+        n_critic=1,
+        learning_rate=2e-3,
+        generator="mlp",
+        critic="mlp",
+        latent_dim="auto",
+        hidden_layer_sizes=(128, 128, 128),
+        activation="relu",
+        output_activation="auto",
+        generator_params=None,
+        critic_params=None,
+        instance_noise=0.0,
+        batch_size=128,
+        max_iter=8000,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=20,
+        tol=0.0,
+        warm_start=False,
+        device="auto",
+        callbacks=None,
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            n_critic=n_critic,
+            learning_rate=learning_rate,
+            generator=generator,
+            critic=critic,
+            latent_dim=latent_dim,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            output_activation=output_activation,
+            generator_params=generator_params,
+            critic_params=critic_params,
+            instance_noise=instance_noise,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            warm_start=warm_start,
+            device=device,
+            callbacks=callbacks,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.loss = loss

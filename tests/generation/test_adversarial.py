@@ -1,0 +1,429 @@
+"""The generators that play against a critic: what all of them do, and what each has of its own."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.model_selection import GridSearchCV, KFold
+from skorch.callbacks import Callback
+from torch import nn
+
+from sklearn_ot.datasets import grid_modes, make_gaussian_grid, make_gaussian_ring, ring_modes
+from sklearn_ot.exceptions import DivergenceError
+from sklearn_ot.generation import FGAN, GAN, MMDGAN, WGANQC, CramerGAN, WGANGenerator
+from sklearn_ot.metrics import mode_coverage, wasserstein_distance
+from sklearn_ot.nn import MLPCritic, MLPGenerator
+from sklearn_ot.objectives.fgan import DIVERGENCES
+
+SHORT = {"hidden_layer_sizes": (16, 16), "max_iter": 40, "batch_size": 32, "random_state": 0}
+METHODS = {
+    "GAN": GAN(),
+    "saturating GAN": GAN("saturating"),
+    **{f"FGAN {name}": FGAN(name) for name in sorted(DIVERGENCES)},
+    **{f"WGAN {name}": WGANGenerator(name) for name in ("gradient-penalty", "one-sided-penalty", "clip")},
+    "WGAN spectral-norm": WGANGenerator("spectral-norm", critic_params={"activation": "groupsort"}),
+    "CramerGAN": CramerGAN(),
+    "MMDGAN": MMDGAN(),
+    "gaussian MMDGAN": MMDGAN("gaussian"),
+    "WGANQC": WGANQC(),
+}
+FAMILIES = ("GAN", "FGAN kl", "WGAN gradient-penalty", "WGAN spectral-norm", "CramerGAN", "MMDGAN", "WGANQC")
+
+every_method = pytest.mark.parametrize("name", METHODS)
+every_family = pytest.mark.parametrize("name", FAMILIES)
+
+
+def new(name, **parameters):
+    return copy.deepcopy(METHODS[name]).set_params(**{**SHORT, **parameters})
+
+
+@pytest.fixture(scope="module", name="X")
+def rows():
+    rng = np.random.RandomState(0)
+    return rng.standard_normal((90, 2)) * [1, 3] + [50, -20]
+
+
+@pytest.fixture(scope="module", name="y")
+def classes(X):
+    return np.where(X[:, 0] > 50.3, "high", "low")
+
+
+@pytest.fixture(scope="module")
+def fitted(X):
+    return new("WGAN gradient-penalty").fit(X)
+
+
+@every_method
+def test_the_law_of_the_data_is_found(name):
+    """A normal law of another place and size, and no more: the linear part of the network can make it."""
+    X = np.random.RandomState(0).normal(300, 20, (500, 1))
+    settings = {"max_iter": 400, "batch_size": 64, "learning_rate": 3e-3, "hidden_layer_sizes": (16,)}
+    generator = new(name, **settings).fit(X)
+    samples = generator.sample(4000, random_state=0)
+    # A tenth of the standard deviation for the place, and a fifth for the size: games circle.
+    tolerance = 3 if "clip" in name else 1
+    assert samples.mean() == pytest.approx(300, abs=4 * tolerance)
+    assert samples.std() == pytest.approx(20, abs=5 * tolerance)
+
+
+@every_family
+@pytest.mark.parametrize("labelled", [False, True], ids=["", "classes"])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))], ids=["copy", "pickle"])
+def test_training_in_pieces_is_training_in_one_go(X, y, name, labelled, copied):
+    y = y if labelled else None
+    whole = new(name, max_iter=20).fit(X, y)
+    pieces = new(name, max_iter=7, warm_start=True).fit(X, y)
+    assert not np.array_equal(pieces.sample(5, random_state=0), whole.sample(5, random_state=0))
+    pieces = copied(pieces).set_params(max_iter=13).fit(X, y)
+    assert pieces.n_iter_ == 20
+    np.testing.assert_array_equal(pieces.sample(50, random_state=0), whole.sample(50, random_state=0))
+    assert [row["n_iter"] for row in pieces.history_] == [7, 20]
+
+
+@every_family
+def test_copies_are_equal_bit_for_bit_and_pickles_hold_no_tensor(X, y, name):
+    generator = new(name).fit(X, y)
+    stored = pickle.dumps(generator)
+    assert b"torch" not in stored
+    for other in (copy.deepcopy(generator), pickle.loads(stored)):
+        np.testing.assert_array_equal(other.sample(50, random_state=0), generator.sample(50, random_state=0))
+        np.testing.assert_array_equal(other.critic_function(X, y), generator.critic_function(X, y))
+        assert other.history_ == generator.history_
+
+
+@every_family
+def test_units_never_matter(X, name):
+    # A power of two: not even the rounding differs.
+    small, large = (new(name).fit(factor * X) for factor in (1, 1024))
+    np.testing.assert_array_equal(large.sample(50, random_state=0), 1024 * small.sample(50, random_state=0))
+    np.testing.assert_array_equal(large.critic_function(1024 * X), small.critic_function(X))
+    assert large.history_[-1]["score"] == 1024**2 * small.history_[-1]["score"]
+
+
+@every_family
+def test_classes_are_told_apart(name):
+    """Two classes far from each other, of unequal shares: samples of each lie where it lies."""
+    rng = np.random.RandomState(0)
+    y = np.repeat(["left", "right"], [100, 300])
+    X = 0.5 * rng.standard_normal((400, 2)) + np.where(y == "left", -3, 3)[:, None]
+    # Classes as they come in the data: in any order.
+    order = rng.permutation(400)
+    generator = new(name, max_iter=300, batch_size=64, learning_rate=3e-3).fit(X[order], y[order])
+    assert list(generator.classes_) == ["left", "right"]
+    assert generator.class_prior_.tolist() == [0.25, 0.75]
+    for label, side in (("left", -1), ("right", 1)):
+        samples = generator.sample(200, random_state=0, y=label)
+        assert (np.sign(samples.sum(axis=1)) == side).mean() > 0.95
+    given = np.array(["left", "right"])[rng.randint(2, size=100)]
+    samples = generator.sample(100, random_state=0, y=given)
+    assert ((samples.sum(axis=1) > 0) == (given == "right")).mean() > 0.95
+    drawn = generator.sample(2000, random_state=0)
+    # 4 standard errors of 2000 coins, and a part of the samples on the other side.
+    assert (drawn.sum(axis=1) > 0).mean() == pytest.approx(0.75, abs=0.04 + 0.05)
+    # Comparing within classes costs more than comparing all, and wrong classes cost most.
+    assert generator.score(X, np.where(y == "left", "right", "left")) < generator.score(X, y) - 5
+
+
+def test_scores_of_classes(X, y):
+    generator = new("WGAN gradient-penalty").fit(X, y)
+    parts = [generator.score(X[y == label], y[y == label]) for label in ("high", "low")]
+    assert generator.score(X, y) == pytest.approx(
+        np.average(parts, weights=[(y == "high").mean(), (y == "low").mean()])
+    )
+    assert generator.score(X, y, sample_weight=y == "low") == pytest.approx(parts[1])
+    assert generator.score(X) == generator.score(X)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda g, X: g.sample(3, y="middle"), "'middle', which is not among the classes"),
+        (lambda g, X: g.sample(3, y=["low", "high"]), "2 classes for 3 rows"),
+        (lambda g, X: g.critic_function(X), "give those of the rows as y"),
+        (lambda g, X: g.fit(X, np.linspace(0, 1, 90)), "Unknown label type: continuous"),
+        (lambda g, X: g.fit(X, [0, 1]), "inconsistent numbers of samples"),
+    ],
+)
+def test_unusable_classes_are_refused(X, y, call, message):
+    generator = new("WGAN gradient-penalty", max_iter=1).fit(X, y)
+    with pytest.raises(ValueError, match=message):
+        call(generator, X)
+    assert list(generator.classes_) == ["high", "low"]
+
+
+def test_a_fit_without_classes_forgets_them(X, y):
+    generator = new("CramerGAN", max_iter=1).fit(X, y).fit(X)
+    assert not hasattr(generator, "classes_")
+    with pytest.raises(ValueError, match="fitted without classes"):
+        generator.sample(3, y="low")
+
+
+@pytest.mark.parametrize("name", ["FGAN " + name for name in sorted(DIVERGENCES)] + ["GAN"])
+def test_divergence_and_classifier(name):
+    """Samples are normal, the data have two modes: a critic soon knows where it is more likely to see which."""
+    X = np.random.RandomState(0).choice([-1.0, 1.0], (300, 1)) + 0.3 * np.random.RandomState(1).randn(300, 1)
+    frozen = {
+        "learning_rate": 2e-3,
+        "n_critic": 300,
+        "max_iter": 1,
+        "hidden_layer_sizes": (64, 64),
+        "activation": "silu",
+    }
+    generator = new(name, **frozen, generator=Standard).fit(X)
+    is_real = generator.classify(np.array([[-1.0], [1.0], [0.0], [-3.0], [3.0]]))
+    assert is_real.tolist() == [True, True, False, False, False]
+    assert generator.classify(X).dtype == bool
+    values = generator.critic_function(X)
+    threshold = DIVERGENCES["gan" if name == "GAN" else generator.divergence].threshold
+    np.testing.assert_array_equal(generator.classify(X), values > np.float32(threshold))
+    # The estimate is above that of a critic that knows nothing, and below what the divergence can be.
+    low, high = {"GAN": (-np.log(4), 0), "FGAN gan": (-np.log(4), 0)}.get(name, (0, np.inf))
+    if "jensen" in name:
+        high = 2 * np.log(2)
+    if "hellinger" in name:
+        high = 2
+    assert low + 0.05 < generator.divergence_ < high
+
+
+class Standard(nn.Module):
+    """N(0, 1), whatever the weight."""
+
+    def __init__(self, latent_dim, n_features):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, z):
+        return z * self.weight.detach() + 0 * self.weight
+
+
+def test_the_distance_with_a_known_slope_is_a_bound(X):
+    generator = new("WGAN spectral-norm", n_critic=100, max_iter=2, learning_rate=1e-2, hidden_layer_sizes=(32, 32))
+    generator.set_params(generator=Shifted, generator_params={"shift": 1.5}).fit(X)
+    found = generator.wasserstein_distance_
+    exact = wasserstein_distance(generator.sample(2000, random_state=0), X, p=1)
+    # A bound for the samples it is taken on; those here are others.
+    assert 0.5 * exact < found < 1.02 * exact
+
+
+@pytest.mark.parametrize("name", ["WGAN gradient-penalty", "WGAN one-sided-penalty", "WGAN clip"])
+def test_a_distance_that_is_no_bound_says_so(X, name):
+    generator = new(name).fit(X)
+    with pytest.warns(UserWarning, match="not a bound of the distance: constraint=") as caught:
+        assert isinstance(generator.wasserstein_distance_, float)
+    assert caught[0].filename == __file__
+
+
+def test_a_convolutional_critic_is_no_bound():
+    images = np.random.RandomState(0).rand(8, 784)
+    generator = new("WGAN spectral-norm", critic="dcgan", critic_params={"n_channels": 2}, max_iter=1, batch_size=4)
+    with pytest.warns(UserWarning, match="critic='dcgan' leaves its slope unknown"):
+        generator.fit(images).wasserstein_distance_  # noqa: B018 (the access is what warns)
+
+
+def test_paper_values_of_reg(X):
+    assert [new(f"WGAN {name}")._reg() for name in ("gradient-penalty", "one-sided-penalty")] == [0.1, 0.1]
+    largest = {}
+    for reg in ("auto", 0.2):
+        critic = new("WGAN clip", reg=reg).fit(X).net_.critic_
+        largest[reg] = max(weight.abs().max().item() for weight in critic.parameters())
+    assert largest == pytest.approx({"auto": 0.01, 0.2: 0.2})
+
+
+class Shifted(nn.Module):
+    def __init__(self, latent_dim, n_features, shift=0.0):
+        super().__init__()
+        self.linear = nn.Linear(latent_dim, n_features)
+        self.shift = shift
+
+    def forward(self, z):
+        return self.linear(z) + self.shift
+
+
+class Quadratic(nn.Module):
+    def __init__(self, n_features, n_classes, n_outputs, bias=True):
+        super().__init__()
+        self.n_outputs = n_outputs
+        self.linear = nn.Linear(n_features + n_classes, n_outputs or 1, bias=bias)
+
+    def forward(self, x):
+        h = self.linear(x) ** 2
+        return h if self.n_outputs else h.squeeze(1)
+
+
+@every_family
+@pytest.mark.parametrize("labelled", [False, True], ids=["", "classes"])
+def test_networks_of_your_own(X, y, name, labelled):
+    parameters = {"generator": Shifted, "generator_params": {"shift": 2.0}, "critic": Quadratic, "latent_dim": 3}
+    generator = new(name, **parameters, max_iter=3).set_params(critic_params={"bias": False})
+    generator.fit(X, y if labelled else None)
+    loaded = pickle.loads(pickle.dumps(generator))
+    assert loaded.net_.average_.shift == 2
+    assert loaded.net_.average_.linear.in_features == 3 + 2 * labelled
+    assert [key.startswith("linear") for key in loaded.net_.critic_.state_dict()] == [True] * (
+        3 if name == "WGAN spectral-norm" else 1
+    )
+
+
+@pytest.mark.parametrize("name", ["WGAN gradient-penalty", "CramerGAN"])
+def test_images(name):
+    rng = np.random.RandomState(0)
+    images, y = rng.randint(256, size=(12, 28 * 28)).astype(np.uint8), np.arange(12) % 3
+    small = {"generator_params": {"n_channels": 2}, "critic_params": {"n_channels": 2}, "batch_size": 6}
+    generator = new(name, generator="dcgan", critic="dcgan", latent_dim=5, max_iter=2, **small).fit(images, y)
+    samples = generator.sample(9, random_state=0, y=2)
+    assert samples.shape == (9, 784)
+    assert samples.min() >= 0
+    assert samples.max() <= 255
+    # Statistics of batches, which would make a sample depend on its neighbours, are for training only.
+    np.testing.assert_allclose(generator._rows(torch.zeros(3, 8))[:1], generator._rows(torch.zeros(1, 8)), atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_samples_have_the_dtype_of_the_data(X, dtype):
+    assert new("CramerGAN", max_iter=1).fit(X.astype(dtype)).sample(3).dtype == dtype
+
+
+def test_early_stopping_is_by_the_score_of_samples(X):
+    generator = new("WGAN gradient-penalty", max_iter=2000, n_critic=1, early_stopping=True, n_iter_no_change=2)
+    generator.fit(X)
+    scores = [row["score"] for row in generator.history_]
+    assert generator.n_iter_ < 2000
+    assert len(scores) == np.argmax(scores) + 3
+    # What is kept had the best score: that of held-out rows, whose number is small.
+    assert generator.score(X) > 2 * min(scores)
+
+
+def test_held_out_rows_are_not_trained_on(X, monkeypatch):
+    seen = {}
+    original = WGANGenerator._dataset
+
+    def watched(self, X, y, device):
+        seen["train"] = X
+        return original(self, X, y, device)
+
+    monkeypatch.setattr(WGANGenerator, "_dataset", watched)
+    monkeypatch.setattr(
+        WGANGenerator, "_score_of", lambda self, net, reference, y: seen.setdefault("held out", reference) is None
+    )
+    new("WGAN gradient-penalty", early_stopping=True, max_iter=1).fit(X)
+    assert len(seen["train"]) == 81
+    assert len(seen["held out"]) == 9
+    assert {tuple(row) for row in np.vstack([seen["train"], seen["held out"]])} == {tuple(row) for row in X}
+
+
+def test_instance_noise_blinds_the_critic():
+    """Two laws that do not overlap: without noise the critic is certain, with much of it it cannot be."""
+    X = 0.01 * np.random.RandomState(0).randn(200, 1) + np.random.RandomState(1).choice([-1, 1], (200, 1))
+    settings = {"generator": Standard, "n_critic": 200, "max_iter": 1, "learning_rate": 1e-2}
+    divergences = [new("GAN", **settings, instance_noise=std).fit(X).divergence_ for std in (0.0, 3.0)]
+    assert divergences[0] > divergences[1] + 0.3
+
+
+def test_one_random_state_one_generator(X, fitted):
+    before = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 (it is this state that must not move)
+    same = new("WGAN gradient-penalty").fit(X).sample(5, random_state=0)
+    np.testing.assert_array_equal(same, fitted.sample(5, random_state=0))
+    fresh = [new("GAN", max_iter=0, random_state=None).fit(X).sample(5) for _ in range(2)]
+    assert not np.allclose(*fresh)
+    np.testing.assert_equal(np.random.get_state()[1:], before[0][1:])  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
+class Interrupt(Callback):
+    def on_train_begin(self, net, **kwargs):
+        self.n_batches_ = 0
+
+    def on_batch_end(self, net, **kwargs):
+        self.n_batches_ += 1
+        if self.n_batches_ == 150:
+            raise KeyboardInterrupt
+
+
+def test_an_interruption_keeps_what_there_is(X):
+    with pytest.warns(UserWarning, match="interrupted after 150 of 200 rounds") as caught:
+        generator = new("WGANQC", max_iter=200, callbacks=[Interrupt()]).fit(X)
+    assert caught[0].filename == __file__
+    assert generator.n_iter_ == 150
+    assert [row["n_iter"] for row in generator.history_] == [100]
+    np.testing.assert_array_equal(
+        generator.sample(5, random_state=0), new("WGANQC", max_iter=150).fit(X).sample(5, random_state=0)
+    )
+
+
+@every_family
+def test_divergence_is_an_error_that_says_what_to_change(X, name, fitted):
+    with pytest.raises(DivergenceError, match=r"Training diverged after .*Lower learning_rate \(now 1e\+30\)"):
+        new(name, learning_rate=1e30).fit(X)
+    generator = copy.deepcopy(fitted).set_params(learning_rate=1e30, warm_start=True)
+    with pytest.raises(DivergenceError):
+        generator.fit(X)
+    np.testing.assert_array_equal(generator.sample(5, random_state=0), fitted.sample(5, random_state=0))
+
+
+def test_searches(X):
+    cv = KFold(2, shuffle=True, random_state=0)
+    grid = {"constraint": ["gradient-penalty", "one-sided-penalty", "spectral-norm", "clip"], "reg": [0.1, 1.0]}
+    search = GridSearchCV(new("WGAN gradient-penalty", max_iter=20), grid, cv=cv).fit(X)
+    scores = search.cv_results_["mean_test_score"]
+    assert np.isfinite(scores).all()
+    # reg means something with the first and the last, and nothing with spectral-norm.
+    first, *_, normalised, last = scores.reshape(4, 2)
+    assert first[0] != first[1]
+    assert normalised[0] == normalised[1]
+    assert last[0] != last[1]
+    assert search.score(X) == search.best_estimator_.score(X)
+    assert search.best_estimator_.sample(3).shape == (3, 2)
+
+
+def test_searches_with_classes(X, y):
+    search = GridSearchCV(new("CramerGAN", max_iter=5), {"reg": [0.1, 1.0]}, cv=2).fit(X, y)
+    assert list(search.best_estimator_.classes_) == ["high", "low"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"constraint": "none"}, "'constraint' parameter"),
+        ({"reg": -1}, "'reg' parameter"),
+        ({"n_critic": 0}, "'n_critic' parameter"),
+        ({"batch_size": 1}, "'batch_size' parameter"),
+        ({"critic": "dcgan"}, "Rows of 2 features are not images"),
+        ({"critic": dict}, "critic must be one of .* got <class 'dict'>"),
+        ({"hidden_layer_sizes": (8, 0)}, r"one or more positive integers, got \(8, 0\)"),
+        ({"warm_start": True, "hidden_layer_sizes": (8,)}, r"hidden_layer_sizes from \(16, 16\) to \(8,\)"),
+        ({"warm_start": True, "critic_params": {"activation": "celu"}}, "activation from 'relu' to 'celu'"),
+        ({"warm_start": True, "constraint": "spectral-norm"}, "spectral_norm from False to True"),
+    ],
+)
+def test_bad_parameters(X, fitted, parameters, message):
+    """One clear error, and the generator stays as it was."""
+    generator = copy.deepcopy(fitted).set_params(**parameters)
+    with pytest.raises(ValueError, match=message):
+        generator.fit(X)
+    np.testing.assert_array_equal(generator.sample(5, random_state=0), fitted.sample(5, random_state=0))
+
+
+def test_networks_are_those_of_the_parameters(fitted):
+    assert isinstance(fitted.net_.module_, MLPGenerator)
+    assert isinstance(fitted.net_.critic_, MLPCritic)
+    docs = WGANGenerator.__doc__
+    assert "<parameters>" not in docs
+    assert "max_iter : int" in docs
+    assert f"n_critic : int, default={WGANGenerator().n_critic}\n" in docs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [WGANGenerator, CramerGAN])
+@pytest.mark.parametrize(
+    ("make", "modes", "std", "quality", "divergence"),
+    [(make_gaussian_ring, ring_modes(), 0.01, 0.96, 0.07), (make_gaussian_grid, grid_modes(), 0.05, 0.94, 0.04)],
+)
+def test_published_toys_by_the_defaults(method, make, modes, std, quality, divergence):
+    generator = method(random_state=0).fit(make(2500, random_state=0))
+    coverage = mode_coverage(generator.sample(2500, random_state=500), modes, std)
+    # The bars of the protocol, above the best published table.
+    assert coverage.n_modes == len(modes)
+    assert coverage.high_quality >= quality
+    assert coverage.reverse_kl <= divergence
