@@ -1,4 +1,4 @@
-"""Distances between two samples, errors of a map whose truth is known, and coverage of known modes.
+"""Distances between two samples, errors of a map whose truth is known, and how well a sample covers the data.
 
 Distances take samples of shape ``(n_samples, n_features)``, with any number of rows each, weigh rows equally unless
 told otherwise, and carry no factor ½.
@@ -12,6 +12,7 @@ import ot
 from scipy.spatial.distance import cdist
 from scipy.special import rel_entr
 from sklearn.metrics import pairwise_distances_argmin_min, pairwise_distances_chunked
+from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
@@ -451,3 +452,150 @@ def mode_coverage(X, modes, std, *, mode_weight=None):
         high_quality=float(good.mean()),
         reverse_kl=float(rel_entr(shares, weight).sum()),
     )
+
+
+class SampleQuality(NamedTuple):
+    """What `sample_quality` returns: ``precision``, ``recall``, ``density`` and ``coverage``."""
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+@validate_params(
+    {"X": ["array-like"], "Y": ["array-like"], "n_neighbors": [Interval(Integral, 1, None, closed="left")]},
+    prefer_skip_nested_validation=True,
+)
+def sample_quality(X, Y, *, n_neighbors=5):
+    """Precision, recall, density and coverage of a sample, by balls around neighbours.
+
+    The ball of a row reaches as far as its k-th nearest neighbour in its own sample. The balls of the data cover the
+    data's support, those of the sample the sample's.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        The sample, of a generator say.
+    Y : array-like of shape (n_target_samples, n_features)
+        Rows of the data, best such as the generator has not seen.
+    n_neighbors : int, default=5
+        k.
+
+    Returns
+    -------
+    quality : SampleQuality
+        A named tuple:
+
+        - ``precision``: share of samples that lie in the ball of some row of the data [Kynkaanniemi19]_.
+        - ``recall``: share of rows of the data that lie in the ball of some sample [Kynkaanniemi19]_.
+        - ``density``: number of balls of the data that a sample lies in, divided by k, on average [Naeem20]_. Unlike
+          precision it is not fooled by the large ball of one outlier; it can be above 1.
+        - ``coverage``: share of the balls of the data in which there is a sample [Naeem20]_.
+
+    Raises
+    ------
+    ValueError
+        If the arrays have different numbers of columns, or not more rows than ``n_neighbors``.
+
+    See Also
+    --------
+    mode_coverage : Where the modes are known.
+
+    Notes
+    -----
+    A row on the surface of a ball is outside. Between two samples of one law, coverage is about :math:`1 - 2^{-k}`, and
+    density about 1 [Naeem20]_. The numbers of different ``n_neighbors``, sizes of samples or feature spaces do not
+    compare.
+
+    References
+    ----------
+    .. [Kynkaanniemi19] T. Kynkäänniemi, T. Karras, S. Laine, J. Lehtinen, T. Aila, "Improved precision and recall
+       metric for assessing generative models", NeurIPS 2019.
+    .. [Naeem20] M. F. Naeem, S. J. Oh, Y. Uh, Y. Choi, J. Yoo, "Reliable fidelity and diversity metrics for generative
+       models", ICML 2020.
+
+    Examples
+    --------
+    >>> from sklearn_ot.metrics import sample_quality
+    >>> sample_quality([[0.25], [0.5], [9.0]], [[0.0], [1.0], [2.0]], n_neighbors=1)
+    SampleQuality(precision=0.666..., recall=0.666..., density=1.333..., coverage=0.666...)
+    """
+    X, Y, _, _ = _check_samples(X, Y, None, None)
+    if min(len(X), len(Y)) <= n_neighbors:
+        raise ValueError(
+            f"X has {len(X)} rows and Y {len(Y)}; both need more than n_neighbors={n_neighbors}. Lower n_neighbors."
+        )
+    # Distances do not change with the origin, but their digits do.
+    origin = Y.mean(axis=0)
+    X, Y = X - origin, Y - origin
+    x_radius, y_radius = (NearestNeighbors(n_neighbors=n_neighbors).fit(Z).kneighbors()[0][:, -1] for Z in (X, Y))
+
+    n_balls, recalled, covered = np.zeros(len(X)), np.zeros(len(Y), dtype=bool), np.zeros(len(Y), dtype=bool)
+    stop = 0
+    for distances in pairwise_distances_chunked(X, Y):
+        start, stop = stop, stop + len(distances)
+        in_data_ball = distances < y_radius
+        n_balls[start:stop] = in_data_ball.sum(axis=1)
+        covered |= in_data_ball.any(axis=0)
+        recalled |= (distances < x_radius[start:stop, None]).any(axis=0)
+    return SampleQuality(
+        precision=float((n_balls > 0).mean()),
+        recall=float(recalled.mean()),
+        density=float(n_balls.mean() / n_neighbors),
+        coverage=float(covered.mean()),
+    )
+
+
+@validate_params({"X": ["array-like"], "Y": ["array-like"]}, prefer_skip_nested_validation=True)
+def frechet_distance(X, Y):
+    """Fréchet distance between two samples: the Wasserstein-2 distance of the normal laws with their moments, squared.
+
+    .. math:: \\|m_X - m_Y\\|^2
+        + \\operatorname{tr}\\bigl(\\Sigma_X + \\Sigma_Y - 2 (\\Sigma_X^{1/2} \\Sigma_Y \\Sigma_X^{1/2})^{1/2}\\bigr)
+
+    In the features of an Inception network this is the FID [Heusel17]_. Here the rows are the features: hand over those
+    of a classifier of your own, and say which. Distances in different feature spaces do not compare.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        First sample.
+    Y : array-like of shape (n_target_samples, n_features)
+        Second sample; any number of rows.
+
+    Returns
+    -------
+    distance : float
+        The distance, in the squared units of the rows; 0 or more.
+
+    Raises
+    ------
+    ValueError
+        If a sample has one row only, or they have different numbers of columns.
+
+    Notes
+    -----
+    Covariances are unbiased, but the distance is not: it is too large by about the number of features over the number
+    of rows. Compare samples of one size only, best with the distance of two samples of the data as the floor.
+
+    References
+    ----------
+    .. [Heusel17] M. Heusel, H. Ramsauer, T. Unterthiner, B. Nessler, S. Hochreiter, "GANs trained by a two time-scale
+       update rule converge to a local Nash equilibrium", NeurIPS 2017.
+
+    Examples
+    --------
+    >>> from sklearn_ot.metrics import frechet_distance
+    >>> round(frechet_distance([[-1.0], [1.0]], [[1.0], [5.0]]), 9)  # (0 - 3)² + (√2 - √8)²
+    11.0
+    """
+    X, Y, _, _ = _check_samples(X, Y, None, None)
+    if min(len(X), len(Y)) < 2:
+        raise ValueError(f"X has {len(X)} rows and Y {len(Y)}; a covariance needs 2 or more.")
+    x_mean, y_mean = X.mean(axis=0), Y.mean(axis=0)
+    # With A and B centred rows, the trace of the root is the nuclear norm of A Bᵀ: no root of a matrix near singular.
+    A, B = ((Z - mean) / np.sqrt(len(Z) - 1) for Z, mean in ((X, x_mean), (Y, y_mean)))
+    A, B = (np.linalg.qr(Z, mode="r") if len(Z) > Z.shape[1] else Z for Z in (A, B))
+    variance = np.sum(A**2) + np.sum(B**2) - 2 * np.linalg.norm(A @ B.T, "nuc")
+    return float(np.sum((x_mean - y_mean) ** 2) + max(variance, 0))

@@ -1,15 +1,18 @@
 import numpy as np
 import ot
 import pytest
-from scipy import stats
+from scipy import linalg, stats
+from scipy.spatial.distance import cdist
 from sklearn import config_context
 
 from sklearn_ot import metrics
 from sklearn_ot.metrics import (
     energy_distance,
+    frechet_distance,
     l2_uvp,
     map_cosine,
     mode_coverage,
+    sample_quality,
     sliced_wasserstein_distance,
     wasserstein_distance,
 )
@@ -306,3 +309,81 @@ def test_coverage_of_one_mode_is_of_high_quality_and_far():
 def test_unusable_modes_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def quality_by_definition(X, Y, k):
+    """The four numbers, ball by ball."""
+    x_radius, y_radius = (np.sort(cdist(Z, Z), axis=1)[:, k] for Z in (X, Y))
+    distances = cdist(X, Y)
+    precision = np.mean([any(distances[i] < y_radius) for i in range(len(X))])
+    recall = np.mean([any(distances[:, j] < x_radius) for j in range(len(Y))])
+    density = np.mean([sum(distances[i] < y_radius) for i in range(len(X))]) / k
+    coverage = np.mean([distances[:, j].min() < y_radius[j] for j in range(len(Y))])
+    return precision, recall, density, coverage
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_sample_quality_by_definition(k):
+    rng = np.random.default_rng(0)
+    X, Y = 0.7 * rng.normal(size=(60, 3)) + 0.5, rng.normal(size=(80, 3))
+    np.testing.assert_allclose(sample_quality(X + 1000, Y + 1000, n_neighbors=k), quality_by_definition(X, Y, k))
+    with config_context(working_memory=1e-3):  # many chunks
+        np.testing.assert_allclose(sample_quality(X, Y, n_neighbors=k), quality_by_definition(X, Y, k))
+
+
+def test_sample_quality_of_the_law_itself():
+    """By symmetry of exchangeable rows, coverage is 1 − 2⁻ᵏ up to 1/n, and density 1."""
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(2000, 4)), rng.normal(size=(2000, 4))
+    quality = sample_quality(X, Y, n_neighbors=3)
+    # 2000 coins: 0.008 is one standard error; the balls of density overlap, which doubles it.
+    assert quality.coverage == pytest.approx(1 - 2**-3, abs=0.03)
+    assert quality.density == pytest.approx(1, abs=0.05)
+    assert quality.precision > 0.9
+    assert quality.recall > 0.9
+
+
+def test_each_quality_sees_its_own_failure():
+    rng = np.random.default_rng(0)
+    Y = rng.normal(size=(400, 2)) + np.repeat([[0, 0], [20, 0]], 200, axis=0)
+    one_mode = sample_quality(rng.normal(size=(400, 2)), Y)
+    assert one_mode.precision > 0.9
+    assert one_mode.recall == pytest.approx(0.5, abs=0.05)
+    assert one_mode.coverage == pytest.approx(0.5, abs=0.05)
+    junk = sample_quality(np.vstack([Y + 0.01, Y + np.array([0, 50])]), Y)
+    assert junk.precision == pytest.approx(0.5, abs=0.05)
+    assert junk.coverage > 0.95
+
+
+def test_sample_quality_needs_neighbours():
+    with pytest.raises(ValueError, match="X has 5 rows and Y 9; both need more than n_neighbors=5"):
+        sample_quality(np.zeros((5, 1)), np.zeros((9, 1)))
+
+
+def test_frechet_distance_of_known_moments():
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(300, 4)) @ rng.normal(size=(4, 4)) + 3, rng.normal(size=(200, 4)) @ rng.normal(size=(4, 4))
+    covariances = [np.cov(Z.T) for Z in (X, Y)]
+    root = linalg.sqrtm(covariances[0])
+    middle = linalg.sqrtm(root @ covariances[1] @ root)
+    expected = np.sum((X.mean(0) - Y.mean(0)) ** 2) + np.trace(sum(covariances) - 2 * middle)
+    assert frechet_distance(X, Y) == pytest.approx(expected.real)
+    assert frechet_distance(Y, X) == pytest.approx(expected.real)
+    # A translation costs the square of its length, and a factor the square of what it changes.
+    assert frechet_distance(X, X + np.array([3, 4, 0, 0])) == pytest.approx(25)
+    assert frechet_distance(X, 3 * X) == pytest.approx(4 * np.trace(covariances[0]) + 4 * np.sum(X.mean(0) ** 2))
+
+
+def test_frechet_distance_of_fewer_rows_than_features():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(5, 20))
+    assert frechet_distance(X, X) == pytest.approx(0, abs=1e-9)
+    turned = X[::-1, ::-1]
+    covariances = [np.cov(Z.T) + 1e-12 * np.eye(20) for Z in (X, turned)]
+    root = linalg.sqrtm(covariances[0])
+    expected = np.sum((X.mean(0) - turned.mean(0)) ** 2) + np.trace(
+        sum(covariances) - 2 * linalg.sqrtm(root @ covariances[1] @ root)
+    )
+    assert frechet_distance(X, turned) == pytest.approx(expected.real, rel=1e-3)  # roots of what rounding leaves
+    with pytest.raises(ValueError, match="a covariance needs 2 or more"):
+        frechet_distance(X[:1], X)
