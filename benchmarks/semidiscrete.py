@@ -119,6 +119,11 @@ def natural_gap(points, seed):
     return assignment_gap(x, points, potential)
 
 
+def batch_size_of(n_points):
+    """About one row for each point: fewer make steps noisy, more make them rare."""
+    return min(4096, 2 ** math.ceil(math.log2(n_points)))
+
+
 def run_ours(points, seed, judge):
     solution = semidiscrete_dual("normal", points, tol=0.02, callback=judge)
     judge.next = 0.0
@@ -130,9 +135,9 @@ def run_ours_stopping(points, seed, judge):
     judge(solution.potential, solution.n_samples)
 
 
-# Batch size, step size in units of N times the gap (which is that of the scaled data), decay and initial epsilon in
-# units of the gap.
-POT_SETTINGS = {"batch_size": 1024, "rate": 4.0, "lr_exponent": 0.5, "epsilon": 1.0}
+# First step in units of N times the gap, its decay, and the initial epsilon in units of the gap, the best for each
+# dimension.
+POT_SETTINGS = {"rate": 1.0, "lr_exponent": {2: 0.33}, "epsilon": {2: 1.0}}
 
 
 def run_pot(points, seed, judge):
@@ -142,7 +147,7 @@ def run_pot(points, seed, judge):
     scale = 1 / math.sqrt(2 * n_features)
     gap = natural_gap(points, seed) * scale**2
     judge.restart()
-    batch_size, used = POT_SETTINGS["batch_size"], 0
+    batch_size, used = batch_size_of(n_points), 0
 
     def sampler(n_rows):
         nonlocal used
@@ -159,20 +164,19 @@ def run_pot(points, seed, judge):
             max_iter=10**9,
             batch_size=batch_size,
             lr0=POT_SETTINGS["rate"] * n_points * gap,
-            lr_exponent=POT_SETTINGS["lr_exponent"],
-            decreasing_reg_initial_eps=POT_SETTINGS["epsilon"] * gap,
+            lr_exponent=POT_SETTINGS["lr_exponent"].get(n_features, 0.5),
+            decreasing_reg_initial_eps=POT_SETTINGS["epsilon"].get(n_features, 3.0) * gap,
         )
 
 
-# Batch size; steps of annealing; then the first step in units of N times the gap, its decay after ``decay_steps`` to
-# the power ``decay``; and the weight of the new iterate in the average.
+# Steps of annealing; then the first step in units of N times the gap, its decay after ``decay_steps`` to the power
+# ``decay``; and the weight of the new iterate in the average, the best for each dimension.
 OTT_SETTINGS = {
-    "batch_size": 1024,
-    "n_soft": 60,
+    "n_soft": 0,
     "rate": 0.5,
     "decay_steps": 50,
     "decay": 0.7,
-    "potential_ema": 0.005,
+    "potential_ema": {2: 0.003, 64: 0.01, 784: 0.015},
 }
 
 
@@ -191,6 +195,7 @@ def run_ott(points, seed, judge):
     )
     problem = semidiscrete_linear_problem.SemidiscreteLinearProblem(geometry)
     gap, n_soft = natural_gap(points, seed), OTT_SETTINGS["n_soft"]
+    batch_size = batch_size_of(n_points)
     spread = 2 * math.sqrt(n_features)
 
     def epsilon(step, target):
@@ -208,9 +213,9 @@ def run_ott(points, seed, judge):
 
     solver = semidiscrete.SemidiscreteSolver(
         num_iterations=10**6,
-        batch_size=OTT_SETTINGS["batch_size"],
+        batch_size=batch_size,
         optimizer=optax.sgd(schedule),
-        potential_ema=OTT_SETTINGS["potential_ema"],
+        potential_ema=OTT_SETTINGS["potential_ema"].get(n_features, 0.01),
         epsilon_scheduler=epsilon,
         error_eval_every=10**6,
     )
@@ -245,7 +250,7 @@ def run_ott(points, seed, judge):
     while True:
         key, now = jax.random.split(key)
         state = jax.block_until_ready(compiled(state, now))
-        n_rows += block * OTT_SETTINGS["batch_size"]
+        n_rows += block * batch_size
         if (judge.is_due() or judge.elapsed() > judge.budget_s) and judge(
             torch.from_numpy(np.array(state.g_ema)), n_rows
         ):

@@ -94,20 +94,17 @@ class _GaussianPair(_KnownPair):
         self.source_covariance, self.target_covariance = (
             root @ root.T for root in (self.source_root, self.target_root)
         )
-        source, target = (self.source_mean, self.source_covariance), (self.target_mean, self.target_covariance)
-        self.matrix, self.inverse_matrix = self._bures(source, target), self._bures(target, source)
+        matrix, _ = ot.gaussian.bures_wasserstein_mapping(
+            self.source_mean, self.target_mean, self.source_covariance, self.target_covariance
+        )
+        self.matrix = (matrix + matrix.T) / 2
+        self.inverse_matrix = np.linalg.inv(self.matrix)
 
     def _draw_root(self, rng):
         """A square root of a covariance with random axes and eigenvalues log-uniform in [½, 2]."""
         # The signs of the axes, which QR does not draw uniformly, have no effect on the covariance.
         axes, _ = np.linalg.qr(rng.standard_normal((self.n_features, self.n_features)))
         return axes * np.sqrt(2 ** rng.uniform(-1, 1, size=self.n_features))
-
-    @staticmethod
-    def _bures(source, target):
-        """The matrix of the optimal map between Gaussians, each given as (mean, covariance)."""
-        matrix, _ = ot.gaussian.bures_wasserstein_mapping(source[0], target[0], source[1], target[1])
-        return (matrix + matrix.T) / 2
 
     def _draw(self, n_samples, rng):
         return self.source_mean + rng.standard_normal((n_samples, self.n_features)) @ self.source_root.T

@@ -268,7 +268,7 @@ def test_callback_sees_progress_and_ends_the_fit():
         return len(seen) == 3
 
     points = torch.randn(100, 6)
-    solution = semidiscrete_dual("normal", points, tol=0.01, callback=callback)
+    solution = semidiscrete_dual("normal", points, tol=0.03, callback=callback)
     assert len(seen) == 3
     assert not solution.converged
     assert solution.n_samples == seen[-1][1]
@@ -278,7 +278,7 @@ def test_callback_sees_progress_and_ends_the_fit():
 
 def test_samples_are_bounded_and_the_floor_is_theirs():
     points = torch.randn(100, 6)
-    solution = semidiscrete_dual("normal", points, tol=0.01, max_samples=30_000)
+    solution = semidiscrete_dual("normal", points, tol=0.03, max_samples=30_000)
     assert not solution.converged
     # The last batch may pass the bound.
     assert solution.n_samples < 30_000 + 4096
@@ -320,6 +320,45 @@ def test_quasi_random_rows_have_the_distribution_and_less_noise():
     # The mean of 2048 independent rows would have an error of 0.022.
     assert torch.cat([first, second]).mean(0).abs().max() < 0.004
     assert torch.cat([first, second]).std(0).sub(1).abs().max() < 0.01
+
+
+def test_turned_scores_are_those_of_turned_rows():
+    from sklearn_ot.solvers.semidiscrete._scores import TURN_FEATURES, TURN_ROWS, Scores
+
+    points, h = torch.randn(40, TURN_FEATURES), torch.randn(40, dtype=torch.float64)
+    scores = Scores(points, "sqeuclidean", "normal")
+    x = scores.rows(torch.randn(2 * TURN_ROWS, TURN_FEATURES))
+    first, *turned = scores.turned_tiles(x, h)
+    torch.testing.assert_close(first, scores.tile(x, scores.pad(h)))
+    assert len(turned) + 1 == scores.n_turned > 1
+    for turn, tile in zip(scores.turns, turned, strict=True):
+        # The rows keep their length in total, so they are normal as before.
+        torch.testing.assert_close(turn @ turn.T, torch.eye(TURN_ROWS), rtol=0, atol=1e-5)
+        rows = torch.cat([turn @ block for block in x.split(TURN_ROWS)])
+        torch.testing.assert_close(tile[:, :40], scores.tile(rows, scores.pad(h))[:, :40], rtol=0, atol=1e-5)
+    # Nothing is known of a source that is only a function.
+    assert Scores(points, "sqeuclidean", torch.randn(100, TURN_FEATURES)).n_turned == 1
+
+
+def test_a_pool_tells_when_its_candidates_miss_the_cells():
+    from sklearn_ot.solvers.semidiscrete._newton import Pool
+    from sklearn_ot.solvers.semidiscrete._scores import Scores
+
+    points = torch.randn(300, 2, dtype=torch.float64)
+    scores = Scores(points, "sqeuclidean", points)
+    x, h = scores.rows(torch.randn(5000, 2, dtype=torch.float64)), -scores.points[:300].square().sum(1) / 2
+    pool = Pool(scores, x, np.full(300, 1 / 300), h.numpy())
+    pool.refresh(h.numpy(), 10)
+    assert not pool.is_lost
+    # Cells as far from their points as this are not among the candidates.
+    pool.refresh(10 * np.random.RandomState(0).rand(300), 10)
+    assert pool.is_lost
+
+
+def test_clustered_points_are_no_obstacle():
+    centres = torch.cartesian_prod(*2 * [torch.arange(-4.0, 5.0, 2.0)])
+    points = centres[torch.arange(1000) % 25] + 0.05 * torch.randn(1000, 2)
+    assert semidiscrete_dual("normal", points, tol=0.1).converged
 
 
 # The interval.

@@ -2,9 +2,9 @@
 
 import torch
 
-from sklearn_ot.solvers.semidiscrete._scores import MIN_ROWS, best_gaps, cost_power
+from sklearn_ot.solvers.semidiscrete._scores import MIN_ROWS, TURN_ROWS, best_gaps, cost_power
 
-MIN_BATCH, MAX_BATCH = 256, 4096
+MIN_BATCH, MAX_BATCH, GAP_ROWS = 256, 4096, 64
 N_SOFT_STEPS = 40
 # Exponentials cost as much as the scores of 100 dimensions: from here on they pay for the rows that they save.
 SMOOTH_FEATURES = 256
@@ -14,22 +14,28 @@ def top_gap(scores, x, h):
     """Mean difference between the largest and the second largest score of a few rows, a tensor."""
     if scores.n_points < 2:
         return torch.ones((), dtype=torch.float64, device=x.device)
-    return best_gaps(scores, x[:MIN_ROWS], h).mean().double()
+    return best_gaps(scores, x[:GAP_ROWS], h).mean().double()
 
 
 def soft_masses(scores, x, h, epsilon):
     """Mean over rows of the softmax of their scores divided by epsilon, and the same with twice the epsilon."""
-    padded = scores.pad(h)
-    masses = torch.zeros(2, len(padded), dtype=torch.float64, device=x.device)
-    for rows in scores.tiles(len(x)):
-        tile = scores.tile(x[rows], padded)
+    masses, n_rows = torch.zeros(2, len(scores.points), dtype=torch.float64, device=x.device), 0
+    for tile in scores.turned_tiles(x, h):
+        n_rows += len(tile)
         # exp(score / 2 epsilon), once; its square is the other exponential. The clamp spares the CPU the numbers near
         # the end of float32, which take it ten times as long.
         tile.sub_(tile.amax(1, keepdim=True)).div_(2 * epsilon).clamp_(min=-40).exp_()
         masses[1] += (1 / tile.sum(1)) @ tile
         tile.square_()
         masses[0] += (1 / tile.sum(1)) @ tile
-    return masses[:, : scores.n_points] / len(x)
+    return masses[:, : scores.n_points] / n_rows
+
+
+def draw_batch(scores, draw, size):
+    """Rows of which `Scores.turned_tiles` makes about ``size`` rows of scores."""
+    if scores.turns is None:
+        return draw(size)
+    return draw(max(TURN_ROWS, size // scores.n_turned // TURN_ROWS * TURN_ROWS))
 
 
 def soft_ascent(scores, draw, weights, h, n_steps=N_SOFT_STEPS):
@@ -55,7 +61,7 @@ def soft_ascent(scores, draw, weights, h, n_steps=N_SOFT_STEPS):
     used, gap = len(x), top_gap(scores, x, h)
     for step in range(n_steps):
         done = step / n_steps
-        x = draw(int(MIN_BATCH * (last_batch / MIN_BATCH) ** done))
+        x = draw_batch(scores, draw, int(MIN_BATCH * (last_batch / MIN_BATCH) ** done))
         used += len(x)
         gap = 0.9 * gap + 0.1 * top_gap(scores, x, h)
         epsilon = spread ** (1 - done) * gap**done + 1e-9
@@ -93,22 +99,22 @@ def natural_ascent(scores, draw, weights, h, gap, rms):
     decay = 0.7 if cost_power(scores.cost) > 1 else 0.85
     before = max(4 * n_points / rate ** (1 / decay), 20 * batch)
     scale = 1 / weights.clamp_min(1 / n_points)
-    average, total, used = h.clone(), 0.0, 0
+    average, total, used, seen = h.clone(), 0.0, 0, 0
     while True:
-        size = min(MAX_BATCH, max(batch, used // 20))
-        x = draw(size)
-        used += size
+        x = draw_batch(scores, draw, min(MAX_BATCH, max(batch, seen // 20)))
+        size = len(x) * scores.n_turned
+        used, seen = used + len(x), seen + size
         gap = 0.9 * gap + 0.1 * top_gap(scores, x, h)
-        step = gap * rate * (before / (before + used)) ** decay
+        step = gap * rate * (before / (before + seen)) ** decay
         if smooth:
-            width = min(1.0, (50 * n_points / (before + used)) ** 0.25)
+            width = min(1.0, (50 * n_points / (before + seen)) ** 0.25)
             near, far = soft_masses(scores, x, h, width * gap + 1e-12)
             mass, step = (4 * near - far) / 3, step * (1 + 2 * width)
         else:
-            mass = scores.counts(x, h) / size
+            mass = scores.masses(x, h)
         h = h + step * scale * (weights - mass)
-        total += size * used
-        average = average + (h - average) * (size * used / total)
+        total += size * seen
+        average = average + (h - average) * (size * seen / total)
         yield average, used
 
 

@@ -16,7 +16,7 @@ from sklearn_ot.solvers.semidiscrete._line import line_potential, sample_quantil
 from sklearn_ot.solvers.semidiscrete._scores import Scores, cost_power, read_cost
 from sklearn_ot.solvers.semidiscrete._sources import Source, named_source
 
-MOMENT_ROWS = 4096
+MOMENT_ROWS, MAX_MOMENT_FEATURES = 4096, 1024
 MAX_LINE_ROWS = 2**24
 CHECK_RATIO = 1.3
 # A start whose error is larger is improved by the soft phase first.
@@ -82,7 +82,8 @@ def semidiscrete_dual(
       steps of Sinkhorn's algorithm with a falling temperature bring it near.
     * In two and three dimensions Newton's method on growing pools of rows finishes it. With ``quasi_sampler``, or one
       of the two sources that it knows by name, this goes far below the error of counting independent rows.
-    * In more, and where the pool was not enough, averaged natural steps do.
+    * In more, and where the pool was not enough, averaged natural steps do. In many (256 or more) they take kernel
+      estimates of the masses, and of "normal" each row four times: turned into others, which are normal as well.
 
     Multiplying all data by a number multiplies the potential by its power and changes nothing else. Points that are
     exactly equal are one point with the sum of their weights.
@@ -173,7 +174,7 @@ class _Fit:
         self.used, self.ended = 0, False
         on_line = points.shape[1] == 1
         # Gaps on a line fall with the square of the number of points.
-        self.scores = Scores(points, cost, source.sample(MOMENT_ROWS), torch.float64 if on_line else torch.float32)
+        self.scores = self.make_scores(torch.float64 if on_line else torch.float32)
 
     def run(self, start):
         if len(self.points) == 1:
@@ -196,7 +197,7 @@ class _Fit:
             self.used, rms = used, 0.5
             if gap < FINE_GAP:
                 potential = self.scores.potential(h, self.weights)
-                self.scores = Scores(self.points, self.cost, self.source.sample(MOMENT_ROWS), torch.float64)
+                self.scores = self.make_scores(torch.float64)
                 h = self.scores.offsets(potential)
         # Where costs grow with the distance itself, the dual has ridges on which a quadratic model is of no use.
         if self.points.shape[1] <= _newton.MAX_FEATURES and cost_power(self.cost) > 1:
@@ -206,6 +207,10 @@ class _Fit:
             if solution.mass_error < rms:
                 h, rms = best, max(solution.mass_error, self.tol)
         return self.ascend(h, gap, rms)
+
+    def make_scores(self, dtype):
+        shape = "normal" if self.source.is_normal else self.source.sample(MOMENT_ROWS)
+        return Scores(self.points, self.cost, shape, dtype)
 
     def draw(self, n):
         return self.scores.rows(self.source.sample(n))
@@ -231,6 +236,9 @@ class _Fit:
         if self.cost != "sqeuclidean":
             return h
         y = self.scores.points[: len(h)]
+        if not is_worth_moments(*y.shape):
+            h[:] = -y.double().square().sum(1) / 2
+            return h
         covariances = [
             self._covariance(rows, weights) for rows, weights in ((y, self.weights), (self.draw(MOMENT_ROWS), None))
         ]
@@ -289,10 +297,12 @@ class _Fit:
                 solution = self.finish(h)
                 if solution.converged:
                     break
-        return h, solution or self.finish(h)
+        return h, solution or self.finish(h, is_candidate=False)
 
     def ascend(self, h, gap, rms):
-        before, factor = self.used, 0.75 if is_smooth(self.scores) else 1.15
+        # Error expected of n rows, in units of √(N / n).
+        factor = (0.75 if is_smooth(self.scores) else 1.15) / math.sqrt(1 + 0.6 * (self.scores.n_turned - 1))
+        before = self.used
         next_report = next_test = 0
         for average, used in natural_ascent(self.scores, self.draw, self.weights, h, gap, rms):
             h = average
@@ -308,25 +318,29 @@ class _Fit:
                 solution = self.finish(h)
                 if solution.converged:
                     return solution
-        return self.finish(h)
+        return self.finish(h, is_candidate=False)
 
     def test(self, h, n):
         """Error of the masses of h on about n fresh rows, and the number of empty cells."""
         counts = torch.zeros(2, len(h), dtype=torch.float64, device=h.device)
-        # Blocks bound the rows held at once.
+        # Rows that are turned count for three of four; blocks bound the rows held at once.
+        n = math.ceil(n / (1 + 0.6 * (self.scores.n_turned - 1)))
         block = max(1, min(n // 2, 2**22 // self.points.shape[1], 2**16))
         for _ in range(math.ceil(n / 2 / block)):
             for half in counts:
-                half += self.scores.counts(self.draw(block), h)
+                half += self.scores.masses(self.draw(block), h) * block
         ratio = counts / counts.sum(1, keepdim=True) / self.weights - 1
         square = float((ratio[0] * ratio[1]).mean())
         return math.sqrt(max(square, 0.0)), int((counts.sum(0) == 0).sum())
 
-    def finish(self, h):
+    def finish(self, h, *, is_candidate=True):
+        """The solution with offsets h; one that was cut short is no candidate for ``tol``, and tested on fewer rows."""
         n_points = len(h)
         # The standard error of the squared estimate is about (√N + √2 tol √n / 2) / (n / 2): a quarter of tol² or less.
-        n_test = max(math.ceil(8 * (math.sqrt(n_points) + 16) / self.tol**2), 20 * n_points)
-        error, n_empty = self.test(h, n_test)
+        n_test = math.ceil(8 * (math.sqrt(n_points) + 16) / self.tol**2)
+        if not is_candidate:
+            n_test = min(n_test, self.used)
+        error, n_empty = self.test(h, max(n_test, 20 * n_points))
         return SemiDiscreteSolution(
             potential=self.scores.potential(h, self.weights),
             mass_error=error,
@@ -335,6 +349,11 @@ class _Fit:
             n_samples=self.used,
             converged=error <= self.tol and n_empty == 0,
         )
+
+
+def is_worth_moments(n_points, n_features):
+    """Whether all second moments are told by the points and computed in a second; else one variance is."""
+    return n_points >= 4 * n_features and n_features <= MAX_MOMENT_FEATURES
 
 
 def _read_arguments(points, weights, tol, start):

@@ -52,9 +52,10 @@ class Pool:
         """Take as candidates of each row its best cell so far and the cells whose rows are centred nearest to it.
 
         That is a tree in the space of the rows, whatever the cost, and finds the best cell of all but about one row
-        in 10⁵ as long as h moves little; some rows are checked against all cells, and if need be all are. A tree of
-        the points lifted by the square root of max ψ - ψ would be exact for the squared cost, but there all distances
-        are nearly the same, and a query takes ten times as long.
+        in 10⁵ as long as h moves little. It does not where points cluster, and cells are slivers: some rows are checked
+        against all cells, and ``is_lost`` says if too many missed theirs. A tree of the points lifted by the square
+        root of max ψ - ψ would be exact for the squared cost, but there all distances are nearly the same, and a query
+        takes ten times as long.
         """
         counts = np.bincount(self.best, minlength=len(self.weights))[:, None]
         sums = [np.bincount(self.best, column, len(self.weights)) for column in self.rows.T]
@@ -63,9 +64,8 @@ class Pool:
         self.index = cKDTree(self.centres).query(self.rows, k=k)[1].reshape(len(self.rows), k)
         self._add_best()
         self.best = self._best(h)
-        if np.mean(self._exact_cells(self.x[:CHECKED_ROWS], h) != self.best[:CHECKED_ROWS]) > MAX_MISSED:
-            self.best = self._exact_cells(self.x, h)
-            self._add_best()
+        exact = self._exact_cells(self.x[:CHECKED_ROWS], h)
+        self.is_lost = np.mean(exact != self.best[:CHECKED_ROWS]) > MAX_MISSED
 
     def _add_best(self):
         missing = (self.index != self.best[:, None]).all(axis=1)
@@ -121,6 +121,8 @@ class Pool:
         Returns the offsets, and whether ``tol`` was reached.
         """
         self.refresh(h, n_candidates)
+        if self.is_lost:
+            return h, False
         value, share = self.dual(h, epsilon)
         natural = self.weights / gap
         damping = 0.1
@@ -141,6 +143,8 @@ class Pool:
             trial = h + step - np.median(step)
             before = self.index, self.base, self.best
             self.refresh(trial, n_candidates)
+            if self.is_lost:
+                break
             new_value, new_share = self.dual(trial, epsilon)
             if new_value <= value - 1e-4 * excess @ step:
                 h, value, share, damping = trial, new_value, new_share, max(damping / 2, MIN_DAMPING)
@@ -164,7 +168,7 @@ def newton_levels(scores, draw_pool, weights, h, gap, *, tol, max_rows, is_quasi
     device, n_points = weights.device, len(weights)
     weights, h, gap = weights.cpu().numpy(), h.cpu().numpy(), max(float(gap), 1e-12)
     max_rows = min(MAX_POOL, max_rows)
-    size, pool, error = 2 ** max(12, round(math.log2(ROWS_PER_POINT * n_points))), None, math.inf
+    size, pool, error = 2 ** max(12, math.ceil(math.log2(ROWS_PER_POINT * n_points))), None, math.inf
     for level in range(N_LEVELS):
         n_new = 0
         if pool is None or min(size, max_rows) > len(pool.rows):
@@ -180,7 +184,7 @@ def newton_levels(scores, draw_pool, weights, h, gap, *, tol, max_rows, is_quasi
         noise = 0.0 if is_quasi else math.sqrt(n_points / len(pool.rows))
         last, error = error, math.hypot(pool.error(h), noise)
         yield torch.from_numpy(h).to(device), error, n_new
-        # Steps that converge slowly, or to no avail, have met something that steps of another kind do better.
+        # Steps that get lost, or converge slowly, or to no avail, have met something that another kind does better.
         if not reached or error > 0.85 * last:
             return
         size *= 2

@@ -4,10 +4,14 @@ import torch
 from torch import Tensor
 
 # Numbers in a tile of scores: 64 MB of float32 at most, and no more than a cache holds where rows are still many.
-MAX_TILE, CPU_TILE, MIN_ROWS = 2**24, 2**21, 256
+MAX_TILE, CPU_TILE, MIN_ROWS = 2**24, 2**20, 256
 # Points are padded to whole groups of this size: the largest score of each group first, then the largest in one
 # group, reads the scores once, where `argmax` of torch does not vectorise.
 GROUP = 32
+
+# Orthogonal matrices for `Scores.turned_tiles` and the rows that they turn; below so many features the scores cost no
+# more than the turning.
+N_TURNS, TURN_ROWS, TURN_FEATURES = 3, 32, 256
 
 COSTS = ("sqeuclidean", "euclidean", "cityblock")
 
@@ -67,8 +71,8 @@ class Scores:
         The points.
     cost : str or float
         See `read_cost`.
-    source : Tensor of shape (n, d), default=None
-        Rows that show where the source is and how wide.
+    source : Tensor of shape (n, d) or "normal", default=None
+        Rows that show where the source is and how wide; or N(0, I), of which `turned_tiles` makes more.
     dtype : torch.dtype, default=None
         Of the rows and points in here; that of ``points`` if None.
     """
@@ -77,7 +81,13 @@ class Scores:
         self.cost = read_cost(cost)
         self.n_points, n_features = points.shape
         self.shift, self.width = _location(points)
-        self.source_shift, self.source_width = (self.shift, self.width) if source is None else _location(source)
+        self.turns = None
+        if source is None:
+            self.source_shift, self.source_width = self.shift, self.width
+        elif isinstance(source, str):
+            self.source_shift, self.source_width = torch.zeros_like(self.shift), n_features**0.5
+        else:
+            self.source_shift, self.source_width = _location(source)
         # A point or a source without extension has no scale of its own.
         self.width = self.width or self.source_width or 1.0
         self.source_width = self.source_width or self.width
@@ -97,6 +107,15 @@ class Scores:
         for start in range(0, self.n_points, MIN_ROWS):
             rows = slice(start, min(start + MIN_ROWS, self.n_points))
             self.points[rows] = ((points[rows].double() - self.shift) / self.width).to(dtype)
+        if isinstance(source, str) and self.cost == "sqeuclidean" and n_features >= TURN_FEATURES:
+            # Any orthogonal matrices will do, so they may be the same ones always.
+            turns = torch.randn(N_TURNS, TURN_ROWS, TURN_ROWS, generator=torch.Generator().manual_seed(0))
+            self.turns = torch.linalg.qr(turns).Q.to(points.device, dtype)
+
+    @property
+    def n_turned(self) -> int:
+        """Rows of scores that `turned_tiles` makes of one row."""
+        return 1 if self.turns is None else 1 + len(self.turns)
 
     def offsets(self, potential: Tensor) -> Tensor:
         """The h of a potential, in float64."""
@@ -117,6 +136,8 @@ class Scores:
         tile = MAX_TILE if self.points.is_cuda else CPU_TILE
         n_padded = len(self.points)
         size = max(1, min(max(tile // n_padded, MIN_ROWS), MAX_TILE // n_padded))
+        if size > TURN_ROWS:
+            size -= size % TURN_ROWS
         return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
 
     def pad(self, h: Tensor) -> Tensor:
@@ -134,6 +155,29 @@ class Scores:
         distance = torch.cdist(x, self.points)
         return padded - (distance if self.cost == 1 else distance**self.cost)
 
+    def turned_tiles(self, x: Tensor, h: Tensor):
+        """Tiles of scores of all rows, and, of a normal source in many dimensions, of rows turned into each other.
+
+        An orthogonal matrix times a block of independent rows of N(0, I) is another such block; and its scores, less
+        h, are the same matrix times the scores, which costs much less than to make scores of new rows. Rows of the two
+        blocks are correlated, but hardly the cells that they lie in: with four blocks in place of one the variance of
+        a mean falls to about a third.
+        """
+        padded = self.pad(h)
+        if self.turns is None:
+            for rows in self.tiles(len(x)):
+                yield self.tile(x[rows], padded)
+            return
+        # Whole blocks; rows that do not make one are left out, unless there is none.
+        x = x[: len(x) // TURN_ROWS * TURN_ROWS or len(x)]
+        for rows in self.tiles(len(x)):
+            base = x[rows] @ self.points.T
+            yield base + padded
+            if len(base) % TURN_ROWS == 0:
+                blocks = base.view(-1, TURN_ROWS, base.shape[1])
+                for turn in self.turns:
+                    yield (turn @ blocks).view_as(base).add_(padded)
+
     def cells(self, x: Tensor, h: Tensor) -> Tensor:
         """The cell of each row."""
         padded = self.pad(h)
@@ -142,9 +186,10 @@ class Scores:
             index[rows] = row_argmax(self.tile(x[rows], padded))
         return index
 
-    def counts(self, x: Tensor, h: Tensor) -> Tensor:
-        """Rows in each cell, float64."""
-        return torch.bincount(self.cells(x, h), minlength=self.n_points).double()
+    def masses(self, x: Tensor, h: Tensor) -> Tensor:
+        """Share of each cell in the rows of `turned_tiles`, float64."""
+        counts = sum(torch.bincount(row_argmax(tile), minlength=self.n_points) for tile in self.turned_tiles(x, h))
+        return counts / counts.sum()
 
 
 def row_argmax(scores: Tensor) -> Tensor:

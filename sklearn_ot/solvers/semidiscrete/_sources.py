@@ -9,11 +9,12 @@ NAMES = ("normal", "uniform")
 
 
 class Source(NamedTuple):
-    """Functions of a number of rows, and of probabilities; the last two are None where nothing is known."""
+    """Functions of a number of rows, and of probabilities; the next two are None where nothing is known."""
 
     sample: Callable
     quasi_sample: Callable | None = None
     quantile: Callable | None = None
+    is_normal: bool = False
 
 
 def named_source(name, n_features, dtype, device, generator=None):
@@ -37,4 +38,4 @@ def named_source(name, n_features, dtype, device, generator=None):
         # Half a cell of the 30 bits of the sequence keeps it away from 0.
         return quantile(sobol.draw(n, dtype=torch.float64) + 2.0**-31).to(device, dtype)
 
-    return Source(lambda n: draw(n, n_features, **options), sobol and quasi_sample, quantile)
+    return Source(lambda n: draw(n, n_features, **options), sobol and quasi_sample, quantile, name == "normal")
