@@ -451,6 +451,8 @@ class AdversarialGenerator(NeuralGenerator):
     def _build_net(self, device, module, *, critic, **architecture):
         critic = dict(critic)
         parameters = self._net_parameters(device, module, architecture)
+        parameters |= {"optimizer__betas": (0.5, 0.9), "critic_optimizer__betas": (0.5, 0.9)}
+        parameters["critic_optimizer__fused"] = parameters["optimizer__fused"]
         return AdversarialNet(
             criterion=self._game(),
             critic=critic.pop("module"),
@@ -465,7 +467,7 @@ class AdversarialGenerator(NeuralGenerator):
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
             remedy=self._remedy(),
-            **{**parameters, "optimizer__betas": (0.5, 0.9), "critic_optimizer__betas": (0.5, 0.9)},
+            **parameters,
         ).initialize()
 
     def _clip(self):
