@@ -85,7 +85,7 @@ class WGANGenerator(AdversarialGenerator):
         *,
         reg="auto",
         n_critic=2,
-        learning_rate=2e-3,
+        learning_rate=3e-3,
         generator="mlp",
         critic="mlp",
         latent_dim="auto",

@@ -45,8 +45,7 @@ class MLPCritic(nn.Module):
     r"""Fully connected critic.
 
     With ``n_outputs`` it is an embedding, :math:`h(x) = x A + \text{MLP}(x)` with A an isometry and the MLP zero as
-    built: what compares embedded rows starts by comparing the rows themselves. Labels, one-hot in the last columns, are
-    not embedded at first.
+    built: what compares embedded rows starts by comparing the rows themselves, with their labels if they have any.
 
     Parameters
     ----------
@@ -87,7 +86,6 @@ class MLPCritic(nn.Module):
             raise ValueError(
                 f'The activation "groupsort" sorts pairs and needs even widths, got {tuple(hidden_layer_sizes)}.'
             )
-        self.n_features = n_features
         self.n_outputs = n_outputs
         self.activation = activation
         layers = []
@@ -97,14 +95,14 @@ class MLPCritic(nn.Module):
         if n_outputs is not None:
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
-            self.linear = nn.Parameter(nn.init.orthogonal_(torch.empty(n_features, n_outputs)))
+            self.linear = nn.Parameter(nn.init.orthogonal_(torch.empty(n_features + n_classes, n_outputs)))
         self.layers = nn.Sequential(*layers, last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Values, shape (n,), or embedded rows, shape (n, n_outputs), of rows of shape (n, n_features + n_classes)."""
         if self.n_outputs is None:
             return self.layers(x).squeeze(1)
-        return torch.addmm(self.layers(x), x[:, : self.n_features], self.linear)
+        return torch.addmm(self.layers(x), x, self.linear)
 
     @torch.no_grad()
     def lipschitz_bound(self) -> float:

@@ -91,14 +91,32 @@ def critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, reg: float) -> 
        arXiv:1705.10743, 2017.
     """
     h_real, h_fake = critic(real), critic(fake)
-    mean_of_fake = distances(*h_fake.chunk(2)).mean() - norms(h_fake).mean()
     penalty = slope_penalty(lambda x: witness(critic(x), h_real, h_fake), real, fake)
-    return mean_of_fake - witness(h_real, h_real, h_fake).mean() + reg * penalty
+    return reg * penalty - _difference(h_real, h_fake)
 
 
-def generator_loss(critic: Callable, real: Tensor, fake: Tensor) -> Tensor:
-    """The energy distance of embedded rows."""
+def energy_loss(critic: Callable, real: Tensor, fake: Tensor) -> Tensor:
+    """What a generator minimises: the `energy_distance` of embedded rows.
+
+    Whatever the embedding, its gradient is unbiased, and it is least where the embedded laws are equal. There its pull
+    fades, as f does not.
+    """
     return energy_distance(critic(real), critic(fake))
+
+
+def witness_loss(critic: Callable, real: Tensor, fake: Tensor) -> Tensor:
+    """What a generator minimises: the difference of the means of f, which the critic maximises.
+
+    Its pull does not fade before the laws are equal, but for a given embedding it is not least where they are: this is
+    for the game to find.
+    """
+    return _difference(critic(real), critic(fake))
+
+
+def _difference(h_real, h_fake):
+    """:math:`E f(X) - E f(Y')`, of embedded rows."""
+    mean_of_fake = distances(*h_fake.chunk(2)).mean() - norms(h_fake).mean()
+    return witness(h_real, h_real, h_fake).mean() - mean_of_fake
 
 
 def distances(a: Tensor, b: Tensor) -> Tensor:

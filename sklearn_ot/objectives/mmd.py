@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sklearn_ot.objectives.cramer import distances
+from sklearn_ot.objectives.cramer import norms
 from sklearn_ot.objectives.lsot import half_squared_distances
 
 # One kernel of each of these scales, in units in which the data are of size 1.
@@ -78,8 +78,8 @@ def critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, reg: float, ker
 
     .. math:: -\text{MMD}^2 + \lambda\, E \max\Bigl( \frac{\|h(X) - h(Y)\|}{\|X - Y\|} - 1,\, 0 \Bigr)^2
 
-    It stands where [Li17]_ clip the weights of the critic: an embedding without bound would tear all rows apart, beyond
-    the largest scale of the kernel.
+    over the pairs of rows at one place of both batches. It stands where [Li17]_ clip the weights of the critic: an
+    embedding without bound would tear all rows apart, beyond the largest scale of the kernel.
 
     References
     ----------
@@ -87,7 +87,7 @@ def critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, reg: float, ker
        matching network", NeurIPS 2017.
     """
     h_real, h_fake = critic(real), critic(fake)
-    stretch = distances(h_real, h_fake) / distances(real, fake)
+    stretch = norms(h_real - h_fake) / norms(real - fake)
     penalty = (stretch - 1).clamp(min=0).square().mean()
     return reg * penalty - squared_mmd(h_real, h_fake, kernel_name=kernel_name)
 

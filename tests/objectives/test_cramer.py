@@ -46,12 +46,13 @@ def test_the_game():
     def embed(x):
         return 2 * x
 
-    assert cramer.generator_loss(embed, real, fake) == cramer.energy_distance(2 * real, 2 * fake)
+    assert cramer.energy_loss(embed, real, fake) == cramer.energy_distance(2 * real, 2 * fake)
     first, second = 2 * fake[:20], 2 * fake[20:]
     f_real = torch.cdist(2 * real, 2 * fake).mean() - (2 * real).norm(dim=1).mean()
     f_fake = torch.cdist(first, second).mean() - (2 * fake).norm(dim=1).mean()
     loss = cramer.critic_loss(embed, real, fake, reg=0.0)
     torch.testing.assert_close(loss, f_fake - f_real, atol=1e-5, rtol=0)  # the rounding
+    assert cramer.witness_loss(embed, real, fake) == -loss
     # Far from the origin on the one side, and from the samples on the other, f is a sum of two distances: slope 2 · 2.
     far, near = torch.full((40, 1), 0.0), torch.full((40, 1), 1e4)
     penalty = cramer.critic_loss(lambda x: 2 * (x - 3e4), far, near, reg=1.0)

@@ -41,7 +41,7 @@ def test_unbiased(name):
 @both_kernels
 def test_the_game(name):
     generator = torch.Generator().manual_seed(0)
-    real, fake = torch.randn(40, 2, generator=generator), torch.randn(30, 2, generator=generator) + 1
+    real, fake = torch.randn(40, 2, generator=generator), torch.randn(40, 2, generator=generator) + 1
 
     def identity(x):
         return x
