@@ -9,7 +9,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_ot.adaptation import DomainAdapter, transport_match, transported_source_accuracy
-from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, W2Transport
+from sklearn_ot.generation import SemiDiscreteOTGenerator, WGANGenerator
+from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, SemiDiscreteTransport, W2Transport
 
 # A transport, the parameter to search over, its values (the right one first: the others move the domains less well).
 W2 = W2Transport(max_iter=100, hidden_layer_sizes=(16,), random_state=0)
@@ -97,3 +98,21 @@ def test_search_over_an_adapter(transport, parameter, values, align, routing):
     assert search.best_params_ == {f"transport__{parameter}": values[0]}
     assert search.cv_results_["mean_test_acc"].min() > 0.9
     assert np.mean(search.predict(Xt) == yt) > 0.95
+
+
+def test_semidiscrete_transport():
+    transport = SemiDiscreteTransport("normal", tol=0.2, random_state=0).fit(Xt)
+    lower, upper = transport.distance_interval_
+    assert lower < transport.distance_ < upper
+    assert {tuple(row) for row in transport.transform(np.random.RandomState(0).randn(2000, 2))} == set(map(tuple, Xt))
+
+
+def test_generators():
+    small = {"hidden_layer_sizes": (16,), "random_state": 0}
+    generator = SemiDiscreteOTGenerator(max_iter=1, n_fit_samples=1000, n_fit_steps=300, **small).fit(Xs)
+    assert generator.sample(100).shape == (100, 2)
+    samples = WGANGenerator(max_iter=500, **small).fit(Xs, ys).sample(100, random_state=0, y=1)
+    # Nearer to the rows of this class than to the others.
+    assert np.linalg.norm(samples.mean(axis=0) - 1.5) < np.linalg.norm(samples.mean(axis=0))
+    search = GridSearchCV(WGANGenerator(max_iter=10, **small), {"reg": [0.1, 1, 10]}, cv=cv, error_score="raise")
+    assert search.fit(Xs).best_params_["reg"] in [0.1, 1, 10]
