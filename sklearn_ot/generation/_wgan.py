@@ -46,7 +46,8 @@ class WGANGenerator(AdversarialGenerator):
     wasserstein_distance_ : float
         What the critic finds between samples and the data, in the units of ``X``: :math:`E_P f - E_Q f`. It is a lower
         bound of the distance, but for the error of a finite sample, only with "spectral-norm" and the critic "mlp",
-        where it is divided by the exact bound of the slope; else a warning says that it is none.
+        where it is divided by the exact bound of the slope; else a warning says that it is none. With classes, it is
+        about the mean over the classes of the distances between rows of a class.
     <attributes>
 
     See Also
