@@ -313,6 +313,7 @@ class AdversarialGenerator(NeuralGenerator):
 
     def _fit(self, X, sample_weight, rng, y=None):
         device = resolve_device(self.device)
+        classes_before = self._listed_classes()
         y, n_classes = self._read_classes(X, y)
         architecture = self._architecture(X.shape[1])
         architecture["latent_dim"] += n_classes
@@ -321,7 +322,8 @@ class AdversarialGenerator(NeuralGenerator):
         if previous is None:
             self._balance(X, None)
         else:
-            self._refuse_changes(self._critic_of(previous), critic)
+            before = {**self._critic_of(previous), "classes": classes_before}
+            self._refuse_changes(before, {**critic, "classes": self._listed_classes()})
         seed = rng.randint(2**31)
         X, y, held_out = self._hold_out(X, y, rng)
         reference = draw_reference(held_out, held_out, rng)[:SCORED_ROWS]
@@ -357,6 +359,9 @@ class AdversarialGenerator(NeuralGenerator):
         self.classes_, y = np.unique(y, return_inverse=True)
         self.class_prior_ = np.bincount(y) / len(y)
         return y, len(self.classes_)
+
+    def _listed_classes(self):
+        return np.asarray(getattr(self, "classes_", ())).tolist()
 
     def _hold_out(self, X, y, rng):
         """Rows to train on with their classes, and rows to score samples by: others, with early stopping."""

@@ -154,6 +154,13 @@ def test_unusable_classes_are_refused(X, y, call, message):
     assert list(generator.classes_) == ["high", "low"]
 
 
+def test_going_on_with_other_classes_is_refused(X, y):
+    generator = new("WGANQC", max_iter=1, warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match=r"classes from \['high', 'low'\] to \['big', 'small'\]"):
+        generator.fit(X, np.where(y == "high", "big", "small"))
+    assert generator.fit(X, y).n_iter_ == 2
+
+
 def test_a_fit_without_classes_forgets_them(X, y):
     generator = new("CramerGAN", max_iter=1).fit(X, y).fit(X)
     assert not hasattr(generator, "classes_")
