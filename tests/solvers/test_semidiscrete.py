@@ -328,15 +328,17 @@ def test_turned_scores_are_those_of_turned_rows():
     points, h = torch.randn(40, TURN_FEATURES), torch.randn(40, dtype=torch.float64)
     scores = Scores(points, "sqeuclidean", "normal")
     x = scores.rows(torch.randn(2 * TURN_ROWS, TURN_FEATURES))
-    first, *turned = scores.turned_tiles(x, h)
-    torch.testing.assert_close(first, scores.tile(x, scores.pad(h)))
-    assert len(turned) + 1 == scores.n_turned > 1
-    for turn, tile in zip(scores.turns, turned, strict=True):
+    tiles = list(scores.turned_tiles(x, h))
+    assert len(tiles) == scores.n_turned == 2 * (1 + len(scores.turns)) > 2
+    for i, turn in enumerate([torch.eye(TURN_ROWS), *scores.turns]):
         # The rows keep their length in total, so they are normal as before.
         torch.testing.assert_close(turn @ turn.T, torch.eye(TURN_ROWS), rtol=0, atol=1e-5)
         rows = torch.cat([turn @ block for block in x.split(TURN_ROWS)])
-        torch.testing.assert_close(tile[:, :40], scores.tile(rows, scores.pad(h))[:, :40], rtol=0, atol=1e-5)
-    # Nothing is known of a source that is only a function.
+        for sign, tile in zip((1, -1), tiles[2 * i : 2 * i + 2], strict=True):
+            expected = scores.tile(sign * rows, scores.pad(h))
+            torch.testing.assert_close(tile[:, :40], expected[:, :40], rtol=0, atol=1e-5)
+    # In few dimensions there are only the two signs, and nothing is known of a source that is only a function.
+    assert Scores(points[:, :9], "sqeuclidean", "normal").n_turned == 2
     assert Scores(points, "sqeuclidean", torch.randn(100, TURN_FEATURES)).n_turned == 1
 
 

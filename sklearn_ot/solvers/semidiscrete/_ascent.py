@@ -33,9 +33,8 @@ def soft_masses(scores, x, h, epsilon):
 
 def draw_batch(scores, draw, size):
     """Rows of which `Scores.turned_tiles` makes about ``size`` rows of scores."""
-    if scores.turns is None:
-        return draw(size)
-    return draw(max(TURN_ROWS, size // scores.n_turned // TURN_ROWS * TURN_ROWS))
+    n_rows = -(-size // scores.n_turned)
+    return draw(max(TURN_ROWS, n_rows // TURN_ROWS * TURN_ROWS) if len(scores.turns) else n_rows)
 
 
 def soft_ascent(scores, draw, weights, h, n_steps=N_SOFT_STEPS):

@@ -83,7 +83,8 @@ def semidiscrete_dual(
     * In two and three dimensions Newton's method on growing pools of rows finishes it. With ``quasi_sampler``, or one
       of the two sources that it knows by name, this goes far below the error of counting independent rows.
     * In more, and where the pool was not enough, averaged natural steps do. In many (256 or more) they take kernel
-      estimates of the masses, and of "normal" each row four times: turned into others, which are normal as well.
+      estimates of the masses. Each row of "normal" is taken twice, with both signs; in many dimensions eight times,
+      turned into others, which are normal as well.
 
     Multiplying all data by a number multiplies the potential by its power and changes nothing else. Points that are
     exactly equal are one point with the sum of their weights.
@@ -301,7 +302,7 @@ class _Fit:
 
     def ascend(self, h, gap, rms):
         # Error expected of n rows, in units of √(N / n).
-        factor = (0.75 if is_smooth(self.scores) else 1.15) / math.sqrt(1 + 0.6 * (self.scores.n_turned - 1))
+        factor = (0.75 if is_smooth(self.scores) else 1.15) / math.sqrt(self.scores.rows_worth)
         before = self.used
         next_report = next_test = 0
         for average, used in natural_ascent(self.scores, self.draw, self.weights, h, gap, rms):
@@ -323,8 +324,8 @@ class _Fit:
     def test(self, h, n):
         """Error of the masses of h on about n fresh rows, and the number of empty cells."""
         counts = torch.zeros(2, len(h), dtype=torch.float64, device=h.device)
-        # Rows that are turned count for three of four; blocks bound the rows held at once.
-        n = math.ceil(n / (1 + 0.6 * (self.scores.n_turned - 1)))
+        # Blocks bound the rows held at once.
+        n = math.ceil(n / self.scores.rows_worth)
         block = max(1, min(n // 2, 2**22 // self.points.shape[1], 2**16))
         for _ in range(math.ceil(n / 2 / block)):
             for half in counts:
