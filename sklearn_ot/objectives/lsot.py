@@ -64,9 +64,9 @@ def barycentric_regression(module: nn.Module, x: Tensor, y: Tensor, *, reg: floa
         h(x, y) = G'(u(x) + v(y) - c(x, y)) = \begin{cases} e^{(u(x) + v(y) - c(x, y)) / \varepsilon} & \text{entropic}
         \\ \max(u(x) + v(y) - c(x, y), 0) / 2 \varepsilon & \text{L2} \end{cases}
 
-    Its minimiser is :math:`T(x) = \mathbb E_\pi [y \mid x]`. The potentials are held fixed. The densities are divided
-    by their mean over the batch, which is 1 for a plan: so nothing overflows, and an error of the potentials by a
-    constant does not matter.
+    Its minimiser is :math:`T(x) = \mathbb E_\pi [y \mid x]`. The potentials are held fixed. Entropic densities are
+    divided by their mean over y for each x, L2 densities, which may vanish there, by that over the batch; for a plan
+    both are 1. So nothing overflows, and what is wrong with the potentials matters less.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def barycentric_regression(module: nn.Module, x: Tensor, y: Tensor, *, reg: floa
     with torch.no_grad():
         violation = module.u(x)[:, None] + module.v(y) - half_squared_distances(x, y)
         if regularization == "entropic":
-            weights = (violation / reg).flatten().softmax(0).view_as(violation)
+            weights = (violation / reg).softmax(1) / len(x)
         else:
             weights = violation.clamp(min=0)
             weights = weights / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
