@@ -1,7 +1,7 @@
 r"""
-================================
+=================================
 Generators that play with critics
-================================
+=================================
 
 A critic learns to tell data from samples, the generator to deceive it. What kind of function the critic is decides what
 distance the generator descends on: :class:`~sklearn_ot.generation.GAN` has a classifier, and descends on a divergence
