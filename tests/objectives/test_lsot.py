@@ -103,6 +103,17 @@ def test_nothing_overflows(rows, regularization, level):
     assert torch.isfinite(barycentric_regression(tables, x, y, reg=1e-3, regularization=regularization))
 
 
+def test_no_row_weighs_more_than_another(rows):
+    """An entropic potential u that is wrong makes the densities of a row wrong by a factor, which is divided out."""
+    x, y = rows
+    _, u, v, _ = solve(x, y, "entropic")
+    right, wrong = (
+        barycentric_regression(Tables(values, v, x), x, y, reg=REG, regularization="entropic")
+        for values in (u, u + torch.linspace(-5, 5, 5))
+    )
+    torch.testing.assert_close(wrong, right)
+
+
 def test_the_tangent_joins_the_exponential():
     """One pair of equal rows: the penalty and its slope in u/ε are e^t below the cap, and continuous there."""
     x = torch.zeros(1, 2, dtype=torch.float64)

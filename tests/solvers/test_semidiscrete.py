@@ -268,7 +268,7 @@ def test_callback_sees_progress_and_ends_the_fit():
         return len(seen) == 3
 
     points = torch.randn(100, 6)
-    solution = semidiscrete_dual("normal", points, tol=0.03, callback=callback)
+    solution = semidiscrete_dual("normal", points, tol=0.01, callback=callback)
     assert len(seen) == 3
     assert not solution.converged
     assert solution.n_samples == seen[-1][1]
@@ -278,7 +278,7 @@ def test_callback_sees_progress_and_ends_the_fit():
 
 def test_samples_are_bounded_and_the_floor_is_theirs():
     points = torch.randn(100, 6)
-    solution = semidiscrete_dual("normal", points, tol=0.03, max_samples=30_000)
+    solution = semidiscrete_dual("normal", points, tol=0.01, max_samples=30_000)
     assert not solution.converged
     # The last batch may pass the bound.
     assert solution.n_samples < 30_000 + 4096
@@ -353,8 +353,13 @@ def test_a_pool_tells_when_its_candidates_miss_the_cells():
     pool.refresh(h.numpy(), 10)
     assert not pool.is_lost
     # Cells as far from their points as this are not among the candidates.
-    pool.refresh(10 * np.random.RandomState(0).rand(300), 10)
+    far = 10 * np.random.RandomState(0).rand(300)
+    pool.refresh(far, 10)
     assert pool.is_lost
+    # Nor does it go on with them.
+    found, reached = pool.minimise(far, 0.1, 0.1, 1e-6, 10)
+    assert not reached
+    np.testing.assert_array_equal(found, far)
 
 
 def test_clustered_points_are_no_obstacle():
