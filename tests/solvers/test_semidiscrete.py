@@ -326,7 +326,9 @@ def test_turned_scores_are_those_of_turned_rows():
     from sklearn_ot.solvers.semidiscrete._scores import TURN_FEATURES, TURN_ROWS, Scores
 
     points, h = torch.randn(40, TURN_FEATURES), torch.randn(40, dtype=torch.float64)
+    state = torch.get_rng_state()
     scores = Scores(points, "sqeuclidean", "normal")
+    assert torch.equal(torch.get_rng_state(), state)
     x = scores.rows(torch.randn(2 * TURN_ROWS, TURN_FEATURES))
     tiles = list(scores.turned_tiles(x, h))
     assert len(tiles) == scores.n_turned == 2 * (1 + len(scores.turns)) > 2
