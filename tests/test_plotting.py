@@ -12,7 +12,6 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_ot import plotting
 from sklearn_ot.base import BaseTransport
 from sklearn_ot.plotting import CellsDisplay, CriticDisplay, GeneratorDisplay, TransportDisplay
 
@@ -192,7 +191,7 @@ def test_bad_input_is_named():
 def test_matplotlib_is_needed_only_to_draw(monkeypatch):
     # What a machine without it looks like; the module is run afresh, so an import at its top would fail here.
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    display_class = runpy.run_path(plotting.__file__)["TransportDisplay"]
+    display_class = runpy.run_path(sys.modules[TransportDisplay.__module__].__file__)["TransportDisplay"]
     point = [[0.0, 0.0]]
     with pytest.raises(ImportError, match=r"TransportDisplay\.plot requires matplotlib"):
         display_class(point, point, point).plot()

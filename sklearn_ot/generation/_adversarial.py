@@ -18,14 +18,22 @@ from torch import nn
 from sklearn_ot.base import FLOAT_DTYPES, MAX_REFERENCE_ROWS, draw_reference
 from sklearn_ot.generation._neural import CHUNK_ROWS, NeuralGenerator
 from sklearn_ot.metrics import sliced_wasserstein_distance
-from sklearn_ot.nets import AdversarialNet, LabelledRows, even_noise, resolve_device, to_arrays, to_tensors, torch_seed
+from sklearn_ot.nets import (
+    GAME_MEASURES,
+    AdversarialNet,
+    LabelledRows,
+    even_noise,
+    resolve_device,
+    to_arrays,
+    to_tensors,
+    torch_seed,
+)
 from sklearn_ot.nn import DCGANCritic, MLPCritic
 
 CRITICS = {"mlp": MLPCritic, "dcgan": DCGANCritic}
 # Samples and held-out rows that a block of training is scored on.
 SCORED_ROWS = 2048
 WITNESS_ROWS = 1024
-MEASURES = ("critic_loss", "generator_loss", "critic_gradient", "generator_gradient", "sample_size")
 
 PARAMETERS = """\
 n_critic : int, default={n_critic}
@@ -342,7 +350,7 @@ class AdversarialGenerator(NeuralGenerator):
                 stacklevel=5,
             )
         self.net_, self.n_iter_ = net, net.n_rounds_
-        keys = ("n_iter", "dur", *MEASURES, "score")
+        keys = ("n_iter", "dur", *GAME_MEASURES, "score")
         self.history_ = [{key: row[key] for key in keys if key in row} for row in net.history]
         self._dtype = X.dtype
         self._judge(X, y, rng)

@@ -1,6 +1,6 @@
 """How a step is taken: skorch nets, loaders, callbacks, devices and seeds."""
 
-from sklearn_ot.nets._adversarial import AdversarialNet, LabelledRows, even_noise
+from sklearn_ot.nets._adversarial import GAME_MEASURES, AdversarialNet, LabelledRows, even_noise
 from sklearn_ot.nets._data import PairLoader, TensorPairs, spatial_order
 from sklearn_ot.nets._device import resolve_device, threads_worth_it, torch_seed
 from sklearn_ot.nets._joint import BLOCK_SIZE, JointNet
@@ -9,6 +9,7 @@ from sklearn_ot.nets._semidiscrete import AssignedNoise, SemiDiscreteNet
 
 __all__ = [
     "BLOCK_SIZE",
+    "GAME_MEASURES",
     "AdversarialNet",
     "AssignedNoise",
     "JointNet",

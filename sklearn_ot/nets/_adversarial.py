@@ -24,7 +24,7 @@ AVERAGE_PARTS = 8
 DECAY_ROUNDS = 2000
 # Size of the samples, in units in which the data have size 1, at which the generator has left them for good.
 LARGEST_SAMPLES = 100.0
-MEASURES = ("critic_loss", "generator_loss", "critic_gradient", "generator_gradient", "sample_size")
+GAME_MEASURES = ("critic_loss", "generator_loss", "critic_gradient", "generator_gradient", "sample_size")
 
 
 class LabelledRows(Dataset):
@@ -138,7 +138,7 @@ class DivergenceGuard(Callback):
     def on_epoch_end(self, net, **kwargs):
         """Check the measures of the block, and what it has left in the optimisers."""
         row = net.history[-1]
-        what = [f"{name} is {row[name]}" for name in MEASURES if not math.isfinite(row[name])]
+        what = [f"{name} is {row[name]}" for name in GAME_MEASURES if not math.isfinite(row[name])]
         # Squares of gradients overflow long before the losses do; the weights then stand still without a word.
         moments = [m for o in (net.optimizer_, net.critic_optimizer_) for s in o.state.values() for m in s.values()]
         if not all(torch.isfinite(moment).all() for moment in moments if torch.is_tensor(moment)):
@@ -376,7 +376,7 @@ class AdversarialNet(NeuralNet):
                 self.n_fitted_ += 1
                 self._update_average()
                 self.notify("on_batch_end", batch=batch, training=training, **step)
-        for name, value in zip(MEASURES, torch.stack(measures).mean(0).tolist(), strict=True):
+        for name, value in zip(GAME_MEASURES, torch.stack(measures).mean(0).tolist(), strict=True):
             self.history.record(name, value)
         self.history.record("train_loss", self.history[-1, "critic_loss"])
         self.history.record("train_batch_count", len(measures))

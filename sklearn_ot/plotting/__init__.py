@@ -1,0 +1,7 @@
+"""Pictures of transport maps and their cells, of generators and critics, in the manner of scikit-learn's Displays."""
+
+from sklearn_ot.plotting._cells import CellsDisplay
+from sklearn_ot.plotting._generators import CriticDisplay, GeneratorDisplay
+from sklearn_ot.plotting._transports import TransportDisplay
+
+__all__ = ["CellsDisplay", "CriticDisplay", "GeneratorDisplay", "TransportDisplay"]

@@ -1,0 +1,182 @@
+"""Pictures of the cells of a semi-discrete map."""
+
+import warnings
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import check_array, check_scalar
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils.validation import check_is_fitted
+
+
+class CellsDisplay:
+    """Picture of the cells of a semi-discrete transport in the plane.
+
+    Each pixel has the colour of the point that it is sent to. Points are coloured by their direction from their mean,
+    so that neighbours look alike and a cell is found by its colour.
+
+    Use `from_estimator` to make one; all parameters are stored as attributes.
+
+    Parameters
+    ----------
+    xx0, xx1 : ndarray of shape (n_rows, n_columns)
+        Coordinates of the pixels, as `numpy.meshgrid` makes them.
+    index : ndarray of shape (n_rows, n_columns)
+        The point of each pixel.
+    points : ndarray of shape (n_points, 2)
+        The points.
+    xlabel, ylabel : str, default=""
+        Labels of the axes.
+
+    Attributes
+    ----------
+    cells_ : matplotlib AxesImage
+        The pixels.
+    boundaries_ : matplotlib LineCollection
+        The boundaries between cells.
+    points_ : matplotlib PathCollection
+        The points.
+    ax_ : matplotlib Axes
+        The axes.
+    figure_ : matplotlib Figure
+        The figure of the axes.
+
+    See Also
+    --------
+    CellsDisplay.from_estimator : Draw a fitted transport.
+
+    Examples
+    --------
+    >>> from sklearn_ot.plotting import CellsDisplay
+    >>> from sklearn_ot.transport import SemiDiscreteTransport
+    >>> transport = SemiDiscreteTransport("normal", random_state=0).fit([[-1.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+    >>> display = CellsDisplay.from_estimator(transport, resolution=50)
+    >>> display.index.shape
+    (50, 50)
+    """
+
+    def __init__(self, xx0, xx1, index, points, *, xlabel="", ylabel=""):
+        self.xx0 = xx0
+        self.xx1 = xx1
+        self.index = index
+        self.points = points
+        self.xlabel = xlabel
+        self.ylabel = ylabel
+
+    @classmethod
+    def from_estimator(cls, estimator, X=None, *, resolution=400, xlabel=None, ylabel=None, ax=None, **plot_kwargs):
+        """Draw a fitted transport.
+
+        Parameters
+        ----------
+        estimator : SemiDiscreteTransport
+            A fitted transport of two features.
+        X : array-like of shape (n_samples, 2), default=None
+            Source rows that the picture must hold; if None, the points themselves.
+        resolution : int, default=400
+            Pixels along each side.
+        xlabel, ylabel : str, default=None
+            Labels of the axes; the names of the features if None.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new figure is made if None.
+        **plot_kwargs : dict
+            Arguments for `plot`.
+
+        Returns
+        -------
+        display : CellsDisplay
+            The display, with its artists as attributes.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If ``estimator`` has no ``assign``.
+        ValueError
+            If it has not two features.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        if not hasattr(estimator, "assign"):
+            raise TypeError(
+                f"{cls.__name__} draws a fitted SemiDiscreteTransport, got {type(estimator).__name__}, which has no "
+                "assign."
+            )
+        check_is_fitted(estimator)
+        check_scalar(resolution, "resolution", Integral, min_val=2)
+        if estimator.n_features_in_ != 2:
+            raise ValueError(f"{cls.__name__} draws in the plane, but there are {estimator.n_features_in_} features.")
+        X = estimator.points_ if X is None else check_array(X, input_name="X")
+        low, high = X.min(axis=0), X.max(axis=0)
+        # The same half-width on both axes: cells are compared by their areas.
+        centre, half = (low + high) / 2, 0.55 * (high - low).max()
+        axes = (np.linspace(middle - half, middle + half, resolution) for middle in centre)
+        xx0, xx1 = np.meshgrid(*axes)
+        with warnings.catch_warnings():
+            # An estimator fitted to a DataFrame misses the names of the pixels.
+            warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+            index = estimator.assign(np.column_stack([xx0.ravel(), xx1.ravel()]))
+        names = getattr(estimator, "feature_names_in_", ("x0", "x1"))
+        display = cls(
+            xx0,
+            xx1,
+            index.reshape(xx0.shape),
+            estimator.points_,
+            xlabel=names[0] if xlabel is None else xlabel,
+            ylabel=names[1] if ylabel is None else ylabel,
+        )
+        return display.plot(ax, **plot_kwargs)
+
+    def plot(self, ax=None, *, cmap="hsv", scatter_kwargs=None, line_kwargs=None):
+        """Draw the cells, their boundaries and the points.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new figure is made if None.
+        cmap : str or matplotlib Colormap, default="hsv"
+            Colours of the directions; a cyclic map.
+        scatter_kwargs, line_kwargs : dict, default=None
+            Arguments for `matplotlib.axes.Axes.scatter` (the points) and for `matplotlib.collections.LineCollection`
+            (the boundaries).
+
+        Returns
+        -------
+        display : CellsDisplay
+            The display itself.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        import matplotlib as mpl
+        import matplotlib.pyplot as plt
+        from matplotlib.collections import LineCollection
+
+        self.ax_ = plt.subplots()[1] if ax is None else ax
+        self.figure_ = self.ax_.figure
+        offset = self.points - self.points.mean(axis=0)
+        angle = np.arctan2(offset[:, 1], offset[:, 0]) / (2 * np.pi) + 0.5
+        colors = mpl.colormaps[cmap](angle)[:, :3] if isinstance(cmap, str) else cmap(angle)[:, :3]
+        # A shade of its own tells a cell from a neighbour in the same direction; halfway to white lets points show.
+        shade = 0.35 + 0.3 * (np.arange(len(colors)) * 0.618 % 1)
+        pale = 1 - (1 - colors) * shade[:, None]
+        (left, right), (bottom, top) = self.xx0[0, [0, -1]], self.xx1[[0, -1], 0]
+        self.cells_ = self.ax_.imshow(
+            pale[self.index], origin="lower", extent=(left, right, bottom, top), interpolation="nearest"
+        )
+        style = {"colors": "white", "linewidths": 0.6} | (line_kwargs or {})
+        self.boundaries_ = self.ax_.add_collection(LineCollection(self._boundaries(left, right, bottom, top), **style))
+        style = {"color": 0.75 * colors, "s": 12, "edgecolors": "white", "linewidths": 0.4, "zorder": 3}
+        self.points_ = self.ax_.scatter(*self.points.T, **(style | (scatter_kwargs or {})))
+        self.ax_.set(xlabel=self.xlabel, ylabel=self.ylabel, xlim=(left, right), ylim=(bottom, top))
+        return self
+
+    def _boundaries(self, left, right, bottom, top):
+        """Edges between pixels of different cells, as segments."""
+        n_rows, n_columns = self.index.shape
+        width, height = (right - left) / n_columns, (top - bottom) / n_rows
+        row, column = np.nonzero(self.index[:, 1:] != self.index[:, :-1])
+        x, y = left + (column + 1) * width, bottom + row * height
+        upright = np.stack([np.stack([x, y], 1), np.stack([x, y + height], 1)], 1)
+        row, column = np.nonzero(self.index[1:] != self.index[:-1])
+        x, y = left + column * width, bottom + (row + 1) * height
+        level = np.stack([np.stack([x, y], 1), np.stack([x + width, y], 1)], 1)
+        return np.concatenate([upright, level])

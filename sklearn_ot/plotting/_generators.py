@@ -1,0 +1,325 @@
+"""Pictures of generators and critics."""
+
+import warnings
+from numbers import Integral
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.utils import check_array, check_scalar
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_ot.base import random_source
+from sklearn_ot.plotting._common import COLORS, draw_rows
+
+
+class GeneratorDisplay:
+    """Picture of what a generator draws: a grid of images, or points in the plane beside the data.
+
+    Use `from_estimator` to make one; all parameters are stored as attributes.
+
+    Parameters
+    ----------
+    samples : ndarray of shape (n_samples, 2), or (n_samples, height, width) or (n_samples, height, width, 3)
+        Points in the plane, or images.
+    data : ndarray of the same kind, default=None
+        Rows of the data, drawn beneath points; images have none.
+    xlabel, ylabel : str, default=""
+        Labels of the axes of points.
+
+    Attributes
+    ----------
+    samples_ : matplotlib PathCollection or AxesImage
+        The samples.
+    data_ : matplotlib PathCollection or None
+        The data.
+    ax_ : matplotlib Axes
+        The axes.
+    figure_ : matplotlib Figure
+        The figure of the axes.
+
+    See Also
+    --------
+    GeneratorDisplay.from_estimator : Draw a fitted generator.
+    CriticDisplay : What the critic of a generator makes of the plane.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_ot.plotting import GeneratorDisplay
+    >>> display = GeneratorDisplay(np.random.default_rng(0).random((12, 8, 8))).plot()
+    >>> display.samples_.get_array().shape  # 3 rows of 4, with a line of a pixel between them
+    (26, 35)
+    """
+
+    def __init__(self, samples, data=None, *, xlabel="", ylabel=""):
+        self.samples = samples
+        self.data = data
+        self.xlabel = xlabel
+        self.ylabel = ylabel
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X=None, *, n_samples=None, y=None, image_shape=None, random_state=None, ax=None, **plot_kwargs
+    ):
+        """Draw samples of a fitted generator.
+
+        Parameters
+        ----------
+        estimator : generator
+            With a method ``sample``.
+        X : array-like of shape (n_rows, n_features), default=None
+            Rows to draw beneath; not for images.
+        n_samples : int, default=None
+            Number of samples; 64 images or 1000 points if None.
+        y : label or array-like of shape (n_samples,), default=None
+            Their class, for a generator that was fitted with classes.
+        image_shape : tuple of int, default=None
+            Shape of an image, (height, width) or (height, width, 3), if the rows are flattened images.
+        random_state : int, RandomState instance or None, default=None
+            Draws the samples.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new figure is made if None.
+        **plot_kwargs : dict
+            Arguments for `plot`.
+
+        Returns
+        -------
+        display : GeneratorDisplay
+            The display, with its artists as attributes.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If ``estimator`` has no ``sample``.
+        ValueError
+            If the rows are not images of this shape, or, without one, have only one feature.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        if not hasattr(estimator, "sample"):
+            raise TypeError(f"{cls.__name__} draws a fitted generator, got {type(estimator).__name__}: no sample.")
+        if n_samples is None:
+            n_samples = 1000 if image_shape is None else 64
+        labels = {} if y is None else {"y": y}
+        samples = estimator.sample(n_samples, random_state=random_state, **labels)
+        n_features = samples.shape[1]
+        if image_shape is not None:
+            if np.prod(image_shape) != n_features:
+                raise ValueError(f"A row of {n_features} features is not an image of shape {tuple(image_shape)}.")
+            return cls(samples.reshape(n_samples, *image_shape)).plot(ax, **plot_kwargs)
+        if n_features < 2:
+            raise ValueError(f"{cls.__name__} draws in the plane, but there is one feature: draw a histogram instead.")
+        data = None if X is None else check_array(X, input_name="X")
+        names = list(getattr(estimator, "feature_names_in_", ["x0", "x1"]))
+        if n_features > 2:
+            pca = PCA(2, random_state=0).fit(samples if data is None else data)
+            names = [
+                f"PC {i} ({100 * share:.0f} % of variance)" for i, share in enumerate(pca.explained_variance_ratio_, 1)
+            ]
+            samples, data = pca.transform(samples), None if data is None else pca.transform(data)
+        return cls(samples, data, xlabel=names[0], ylabel=names[1]).plot(ax, **plot_kwargs)
+
+    def plot(self, ax=None, *, n_columns=None, **artist_kwargs):
+        """Draw the samples.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new figure is made if None.
+        n_columns : int, default=None
+            Images in a row of the grid; a grid as square as possible if None.
+        **artist_kwargs : dict
+            Arguments for `matplotlib.axes.Axes.scatter` (the samples) or `matplotlib.axes.Axes.imshow`.
+
+        Returns
+        -------
+        display : GeneratorDisplay
+            The display itself.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        import matplotlib.pyplot as plt
+
+        self.ax_ = plt.subplots()[1] if ax is None else ax
+        self.figure_ = self.ax_.figure
+        self.data_ = None
+        if self.samples.ndim > 2:
+            self.samples_ = self.ax_.imshow(self._grid(n_columns), **{"cmap": "gray", **artist_kwargs})
+            self.ax_.set_axis_off()
+            return self
+        if self.data is not None:
+            self.data_ = self.ax_.scatter(*self.data.T, s=20, color="0.8", linewidths=0, label="data")
+        style = {"s": 6, "color": COLORS["transported"], "linewidths": 0, "label": "samples"} | artist_kwargs
+        self.samples_ = self.ax_.scatter(*self.samples.T, **style)
+        self.ax_.set(xlabel=self.xlabel, ylabel=self.ylabel)
+        self.ax_.set_aspect("equal")
+        self.ax_.legend()
+        return self
+
+    def _grid(self, n_columns):
+        """All images in one, in lines, with a pixel of background between them."""
+        n_images, height, width, *colours = self.samples.shape
+        if n_columns is None:
+            n_columns = int(np.ceil(np.sqrt(n_images)))
+        n_lines = -(-n_images // n_columns)
+        grid = np.full((n_lines, n_columns, height + 1, width + 1, *colours), self.samples.max(), dtype=float)
+        for place, image in enumerate(self.samples):
+            grid[place // n_columns, place % n_columns, :height, :width] = image
+        lines = np.moveaxis(grid, 2, 1).reshape(n_lines * (height + 1), n_columns * (width + 1), *colours)
+        return lines[:-1, :-1]
+
+
+class CriticDisplay:
+    """Picture of what the critic of a generator makes of the plane: high where it sees data, low where samples.
+
+    Use `from_estimator` to make one; all parameters are stored as attributes.
+
+    Parameters
+    ----------
+    xx0, xx1 : ndarray of shape (n_rows, n_columns)
+        Coordinates of the points, as `numpy.meshgrid` makes them.
+    values : ndarray of shape (n_rows, n_columns)
+        The critic there.
+    data, samples : ndarray of shape (n, 2), default=None
+        Rows of both to draw on it.
+    xlabel, ylabel : str, default=""
+        Labels of the axes.
+
+    Attributes
+    ----------
+    surface_ : matplotlib QuadContourSet
+        The values.
+    data_, samples_ : matplotlib PathCollection or None
+        The rows.
+    ax_ : matplotlib Axes
+        The axes.
+    figure_ : matplotlib Figure
+        The figure of the axes.
+
+    See Also
+    --------
+    CriticDisplay.from_estimator : Draw the critic of a fitted generator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_ot.plotting import CriticDisplay
+    >>> xx0, xx1 = np.meshgrid(np.linspace(-1, 1, 5), np.linspace(-1, 1, 5))
+    >>> display = CriticDisplay(xx0, xx1, xx0**2 + xx1**2).plot()
+    >>> display.data_ is None
+    True
+    """
+
+    def __init__(self, xx0, xx1, values, *, data=None, samples=None, xlabel="", ylabel=""):
+        self.xx0 = xx0
+        self.xx1 = xx1
+        self.values = values
+        self.data = data
+        self.samples = samples
+        self.xlabel = xlabel
+        self.ylabel = ylabel
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, *, y=None, n_samples=300, resolution=100, random_state=None, ax=None, **plot_kwargs
+    ):
+        """Draw the critic of a fitted generator.
+
+        Parameters
+        ----------
+        estimator : generator
+            A generator of two features with a method ``critic_function``.
+        X : array-like of shape (n_rows, 2)
+            Rows of the data, at most ``n_samples`` of which are drawn.
+        y : label, default=None
+            The class to show, for a generator that was fitted with classes; ``X`` should be rows of it.
+        n_samples : int, default=300
+            Rows and samples to draw.
+        resolution : int, default=100
+            Points along each side.
+        random_state : int, RandomState instance or None, default=None
+            Draws rows and samples.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new figure is made if None.
+        **plot_kwargs : dict
+            Arguments for `plot`.
+
+        Returns
+        -------
+        display : CriticDisplay
+            The display, with its artists as attributes.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If ``estimator`` has no ``critic_function``.
+        ValueError
+            If it has not two features.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        if not hasattr(estimator, "critic_function"):
+            raise TypeError(
+                f"{cls.__name__} draws the critic of a generator, got {type(estimator).__name__}: no critic_function."
+            )
+        check_is_fitted(estimator)
+        check_scalar(resolution, "resolution", Integral, min_val=2)
+        if estimator.n_features_in_ != 2:
+            raise ValueError(f"{cls.__name__} draws in the plane, but there are {estimator.n_features_in_} features.")
+        rng = random_source(random_state)
+        names = getattr(estimator, "feature_names_in_", ("x0", "x1"))
+        X = check_array(X, input_name="X")
+        data = X[draw_rows(len(X), n_samples, rng)]
+        labels = {} if y is None else {"y": y}
+        samples = estimator.sample(n_samples, random_state=rng, **labels)
+        low, high = np.minimum(X.min(0), samples.min(0)), np.maximum(X.max(0), samples.max(0))
+        margin = (high - low) / 20
+        xx0, xx1 = np.meshgrid(*np.linspace(low - margin, high + margin, resolution).T)
+        points = np.column_stack([xx0.ravel(), xx1.ravel()])
+        labels = {} if y is None else {"y": np.full(len(points), y)}
+        with warnings.catch_warnings():
+            # An estimator fitted to a DataFrame misses the names of the points.
+            warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+            values = estimator.critic_function(points, **labels).reshape(xx0.shape)
+        display = cls(xx0, xx1, values, data=data, samples=samples, xlabel=names[0], ylabel=names[1])
+        return display.plot(ax, **plot_kwargs)
+
+    def plot(self, ax=None, *, levels=20, cmap="RdBu_r", **contour_kwargs):
+        """Draw the surface and the rows.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new figure is made if None.
+        levels : int or array-like, default=20
+            Levels of the contours.
+        cmap : str or matplotlib Colormap, default="RdBu_r"
+            Colours of the values.
+        **contour_kwargs : dict
+            Further arguments for `matplotlib.axes.Axes.contourf`.
+
+        Returns
+        -------
+        display : CriticDisplay
+            The display itself.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        import matplotlib.pyplot as plt
+
+        self.ax_ = plt.subplots()[1] if ax is None else ax
+        self.figure_ = self.ax_.figure
+        self.surface_ = self.ax_.contourf(self.xx0, self.xx1, self.values, levels=levels, cmap=cmap, **contour_kwargs)
+        self.data_, self.samples_ = (
+            None if rows is None else self.ax_.scatter(*rows.T, s=8, linewidths=0, **style)
+            for rows, style in (
+                (self.data, {"color": "black", "label": "data"}),
+                (self.samples, {"color": "gold", "label": "samples"}),
+            )
+        )
+        if self.data_ or self.samples_:
+            self.ax_.legend()
+        self.ax_.set(xlabel=self.xlabel, ylabel=self.ylabel)
+        self.ax_.set_aspect("equal")
+        return self
