@@ -32,8 +32,9 @@ def resolve_device(device):
         resolved = torch.device(device)
         torch.empty(0, device=resolved)
     except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).partition("\n")[0]  # CUDA adds advice for kernels
         raise ValueError(
-            f"device={device!r} is not available here ({error}). Use 'auto', 'cpu' or one of this machine's "
+            f"device={device!r} is not available here ({reason}). Use 'auto', 'cpu' or one of this machine's "
             f"{torch.cuda.device_count()} CUDA devices."
         ) from error
     return resolved

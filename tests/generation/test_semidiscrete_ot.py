@@ -154,7 +154,8 @@ def test_a_pickle_holds_no_tensor(fitted):
 
 def test_a_pickle_of_a_device_that_is_not_here_loads_on_the_cpu(fitted):
     loaded = pickle.loads(pickle.dumps(copy.deepcopy(fitted).set_params(device="cuda:99")))
-    np.testing.assert_array_equal(loaded.sample(5, random_state=0), fitted.sample(5, random_state=0))
+    # float32, of two devices where "auto" is not the CPU.
+    np.testing.assert_allclose(loaded.sample(5, random_state=0), fitted.sample(5, random_state=0), atol=1e-5)
 
 
 def test_one_random_state_one_generator(X, fitted):

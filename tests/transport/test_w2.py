@@ -61,8 +61,8 @@ def test_starts_at_the_gaussian_map(samples):
 
 def test_a_conjugate_that_stops_short_never_looks_better(samples, fitted, monkeypatch):
     """The value that decides which weights are kept is an upper bound, however few steps the conjugates get."""
-    x, y = (torch.as_tensor(sample[:200], dtype=torch.float64) for sample in samples)
-    pair = copy.deepcopy(fitted.net_.module_).double()
+    x, y = (torch.as_tensor(sample[:200]) for sample in samples)
+    pair = copy.deepcopy(fitted.net_.module_).double().cpu()
     with torch.no_grad():
         exact = negative_dual(pair, x, y)
         for max_iter in (0, 1, 3, 10):
@@ -102,7 +102,8 @@ def test_transform_has_the_dtype_of_its_input(samples, fitted):
 def test_transform_in_chunks_is_transform(samples, fitted, monkeypatch):
     whole = fitted.transform(samples[0])
     monkeypatch.setattr("sklearn_ot.transport._neural.CHUNK_ROWS", 7)
-    np.testing.assert_allclose(fitted.transform(samples[0]), whole, rtol=1e-12)
+    # Entries near zero are differences of larger ones.
+    np.testing.assert_allclose(fitted.transform(samples[0]), whole, rtol=1e-12, atol=1e-12)
 
 
 def test_transform_is_the_gradient_of_the_potential(samples, fitted):
@@ -168,7 +169,8 @@ def test_clone_fits_the_same_map(samples, fitted):
 def test_a_pickle_of_a_device_that_is_not_here_loads_on_the_cpu(samples, fitted):
     elsewhere = copy.deepcopy(fitted).set_params(device="cuda:99")
     loaded = pickle.loads(pickle.dumps(elsewhere))
-    np.testing.assert_array_equal(loaded.transform(samples[0]), fitted.transform(samples[0]))
+    # Of two devices where "auto" is not the CPU: equal but for roundings of float64.
+    np.testing.assert_allclose(loaded.transform(samples[0]), fitted.transform(samples[0]), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
