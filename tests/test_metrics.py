@@ -331,6 +331,14 @@ def test_sample_quality_by_definition(k):
         np.testing.assert_allclose(sample_quality(X, Y, n_neighbors=k), quality_by_definition(X, Y, k))
 
 
+def test_sample_quality_agrees_with_prdc():
+    """Against compute_prdc(Y, X, nearest_k=5) of prdc 0.2."""
+    rng = np.random.RandomState(0)
+    X = 1.2 * rng.standard_normal((60, 4)) + 0.3
+    Y = rng.standard_normal((80, 4))
+    np.testing.assert_allclose(sample_quality(X, Y), (56 / 60, 79 / 80, 0.78, 74 / 80))
+
+
 def test_sample_quality_of_the_law_itself():
     """By symmetry of exchangeable rows, coverage is 1 − 2⁻ᵏ up to 1/n, and density 1."""
     rng = np.random.default_rng(0)
