@@ -68,7 +68,13 @@ def ours(images, clock, seed):
     return partial(generator.sample, random_state=seed), n_images, generator.history_
 
 
-OURS = {"max_samples": 200_000, "n_fit_samples": 40_000, "n_fit_steps": 3000, "learning_rate": 1e-3}
+OURS = {
+    "max_samples": 60_000,
+    "n_fit_samples": 40_000,
+    "n_fit_steps": 2000,
+    "batch_size": 128,
+    "learning_rate": 1e-3,
+}
 
 
 def released_network(n_outputs):
@@ -162,7 +168,7 @@ CONVOLUTIONS = {
     "critic_params": {"n_channels": 16},
     "latent_dim": LATENT_DIM,
     "batch_size": 64,
-    "learning_rate": 1e-3,
+    "learning_rate": 3e-3,
 }
 MEMBERS = {
     "WGANGenerator": WGANGenerator(reg=10),

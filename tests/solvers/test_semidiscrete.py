@@ -364,6 +364,28 @@ def test_a_pool_tells_when_its_candidates_miss_the_cells():
     np.testing.assert_array_equal(found, far)
 
 
+def test_empty_cells_get_their_mass():
+    """The step is exact: each has as many rows as its weight asks for, the other offsets stay."""
+    from sklearn_ot.solvers.semidiscrete._newton import Pool
+    from sklearn_ot.solvers.semidiscrete._scores import Scores
+
+    points = torch.randn(40, 2, dtype=torch.float64)
+    for cost in ("sqeuclidean", "cityblock", 1.5):
+        scores = Scores(points, cost, points, torch.float64)
+        x = scores.rows(torch.randn(4000, 2, dtype=torch.float64))
+        h = torch.zeros(40, dtype=torch.float64)
+        if cost == "sqeuclidean":
+            h = -scores.points[:40].square().sum(1) / 2  # all cells those of the nearest point
+        h[[3, 17]] -= 100
+        pool = Pool(scores, x, np.full(40, 1 / 40), h.numpy())
+        filled = pool.fill(h.numpy())
+        counts = torch.bincount(scores.cells(x, torch.from_numpy(filled)), minlength=40)
+        # The last row that a cell takes is a tie.
+        assert all(abs(int(counts[i]) - 100) <= 1 for i in (3, 17))
+        assert (filled != h.numpy()).nonzero()[0].tolist() == [3, 17]
+        np.testing.assert_array_equal(pool.best, scores.cells(x, torch.from_numpy(filled + 1e-12)))
+
+
 def test_clustered_points_are_no_obstacle():
     centres = torch.cartesian_prod(*2 * [torch.arange(-4.0, 5.0, 2.0)])
     points = centres[torch.arange(1000) % 25] + 0.05 * torch.randn(1000, 2)

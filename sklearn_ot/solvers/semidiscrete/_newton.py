@@ -73,8 +73,11 @@ class Pool:
         self.base = self._base()
 
     def _base(self):
-        """Scores of the candidates less h, in float64: the steps of the last levels are tiny."""
-        pairs = ((x[:, None], y[self.index]) for x, y in zip(self.rows.T, self.points.T, strict=True))
+        """Scores of the candidates less h."""
+        return self._less_h(((x[:, None], y[self.index]) for x, y in zip(self.rows.T, self.points.T, strict=True)))
+
+    def _less_h(self, pairs):
+        """Scores less h, in float64: the steps of the last levels are tiny. ``pairs`` are the coordinates of both."""
         if self.cost == "sqeuclidean":
             return sum(x * y for x, y in pairs)
         if self.cost == "cityblock":
@@ -83,6 +86,24 @@ class Pool:
 
     def _best(self, h):
         return self.index[np.arange(len(self.index)), np.argmax(self.base + h[self.index], axis=1)]
+
+    def fill(self, h):
+        """Raise each cell that has no row until it has its mass: the exact step along its coordinate.
+
+        A cell that is thinner than its softened boundary may have its softened mass, and none of its own.
+        """
+        empty = np.flatnonzero(np.bincount(self.best, minlength=len(h)) == 0)
+        if not len(empty):
+            return h
+        h = h.copy()
+        top = h[self.best] + self._less_h(zip(self.rows.T, self.points[self.best].T, strict=True))
+        for i in empty:
+            own = self._less_h(zip(self.rows.T, self.points[i], strict=True))
+            n_wanted = max(1, round(self.weights[i] * len(own)))
+            taken = np.argpartition(top - own, n_wanted - 1)[:n_wanted]
+            h[i] = np.max((top - own)[taken])
+            top[taken], self.best[taken] = own[taken] + h[i], i
+        return h
 
     def dual(self, h, epsilon):
         """The value of F and the share of each row in each of its candidates."""
@@ -180,6 +201,7 @@ def newton_levels(scores, draw_pool, weights, h, gap, *, tol, max_rows, is_quasi
         care = min(level, len(CANDIDATES) - 1)
         soft_tol = SOFT_TOLERANCES[care] or tol / 2
         h, reached = pool.minimise(h, FIRST_EPSILON / 2**level * gap, gap, soft_tol, CANDIDATES[care])
+        h = pool.fill(h)
         h = h - h.max()
         noise = 0.0 if is_quasi else math.sqrt(n_points / len(pool.rows))
         last, error = error, math.hypot(pool.error(h), noise)
