@@ -364,27 +364,27 @@ def test_a_pool_tells_when_its_candidates_miss_the_cells():
     np.testing.assert_array_equal(found, far)
 
 
-def test_empty_cells_get_their_mass():
-    """The step is exact: each has as many rows as its weight asks for, the other offsets stay."""
+@pytest.mark.parametrize("cost", ["sqeuclidean", "cityblock", 1.5])
+def test_an_empty_cell_gets_its_mass(cost):
+    """The step is exact: as many rows as its weight asks for; the other offsets stay."""
     from sklearn_ot.solvers.semidiscrete._newton import Pool
     from sklearn_ot.solvers.semidiscrete._scores import Scores
 
     points = torch.randn(40, 2, dtype=torch.float64)
-    for cost in ("sqeuclidean", "cityblock", 1.5):
-        scores = Scores(points, cost, points, torch.float64)
-        x = scores.rows(torch.randn(4000, 2, dtype=torch.float64))
-        h = torch.zeros(40, dtype=torch.float64)
-        if cost == "sqeuclidean":
-            h = -scores.points[:40].square().sum(1) / 2  # all cells those of the nearest point
-        h[[3, 17]] -= 100
-        pool = Pool(scores, x, np.full(40, 1 / 40), h.numpy())
-        filled = pool.fill(h.numpy())
-        counts = torch.bincount(scores.cells(x, torch.from_numpy(filled)), minlength=40)
-        # The last row that a cell takes is a tie.
-        assert all(abs(int(counts[i]) - 100) <= 1 for i in (3, 17))
-        assert (filled != h.numpy()).nonzero()[0].tolist() == [3, 17]
-        filled[[3, 17]] += 1e-12
-        np.testing.assert_array_equal(pool.best, scores.cells(x, torch.from_numpy(filled)))
+    scores = Scores(points, cost, points, torch.float64)
+    x = scores.rows(torch.randn(4000, 2, dtype=torch.float64))
+    # All cells are those of the nearest point, but for one.
+    h = -scores.points[:40].square().sum(1) / 2 if cost == "sqeuclidean" else torch.zeros(40, dtype=torch.float64)
+    h[7] -= 100
+    weights = np.full(40, 0.9 / 39)
+    weights[7] = 0.1
+    pool = Pool(scores, x, weights, h.numpy())
+    filled = pool.fill(h.numpy())
+    assert (filled != h.numpy()).nonzero()[0].tolist() == [7]
+    filled[7] += 1e-12  # the last row that it takes is a tie
+    cells = scores.cells(x, torch.from_numpy(filled))
+    assert (cells == 7).sum() == 400
+    np.testing.assert_array_equal(pool.best, cells)
 
 
 def test_clustered_points_are_no_obstacle():
