@@ -2,9 +2,11 @@
 
 import csv
 import platform
+import shlex
 import statistics
 import sys
 import time
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -58,3 +60,69 @@ def write_results(rows):
     for row in [{key: key for key in widths}, *rows]:
         print("  ".join(str(row[key]).ljust(width) for key, width in widths.items()))
     print(f"written to {path}")
+
+
+class Results:
+    """A table in results/, written row by row: a row takes the place of an older one with the same key.
+
+    The commands that made the rows are at its top; the column ``setup`` says on what each was measured.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file.
+    key, columns : tuple of str
+        Columns that tell rows apart, and all others.
+    packages : tuple of str
+        Distributions whose versions matter.
+    """
+
+    def __init__(self, name, key, columns, packages):
+        self.path, self.key, self.columns = RESULTS / name, key, (*key, *columns, "setup")
+        self.packages = packages
+
+    def load(self):
+        """Rows by their keys, and commands."""
+        if not self.path.exists():
+            return {}, []
+        lines = self.path.read_text().splitlines()
+        commands = [line[2:] for line in lines if line.startswith("#")]
+        rows = csv.DictReader(line for line in lines if not line.startswith("#"))
+        return {tuple(row[name] for name in self.key): row for row in rows}, commands
+
+    def store(self, row):
+        """Write one row, and print it."""
+        rows, commands = self.load()
+        row = {name: str(row.get(name, "")) for name in self.columns} | {"setup": setup(self.packages)}
+        rows[tuple(row[name] for name in self.key)] = row
+        command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+        self.path.parent.mkdir(exist_ok=True)
+        partial_path = self.path.with_suffix(".partial")
+        with partial_path.open("w", newline="") as file:
+            file.writelines(f"# {line}\n" for line in [*commands, *({command} - set(commands))])
+            writer = csv.DictWriter(file, self.columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows.values())
+        partial_path.replace(self.path)
+        print(*(f"{name}={value}" for name, value in row.items() if value), flush=True)
+
+
+def setup(packages):
+    """Processor and versions, as text."""
+    software = []
+    for name in packages:
+        try:
+            software.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return f"{processor()}, Python {platform.python_version()}, {', '.join(software)}"
+
+
+def processor():
+    """The processor's name, which Python's platform does not know on Linux."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -28,24 +28,20 @@ names. Grids of samples and curves of the distance go to doc/images.
 """
 
 import argparse
-import csv
 import math
 import os
-import platform
 import re
-import shlex
 import sys
 import time
 import warnings
 from functools import reduce
-from importlib.metadata import version
 from io import BytesIO
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
-from _common import RESULTS
+from _common import Results
 from _image_methods import METHODS, Clock, fit_ours
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
@@ -57,13 +53,16 @@ from sklearn_ot.generation import FGAN, GAN, MMDGAN, WGANQC, CramerGAN, SemiDisc
 from sklearn_ot.metrics import SampleQuality, frechet_distance, mode_coverage, sample_quality, wasserstein_distance
 from sklearn_ot.objectives.fgan import DIVERGENCES
 
-PATH = RESULTS / "generators.csv"
 IMAGES = Path(__file__).parents[1] / "doc" / "images"
-KEY = ("problem", "seed", "method", "budget_s")
 MODES = ("modes", "high_quality", "reverse_kl", "spread")
 DISTANCES = ("w1", "w2", "w1_floor", "w2_floor")
 FEATURES = ("class_tv", "frechet", *SampleQuality._fields)
-COLUMNS = (*KEY, *MODES, *DISTANCES, *FEATURES, "images", "cpu_s", "wall_s", "diverged", "note")
+RESULTS = Results(
+    "generators.csv",
+    key=("problem", "seed", "method", "budget_s"),
+    columns=(*MODES, *DISTANCES, *FEATURES, "images", "cpu_s", "wall_s", "diverged", "note"),
+    packages=("torch", "POT", "scikit-learn"),
+)
 SEEDS = (1000, 1001, 1002)  # settings were chosen on seeds below 1000
 TOYS = {
     "ring of 8": (make_gaussian_ring, ring_modes(), 0.01),
@@ -209,29 +208,6 @@ def guarded(run, *args):
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in cell.items()}
 
 
-def store(row):
-    """Write one row, in the place of an older one."""
-    row, rows, commands = {key: str(row.get(key, "")) for key in COLUMNS}, {}, []
-    if PATH.exists():
-        lines = PATH.read_text().splitlines()
-        commands = [line[2:] for line in lines if line.startswith("# python ")]
-        old = csv.DictReader(line for line in lines if not line.startswith("#"))
-        rows = {tuple(line[key] for key in KEY): line for line in old}
-    rows[tuple(row[key] for key in KEY)] = row
-    command = shlex.join(["python", "benchmarks/generators.py", *sys.argv[1:]])
-    PATH.parent.mkdir(exist_ok=True)
-    partial_path = PATH.with_suffix(".partial")
-    with partial_path.open("w", newline="") as file:
-        file.writelines(f"# {line}\n" for line in [*commands, *({command} - set(commands))])
-        software = ", ".join(f"{name} {version(name)}" for name in ("torch", "POT"))
-        file.write(f"# {software}, Python {platform.python_version()}, {platform.machine()}, one thread\n")
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows.values())
-    partial_path.replace(PATH)
-    print(*(f"{name}={value}" for name, value in row.items() if value), flush=True)
-
-
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", nargs="+", choices=("modes", "mnist", "faces"), default=("modes", "mnist"))
@@ -256,7 +232,7 @@ def main():
             for seed in arguments.seeds:
                 for problem, method in product(arguments.problems, arguments.estimators):
                     key = {"problem": problem, "seed": seed, "method": method}
-                    store({**key, **guarded(run_modes, method, problem, seed)})
+                    RESULTS.store({**key, **guarded(run_modes, method, problem, seed)})
         if "faces" in arguments.tables:
             for budget_s in arguments.budgets:
                 seed = arguments.seeds[0]
@@ -266,17 +242,18 @@ def main():
                     "method": "SemiDiscreteOTGenerator",
                     "budget_s": f"{budget_s:g}",
                 }
-                store({**key, **guarded(run_faces, budget_s, seed)})
+                RESULTS.store({**key, **guarded(run_faces, budget_s, seed)})
         if "mnist" in arguments.tables:
             n_test, seed = arguments.test_images, arguments.seeds[0]
             images, digits = load_images("mnist_train_0of4.npz", N_TRAIN)
             test, _ = load_images("mnist_test.npz", n_test)
             judge = DigitJudge(images, digits, test, seed)
-            store({"problem": "mnist", "seed": seed, "method": "training images", **guarded(judge, images[-n_test:])})
+            floor = guarded(judge, images[-n_test:])
+            RESULTS.store({"problem": "mnist", "seed": seed, "method": "training images", **floor})
             for budget_s in arguments.budgets:
                 for method in arguments.methods:
                     key = {"problem": "mnist", "seed": seed, "method": method, "budget_s": f"{budget_s:g}"}
-                    store({**key, **guarded(run_mnist, method, budget_s, seed, images, judge)})
+                    RESULTS.store({**key, **guarded(run_mnist, method, budget_s, seed, images, judge)})
 
 
 if __name__ == "__main__":

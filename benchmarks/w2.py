@@ -23,19 +23,14 @@ A method that fails or gives anything that is not finite has ``diverged`` = 1 an
 """
 
 import argparse
-import csv
 import importlib.util
 import math
-import platform
-import shlex
-import sys
 import time
-from importlib.metadata import version
 from types import SimpleNamespace
 
 import numpy as np
 import torch
-from _common import RESULTS
+from _common import Results
 from _w2_methods import METHODS, OTT, WITHOUT_BUDGET, import_jax
 from _w2_report import report
 from threadpoolctl import threadpool_limits
@@ -43,19 +38,11 @@ from threadpoolctl import threadpool_limits
 from sklearn_ot.datasets import make_gaussian_pair, make_potential_pair, make_toy
 from sklearn_ot.metrics import l2_uvp, wasserstein_distance
 
-PATH = RESULTS / "w2.csv"
-KEY = ("problem", "features", "seed", "method", "budget_s")
-COLUMNS = (
-    *KEY,
-    "forward",
-    "inverse",
-    "cpu_s",
-    "cpu_s_with_compilation",
-    "wall_s",
-    "rows",
-    "steps",
-    "diverged",
-    "note",
+RESULTS = Results(
+    "w2.csv",
+    key=("problem", "features", "seed", "method", "budget_s"),
+    columns=("forward", "inverse", "cpu_s", "cpu_s_with_compilation", "wall_s", "rows", "steps", "diverged", "note"),
+    packages=("torch", "POT", "ott-jax", "jax"),
 )
 SEEDS = (1000, 1001, 1002)  # settings were chosen on seeds below 1000
 N_TEST_ROWS = 10_000
@@ -143,37 +130,6 @@ def run_cell(problem, method, budget_s, seed):
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in cell.items()}
 
 
-def load():
-    """Rows of the results so far, by their key, and the commands that made them."""
-    if not PATH.exists():
-        return {}, []
-    lines = PATH.read_text().splitlines()
-    commands = [line[2:] for line in lines if line.startswith("# python ")]
-    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
-    return {tuple(row[key] for key in KEY): row for row in rows}, commands
-
-
-def store(row):
-    """Write one row, in the place of an older one."""
-    rows, commands = load()
-    row = {key: str(row.get(key, "")) for key in COLUMNS}
-    rows[tuple(row[key] for key in KEY)] = row
-    command = shlex.join(["python", "benchmarks/w2.py", *sys.argv[1:]])
-    software = [f"{name} {version(name)}" for name in ("torch", "POT", "ott-jax", "jax") if is_installed(name)]
-    partial_path = PATH.with_suffix(".partial")
-    with partial_path.open("w", newline="") as file:
-        file.writelines(f"# {line}\n" for line in [*commands, *({command} - set(commands))])
-        file.write(f"# {', '.join(software)}, Python {platform.python_version()}, {platform.machine()}, one thread\n")
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows.values())
-    partial_path.replace(PATH)
-
-
-def is_installed(name):
-    return importlib.util.find_spec({"ott-jax": "ott", "POT": "ot"}.get(name, name)) is not None
-
-
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", nargs="+", choices=("potential", "gaussian", "toys"), default=None)
@@ -189,11 +145,11 @@ def parse_arguments():
 def main():
     arguments = parse_arguments()
     if arguments.report:
-        report(list(load()[0].values()))
+        report(list(RESULTS.load()[0].values()))
         return
     torch.set_num_threads(1)
     methods = arguments.methods or list(METHODS)
-    if not is_installed("ott-jax"):
+    if importlib.util.find_spec("ott") is None:
         print("ott-jax is not installed: its methods are left out. They need: pip install '.[bench]'")
         methods = [method for method in methods if method not in OTT]
     elif OTT.keys() & set(methods):
@@ -208,8 +164,7 @@ def main():
                 key["budget_s"] = "" if budget_s is None else f"{budget_s:g}"
                 with threadpool_limits(1):
                     cell = run_cell(problem, method, budget_s, seed)
-                store({**key, **cell})
-                print(*key.values(), *(f"{name}={value}" for name, value in cell.items()), flush=True)
+                RESULTS.store({**key, **cell})
 
 
 def cells(methods, budgets):
