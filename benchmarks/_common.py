@@ -106,6 +106,52 @@ class Results:
         partial_path.replace(self.path)
         print(*(f"{name}={value}" for name, value in row.items() if value), flush=True)
 
+    def summarise(self, name, by, columns, is_in=lambda row: True):
+        """Print, and write to results/, medians (ranges) of the rows that agree in some columns.
+
+        Parameters
+        ----------
+        name : str
+            Name of the file.
+        by, columns : dict of str to str
+            The columns to group by and those to summarise, and their titles. Seeds that have no value in one of the
+            latter are counted.
+        is_in : callable, default=all rows
+            Whether a row takes part.
+        """
+        groups = {}
+        for row in filter(is_in, self.load()[0].values()):
+            groups.setdefault(tuple(row[column] for column in by), []).append(row)
+        table = [[*by.values(), *columns.values()]]
+        for key, rows in sorted(groups.items(), key=lambda item: [as_number(text) for text in item[0]]):
+            texts = []
+            for column in columns:
+                values = [float(row[column]) for row in rows if row[column]]
+                texts.append(median_range(values))
+                if 0 < len(values) < len(rows):
+                    texts[-1] += f"; {len(values)} of {len(rows)} seeds"
+            table.append([*key, *texts])
+        with (RESULTS / name).open("w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(table)
+        for row in table:
+            print(*row, sep=" | ")
+
+
+def as_number(text):
+    """A key that sorts numbers by their size, before all else."""
+    try:
+        return (float(text), "")
+    except ValueError:
+        return (float("inf"), text)
+
+
+def median_range(values):
+    """Three digits of the median and, if there are several values, of their range, as text."""
+    if not values:
+        return ""
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:.3g}" + (f" ({low:.3g} to {high:.3g})" if low < high else "")
+
 
 def setup(packages):
     """Processor and versions, as text."""

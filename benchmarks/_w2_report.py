@@ -5,7 +5,7 @@ import math
 import statistics
 from pathlib import Path
 
-from _common import RESULTS
+from _common import RESULTS, median_range
 from _w2_methods import METHODS, OURS, WITHOUT_BUDGET
 
 IMAGES = Path(__file__).parents[1] / "doc" / "images"
@@ -45,14 +45,6 @@ class Cells:
         return sorted({key[3] for key in self.rows if key[0].startswith(problem) and key[3] is not None})
 
 
-def as_text(values):
-    if not values:
-        return ""
-    if len(values) == 1:
-        return f"{values[0]:.3g}"
-    return f"{statistics.median(values):.3g} ({min(values):.3g}–{max(values):.3g})"
-
-
 def write_table(cells, table, begins):
     """Print one table and write it to results/: a row for each map, budget and method, a column for each problem."""
     columns = sorted({(key[1], key[0]) for key in cells.rows if key[0].startswith(begins)})
@@ -63,7 +55,7 @@ def write_table(cells, table, begins):
     for column, what in (("forward", "forward"), ("inverse", "inverse"), ("cpu_s", "CPU s")):
         for budget in (None, *cells.budgets(begins)):
             for method in METHODS:
-                texts = [as_text(cells.values((problem, n, method, budget), column)) for n, problem in columns]
+                texts = [median_range(cells.values((problem, n, method, budget), column)) for n, problem in columns]
                 if any(texts):
                     lines.append([what, "" if budget is None else f"{budget:g}", method, *texts])
     header = ["", "budget, s", "method", *labels]

@@ -208,6 +208,31 @@ def guarded(run, *args):
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in cell.items()}
 
 
+def report():
+    """The tables of the guide."""
+    modes = {
+        "modes": "modes",
+        "high_quality": "high quality",
+        "reverse_kl": "reverse KL",
+        "spread": "spread",
+        "cpu_s": "CPU s",
+    }
+    by = {"problem": "problem", "method": "estimator"}
+    RESULTS.summarise("generators_modes.csv", by, modes, lambda row: row["problem"] in TOYS)
+    mnist = {
+        "class_tv": "classes, TV",
+        "w1": "W1",
+        "w2": "W2",
+        "frechet": "Fréchet",
+        "precision": "precision",
+        "recall": "recall",
+        "density": "density",
+        "coverage": "coverage",
+        "cpu_s": "CPU s",
+    }
+    RESULTS.summarise("generators_mnist.csv", {"method": "method"}, mnist, lambda row: row["problem"] == "mnist")
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", nargs="+", choices=("modes", "mnist", "faces"), default=("modes", "mnist"))
@@ -220,12 +245,16 @@ def parse_arguments():
         "--estimators", nargs="+", choices=ESTIMATORS, default=tuple(ESTIMATORS), help="of modes", metavar="ESTIMATOR"
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, help="mnist: only the first of them")
+    parser.add_argument("--report", action="store_true", help="no fits: the tables of the results so far")
     parser.add_argument("--test-images", type=int, default=N_TEST, help="fewer for a trial")
     return parser.parse_args()
 
 
 def main():
     arguments = parse_arguments()
+    if arguments.report:
+        report()
+        return
     torch.set_num_threads(1)
     with threadpool_limits(1):
         if "modes" in arguments.tables:

@@ -31,9 +31,7 @@ ott-jax
 
 import argparse
 import contextlib
-import csv
 import math
-import statistics
 import sys
 import time
 
@@ -286,19 +284,7 @@ def run_cell(n_points, n_features, seed, method, budget_s):
 
 
 def report():
-    """Print, and write to results/, a table with the median (range) over seeds for each size and method."""
-    cells = {}
-    for row in RESULTS.load()[0].values():
-        cells.setdefault((int(row["points"]), int(row["features"]), row["method"]), []).append(row)
-
-    def summary(rows, column):
-        values = [float(row[column]) for row in rows if row[column] not in ("", None)]
-        if not values:
-            return ""
-        middle, low, high = statistics.median(values), min(values), max(values)
-        text = f"{middle:.3g}" + (f" ({low:.3g} to {high:.3g})" if low < high else "")
-        return text if len(values) == len(rows) else f"{text}; {len(values)} of {len(rows)} seeds"
-
+    """The table of the guide."""
     columns = {
         "to_10": "s to 10 %",
         "to_5": "s to 5 %",
@@ -308,13 +294,7 @@ def report():
         "empty": "empty cells",
         "compile_s": "compilation, s",
     }
-    table = [["N", "D", "method", *columns.values()]]
-    for (n_points, n_features, method), rows in sorted(cells.items()):
-        table.append([n_points, n_features, method, *(summary(rows, column) for column in columns)])
-    with RESULTS.path.with_stem("semidiscrete_table").open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(table)
-    for row in table:
-        print(*row, sep=" | ")
+    RESULTS.summarise("semidiscrete_table.csv", {"points": "N", "features": "D", "method": "method"}, columns)
 
 
 def main():

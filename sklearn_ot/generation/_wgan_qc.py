@@ -15,8 +15,8 @@ class WGANQC(AdversarialGenerator):
     r"""A generator that descends on the transport cost with squares, by a critic regressed on exact plans [Liu19]_.
 
     In each step of the critic the transport from a batch of samples to one of data is solved exactly (by POT), for the
-    cost ½‖x − y‖², and the critic learns the Kantorovich potential φ of the samples: its values, and its gradients,
-    which are the displacements,
+    cost ½‖x − y‖², and the critic learns the Kantorovich potential φ of the samples: its values, those at the data,
+    where it is minus the potential of the data, and its gradients, which are the displacements,
 
     .. math:: \nabla\varphi(y) = y - T(y) .
 
@@ -42,11 +42,11 @@ class WGANQC(AdversarialGenerator):
 
     Notes
     -----
-    The published critic is regressed on values at data and samples, and on the *lengths* of gradients, with weight
-    :math:`\gamma \sqrt d`, γ = 0.1. What the generator follows are gradients at samples: they are learned here with
-    their directions.
+    The published critic is regressed on the *lengths* of gradients, with weight :math:`\gamma \sqrt d`, γ = 0.1. What
+    the generator follows are gradients at samples: they are learned here with their directions.
 
-    Plans of batches are blurred, the more the fewer rows they have.
+    Plans of batches are blurred, the more the fewer rows they have and the more features: the mean of all the rows that
+    plans send a sample to lies inwards of the data.
 
     References
     ----------

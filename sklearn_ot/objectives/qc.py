@@ -1,6 +1,7 @@
 """The objective of quadratic-cost critics. Every formula has the ½ in the cost: ½‖x − y‖²."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import ot
 import torch
@@ -9,16 +10,20 @@ from torch import Tensor, nn
 from sklearn_ot.objectives.lsot import half_squared_distances
 
 
-def plan_regression(critic: nn.Module, x: Tensor, y: Tensor, *, reg: float) -> Tensor:
+def plan_regression(critic: nn.Module, x: Tensor, y: Tensor, *, reg: float, at_target: bool = False) -> Tensor:
     r"""Regression of a critic on the exact transport between two batches [Liu19]_.
 
     .. math::
         \mathbb E \bigl( \varphi(x_i) - f_i - \overline{(\varphi - f)} \bigr)^2
         + \lambda\, \mathbb E \| \nabla\varphi(x_i) - (x_i - \bar y_i) \|^2
 
-    with f the Kantorovich potential of the batch, a solution of the dual linear program, and :math:`\bar y_i` the mean
-    of the rows that the optimal plan sends :math:`x_i` to: for the cost ½‖x − y‖² the gradient of the potential is the
-    displacement. Potentials are compared up to a constant, which no plan determines.
+    with f and g the Kantorovich potentials of the batches, a solution of the dual linear program, and :math:`\bar y_i`
+    the mean of the rows that the optimal plan sends :math:`x_i` to: for the cost ½‖x − y‖² the gradient of the
+    potential is the displacement. Potentials are compared up to a constant, which no plan determines.
+
+    With ``at_target`` the first mean is over the values :math:`-g_j` at the :math:`y_j` as well, which is where a
+    potential has them if the laws are one. The critic then tells the two apart, and not only how far a row of one is
+    from where the plans of all batches send it on average.
 
     Parameters
     ----------
@@ -31,6 +36,8 @@ def plan_regression(critic: nn.Module, x: Tensor, y: Tensor, *, reg: float) -> T
         Target batch.
     reg : float
         λ, the weight of the gradients.
+    at_target : bool, default=False
+        Whether values at the target batch count as well.
 
     Returns
     -------
@@ -41,35 +48,58 @@ def plan_regression(critic: nn.Module, x: Tensor, y: Tensor, *, reg: float) -> T
     ----------
     .. [Liu19] H. Liu, X. Gu, D. Samaras, "Wasserstein GAN with quadratic transport cost", ICCV 2019.
     """
-    potential, images = batch_transport(x, y, getattr(critic, "labels", None))
+    plan = batch_transport(x, y, getattr(critic, "labels", None))
     value, gradient = critic.value_and_gradient(x)
-    difference = value - potential
+    difference = value - plan.potential
+    if at_target:
+        difference = torch.cat([difference, critic(y) + plan.target_potential])
     values = (difference - difference.mean()).square().mean()
-    return values + reg * (gradient - (x - images)).square().sum(1).mean()
+    return values + reg * (gradient - (x - plan.images)).square().sum(1).mean()
+
+
+class BatchTransport(NamedTuple):
+    """What `batch_transport` returns.
+
+    Attributes
+    ----------
+    potential, target_potential : Tensor of shape (n,), (m,)
+        Kantorovich potentials of the two batches, the first with a mean of zero.
+    images : Tensor of shape (n, d)
+        Means of the target rows that each source row is sent to.
+    """
+
+    potential: Tensor
+    target_potential: Tensor
+    images: Tensor
 
 
 @torch.no_grad()
-def batch_transport(x: Tensor, y: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Potential of the source rows, shape (n,), and their barycentric images, (n, d), of the exact plan of two batches.
+def batch_transport(x: Tensor, y: Tensor, labels: Tensor | None = None) -> BatchTransport:
+    """Potentials and barycentric images of the exact plan between two batches, with equal weights.
 
     Computed by POT on the CPU in float64, whatever the tensors. With ``labels`` of the rows of both, a plan of each
     class.
     """
     if labels is not None:
-        potential, images = torch.empty_like(x[:, 0]), torch.empty_like(x)
+        whole = BatchTransport(torch.empty_like(x[:, 0]), torch.empty_like(y[:, 0]), torch.empty_like(x))
         for rows in labels.bool().T:
             if rows.any():
-                potential[rows], images[rows] = batch_transport(x[rows], y[rows])
-        return potential, images
+                for entire, part in zip(whole, batch_transport(x[rows], y[rows]), strict=True):
+                    entire[rows] = part
+        return whole
     costs = half_squared_distances(x.cpu().double(), y.cpu().double()).numpy()
     plan, log = ot.emd([], [], costs, numItermax=10_000_000, log=True)
-    images = len(x) * torch.from_numpy(plan).to(x) @ y
-    return torch.from_numpy(log["u"]).to(x), images
+    constant = log["u"].mean()
+    return BatchTransport(
+        torch.from_numpy(log["u"] - constant).to(x),
+        torch.from_numpy(log["v"] + constant).to(x),
+        len(x) * torch.from_numpy(plan).to(x) @ y,
+    )
 
 
 def critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, reg: float) -> Tensor:
-    """`plan_regression` from samples to data."""
-    return plan_regression(critic, fake, real, reg=reg)
+    """`plan_regression` from samples to data, with values at both."""
+    return plan_regression(critic, fake, real, reg=reg, at_target=True)
 
 
 def generator_loss(critic: Callable, real: Tensor, fake: Tensor) -> Tensor:

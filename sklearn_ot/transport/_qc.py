@@ -28,7 +28,7 @@ class Critic(MLP):
 def displacement_error(critic, x, y):
     """Mean squared distance per feature from the images of the critic's map to those of an exact plan."""
     x, y = x[:MAX_PLAN_ROWS], y[:MAX_PLAN_ROWS]
-    _, images = batch_transport(x, y)
+    images = batch_transport(x, y).images
     return mean_squared_norm(critic.transport(x) - images) / x.shape[1]
 
 

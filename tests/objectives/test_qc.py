@@ -11,13 +11,16 @@ from sklearn_ot.objectives.qc import batch_transport, critic_loss, generator_los
 
 
 class Table:
-    """A critic given by its values and gradients, one for each row."""
+    """A critic given by its values and gradients at source rows, and its values at target rows."""
 
-    def __init__(self, value, gradient):
-        self.value, self.gradient = value, gradient
+    def __init__(self, value, gradient, target_value=None):
+        self.value, self.gradient, self.target_value = value, gradient, target_value
 
     def value_and_gradient(self, x):
         return self.value, self.gradient
+
+    def __call__(self, y):
+        return self.target_value
 
 
 @pytest.fixture
@@ -29,47 +32,53 @@ def rows():
 def test_batch_transport_against_all_permutations(rows):
     x, y = rows
     best = min((x - y[list(order)]).square().sum() for order in permutations(range(6)))
-    _, images = batch_transport(x, y)
+    images = batch_transport(x, y).images
     torch.testing.assert_close((x - images).square().sum(), best)
     assert sorted(images[:, 0].tolist()) == pytest.approx(sorted(y[:, 0].tolist()))
 
 
 @pytest.mark.parametrize("n_target", [6, 4])
 def test_batch_potentials_solve_the_dual(rows, n_target):
-    """With its c-transform the potential has the value of the plan, for the cost with the ½ and any two sizes."""
+    """Both, and the first with its c-transform, have the value of the plan, for the cost with the ½ and any sizes."""
     x, y = rows[0], rows[1][:n_target]
-    potential, images = batch_transport(x, y)
+    potential, target_potential, images = batch_transport(x, y)
     costs = (x[:, None] - y).square().sum(2) / 2
     value = potential.mean() + (costs - potential[:, None]).amin(0).mean()
     # The identity E ½|x − y|² = ½E|x|² + ½E|y|² − E⟨x, ȳ(x)⟩ gives the cost of the plan from its means.
     cost = (x.square().sum(1).mean() + y.square().sum(1).mean()) / 2 - (x * images).sum(1).mean()
     torch.testing.assert_close(value, cost)
+    torch.testing.assert_close(potential.mean() + target_potential.mean(), cost)
+    assert (potential[:, None] + target_potential <= costs + 1e-12).all()
+    assert potential.mean() == pytest.approx(0, abs=1e-12)
 
 
 def test_zero_at_the_solution_and_up_to_a_constant(rows):
     x, y = rows
-    potential, images = batch_transport(x, y)
-    loss = plan_regression(Table(potential + 3, x - images), x, y, reg=5.0)
-    assert loss == pytest.approx(0, abs=1e-20)
+    potential, target_potential, images = batch_transport(x, y)
+    critic = Table(potential + 3, x - images, 3 - target_potential)
+    for at_target in (False, True):
+        assert plan_regression(critic, x, y, reg=5.0, at_target=at_target) == pytest.approx(0, abs=1e-20)
 
 
 def test_each_term(rows):
     """Values that are off by ±1, and gradients by a vector of length 2."""
     x, y = rows
-    potential, images = batch_transport(x, y)
+    potential, target_potential, images = batch_transport(x, y)
     signs = torch.tensor([1.0, -1.0] * 3, dtype=x.dtype)
     step = torch.tensor([2.0, 0, 0], dtype=x.dtype)
     assert plan_regression(Table(potential + signs, x - images), x, y, reg=5.0) == pytest.approx(1)
     assert plan_regression(Table(potential, x - images + step), x, y, reg=5.0) == pytest.approx(5 * 4)
+    # Half of all values are too high by 2: by 1 from their mean.
+    critic = Table(potential, x - images, 2 - target_potential)
+    assert plan_regression(critic, x, y, reg=5.0, at_target=True) == pytest.approx(1)
 
 
 def test_the_plan_is_a_constant(rows):
     """No gradient flows into the plan, and its tensors have the dtype of the batch."""
     x, y = (sample.float().requires_grad_() for sample in rows)
-    potential, images = batch_transport(x, y)
-    assert not potential.requires_grad
-    assert not images.requires_grad
-    assert potential.dtype == images.dtype == torch.float32
+    for tensor in batch_transport(x, y):
+        assert not tensor.requires_grad
+        assert tensor.dtype == torch.float32
 
 
 def test_the_plan_stays_within_classes():
@@ -77,17 +86,16 @@ def test_the_plan_stays_within_classes():
     generator = torch.Generator().manual_seed(0)
     x, y = (torch.randn(6, 2, dtype=torch.float64, generator=generator) for _ in range(2))
     labels = torch.eye(3)[torch.tensor([0, 1, 0, 1, 1, 0])]  # and a class without rows
-    potential, images = batch_transport(x, y, labels)
+    whole = batch_transport(x, y, labels)
     for rows in ([0, 2, 5], [1, 3, 4]):
-        expected = batch_transport(x[rows], y[rows])
-        torch.testing.assert_close((potential[rows], images[rows]), expected)
+        torch.testing.assert_close(tuple(tensor[rows] for tensor in whole), tuple(batch_transport(x[rows], y[rows])))
 
 
 def test_the_game_moves_samples_to_the_data(rows):
     """A generator that descends on the potential goes from its samples towards their images, at unit speed."""
     fake, real = rows
-    _, images = batch_transport(fake, real)
-    critic = Table(*(batch_transport(fake, real)[0], fake - images))
+    potential, target_potential, images = batch_transport(fake, real)
+    critic = Table(potential, fake - images, -target_potential)
     assert critic_loss(critic, real, fake, reg=1.0) == pytest.approx(0, abs=1e-20)
     moving = fake.clone().requires_grad_()
     loss = generator_loss(lambda x: ((x - fake) * (fake - images)).sum(1), real, moving)
