@@ -339,9 +339,9 @@ class _Fit:
         n_points = len(h)
         # The standard error of the squared estimate is about (√N + √2 tol √n / 2) / (n / 2): a quarter of tol² or less.
         n_test = math.ceil(8 * (math.sqrt(n_points) + 16) / self.tol**2)
-        if not is_candidate:
-            n_test = min(n_test, self.used)
-        error, n_empty = self.test(h, max(n_test, 20 * n_points))
+        # A cell that has its mass is missed by as many rows with a chance of exp(-20), or exp(-10).
+        n_test = max(n_test, 20 * n_points) if is_candidate else max(min(n_test, self.used), 10 * n_points)
+        error, n_empty = self.test(h, n_test)
         return SemiDiscreteSolution(
             potential=self.scores.potential(h, self.weights),
             mass_error=error,
