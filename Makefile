@@ -31,8 +31,14 @@ format: $(call installed,test)
 bench: $(call installed,bench)
 	$(BIN)/python benchmarks/icnn_step.py
 	$(BIN)/python benchmarks/skorch_overhead.py
+	$(BIN)/python benchmarks/adversarial_step.py
 	$(BIN)/python benchmarks/w2.py $(W2)
 	$(BIN)/python benchmarks/w2.py --report
+	$(BIN)/python benchmarks/w2_reg.py
+	$(BIN)/python benchmarks/semidiscrete.py
+	$(BIN)/python benchmarks/semidiscrete.py --report
+	$(BIN)/python benchmarks/generators.py --tables modes
+	$(BIN)/python benchmarks/generators.py --report
 
 docs: $(call installed,docs)
 	$(BIN)/sphinx-build -b html doc doc/_build/html

@@ -149,8 +149,8 @@ def median_range(values):
     """Three digits of the median and, if there are several values, of their range, as text."""
     if not values:
         return ""
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:.3g}" + (f" ({low:.3g} to {high:.3g})" if low < high else "")
+    low, middle, high = (f"{value:.3g}" for value in (min(values), statistics.median(values), max(values)))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def setup(packages):
