@@ -21,7 +21,7 @@ class WGANQC(AdversarialGenerator):
     .. math:: \nabla\varphi(y) = y - T(y) .
 
     The generator then minimises :math:`E\,\varphi(g(z))`, which moves each sample towards where the plans send it.
-    There is nothing to constrain: the critic is the answer of a regression, and one step of it is enough.
+    There is nothing to constrain: the critic is the answer of a regression.
 
     Training runs in units in which the data are of size 1; samples come back in the units of ``X``.
 
@@ -71,7 +71,7 @@ class WGANQC(AdversarialGenerator):
         self,
         reg=1.0,
         *,
-        n_critic=1,
+        n_critic=2,
         learning_rate=2e-3,
         generator="mlp",
         critic="mlp",
