@@ -3,6 +3,7 @@
     python benchmarks/generators.py                                    # modes and mnist
     python benchmarks/generators.py --tables modes --seeds 1000
     SKLEARN_OT_DATA=folder python benchmarks/generators.py --tables mnist faces --budgets 600
+    python benchmarks/generators.py --report                           # the tables of what is there
 
 All fits run in turn, on one thread; each result is written to results/generators.csv at once, in the place of an older
 one of the same problem, seed, method and budget. Times are CPU-seconds of this process. Tables:
@@ -130,7 +131,7 @@ def run_faces(budget_s, seed):
     seconds = {"cpu_s": clock(), "wall_s": time.perf_counter() - start}
     save_rounds(generator.history_, "generators_rounds_faces.png")
     samples = generator.sample(2000, random_state=seed)
-    save_grid(pca.inverse_transform(samples[:100]).clip(0, 1).reshape(-1, 64, 64, 3), IMAGES, "generators_faces.png")
+    save_grid(pca.inverse_transform(samples[:100]).clip(0, 1).reshape(-1, 64, 64, 3), IMAGES, "generators_faces.jpg")
     test, real = pca.transform(test), pca.transform(train[:2000])
     steps = generator.n_iter_ * generator.n_fit_steps
     distances = {f"w{p}": wasserstein_distance(samples, test, p=p) for p in (1, 2)}
@@ -161,7 +162,7 @@ class DigitJudge:
         self.test = test
         self.classifier = MLPClassifier((256, 64), max_iter=20, random_state=seed)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # 20 passes are enough, and deterministic in time
+            warnings.simplefilter("ignore", ConvergenceWarning)  # 20 passes are enough
             self.classifier.fit(images, digits)
 
     def features(self, images):
@@ -193,7 +194,8 @@ def save_rounds(history, name):
     from matplotlib import pyplot as plt
 
     figure, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
-    ax.semilogy([row["distance"] for row in history], marker=".")
+    ax.plot([row["distance"] for row in history], marker=".")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel="round", ylabel="Wasserstein-2 distance to the training rows")
     figure.savefig(IMAGES / name, dpi=100)
     plt.close(figure)
