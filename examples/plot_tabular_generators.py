@@ -84,7 +84,8 @@ plt.show()
 # Which rows does a critic take for real?
 # ---------------------------------------
 # The best critic of an f-divergence knows the ratio of the densities of data and samples, so that it can classify rows.
-# Near the end of the game it can no longer tell them apart, and is right about half of the time.
+# The better the samples, the nearer it is to guessing, which is right half of the time; with no overlap it would always
+# be right, and its estimate of the divergence would have no bound.
 
 fgan = generators["FGAN, KL"]
 samples = fgan.sample(len(X), random_state=2, y=y)
