@@ -314,7 +314,7 @@ class _Fit:
                     break
             if self.used >= self.max_samples:
                 break
-            if used >= next_test and factor * math.sqrt(len(h) / used) <= max(self.tol, 0):
+            if used >= next_test and factor * math.sqrt(len(h) / used) <= self.tol:
                 next_test = used * CHECK_RATIO
                 solution = self.finish(h)
                 if solution.converged:
