@@ -387,6 +387,16 @@ def test_an_empty_cell_gets_its_mass(cost):
     np.testing.assert_array_equal(pool.best, cells)
 
 
+@pytest.mark.slow
+def test_no_cell_stays_empty_among_thousands():
+    """Four pools of 2¹⁷ rows and more are enough: one cell left empty would hand the rest to the slower ascent."""
+    generator = torch.Generator().manual_seed(0)
+    solution = semidiscrete_dual("normal", torch.randn(5000, 2, generator=generator), tol=0.1, generator=generator)
+    assert solution.converged
+    assert solution.n_empty == 0
+    assert solution.n_samples < 2**17 * (1 + 2 + 4 + 8) + 2**16  # and the rows before the first pool
+
+
 def test_clustered_points_are_no_obstacle():
     centres = torch.cartesian_prod(*2 * [torch.arange(-4.0, 5.0, 2.0)])
     points = centres[torch.arange(1000) % 25] + 0.05 * torch.randn(1000, 2)
