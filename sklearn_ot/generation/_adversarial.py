@@ -9,15 +9,16 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.base import _fit_context
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
-from sklearn_ot.base import FLOAT_DTYPES, MAX_REFERENCE_ROWS, draw_reference
+from sklearn_ot.base import FLOAT_DTYPES, MAX_REFERENCE_ROWS
 from sklearn_ot.generation._neural import CHUNK_ROWS, NeuralGenerator
-from sklearn_ot.metrics import sliced_wasserstein_distance
+from sklearn_ot.metrics import _check_weight, sliced_wasserstein_distance
 from sklearn_ot.nets import (
     GAME_MEASURES,
     AdversarialNet,
@@ -34,6 +35,9 @@ CRITICS = {"mlp": MLPCritic, "dcgan": DCGANCritic}
 # Samples and held-out rows that a block of training is scored on.
 SCORED_ROWS = 2048
 WITNESS_ROWS = 1024
+# How much larger than at the start the squared distance of samples from the data may be, and from which round on: it
+# may well rise first.
+WORSE_THAN_START, AFTER_ROUNDS = 1.5, 500
 
 PARAMETERS = """\
 n_critic : int, default={n_critic}
@@ -232,7 +236,7 @@ class AdversarialGenerator(NeuralGenerator):
         ValueError
             If the rows, the classes or a parameter are unusable; the estimator is then left as it was.
         DivergenceError
-            If numbers are not finite, or samples leave the data for good.
+            If numbers are not finite, samples leave the data for good, or the generator has no gradient any more.
         """
         return self._fit_rows(X, y=y)
 
@@ -281,7 +285,7 @@ class AdversarialGenerator(NeuralGenerator):
             return super().score(X, None, sample_weight)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
         index = self._class_index(y, len(X))
-        weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
+        weight = _check_weight(sample_weight, len(X), "sample_weight", "X")
         score = 0.0
         for k in np.unique(index):
             part = index == k
@@ -289,7 +293,7 @@ class AdversarialGenerator(NeuralGenerator):
                 continue
             rows = self.sample(MAX_REFERENCE_ROWS, random_state=0, y=self.classes_[k])
             distance = sliced_wasserstein_distance(rows, X[part], target_weight=weight[part], random_state=0)
-            score -= weight[part].sum() / weight.sum() * distance**2
+            score -= weight[part].sum() * distance**2
         return score
 
     def critic_function(self, X, y=None):
@@ -316,29 +320,32 @@ class AdversarialGenerator(NeuralGenerator):
             labels = self._one_hot(self._class_index(y, len(X)))
         real, fake = map(torch.from_numpy, self._witness)
         outputs = torch.from_numpy(self._outputs(self.net_.critic_, X, labels))
-        witness = self._game().witness
+        # Of the game that was played, whatever the parameters are now.
+        witness = self.net_.criterion_.witness
         return torch.cat([witness(chunk, real, fake) for chunk in outputs.split(CHUNK_ROWS)]).numpy()
 
     def _fit(self, X, sample_weight, rng, y=None):
         device = resolve_device(self.device)
         classes_before = self._listed_classes()
         y, n_classes = self._read_classes(X, y)
+        if self.warm_start and hasattr(self, "net_"):
+            self._refuse_changes({"classes": classes_before}, {"classes": self._listed_classes()})
         architecture = self._architecture(X.shape[1])
         architecture["latent_dim"] += n_classes
         critic = self._critic_architecture(X.shape[1], n_classes)
         previous = self._net_to_resume(architecture)
         if previous is None:
-            self._balance(X, None)
+            self._balance(X, np.full(len(X), 1 / len(X)))
         else:
-            before = {**self._critic_of(previous), "classes": classes_before}
-            self._refuse_changes(before, {**critic, "classes": self._listed_classes()})
+            self._refuse_changes(self._critic_of(previous), critic)
         seed = rng.randint(2**31)
         X, y, held_out = self._hold_out(X, y, rng)
-        reference = draw_reference(held_out, held_out, rng)[:SCORED_ROWS]
+        reference = held_out[rng.permutation(len(held_out))[:SCORED_ROWS]]
         with torch_seed(seed, device):
             net = self._build_net(device, critic=critic, **architecture)
             if previous is not None:
                 net.resume(previous)
+            self._check_shapes(net, X.shape[1], n_classes)
             net.evaluation = lambda net: self._score_of(net, reference, y)
             net.partial_fit(self._dataset(X, y, device))
             # It holds rows of the data.
@@ -347,6 +354,13 @@ class AdversarialGenerator(NeuralGenerator):
             warnings.warn(
                 f"Training was interrupted after {net.n_fitted_} of {net.max_rounds} rounds; the generator is what "
                 "they left.",
+                stacklevel=5,
+            )
+        if net.n_rounds_ >= AFTER_ROUNDS and net.score_ < WORSE_THAN_START * net.start_score_:
+            warnings.warn(
+                f"Samples are farther from the data than those of the untrained generator: the score is "
+                f"{net.score_:.3g}, and was {net.start_score_:.3g}. {self._remedy()}",
+                ConvergenceWarning,
                 stacklevel=5,
             )
         self.net_, self.n_iter_ = net, net.n_rounds_
@@ -375,8 +389,12 @@ class AdversarialGenerator(NeuralGenerator):
         """Rows to train on with their classes, and rows to score samples by: others, with early stopping."""
         if not self.early_stopping:
             return X, y, X
-        n_held_out = min(max(1, int(self.validation_fraction * len(X))), len(X) - 1)
-        order = rng.permutation(len(X))
+        order, n_kept = rng.permutation(len(X)), 1
+        if y is not None:
+            # A row of each class is kept: of others there would be nothing to learn.
+            _, first = np.unique(y[order], return_index=True)
+            order, n_kept = np.concatenate([np.delete(order, first), order[first]]), len(first)
+        n_held_out = min(max(1, int(self.validation_fraction * len(X))), len(X) - n_kept)
         held_out, kept = order[:n_held_out], order[n_held_out:]
         return X[kept], None if y is None else y[kept], X[held_out]
 
@@ -441,7 +459,10 @@ class AdversarialGenerator(NeuralGenerator):
         y = column_or_1d(y)
         if len(y) != n_rows:
             raise ValueError(f"y has {len(y)} classes for {n_rows} rows; give one for each row.")
-        index = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        try:
+            index = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        except TypeError as error:  # numbers among words
+            raise ValueError(f"y must hold classes of fit, {self.classes_.tolist()}: {error}.") from None
         unknown = self.classes_[index] != y
         if unknown.any():
             raise ValueError(
@@ -450,27 +471,25 @@ class AdversarialGenerator(NeuralGenerator):
         return index
 
     def _critic_architecture(self, n_features, n_classes):
-        """The class of the critic and its arguments: plain values, which is what a pickle stores."""
+        """The critic as arguments of the net: plain values, which is what a pickle stores."""
         module = CRITICS.get(self.critic, self.critic)
         if not (inspect.isclass(module) and issubclass(module, nn.Module)):
             raise ValueError(
                 f"critic must be one of {sorted(CRITICS)} or a subclass of torch.nn.Module, got {module!r}."
             )
-        sizes = {"n_features": n_features, "n_classes": n_classes, "n_outputs": self._n_outputs}
+        arguments = {"n_features": n_features, "n_classes": n_classes, "n_outputs": self._n_outputs}
         if self.critic == "mlp":
-            sizes |= {"hidden_layer_sizes": tuple(map(int, self.hidden_layer_sizes)), "activation": self.activation}
-        return {"module": module, **sizes, **(self.critic_params or {}), "spectral_norm": self._spectral_norm}
+            arguments |= self._hidden_layers()
+        arguments |= self.critic_params or {}
+        critic = {f"critic__{name}": value for name, value in arguments.items()}
+        return {"critic": module, **critic, "spectral_norm": self._spectral_norm}
 
     def _build_net(self, device, module, *, critic, **architecture):
-        critic = dict(critic)
         parameters = self._net_parameters(device, module, architecture)
         parameters |= {"optimizer__betas": (0.5, 0.9), "critic_optimizer__betas": (0.5, 0.9)}
         parameters["critic_optimizer__fused"] = parameters["optimizer__fused"]
         return AdversarialNet(
             criterion=self._game(),
-            critic=critic.pop("module"),
-            spectral_norm=critic.pop("spectral_norm"),
-            **{f"critic__{name}": value for name, value in critic.items()},
             evaluation=None,
             n_critic=self.n_critic,
             max_rounds=self.max_iter,
@@ -480,8 +499,24 @@ class AdversarialGenerator(NeuralGenerator):
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
             remedy=self._remedy(),
+            **critic,
             **parameters,
         ).initialize()
+
+    @staticmethod
+    def _check_shapes(net, n_features, n_classes):
+        """Refuse networks of the user's that make something else than they should."""
+        latent_dim = net.get_params_for("module")["latent_dim"]
+        n_outputs = net.get_params_for("critic")["n_outputs"]
+        net._set_training(False)
+        with torch.no_grad():
+            for name, module, n_inputs, expected in (
+                ("generator", net.module_, latent_dim, (2, n_features)),
+                ("critic", net.critic_, n_features + n_classes, (2,) if n_outputs is None else (2, n_outputs)),
+            ):
+                shape = tuple(module(torch.zeros(2, n_inputs, device=net.device)).shape)
+                if shape != expected:
+                    raise ValueError(f"{name} must map rows of shape (2, {n_inputs}) to shape {expected}, not {shape}.")
 
     def _clip(self):
         """Largest weight of the critic, or None."""
@@ -490,7 +525,8 @@ class AdversarialGenerator(NeuralGenerator):
     @staticmethod
     def _critic_of(net):
         """The critic of a net as `_build_net` takes it."""
-        return {"module": net.critic, **net.get_params_for("critic"), "spectral_norm": net.spectral_norm}
+        critic = {f"critic__{name}": value for name, value in net.get_params_for("critic").items()}
+        return {"critic": net.critic, **critic, "spectral_norm": net.spectral_norm}
 
     def _net_state(self, net):
         architecture = {**super()._net_state(net)["architecture"], "critic": self._critic_of(net)}

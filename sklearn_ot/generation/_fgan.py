@@ -16,7 +16,7 @@ class VariationalGenerator(AdversarialGenerator):
 
     _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
         **AdversarialGenerator._parameter_constraints,
-        "loss": [StrOptions({"non-saturating", "saturating"})],
+        "loss": [StrOptions({"linear", "non-saturating", "saturating"})],
     }
 
     def classify(self, X, y=None):
@@ -34,25 +34,27 @@ class VariationalGenerator(AdversarialGenerator):
         is_real : ndarray of shape (n_samples,), dtype bool
             Whether each row looks like data.
         """
-        return self.critic_function(X, y) > np.float32(fgan.DIVERGENCES[self._divergence].threshold)
+        return self.critic_function(X, y) > self._threshold
 
     def _game(self):
         divergence = self._divergence
         return Game(
             partial(fgan.critic_loss, divergence=divergence),
-            partial(fgan.generator_loss, divergence=divergence, saturating=self.loss == "saturating"),
+            partial(fgan.generator_loss, divergence=divergence, loss=self.loss),
             partial(fgan.witness, divergence=divergence),
         )
 
     def _remedy(self):
+        steep = self.loss == "non-saturating" and self._divergence in ("reverse-kl", "squared-hellinger")
         return (
-            f"Lower learning_rate (now {self.learning_rate:g}) or raise instance_noise (now {self.instance_noise:g}); "
-            "the divergences 'jensen-shannon' and 'gan' are the least prone to it."
+            f"Lower learning_rate (now {self.learning_rate:g}) or raise instance_noise (now {self.instance_noise:g})"
+            + ("; loss='linear' has no gradient without a bound." if steep else ".")
         )
 
     def _measure(self, module, real, fake):
         real, fake = (torch.from_numpy(values).double() for values in (real, fake))
         self.divergence_ = float(fgan.variational_bound(self._divergence, real, fake))
+        self._threshold = np.float32(fgan.DIVERGENCES[self._divergence].threshold)
 
 
 @documented
@@ -87,9 +89,10 @@ class FGAN(VariationalGenerator):
     ----------
     divergence : {"kl", "reverse-kl", "pearson", "squared-hellinger", "jensen-shannon", "gan"}, default="jensen-shannon"
         Which one.
-    loss : {"non-saturating", "saturating"}, default="non-saturating"
-        What the generator minimises: :math:`-E_Q T`, or :math:`-E_Q f^*(T)`, the divergence itself, whose gradient
-        fades where the critic knows samples for what they are.
+    loss : {"linear", "non-saturating", "saturating"}, default="linear"
+        What the generator minimises: :math:`-E_Q V`; :math:`-E_Q T`, which for "reverse-kl" and "squared-hellinger" has
+        a gradient without a bound, and may diverge; or :math:`-E_Q f^*(T)`, the divergence itself, whose gradient fades
+        where the critic knows samples for what they are. For "kl" and "pearson" the first two are one.
     <parameters>
 
     Attributes
@@ -127,7 +130,7 @@ class FGAN(VariationalGenerator):
         self,
         divergence="jensen-shannon",
         *,
-        loss="non-saturating",
+        loss="linear",
         n_critic=1,
         learning_rate=2e-3,
         generator="mlp",
@@ -194,9 +197,10 @@ class GAN(VariationalGenerator):
 
     Parameters
     ----------
-    loss : {"non-saturating", "saturating"}, default="non-saturating"
-        What the generator minimises: :math:`-E \log D(g(z))`, or :math:`E \log(1 - D(g(z)))`, the game itself, whose
-        gradient fades where D knows samples for what they are.
+    loss : {"non-saturating", "saturating", "linear"}, default="non-saturating"
+        What the generator minimises: :math:`-E \log D(g(z))`; :math:`E \log(1 - D(g(z)))`, the game itself, whose
+        gradient fades where D knows samples for what they are; or the sum of both, :math:`-E \log\frac{D}{1-D}(g(z))`,
+        which loses fewer modes.
     <parameters>
 
     Attributes

@@ -62,6 +62,29 @@ class NeuralGenerator(NetOwner, BaseGenerator):
             "verbose": int(self.verbose),
         }
 
+    def set_params(self, **params):
+        """Set parameters; ``generator__name`` and ``critic__name`` set one argument of a network.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters of this estimator, or single entries of ``generator_params`` and ``critic_params``, the others
+            of which stay: a search over ``generator__n_channels`` needs no list of dicts.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        for own in ("generator_params", "critic_params"):
+            prefix = own.removesuffix("params") + "_"
+            arguments = {name: value for name, value in params.items() if name.startswith(prefix)}
+            if arguments and own in self.get_params(deep=False):
+                params = {name: value for name, value in params.items() if name not in arguments}
+                arguments = {name.removeprefix(prefix): value for name, value in arguments.items()}
+                params[own] = {**(params.get(own, getattr(self, own)) or {}), **arguments}
+        return super().set_params(**params)
+
     def _output_activation(self):
         if self.output_activation == "auto":
             return "tanh" if self.generator == "dcgan" else "identity"
@@ -72,13 +95,7 @@ class NeuralGenerator(NetOwner, BaseGenerator):
         latent_dim = min(n_features, MAX_LATENT_DIM) if self.latent_dim == "auto" else int(self.latent_dim)
         architecture = {"latent_dim": latent_dim, "n_features": n_features}
         if self.generator == "mlp":
-            sizes = tuple(self.hidden_layer_sizes)
-            if not sizes or not all(isinstance(n, Integral) and not isinstance(n, bool) and n > 0 for n in sizes):
-                raise ValueError(
-                    f"hidden_layer_sizes must be one or more positive integers, got {self.hidden_layer_sizes!r}. "
-                    "Give for example (128, 128) for two hidden layers."
-                )
-            architecture |= {"hidden_layer_sizes": tuple(map(int, sizes)), "activation": self.activation}
+            architecture |= self._hidden_layers()
         if self.generator in GENERATORS:
             architecture["output_activation"] = self._output_activation()
         module = GENERATORS.get(self.generator, self.generator)
@@ -87,6 +104,16 @@ class NeuralGenerator(NetOwner, BaseGenerator):
                 f"generator must be one of {sorted(GENERATORS)} or a subclass of torch.nn.Module, got {module!r}."
             )
         return {"module": module, **architecture, **(self.generator_params or {})}
+
+    def _hidden_layers(self):
+        """The arguments of an "mlp" that generator and critic share."""
+        sizes = tuple(self.hidden_layer_sizes)
+        if not sizes or not all(isinstance(n, Integral) and not isinstance(n, bool) and n > 0 for n in sizes):
+            raise ValueError(
+                f"hidden_layer_sizes must be one or more positive integers, got {self.hidden_layer_sizes!r}. "
+                "Give for example (128, 128) for two hidden layers."
+            )
+        return {"hidden_layer_sizes": tuple(map(int, sizes)), "activation": self.activation}
 
     def _balance(self, X, weights):
         """Fit the frame to the training rows."""

@@ -147,6 +147,12 @@ class WGANGenerator(AdversarialGenerator):
             )
         return self._distance
 
+    def _get_fitted_attr_html(self, doc_link=""):
+        # scikit-learn's table of attributes reads all of them: nobody has asked for this one.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return super()._get_fitted_attr_html(doc_link)
+
     def _game(self):
         if "penalty" not in self.constraint:
             return Game(wgan.critic_loss, wgan.generator_loss, value)

@@ -124,7 +124,9 @@ def _kronecker_sequence(n_rows, dim):
 
 
 class DivergenceGuard(Callback):
-    """Stop with an error if anything is not finite, or samples are far beyond the data.
+    """Stop with an error if anything is not finite, samples are far beyond the data, or the generator is stuck.
+
+    Large gradients, or growing ones, are no reason: those of a steep critic are, while samples come nearer to the data.
 
     Parameters
     ----------
@@ -145,6 +147,10 @@ class DivergenceGuard(Callback):
             what.append("the square of a gradient is inf")
         if row["sample_size"] > LARGEST_SAMPLES:
             what.append(f"samples are {row['sample_size']:.0f} times as large as the data")
+        # Exactly: units that are all off, or far out in a flat part of their activations, and will remain so. A
+        # generator that never had one is not to be trained.
+        if row["generator_gradient"] == 0 and any(net.history[:, "generator_gradient"]):
+            what.append("the generator has no gradient any more")
         if what:
             raise DivergenceError(f"Training diverged after {net.n_rounds_} rounds: {', '.join(what)}. {self.remedy}")
 
@@ -212,8 +218,8 @@ class AdversarialNet(NeuralNet):
         Standard deviation of normal noise that is added to data and samples before the critic sees them. It falls
         as the square of the step size does.
     early_stopping : bool
-        Whether to keep what had the best score, and to stop after ``n_iter_no_change`` blocks without a better one by
-        ``tol``.
+        Whether to go back to where the score was best, the start included, and to stop after ``n_iter_no_change``
+        blocks without a better one by ``tol``.
     tol, n_iter_no_change : float and int
         See ``early_stopping``.
     remedy : str
@@ -229,9 +235,13 @@ class AdversarialNet(NeuralNet):
         The generator with averaged weights.
     n_rounds_ : int
         Rounds in all fits since the net was initialised.
+    start_score_ : float
+        The score of the untrained generator.
     random_ : dict
         The random stream as the last fit left it.
     """
+
+    PARTS = ("module_", "critic_", "average_", "optimizer_", "critic_optimizer_")
 
     def __init__(
         self,
@@ -301,6 +311,13 @@ class AdversarialNet(NeuralNet):
         return self.early_stopping and dict(self.callbacks_)["stop"].misses_ >= self.n_iter_no_change
 
     @property
+    def score_(self):
+        """The score of the generator that was kept; nan if no block has been finished."""
+        if self.early_stopping:
+            return self.best_score_
+        return self.history[-1, "score"] if self.history else math.nan
+
+    @property
     def interrupted_(self):
         """Whether the last fit was ended from outside."""
         return self.n_fitted_ < self.max_rounds and not self.stopped_
@@ -338,21 +355,22 @@ class AdversarialNet(NeuralNet):
 
     def state(self):
         """All that the next round depends on."""
-        parts = ("module_", "critic_", "average_", "optimizer_", "critic_optimizer_")
-        state = {name: getattr(self, name).state_dict() for name in parts}
-        return {**state, "n_rounds": self.n_rounds_, "random": self.random_}
+        state = {name: getattr(self, name).state_dict() for name in self.PARTS}
+        return {**state, "n_rounds": self.n_rounds_, "random": self.random_, "start_score": self.start_score_}
 
     def load_state(self, state):
         """Go to such a state."""
-        state = dict(state)
-        self.n_rounds_, self.random_ = state.pop("n_rounds"), state.pop("random")
-        for name, part in state.items():
-            getattr(self, name).load_state_dict(part)
+        self.n_rounds_, self.random_, self.start_score_ = state["n_rounds"], state["random"], state["start_score"]
+        self._load_parts(state)
+
+    def _load_parts(self, state):
+        for name in self.PARTS:
+            getattr(self, name).load_state_dict(state[name])
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Go on with the random stream of the last fit if there was one."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
-        self.n_fitted_, self.best_score_ = 0, -math.inf
+        self.n_fitted_ = 0
         if self.n_rounds_:
             torch.set_rng_state(self.random_["cpu"])
             if "cuda" in self.random_ and self.device.type == "cuda":
@@ -360,6 +378,12 @@ class AdversarialNet(NeuralNet):
         self.latent_dim_ = self.get_params_for("module")["latent_dim"] - (0 if X.labels is None else X.labels.shape[1])
         self.weights_ = {name: list(getattr(self, name).parameters()) for name in ("module_", "critic_")}
         self.averaged_ = [_floats(self.average_), _floats(self.module_)]
+        score = self.evaluation(self)
+        if not self.n_rounds_:
+            self.start_score_ = score
+        self.best_score_ = -math.inf if math.isnan(score) else score
+        if self.early_stopping:
+            self._keep()
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """A block of rounds; what is measured leaves the device once a block."""
@@ -417,7 +441,12 @@ class AdversarialNet(NeuralNet):
         score = self.evaluation(self)
         self.history.record("score", score)
         if self.early_stopping and score > self.best_score_:
-            self.best_score_, self.best_ = score, copy.deepcopy(self.average_.state_dict())
+            self.best_score_ = score
+            self._keep()
+
+    def _keep(self):
+        # All parts: a critic of later rounds would judge another generator, and another fit goes on from here.
+        self.best_ = copy.deepcopy({name: getattr(self, name).state_dict() for name in self.PARTS})
 
     def on_train_end(self, net, **kwargs):
         """Leave the random stream, and the best generator if it was looked for."""
@@ -427,8 +456,8 @@ class AdversarialNet(NeuralNet):
         self.random_ = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             self.random_["cuda"] = torch.cuda.get_rng_state(self.device)
-        if self.early_stopping and math.isfinite(self.best_score_):
-            self.average_.load_state_dict(self.best_)
+        if self.early_stopping:
+            self._load_parts(self.best_)
             del self.best_
         del self.weights_, self.averaged_
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from sklearn_ot.nn._generators import FIRST_SIDES, image_shape
-from sklearn_ot.nn._mlp import ACTIVATIONS, MLP
+from sklearn_ot.nn._mlp import ACTIVATIONS, MLP, activation_layer
 
 
 class GroupSort(nn.Module):
@@ -90,7 +90,7 @@ class MLPCritic(nn.Module):
         self.activation = activation
         layers = []
         for n_in, n_out in pairwise([n_features + n_classes, *hidden_layer_sizes]):
-            layers += [nn.Linear(n_in, n_out), CRITIC_ACTIVATIONS[activation]()]
+            layers += [nn.Linear(n_in, n_out), activation_layer(activation, CRITIC_ACTIVATIONS)]
         last = nn.Linear(hidden_layer_sizes[-1], n_outputs or 1)
         if n_outputs is not None:
             nn.init.zeros_(last.weight)
@@ -175,7 +175,7 @@ class DCGANCritic(nn.Module):
         widths = [n_colours + n_classes, *(n_channels * 2**k for k in range(n_halvings))]
         layers = []
         for n_in, n_out in pairwise(widths):
-            layers += [nn.Conv2d(n_in, n_out, 4, stride=2, padding=1), CRITIC_ACTIVATIONS[activation]()]
+            layers += [nn.Conv2d(n_in, n_out, 4, stride=2, padding=1), activation_layer(activation, CRITIC_ACTIVATIONS)]
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * last**2, n_outputs or 1))
 
     def forward(self, x: Tensor) -> Tensor:

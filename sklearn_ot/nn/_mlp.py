@@ -8,6 +8,13 @@ from torch import Tensor, nn
 ACTIVATIONS = {"celu": nn.CELU, "softplus": nn.Softplus, "silu": nn.SiLU, "relu": nn.ReLU}
 
 
+def activation_layer(name, activations=ACTIVATIONS):
+    """A new layer of the activation with this name."""
+    if name not in activations:
+        raise ValueError(f"activation must be one of {sorted(activations)}, got {name!r}.")
+    return activations[name]()
+
+
 class MLP(nn.Module):
     """Fully connected network that is zero as built: what it is added to is where training starts.
 
@@ -41,7 +48,7 @@ class MLP(nn.Module):
         self.n_outputs = n_outputs
         layers = []
         for n_in, n_out in zip([n_features, *hidden_layer_sizes], hidden_layer_sizes, strict=False):
-            layers += [nn.Linear(n_in, n_out), ACTIVATIONS[activation]()]
+            layers += [nn.Linear(n_in, n_out), activation_layer(activation)]
         last = nn.Linear(hidden_layer_sizes[-1], n_outputs or 1)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)

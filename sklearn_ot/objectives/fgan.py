@@ -126,24 +126,34 @@ def critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, divergence: str
     return -variational_bound(divergence, critic(real), critic(fake))
 
 
-def generator_loss(critic: Callable, real: Tensor, fake: Tensor, *, divergence: str, saturating: bool) -> Tensor:
+def generator_loss(critic: Callable, real: Tensor, fake: Tensor, *, divergence: str, loss: str) -> Tensor:
     r"""What a generator minimises in the game of an f-divergence.
 
     .. math::
-        -E_Q\, f^*(T(x)) \quad \text{(saturating)}, \qquad -E_Q\, T(x) \quad \text{(non-saturating)}
+        -E_Q\, f^*(T(x)) \quad \text{(saturating)}, \qquad -E_Q\, T(x) \quad \text{(non-saturating)}, \qquad
+        -E_Q\, V(x) \quad \text{(linear)}
 
-    The first is the game itself; its gradient fades where the critic knows samples for what they are. The second has
-    the same fixed point without this [Goodfellow14]_, [Nowozin16]_.
+    All three push samples to where V, and so the ratio of the densities, is higher. The first is the game itself; its
+    gradient fades where the critic knows samples for what they are, for all divergences but "reverse-kl". That of the
+    second does not [Goodfellow14]_, [Nowozin16]_, but for "reverse-kl" and "squared-hellinger" it grows there like
+    exp(−V), without a bound. The third is as steep as V is everywhere. With the best critic of "gan",
+    "jensen-shannon", "kl" and "reverse-kl" V is :math:`\log(p / q)` up to a constant, with that of
+    "squared-hellinger" half of it, and its gradient is that of :math:`D_{KL}(Q \| P)` [Sonderby17]_.
 
     References
     ----------
     .. [Goodfellow14] I. Goodfellow et al., "Generative adversarial nets", NeurIPS 2014.
     .. [Nowozin16] S. Nowozin, B. Cseke, R. Tomioka, "f-GAN: training generative neural samplers using variational
        divergence minimization", NeurIPS 2016.
+    .. [Sonderby17] C. K. Sønderby, J. Caballero, L. Theis, W. Shi, F. Huszár, "Amortised MAP inference for image
+       super-resolution", ICLR 2017.
     """
+    value = critic(fake)
+    if loss == "linear":
+        return -value.mean()
     row = DIVERGENCES[divergence]
-    of_value = row.conjugate_of_activation if saturating else row.activation
-    return -of_value(critic(fake)).mean()
+    of_value = row.conjugate_of_activation if loss == "saturating" else row.activation
+    return -of_value(value).mean()
 
 
 def witness(outputs: Tensor, real: Tensor, fake: Tensor, *, divergence: str) -> Tensor:

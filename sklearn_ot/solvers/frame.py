@@ -4,8 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg
+from sklearn.utils import gen_batches
 
 from sklearn_ot.solvers.gaussian import GaussianMap
+
+CHUNK_ROWS = 8192
 
 
 class BalancedFrame(NamedTuple):
@@ -86,10 +89,16 @@ class UnitFrame(NamedTuple):
     @classmethod
     def standard(cls, X: np.ndarray, weights: np.ndarray) -> "UnitFrame":
         """The mean is 0, and the variance is 1 on average over the features; ``weights`` have sum 1."""
-        center = np.average(X, axis=0, weights=weights)
-        scale = np.sqrt(np.average(np.square(X - center).mean(axis=1), weights=weights))
+        # In float64, in which sums over many rows lose nothing, and piece by piece: a copy of all rows may not fit.
+        center = np.einsum("i,ij->j", weights, X, dtype=np.float64)
+        pieces = list(gen_batches(len(X), CHUNK_ROWS))
+        # Squares of very small or large numbers would leave the range of the dtype.
+        largest = max(np.abs(X[rows] - center).max() for rows in pieces)
         # Equal rows have no variance but that of rounding.
-        return cls(center, float(scale) if scale > 10 * np.finfo(X.dtype).eps * np.abs(X).max() else 1.0)
+        if largest <= 10 * np.finfo(X.dtype).eps * np.abs(X).max():
+            return cls(center, 1.0)
+        variance = sum(weights[rows] @ np.square((X[rows] - center) / largest).mean(axis=1) for rows in pieces)
+        return cls(center, float(largest * np.sqrt(variance)))
 
     @classmethod
     def bounded(cls, X: np.ndarray) -> "UnitFrame":

@@ -2,17 +2,19 @@
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, KFold
 from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_ot.datasets import grid_modes, make_gaussian_grid, make_gaussian_ring, ring_modes
 from sklearn_ot.exceptions import DivergenceError
-from sklearn_ot.generation import FGAN, GAN, MMDGAN, WGANQC, CramerGAN, WGANGenerator
+from sklearn_ot.generation import FGAN, GAN, MMDGAN, WGANQC, CramerGAN, SemiDiscreteOTGenerator, WGANGenerator
 from sklearn_ot.metrics import mode_coverage, wasserstein_distance
 from sklearn_ot.nn import MLPCritic, MLPGenerator
 from sklearn_ot.objectives.fgan import DIVERGENCES
@@ -134,6 +136,9 @@ def test_scores_of_classes(X, y):
         np.average(parts, weights=[(y == "high").mean(), (y == "low").mean()])
     )
     assert generator.score(X, y, sample_weight=y == "low") == pytest.approx(parts[1])
+    for weight, message in ((np.zeros(90), "0 on every row"), (np.ones(3), "one weight per row")):
+        with pytest.raises(ValueError, match=message):
+            generator.score(X, y, sample_weight=weight)
     assert generator.score(X) == generator.score(X)
 
 
@@ -298,9 +303,87 @@ def test_early_stopping_is_by_the_score_of_samples(X):
     generator.fit(X)
     scores = [row["score"] for row in generator.history_]
     assert generator.n_iter_ < 2000
-    assert len(scores) == np.argmax(scores) + 3
-    # What is kept had the best score: that of held-out rows, whose number is small.
-    assert generator.score(X) > 2 * min(scores)
+    best = int(np.argmax(scores))
+    assert len(scores) == best + 3
+    # What is kept is what there was then, and another fit that does not come nearer keeps it again.
+    then = new("WGAN gradient-penalty", max_iter=100 * (best + 1), n_critic=1, early_stopping=True).fit(X)
+    again = copy.deepcopy(generator).set_params(warm_start=True, learning_rate=0.5, max_iter=200).fit(X)
+    for other in (then, again):
+        np.testing.assert_array_equal(other.sample(50, random_state=0), generator.sample(50, random_state=0))
+
+
+def test_early_stopping_keeps_rows_of_every_class(X):
+    y = np.arange(len(X)) == 7
+    for seed in range(5):
+        generator = new("CramerGAN", early_stopping=True, validation_fraction=0.9, max_iter=1, random_state=seed)
+        assert generator.fit(X, y).class_prior_[1] > 0
+        X_kept, y_kept, X_held_out = generator._hold_out(X, y.astype(int), np.random.RandomState(seed))
+        assert set(y_kept) == {0, 1}
+        assert len(X_kept) + len(X_held_out) == len(X)
+
+
+def test_scores_on_the_way_are_of_all_rows():
+    """Also where the rows come sorted and are too many to compare with all of them."""
+    X = np.linspace(-3, 3, 4000)[:, None]
+    generator = new("WGAN gradient-penalty", max_iter=1).fit(X)
+    assert generator.history_[-1]["score"] == pytest.approx(generator.score(X), rel=0.3)
+    assert generator.net_.start_score_ == pytest.approx(generator.score(X), rel=0.3)
+
+
+def test_samples_farther_than_at_the_start_are_told(X, monkeypatch):
+    monkeypatch.setattr(GAN, "_score_of", lambda self, net, reference, y: -2.0 if net.n_rounds_ else -1.0)
+    with pytest.warns(ConvergenceWarning, match=r"score is -2, and was -1. Lower learning_rate") as caught:
+        new("GAN", max_iter=500).fit(X)
+    assert caught[0].filename == __file__
+
+
+class Column(nn.Module):
+    """A critic, or a generator, with a column too many."""
+
+    def __init__(self, n_features, n_classes=0, n_outputs=None, latent_dim=None):
+        super().__init__()
+        self.layer = nn.Linear(latent_dim or n_features, n_outputs or n_features + 1)
+
+    def forward(self, x):
+        return self.layer(x)[:, None] if self.layer.out_features > 3 else self.layer(x)
+
+
+@pytest.mark.parametrize("name", ["WGANQC", "CramerGAN"])
+@pytest.mark.parametrize("role", ["critic", "generator"])
+def test_networks_of_another_shape_are_refused(X, name, role):
+    with pytest.raises(ValueError, match=rf"{role} must map rows of shape \(2, 2\) to shape \(2,.*, not \(2, "):
+        new(name, **{role: Column}).fit(X)
+
+
+def test_arguments_of_networks_can_be_set_one_by_one(X):
+    generator = new("CramerGAN", critic_params={"activation": "celu"}, max_iter=1)
+    given = generator.critic_params
+    generator.set_params(critic__hidden_layer_sizes=(4,), generator__activation="silu", reg=0.3)
+    assert given == {"activation": "celu"}
+    assert generator.critic_params == {"activation": "celu", "hidden_layer_sizes": (4,)}
+    assert generator.generator_params == {"activation": "silu"}
+    assert generator.fit(X).net_.critic_.layers[0].out_features == 4
+    search = GridSearchCV(generator, {"generator__activation": ["relu", "celu"]}, cv=2).fit(X)
+    assert search.best_estimator_.generator_params["activation"] == search.best_params_["generator__activation"]
+    with pytest.raises(ValueError, match=r"activation must be one of .*, got 'gelu'"):
+        generator.set_params(critic__activation="gelu").fit(X)
+    with pytest.raises(ValueError, match="Invalid parameter"):
+        SemiDiscreteOTGenerator().set_params(critic__activation="relu")
+
+
+def test_a_fitted_classifier_is_that_of_its_divergence(X):
+    generator = new("FGAN kl").fit(X)
+    is_real, values = generator.classify(X), generator.critic_function(X)
+    generator.set_params(divergence="pearson")
+    for other in (generator, pickle.loads(pickle.dumps(generator))):
+        np.testing.assert_array_equal(other.classify(X), is_real)
+        np.testing.assert_array_equal(other.critic_function(X), values)
+
+
+def test_pictures_of_estimators_do_not_warn(fitted):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted._repr_html_()
 
 
 def test_held_out_rows_are_not_trained_on(X, monkeypatch):

@@ -22,6 +22,7 @@ WGAN = Game(wgan.critic_loss, wgan.generator_loss, value)
 
 def build(module=MLPGenerator, game=WGAN, **parameters):
     settings = {
+        "critic": MLPCritic,
         "n_critic": 3,
         "max_rounds": 5,
         "clip": None,
@@ -44,7 +45,6 @@ def build(module=MLPGenerator, game=WGAN, **parameters):
             module__latent_dim=2,
             module__n_features=2,
             module__hidden_layer_sizes=(8,),
-            critic=MLPCritic,
             critic__n_features=2,
             critic__hidden_layer_sizes=(8,),
             remedy="Change something.",
@@ -176,7 +176,7 @@ def test_the_average_is_over_the_last_eighth():
 
 class Constant(MLPGenerator):
     def forward(self, z):
-        return super().forward(z) * 0
+        return 1e-9 * super().forward(z)  # not 0, which has no gradient
 
 
 @pytest.mark.parametrize(("n_rounds", "factor"), [(0, 1.0), (6000, 0.25)])
@@ -239,11 +239,12 @@ def test_going_on_is_going_on():
 
 
 def test_early_stopping_keeps_the_best():
-    scores = iter([1.0, 3.0, 2.0, 2.5, 2.9, 9.0])
-    averages = []
+    """The start included, and all networks: the critic is that of the generator that is kept."""
+    scores = iter([0.5, 1.0, 3.0, 2.0, 2.5, 2.9, 9.0])
+    kept = []
 
     def evaluation(net):
-        averages.append(weights_of(net.average_))
+        kept.append([weights_of(module) for module in (net.average_, net.module_, net.critic_)])
         return next(scores)
 
     net = play(build(max_rounds=600, n_critic=1, early_stopping=True, n_iter_no_change=3, evaluation=evaluation))
@@ -251,7 +252,13 @@ def test_early_stopping_keeps_the_best():
     assert net.stopped_
     assert not net.interrupted_
     assert [row["score"] for row in net.history] == [1.0, 3.0, 2.0, 2.5, 2.9]
-    assert torch.equal(weights_of(net.average_), averages[1])
+    assert (net.start_score_, net.score_) == (0.5, 3.0)
+    for module, weights in zip((net.average_, net.module_, net.critic_), kept[2], strict=True):
+        assert torch.equal(weights_of(module), weights)
+    # Going on, what there is must be beaten.
+    start = weights_of(net.average_)
+    play(net.set_params(evaluation=lambda net: -float(net.n_rounds_ > 500)))
+    assert torch.equal(weights_of(net.average_), start)
 
 
 class Leaving(MLPGenerator):
@@ -268,9 +275,20 @@ class Broken(nn.Module):
         return (z @ self.weight) / 0
 
 
+class Dying(MLPCritic):
+    """Flat after the first block of rounds."""
+
+    n_calls = 0
+
+    def forward(self, x):
+        self.n_calls += 1
+        return super().forward(x) * (self.n_calls < 1000)
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
+        ({"critic": Dying, "max_rounds": 500}, r"after \d00 rounds: the generator has no gradient any more. Change"),
         ({"module": Leaving}, r"after 5 rounds: samples are 200 times as large as the data. Change something."),
         ({"module": Broken}, r"critic_loss is nan, generator_loss is"),
         ({"lr": 1e30}, "Training diverged after 5 rounds"),

@@ -102,11 +102,30 @@ def test_losses_of_the_vanilla_game():
     def critic(x):
         return v
 
-    for saturating, expected in ((True, (1 - d).log().mean()), (False, -d.log().mean())):
-        loss = fgan.generator_loss(critic, None, None, divergence="gan", saturating=saturating)
-        torch.testing.assert_close(loss, expected)
+    expected = {
+        "saturating": (1 - d).log().mean(),
+        "non-saturating": -d.log().mean(),
+        "linear": -(d / (1 - d)).log().mean(),
+    }
+    for name, value in expected.items():
+        torch.testing.assert_close(fgan.generator_loss(critic, None, None, divergence="gan", loss=name), value)
     loss = fgan.critic_loss(critic, None, None, divergence="gan")
     torch.testing.assert_close(loss, -(d.log().mean() + (1 - d).log().mean()))
+
+
+@every_divergence
+def test_the_linear_loss_descends_on_a_divergence(name):
+    """It pushes samples to where the ratio p/q is larger, as steeply whatever the critic thinks of them."""
+    v = torch.tensor([-30.0, 0.0, 30.0], dtype=torch.float64, requires_grad=True)
+    loss = fgan.generator_loss(lambda x: v, None, None, divergence=name, loss="linear")
+    torch.testing.assert_close(torch.autograd.grad(loss, v)[0], torch.full((3,), -1 / 3, dtype=torch.float64))
+    # V rises with p/q: by its logarithm, up to a factor and a constant, with all but Pearson's.
+    values, ratios = best_critic(name)[[0, 2]], (p / q)[[0, 2]]
+    factor = {"pearson": None, "squared-hellinger": 0.5}.get(name, 1.0)
+    rise = (values[1] - values[0]).item()
+    assert rise > 0
+    if factor:
+        assert rise == pytest.approx(factor * (ratios[1] / ratios[0]).log().item(), rel=1e-3)
 
 
 @pytest.mark.parametrize("theta", [-0.5, 0.25])
@@ -123,8 +142,10 @@ def test_parallel_lines(theta):
 
     bound = fgan.variational_bound("jensen-shannon", separating(real), separating(fake))
     assert bound.item() == pytest.approx(2 * math.log(2))
-    loss = fgan.generator_loss(separating, real, fake, divergence="jensen-shannon", saturating=True)
+    loss = fgan.generator_loss(separating, real, fake, divergence="jensen-shannon", loss="saturating")
     assert torch.autograd.grad(loss, shift)[0].abs() < 1e-6
+    # So is the total variation, E T(real) − E T(fake) with the best T between −½ and ½.
+    assert (separating(real).clamp(-0.5, 0.5).mean() - separating(fake).clamp(-0.5, 0.5).mean()).item() == 1
     # The Kullback–Leibler divergence is infinite: a higher critic finds ever more.
     found = [fgan.variational_bound("kl", c * separating(real), c * separating(fake)).item() for c in (1, 10, 100)]
     assert found == pytest.approx([30, 300, 3000], rel=1e-3)

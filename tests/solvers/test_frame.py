@@ -64,6 +64,17 @@ def test_a_standard_unit_has_mean_zero_and_mean_variance_one(samples):
     np.testing.assert_allclose(np.mean(weights @ U**2), 1)
 
 
+@pytest.mark.parametrize(("offset", "unit"), [(1e4, 1), (0, 1e-25), (0, 1e20)])
+def test_a_standard_unit_loses_nothing_in_float32(offset, unit):
+    X = np.random.RandomState(0).exponential(unit, (200_000, 2)) + offset
+    expected = UnitFrame.standard(X, np.full(len(X), 1 / len(X)))
+    frame = UnitFrame.standard(X.astype(np.float32), np.full(len(X), 1 / len(X)))
+    # The rows themselves are rounded, to 5e-4 units of the first ones at most.
+    np.testing.assert_allclose(frame.center, expected.center, atol=1e-4 * unit)
+    np.testing.assert_allclose(frame.scale, expected.scale, rtol=1e-4)
+    assert np.isfinite(frame.from_frame(frame.to_frame(X.astype(np.float32)))).all()
+
+
 def test_a_bounded_unit_has_the_range_of_all_features_together():
     X = np.array([[0, 100], [0, 255], [51, 204]], dtype=np.uint8).astype(float)
     np.testing.assert_allclose(UnitFrame.bounded(X).to_frame(X), X / 127.5 - 1)
