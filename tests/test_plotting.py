@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_ot.base import BaseTransport
-from sklearn_ot.plotting import CellsDisplay, CriticDisplay, GeneratorDisplay, TransportDisplay
+from sklearn_ot.plotting import CellsDisplay, CriticDisplay, GeneratorDisplay, HistoryDisplay, TransportDisplay
 
 plt = pytest.importorskip("matplotlib.pyplot")
 
@@ -334,3 +334,42 @@ def test_the_surface_of_a_critic():
 def test_what_cannot_be_drawn_of_a_generator(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_colours_beyond_0_to_1_are_scaled():
+    images = np.random.RandomState(0).uniform(100, 150, (4, 2, 2, 3))
+    grid = np.asarray(GeneratorDisplay(images).plot().samples_.get_array())
+    assert_allclose((grid.min(), grid.max()), (0, 1))
+    assert_allclose(grid[:2, :2] * np.ptp(images) + images.min(), images[0])
+
+
+@pytest.mark.parametrize(
+    ("history", "names", "curves"),
+    [
+        ([{"n_iter": 100, "score": -2.0, "dur": 1.0}, {"n_iter": 200, "score": -1.0}], None, {"score": [-2, -1]}),
+        ([{"n_iter": 0, "distance": 3.0}, {"n_iter": 1, "distance": 1.0}], None, {"distance": [3, 1]}),
+        (
+            [{"n_iter": 5, "train_loss": 4.0}, {"n_iter": 9, "train_loss": 2.0, "valid_loss": 1.0}],
+            ["train_loss", "valid_loss"],
+            {"train_loss": [4, 2], "valid_loss": [np.nan, 1]},
+        ),
+    ],
+)
+def test_curves_of_a_history(history, names, curves):
+    estimator = Shift().fit(*make_samples(2))
+    estimator.history_ = history
+    display = HistoryDisplay.from_estimator(estimator, names, linewidth=3)
+    assert [line.get_label() for line in display.lines_] == list(curves)
+    for line, values in zip(display.lines_, curves.values(), strict=True):
+        assert_allclose(line.get_xdata(), [row["n_iter"] for row in history])
+        assert_allclose(line.get_ydata(), values)
+        assert line.get_linewidth() == 3
+
+
+def test_what_has_no_history():
+    estimator = Shift().fit(*make_samples(2))
+    with pytest.raises(ValueError, match="Shift has recorded no history_"):
+        HistoryDisplay.from_estimator(estimator)
+    estimator.history_ = [{"n_iter": 1, "score": 0.0}]
+    with pytest.raises(ValueError, match="no 'loss'; it has n_iter, score"):
+        HistoryDisplay.from_estimator(estimator, "loss")

@@ -1,7 +1,8 @@
-"""Pictures of transport maps and their cells, of generators and critics, in the manner of scikit-learn's Displays."""
+"""Pictures of transport maps and their cells, of generators, critics and training, in the manner of scikit-learn's Displays."""
 
 from sklearn_ot.plotting._cells import CellsDisplay
 from sklearn_ot.plotting._generators import CriticDisplay, GeneratorDisplay
+from sklearn_ot.plotting._history import HistoryDisplay
 from sklearn_ot.plotting._transports import TransportDisplay
 
-__all__ = ["CellsDisplay", "CriticDisplay", "GeneratorDisplay", "TransportDisplay"]
+__all__ = ["CellsDisplay", "CriticDisplay", "GeneratorDisplay", "HistoryDisplay", "TransportDisplay"]

@@ -21,7 +21,7 @@ class GeneratorDisplay:
     Parameters
     ----------
     samples : ndarray of shape (n_samples, 2), or (n_samples, height, width) or (n_samples, height, width, 3)
-        Points in the plane, or images.
+        Points in the plane, or images. Colours outside of 0 to 1 are scaled from their range to it.
     data : ndarray of the same kind, default=None
         Rows of the data, drawn beneath points; images have none.
     xlabel, ylabel : str, default=""
@@ -159,12 +159,16 @@ class GeneratorDisplay:
 
     def _grid(self, n_columns):
         """All images in one, in lines, with a pixel of background between them."""
-        n_images, height, width, *colours = self.samples.shape
+        images = np.asarray(self.samples, dtype=float)
+        n_images, height, width, *colours = images.shape
+        if colours and (images.min() < 0 or images.max() > 1):
+            # matplotlib takes colours for what they are, and cuts them off at 0 and 1.
+            images = (images - images.min()) / np.ptp(images)
         if n_columns is None:
             n_columns = int(np.ceil(np.sqrt(n_images)))
         n_lines = -(-n_images // n_columns)
-        grid = np.full((n_lines, n_columns, height + 1, width + 1, *colours), self.samples.max(), dtype=float)
-        for place, image in enumerate(self.samples):
+        grid = np.full((n_lines, n_columns, height + 1, width + 1, *colours), images.max())
+        for place, image in enumerate(images):
             grid[place // n_columns, place % n_columns, :height, :width] = image
         lines = np.moveaxis(grid, 2, 1).reshape(n_lines * (height + 1), n_columns * (width + 1), *colours)
         return lines[:-1, :-1]
