@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
+LARGEST_EXPONENT = 5.0
+
 
 class Divergence(NamedTuple):
     r"""An f-divergence in its variational form.
@@ -20,11 +22,11 @@ class Divergence(NamedTuple):
     f : callable
         The function f of the ratio u = p/q.
     activation : callable
-        :math:`g_f`, which brings any number v into the domain of the conjugate.
+        :math:`g_f`, which brings any number v into the domain of the conjugate. It may be given another ``exp``.
     conjugate : callable
         :math:`f^*(t) = \sup_u u t - f(u)`, as a function of t.
     conjugate_of_activation : callable
-        :math:`f^*(g_f(v))`, as a function of v: where both together neither overflow nor cancel.
+        :math:`f^*(g_f(v))`, as a function of v: where both together neither overflow nor cancel. With ``exp``, too.
     threshold : float
         :math:`f'(1)`, the value of the best critic where p = q.
     """
@@ -39,44 +41,44 @@ class Divergence(NamedTuple):
 DIVERGENCES = {
     "kl": Divergence(
         f=lambda u: torch.xlogy(u, u),
-        activation=lambda v: v,
+        activation=lambda v, exp=torch.exp: v,
         conjugate=lambda t: torch.exp(t - 1),
-        conjugate_of_activation=lambda v: torch.exp(v - 1),
+        conjugate_of_activation=lambda v, exp=torch.exp: exp(v - 1),
         threshold=1.0,
     ),
     "reverse-kl": Divergence(
         f=lambda u: -torch.log(u),
-        activation=lambda v: -torch.exp(-v),
+        activation=lambda v, exp=torch.exp: -exp(-v),
         conjugate=lambda t: -1 - torch.log(-t),
-        conjugate_of_activation=lambda v: v - 1,
+        conjugate_of_activation=lambda v, exp=torch.exp: v - 1,
         threshold=-1.0,
     ),
     "pearson": Divergence(
         f=lambda u: (u - 1).square(),
-        activation=lambda v: v,
+        activation=lambda v, exp=torch.exp: v,
         conjugate=lambda t: t.square() / 4 + t,
-        conjugate_of_activation=lambda v: v.square() / 4 + v,
+        conjugate_of_activation=lambda v, exp=torch.exp: v.square() / 4 + v,
         threshold=0.0,
     ),
     "squared-hellinger": Divergence(
         f=lambda u: (u.sqrt() - 1).square(),
-        activation=lambda v: -torch.expm1(-v),
+        activation=lambda v, exp=torch.exp: 1 - exp(-v),
         conjugate=lambda t: t / (1 - t),
-        conjugate_of_activation=torch.expm1,
+        conjugate_of_activation=lambda v, exp=torch.exp: exp(v) - 1,
         threshold=0.0,
     ),
     "jensen-shannon": Divergence(
         f=lambda u: torch.xlogy(u, u) - torch.xlogy(u + 1, (u + 1) / 2),
-        activation=lambda v: math.log(2) + logsigmoid(v),
+        activation=lambda v, exp=torch.exp: math.log(2) + logsigmoid(v),
         conjugate=lambda t: -torch.log(2 - torch.exp(t)),
-        conjugate_of_activation=lambda v: softplus(v) - math.log(2),
+        conjugate_of_activation=lambda v, exp=torch.exp: softplus(v) - math.log(2),
         threshold=0.0,
     ),
     "gan": Divergence(
         f=lambda u: torch.xlogy(u, u) - torch.xlogy(u + 1, u + 1),
-        activation=logsigmoid,
+        activation=lambda v, exp=torch.exp: logsigmoid(v),
         conjugate=lambda t: -torch.log(-torch.expm1(t)),
-        conjugate_of_activation=softplus,
+        conjugate_of_activation=lambda v, exp=torch.exp: softplus(v),
         threshold=-math.log(2),
     ),
 }
@@ -122,8 +124,18 @@ def variational_bound(divergence: str, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, divergence: str) -> Tensor:
-    """Minus the `variational_bound` of a critic V."""
-    return -variational_bound(divergence, critic(real), critic(fake))
+    """Minus the `variational_bound` of a critic V, with tangents in the place of exponentials of numbers above 5.
+
+    A single row on the wrong side would else outweigh all others, and overflow in the end.
+    """
+    row = DIVERGENCES[divergence]
+    bound = row.activation(critic(real), tame_exp).mean() - row.conjugate_of_activation(critic(fake), tame_exp).mean()
+    return -bound
+
+
+def tame_exp(v: Tensor) -> Tensor:
+    """The exponential, continued by its tangent."""
+    return torch.exp(v.clamp(max=LARGEST_EXPONENT)) * (1 + (v - LARGEST_EXPONENT).clamp(min=0))
 
 
 def generator_loss(critic: Callable, real: Tensor, fake: Tensor, *, divergence: str, loss: str) -> Tensor:

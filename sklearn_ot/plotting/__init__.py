@@ -1,4 +1,4 @@
-"""Pictures of transport maps and their cells, of generators, critics and training, in the manner of scikit-learn's Displays."""
+"""Pictures of maps, cells, generators, critics and training, in the manner of scikit-learn's Displays."""
 
 from sklearn_ot.plotting._cells import CellsDisplay
 from sklearn_ot.plotting._generators import CriticDisplay, GeneratorDisplay

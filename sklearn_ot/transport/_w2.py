@@ -19,7 +19,7 @@ from sklearn_ot.nets import JointNet, TensorPairs, resolve_device, threads_worth
 from sklearn_ot.nn import DenseICNN, PotentialPair, ResidualMap
 from sklearn_ot.objectives.expectile import expectile
 from sklearn_ot.objectives.minimax import minimax, minimax_v1
-from sklearn_ot.objectives.w2 import conjugate, mean_squared_norm, regression, w2gn
+from sklearn_ot.objectives.w2 import conjugate, regression, w2gn
 from sklearn_ot.solvers.conjugate import Conjugate, convex_conjugate
 from sklearn_ot.solvers.frame import BalancedFrame
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
@@ -62,19 +62,33 @@ class ConvexPair(PotentialPair):
             super().__init__(potential, DenseICNN(n_features, conjugate_sizes, **architecture))
 
 
-def negative_dual(pair, x, y):
-    """Minus the dual value of ψ with exact conjugates, per feature and less that of the start ‖x‖²/2.
+def gains(pair, x, y):
+    """What the dual value of ψ, with exact conjugates, gains over that of ‖x‖²/2, per feature: a part from each row.
 
-    Strong convexity turns what is left of a residual into an upper bound of the conjugate: a search that stops short
-    can make a potential look worse, never better.
+    The gain is the sum of the means over both samples. Strong convexity turns what is left of a residual into an upper
+    bound of the conjugate: a search that stops short can make a potential look worse, never better.
     """
     strong_convexity, n_features = pair.potential.strong_convexity, y.shape[1]
     # What the bound may add to the value of a row that has converged is 5e-5 per feature, whatever the modulus.
     tol = 1e-2 * math.sqrt(strong_convexity * n_features)
     search = convex_conjugate(pair.potential.value_and_gradient, y, pair.conjugate.gradient(y), tol=tol)
     bound = search.value + search.residual.square() / (2 * strong_convexity)
-    correlations = pair.potential(x).mean() + bound.mean()
-    return (correlations - (mean_squared_norm(x) + mean_squared_norm(y)) / 2) / x.shape[1]
+    values = ((x, pair.potential(x)), (y, bound))
+    return tuple((rows.square().sum(1) / 2 - value) / n_features for rows, value in values)
+
+
+def negative_dual(pair, x, y):
+    """Minus the mean gain: 0 at the Gaussian map, and falling."""
+    return -sum(part.mean() for part in gains(pair, x, y))
+
+
+@torch.no_grad()
+def is_worth_it(pair, x, y):
+    """Whether the gain on rows that were held out is more than its standard error, which single rows do not tell."""
+    parts = gains(pair, x, y)
+    if min(map(len, parts)) < 2:
+        return False
+    return bool(sum(part.mean() for part in parts) > sum(part.var() / len(part) for part in parts).sqrt())
 
 
 class W2Transport(InvertibleTransport, NeuralTransport):
@@ -90,7 +104,8 @@ class W2Transport(InvertibleTransport, NeuralTransport):
     An input-convex network stands for ψ. It starts at the Gaussian map (`GaussianTransport`) and learns what is left,
     in coordinates where that map is the identity, so that training is as easy in one unit as in another and whatever
     the correlations; with few features it is first regressed on an exact plan. Of all weights on the way, those with
-    the best dual value on held-out rows are kept, the start included. (Which map is optimal does depend on the units
+    the best dual value on held-out rows are kept, and the Gaussian map if they are not better than it by more than the
+    standard error of the difference: few rows may not tell. (Which map is optimal does depend on the units
     of single columns, as the squared cost does: standardise columns that are not comparable.)
 
     Parameters
@@ -174,6 +189,9 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         Gradient steps taken, those on the plan included; with ``warm_start``, in all fits.
     start_ : {"gaussian", "plan"}
         Where the dual started.
+    is_gaussian_ : bool
+        Whether the map is the Gaussian one: what the best weights gained over it on held-out rows was less than the
+        standard error of this gain.
     history_ : list of dict
         One row per block of 100 steps: ``stage``, which is "plan" or the solver, ``n_iter``, ``dur`` in seconds,
         ``train_loss``, the objective, and ``valid_loss``, minus the held-out dual value per feature in balanced
@@ -301,6 +319,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         else:
             self.frame_ = BalancedFrame.balance(*sample_gaussian_map(X, target, self.shrinkage))
             self.start_ = "gaussian"
+        starts_as_gaussian = previous is None or self.is_gaussian_
         X, target = self._training_rows(X, target, rng)
         u, v = self.frame_.source_to_frame(X), self.frame_.target_to_frame(target)
         train, valid = self._split(u, v, rng, device)
@@ -316,6 +335,12 @@ class W2Transport(InvertibleTransport, NeuralTransport):
                 if previous is not None:
                     net.resume(previous)
                 self._train(net, train, valid)
+            if starts_as_gaussian:
+                self.is_gaussian_ = not is_worth_it(self.net_.module_, valid.x, valid.y)
+                if self.is_gaussian_:
+                    gaussian = self._build_net(device, **architecture).module_
+                    self.net_.module_.load_state_dict(gaussian.state_dict())
+                    self.net_.best_loss_ = 0.0
         dual = self._dual_value(X, target, u, v, gain=-X.shape[1] * self.net_.best_loss_)
         self.wasserstein_distance_ = math.sqrt(max(0.0, 2 * dual))
 

@@ -114,6 +114,20 @@ def test_losses_of_the_vanilla_game():
 
 
 @every_divergence
+def test_one_row_cannot_overflow_the_loss_of_the_critic(name):
+    """It is minus the bound, with tangents far out, on either side."""
+    near = torch.linspace(-4, 4, 9, dtype=torch.float64)
+    loss = fgan.critic_loss(lambda x: x, near, near, divergence=name)
+    torch.testing.assert_close(loss, -fgan.variational_bound(name, near, near))
+    far = torch.tensor([-300.0, 300.0], requires_grad=True)
+    for real, fake in ((far, near.float()), (near.float(), far)):
+        loss = fgan.critic_loss(lambda x: x, real, fake, divergence=name)
+        (gradient,) = torch.autograd.grad(loss, far)
+        # exp(5) = 148, and 300 / 2 + 1 for the square of Pearson's conjugate.
+        assert gradient.abs().max() < 160
+
+
+@every_divergence
 def test_the_linear_loss_descends_on_a_divergence(name):
     """It pushes samples to where the ratio p/q is larger, as steeply whatever the critic thinks of them."""
     v = torch.tensor([-30.0, 0.0, 30.0], dtype=torch.float64, requires_grad=True)

@@ -21,7 +21,7 @@ from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.metrics import l2_uvp, wasserstein_distance
 from sklearn_ot.solvers.conjugate import convex_conjugate
 from sklearn_ot.transport import GaussianTransport, W2Transport
-from sklearn_ot.transport._w2 import SOLVERS, negative_dual
+from sklearn_ot.transport._w2 import SOLVERS, is_worth_it, negative_dual
 
 SHORT = {"hidden_layer_sizes": (16, 16), "max_iter": 150, "batch_size": 64, "random_state": 0}
 
@@ -257,6 +257,35 @@ def test_never_ends_worse_than_the_gaussian_map(samples):
     gaussian = GaussianTransport().fit(*samples)
     assert min(row["valid_loss"] for row in wild.history_) > 0
     np.testing.assert_allclose(wild.transform(samples[0]), gaussian.transform(samples[0]), atol=1e-5)
+
+
+def test_a_gain_within_its_error_is_none():
+    """Normal samples: what the networks find between them is noise, and the Gaussian map is kept to the last bit."""
+    rng = np.random.RandomState(0)
+    X, Y = rng.randn(150, 3), rng.randn(150, 3) @ rng.randn(3, 3) + 5
+    transport = short_fit(X, Y, validation_fraction=0.5)
+    assert transport.is_gaussian_
+    gaussian = GaussianTransport().fit(X, Y)
+    np.testing.assert_allclose(transport.transform(X), gaussian.transform(X), atol=1e-5)
+    # ½|x|² has the gain 0, so that the dual value is that of the Gaussian map.
+    assert transport.wasserstein_distance_ == pytest.approx(gaussian.wasserstein_distance_, rel=1e-2)
+    # Another fit may still leave it, when there is more to learn.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        transport.set_params(warm_start=True).fit(X, np.sign(Y - 5) * 3 + Y)
+    assert not transport.is_gaussian_
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(0.9, False), (1.1, True)])
+def test_the_error_of_a_gain_is_that_of_two_means(monkeypatch, gain, expected):
+    def parts(pair, x, y):
+        # Two and eight rows, with variances 0.72 and 5.12 of a single row, so that means have 0.36 and 0.64.
+        return gain / 2 + torch.tensor([-0.6, 0.6]), gain / 2 + torch.tensor([-2.1166, 2.1166] * 4)
+
+    monkeypatch.setattr("sklearn_ot.transport._w2.gains", parts)
+    assert is_worth_it(None, None, None) == expected
+    monkeypatch.setattr("sklearn_ot.transport._w2.gains", lambda *_: (torch.ones(1), torch.ones(1)))
+    assert not is_worth_it(None, None, None)
 
 
 def test_without_early_stopping_all_rows_are_trained_on(samples):
