@@ -64,7 +64,8 @@ output_activation : {{"auto", "identity", "tanh"}}, default="auto"
     brought from their range to −1 to 1, and no sample leaves the range. "auto" is "tanh" for a "dcgan" generator, else
     "identity". A class of your own applies it itself.
 generator_params, critic_params : dict, default=None
-    Further arguments of the networks, such as ``{{"n_channels": 32}}`` for "dcgan" or ``{{"activation": "silu"}}``.
+    Further arguments of the networks, such as ``{{"n_channels": 32}}`` for "dcgan" or ``{{"activation": "silu"}}``. In
+    `set_params` and searches, ``generator__n_channels`` and the like stand for single ones.
 instance_noise : float, default=0
     Standard deviation of normal noise that is added to data and samples before the critic sees them, in units in which
     the data are of size 1; it falls as 1 / (1 + round / 2000). Laws that noise makes overlap can be compared by any
@@ -74,8 +75,9 @@ batch_size : int, default={batch_size}
 max_iter : int, default={max_iter}
     Rounds, i.e. steps of the generator, at most.
 early_stopping : bool, default=False
-    Whether to hold out rows, keep the generator whose samples came nearest to them (``score`` in ``history_``; never a
-    loss of the game), and stop when ``n_iter_no_change`` blocks in succession have not come nearer.
+    Whether to hold out rows, go back to the networks whose samples came nearest to them (``score`` in ``history_``;
+    never a loss of the game), and stop when ``n_iter_no_change`` blocks in succession have not come nearer. With
+    classes a row of each is trained on.
 validation_fraction : float, default=0.1
     Part of the rows to hold out, with early stopping.
 n_iter_no_change : int, default=20
@@ -89,7 +91,9 @@ warm_start : bool, default=False
 device : str or torch.device, default="auto"
     Where to train: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
 callbacks : list of skorch callbacks, default=None
-    Further callbacks of the net, for which an epoch is a block of 100 rounds; they are cloned.
+    Further callbacks of the net, for which an epoch is a block of 100 rounds; they are cloned. The step sizes are set
+    anew in each round, whatever a scheduler among them does. To go on after a break, fit in pieces with ``warm_start``
+    and pickle the estimator.
 random_state : int, RandomState instance or None, default=None
     Seeds initial weights, noise and batches. None is a fresh seed each time; the global states of numpy and torch are
     neither read nor changed.
@@ -269,8 +273,9 @@ class AdversarialGenerator(NeuralGenerator):
         X : array-like of shape (n_samples, n_features)
             Rows to compare with, best such as ``fit`` has not seen.
         y : array-like of shape (n_samples,), default=None
-            Classes of the rows. If the generator was fitted with classes, rows of each class are compared with samples
-            of it, and the score is the mean over ``y``.
+            Classes of the rows, all among those of ``fit`` (in a search, use `StratifiedKFold`). If the generator was
+            fitted with classes, rows of each class are compared with samples of it, and the score is the mean over
+            ``y``.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 
