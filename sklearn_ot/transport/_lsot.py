@@ -200,9 +200,6 @@ class LSOTTransport(NeuralTransport):
             **self._net_parameters(device, architecture),
         ).initialize()
 
-    def _transform(self, X):
-        return self.frame_.target_from_frame(self._in_chunks("transport", self.frame_.source_to_frame(X)))
-
 
 def _per_feature(objective, module, x, y):
     return objective(module, x, y) / x.shape[1]

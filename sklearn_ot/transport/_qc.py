@@ -184,6 +184,3 @@ class QCTransport(NeuralTransport):
             stage="critic",
             **self._net_parameters(device, architecture),
         ).initialize()
-
-    def _transform(self, X):
-        return self.frame_.target_from_frame(self._in_chunks("transport", self.frame_.source_to_frame(X)))

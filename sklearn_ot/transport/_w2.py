@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, gen_batches
+from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -24,7 +24,7 @@ from sklearn_ot.solvers.conjugate import Conjugate, convex_conjugate
 from sklearn_ot.solvers.frame import BalancedFrame
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 from sklearn_ot.solvers.plan import exact_pairing
-from sklearn_ot.transport._neural import CHUNK_ROWS, NeuralTransport
+from sklearn_ot.transport._neural import NeuralTransport, in_chunks
 
 PLAN_STEPS = 500
 PLAN_ROWS = 2000
@@ -60,6 +60,9 @@ class ConvexPair(PotentialPair):
             super().__init__(potential, ResidualMap(n_features, conjugate_sizes))
         else:
             super().__init__(potential, DenseICNN(n_features, conjugate_sizes, **architecture))
+
+    def transport(self, x):
+        return self.potential.gradient(x)
 
 
 def negative_dual(pair, x, y):
@@ -201,8 +204,8 @@ class W2Transport(InvertibleTransport, NeuralTransport):
 
     Notes
     -----
-    Training is in float32; the maps are evaluated in the dtype of their input. Memory beyond the data does not grow
-    with the number of rows to transform.
+    Training is in float32; the maps are evaluated in the dtype of their input, and in chunks: beyond the rows and their
+    images, memory does not grow with the number of rows.
 
     Interrupted from the keyboard, ``fit`` keeps the best map so far.
 
@@ -316,7 +319,8 @@ class W2Transport(InvertibleTransport, NeuralTransport):
                 if previous is not None:
                     net.resume(previous)
                 self._train(net, train, valid)
-        dual = self._dual_value(X, target, u, v, gain=-X.shape[1] * self.net_.best_loss_)
+        start = (_mean_square(u) + _mean_square(v)) / 2
+        dual = self._dual_value(X, target, correlations=start + X.shape[1] * self.net_.best_loss_)
         self.wasserstein_distance_ = math.sqrt(max(0.0, 2 * dual))
 
     def _architecture(self, n_features):
@@ -421,22 +425,27 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         self.net_ = self._restore_net(architecture, weights, self.net_.n_steps_)
         return self
 
-    def _transform(self, X):
-        return self.frame_.target_from_frame(self._in_chunks("potential.gradient", self.frame_.source_to_frame(X)))
-
     def _inverse_transform(self, X):
-        v = self.frame_.target_to_frame(X)
+        frame, unsolved = self.frame_, []
         if isinstance(self.net_.module_.conjugate, DenseICNN):
-            return self.frame_.source_from_frame(self._in_chunks("conjugate.gradient", v))
-        search, unsolved = self._search(v)
-        if unsolved:
+            inverse = self._on_arrays("conjugate.gradient", X.dtype)
+        else:
+            search = self._search(X.dtype)
+
+            def inverse(v):
+                found, solved = search(v)
+                unsolved.append(np.sum(~solved))
+                return found.argmax
+
+        X_original = in_chunks(lambda rows: frame.source_from_frame(inverse(frame.target_to_frame(rows))), X)
+        if any(unsolved):
             warnings.warn(
-                f"{unsolved} of {len(X)} rows were not inverted to conjugate_tol={self.conjugate_tol:g} within "
+                f"{sum(unsolved)} of {len(X)} rows were not inverted to conjugate_tol={self.conjugate_tol:g} within "
                 f"{MAX_CONJUGATE_STEPS} steps. return_residual=True tells which; a larger conjugate_tol accepts them.",
                 ConvergenceWarning,
                 stacklevel=4,
             )
-        return self.frame_.source_from_frame(search.argmax)
+        return X_original
 
     def inverse_transform(self, X, *, return_residual=False):
         r"""Map target rows back to the source.
@@ -459,26 +468,27 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         X_original = super().inverse_transform(X)
         if not return_residual:
             return X_original
-        X = check_array(X, dtype=FLOAT_DTYPES)
-        return X_original, np.linalg.norm(self._transform(X_original) - X, axis=1)
+        X, transport = check_array(X, dtype=FLOAT_DTYPES), self._map(X_original.dtype)
+        return X_original, in_chunks(lambda x, y: np.linalg.norm(transport(x) - y, axis=1), X_original, X)
 
-    def _search(self, v):
-        """The conjugates of ψ at rows in balanced coordinates, a `Conjugate` of arrays, and how many are not exact."""
-        module = self._module(v.dtype)
+    def _search(self, dtype):
+        """The search for conjugates of ψ as a function of coordinates: a `Conjugate` of arrays, and which are exact."""
+        module = self._module(dtype)
         device = next(module.parameters()).device
-        found, unsolved = [], 0
-        for rows in gen_batches(len(v), CHUNK_ROWS):
-            y = torch.from_numpy(v[rows]).to(device)
+
+        def search(v):
+            y = torch.from_numpy(v).to(device)
             # Far out, rounding is relative to the size of a row.
             tol = self.conjugate_tol * y.norm(dim=1).clamp_min(math.sqrt(y.shape[1]))
             with torch.no_grad():
                 start = module.conjugate.gradient(y)
-            search = convex_conjugate(
+            found = convex_conjugate(
                 module.potential.value_and_gradient, y, start, tol=tol, max_iter=MAX_CONJUGATE_STEPS
             )
-            unsolved += int((~(search.residual <= tol)).sum())
-            found.append([tensor.cpu().numpy() for tensor in search[:3]])
-        return Conjugate(*map(np.concatenate, zip(*found, strict=True)), n_iter=None), unsolved
+            arrays = (tensor.cpu().numpy() for tensor in found[:3])
+            return Conjugate(*arrays, n_iter=found.n_iter), (found.residual <= tol).cpu().numpy()
+
+        return search
 
     def dual_value(self, X, X_target):
         r"""The value of ψ in the dual problem on two samples.
@@ -504,20 +514,24 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
         target = validate_data(self, X_target, dtype=X.dtype, reset=False)
-        u, v = self.frame_.source_to_frame(X), self.frame_.target_to_frame(target)
-        search, _ = self._search(v)
-        conjugate = search.value + np.square(search.residual) / (2 * self.net_.module_.potential.strong_convexity)
-        correlations = np.mean(self._in_chunks("potential.forward", u)) + np.mean(conjugate)
-        return self._dual_value(X, target, u, v, gain=(_mean_square(u) + _mean_square(v)) / 2 - correlations)
+        frame, potential, search = self.frame_, self._on_arrays("potential.forward", X.dtype), self._search(X.dtype)
+        strong_convexity = self.net_.module_.potential.strong_convexity
 
-    def _dual_value(self, X, target, u, v, gain):
-        """The dual value of the Gaussian map on the samples plus ``gain``, that of ψ in balanced coordinates."""
+        def conjugate(v):
+            found, _ = search(v)
+            return found.value + np.square(found.residual) / (2 * strong_convexity)
+
+        correlations = np.mean(in_chunks(lambda rows: potential(frame.source_to_frame(rows)), X))
+        correlations += np.mean(in_chunks(lambda rows: conjugate(frame.target_to_frame(rows)), target))
+        return self._dual_value(X, target, correlations)
+
+    def _dual_value(self, X, target, correlations):
+        """The dual value on the samples, from the means of ψ and ψ* in balanced coordinates: ``correlations``, their sum."""
         frame = self.frame_
         m, n = frame.source_mean, frame.target_mean
         # ½|x − y|² = ½|x − n|² + ½|y − m|² − ½|m − n|² − ⟨x − m, y − n⟩, and the last product is s² ⟨u, v⟩.
-        gaussian = _mean_square(X - n) + _mean_square(target - m) - np.sum((m - n) ** 2)
-        gaussian -= frame.scale**2 * (_mean_square(u) + _mean_square(v))
-        return float(gaussian / 2 + frame.scale**2 * gain)
+        squares = _mean_square(X, n) + _mean_square(target, m) - np.sum((m - n) ** 2)
+        return float(squares / 2 - frame.scale**2 * correlations)
 
     def potential(self, X):
         r"""The convex potential ψ, whose gradient is `transform`; it vanishes at the source mean.
@@ -535,11 +549,17 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
-        frame = self.frame_
-        mean = frame.source_mean.astype(X.dtype)[None]
-        values = self._in_chunks("potential.forward", frame.source_to_frame(np.concatenate([mean, X])))
-        return frame.scale**2 * (values[1:] - values[0]) + (X - mean) @ frame.target_mean.astype(X.dtype)
+        frame, forward = self.frame_, self._on_arrays("potential.forward", X.dtype)
+        source_mean, target_mean = (mean.astype(X.dtype) for mean in (frame.source_mean, frame.target_mean))
+        at_mean = forward(frame.source_to_frame(source_mean[None]))
+
+        def potential(rows):
+            gain = forward(frame.source_to_frame(rows)) - at_mean
+            return frame.scale**2 * gain + (rows - source_mean) @ target_mean
+
+        return in_chunks(potential, X)
 
 
-def _mean_square(rows):
-    return np.mean(np.sum(np.square(rows, dtype=np.float64), axis=1))
+def _mean_square(X, center=0.0):
+    """Mean squared norm of rows less ``center``."""
+    return np.mean(in_chunks(lambda rows: np.sum(np.square(rows - center, dtype=np.float64), axis=1), X))
