@@ -526,7 +526,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         return self._dual_value(X, target, correlations)
 
     def _dual_value(self, X, target, correlations):
-        """The dual value on the samples, from the means of ψ and ψ* in balanced coordinates: ``correlations``, their sum."""
+        """The dual value on the samples; ``correlations`` is the mean of ψ plus that of ψ*, in balanced coordinates."""
         frame = self.frame_
         m, n = frame.source_mean, frame.target_mean
         # ½|x − y|² = ½|x − n|² + ½|y − m|² − ½|m − n|² − ⟨x − m, y − n⟩, and the last product is s² ⟨u, v⟩.
