@@ -112,9 +112,9 @@ class W2Transport(InvertibleTransport, NeuralTransport):
     reg : float or "auto", default="auto"
         λ. For "conjugate" and "minimax-v1" the pull of the map towards the Gaussian map, in mean squares of balanced
         coordinates: with few rows a free map overfits, see `W2TransportCV`. For "w2gn" the weight of the cycle terms
-        that make the two networks conjugate: larger is steadier and, for the inverse map, more accurate; too large is
-        slow. For "minimax" the weight of the regression of each map onto the inverse of the other, for "expectile" that
-        of the penalty. "auto" is 0, 0, 3, 3 and 1.
+        that make the two networks conjugate, above 0: larger is steadier and, for the inverse map, more accurate; too
+        large is slow. For "minimax" the weight of the regression of each map onto the inverse of the other, for
+        "expectile" that of the penalty. "auto" is 0, 0, 3, 3 and 1.
     hidden_layer_sizes : array-like of int, default=(128, 128)
         Widths of the hidden layers of each network.
     rank : int, default=0
@@ -295,7 +295,15 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         self.random_state = random_state
         self.verbose = verbose
 
+    def _validate_reg(self):
+        if self.solver == "w2gn" and self.reg == 0:
+            raise ValueError(
+                'reg=0 leaves solver="w2gn" without the terms that train its second network: give a reg above 0 (to '
+                "W2TransportCV, regs without a 0)."
+            )
+
     def _fit(self, X, target, rng):
+        self._validate_reg()
         device = resolve_device(self.device)
         architecture = self._architecture(X.shape[1])
         previous = self._net_to_resume(architecture)
@@ -466,10 +474,11 @@ class W2Transport(InvertibleTransport, NeuralTransport):
             ``return_residual``.
         """
         X_original = super().inverse_transform(X)
-        if not return_residual:
-            return X_original
+        return (X_original, self._residual(X_original, X)) if return_residual else X_original
+
+    def _residual(self, X_original, X):
         X, transport = check_array(X, dtype=FLOAT_DTYPES), self._map(X_original.dtype)
-        return X_original, in_chunks(lambda x, y: np.linalg.norm(transport(x) - y, axis=1), X_original, X)
+        return in_chunks(lambda x, y: np.linalg.norm(transport(x) - y, axis=1), X_original, X)
 
     def _search(self, dtype):
         """The search for conjugates of ψ as a function of coordinates: a `Conjugate` of arrays, and which are exact."""

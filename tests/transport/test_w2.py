@@ -520,6 +520,7 @@ def test_constant_columns_and_few_rows(constant):
 BAD_PARAMETERS = [
     ({"reg": -1}, ValueError, r"'reg' parameter of W2Transport must be .* Got -1 instead"),
     ({"reg": np.nan}, ValueError, "reg"),
+    ({"solver": "w2gn", "reg": 0}, ValueError, r'reg=0 leaves solver="w2gn" without.*give a reg above 0'),
     ({"solver": "magic"}, ValueError, r"'solver' parameter of W2Transport must be a str among .* Got 'magic'"),
     ({"hidden_layer_sizes": (8, 12)}, ValueError, r"\(8, 12\) cannot be split into pools of pool_size=8"),
     ({"conjugate_tol": 0}, ValueError, "conjugate_tol"),
