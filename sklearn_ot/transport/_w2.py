@@ -93,8 +93,8 @@ class W2Transport(InvertibleTransport, NeuralTransport):
     An input-convex network stands for ψ. It starts at the Gaussian map (`GaussianTransport`) and learns what is left,
     in coordinates where that map is the identity, so that training is as easy in one unit as in another and whatever
     the correlations; with few features it is first regressed on an exact plan. Of all weights on the way, those with
-    the best dual value on held-out rows are kept, the start included. (Which map is optimal does depend on the units
-    of single columns, as the squared cost does: standardise columns that are not comparable.)
+    the best dual value on held-out rows are kept, the start included. (Units of
+    single columns do matter, to the squared cost and to the shrinkage: standardise columns that are not comparable.)
 
     Parameters
     ----------
@@ -128,14 +128,16 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         Smallest stretch of the map (and of ∇ω), in the balanced coordinates; above 0 and below 1. An exact inverse
         stretches by at most its reciprocal.
     shrinkage : "auto", float or None, default="auto"
-        Shrinkage of the covariances of the Gaussian map at the start, see `GaussianTransport`.
+        Shrinkage of the covariances of the Gaussian map at the start; see `GaussianTransport`, also on columns in
+        different units.
     plan_size : int or "auto", default="auto"
         Rows of each sample of an exact plan (POT) on which both networks are regressed first, for 500 steps; the dual
         then starts there if that is better on held-out rows than the Gaussian map. 0 is no plan; "auto" is 2000 up to
         4 features, and 0 beyond, where a plan of so few rows says little about the map.
     conjugate_tol : float, default=1e-4
         Residual per feature (root mean square, in balanced coordinates, where features have variance 1) at which the
-        searches for exact conjugates end, in ``inverse_transform`` and for the dual value.
+        searches for exact conjugates end, in ``inverse_transform`` and ``dual_value``; times ‖y‖ / √n_features for rows
+        y that are farther out than √n_features, where rounding is larger.
     learning_rate : float or "auto", default="auto"
         Step size of Adam after a warm-up of 100 steps; it decays as 1 / (1 + step / 1500). "auto" is 0.05 for
         "conjugate" and "minimax-v1", else 0.01, and at most 0.2 / √n_features. The network that guesses conjugates
@@ -181,7 +183,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         One row per block of 100 steps: ``stage``, which is "plan" or the solver, ``n_iter``, ``dur`` in seconds,
         ``train_loss``, the objective, and ``valid_loss``, minus the held-out dual value per feature in balanced
         coordinates, less that of the Gaussian map. 0 is the Gaussian map; a fall of 0.01 is one per cent of a feature's
-        variance.
+        variance. The row of an interrupted block has no ``dur`` and no ``train_loss``.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` holds the networks ``potential`` and ``conjugate``.
     frame_ : BalancedFrame
@@ -449,7 +451,8 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         if any(unsolved):
             warnings.warn(
                 f"{sum(unsolved)} of {len(X)} rows were not inverted to conjugate_tol={self.conjugate_tol:g} within "
-                f"{MAX_CONJUGATE_STEPS} steps. return_residual=True tells which; a larger conjugate_tol accepts them.",
+                f"{MAX_CONJUGATE_STEPS} steps. return_residual=True tells how far off each of them is; a larger "
+                "conjugate_tol accepts them.",
                 ConvergenceWarning,
                 stacklevel=4,
             )
@@ -471,7 +474,8 @@ class W2Transport(InvertibleTransport, NeuralTransport):
             Their preimages, in the dtype of ``X`` if it is a float dtype, else float64.
         residual : ndarray of shape (n_samples,)
             :math:`\|T(x) - y\|` for each row y and its preimage x, in the units of the target. Only with
-            ``return_residual``.
+            ``return_residual``. (The warning that rows were not inverted is about the search, whose residuals are in
+            balanced coordinates, as ``conjugate_tol`` is.)
         """
         X_original = super().inverse_transform(X)
         return (X_original, self._residual(X_original, X)) if return_residual else X_original
