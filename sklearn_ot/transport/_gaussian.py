@@ -27,7 +27,8 @@ class GaussianTransport(InvertibleTransport):
         How far the covariances are shrunk to a multiple of the identity, against the noise of few samples. "auto"
         is the estimate of [LedoitWolf04]_ for each sample, a float in [0, 1] a fixed weight, None no shrinkage, which
         is for oracles and very many rows: with as many rows as features its error is more than ten times that of
-        "auto", with a hundred times as many the same.
+        "auto", with a hundred times as many the same. Shrinking draws all columns towards one variance, and hides
+        what a column of much smaller numbers than the others does: standardise columns in different units.
 
     Attributes
     ----------

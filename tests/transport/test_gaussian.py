@@ -147,6 +147,17 @@ def test_shrinkage_serves_few_rows():
     assert errors[None] > 100 * errors["auto"]
 
 
+def test_shrinkage_hides_a_column_of_small_numbers():
+    """Unless the columns are standardised, as the docstring says. The factor to find is 3."""
+    rng = np.random.RandomState(0)
+    Xs, Xt = rng.randn(1000, 2) * [100, 1], rng.randn(1000, 2) * [100, 3]
+    assert GaussianTransport().fit(Xs, Xt).linear_[1, 1] < 1.5
+    # Four standard errors of a ratio of deviations, each known to 1 / √2000.
+    assert GaussianTransport(shrinkage=None).fit(Xs, Xt).linear_[1, 1] == pytest.approx(3, abs=0.4)
+    unit = Xs.std(axis=0)
+    assert GaussianTransport().fit(Xs / unit, Xt / unit).linear_[1, 1] == pytest.approx(3, abs=0.4)
+
+
 @pytest.mark.parametrize("shrinkage", ["auto", None])
 def test_rank_deficient_and_constant_data_have_a_map_and_an_inverse(shrinkage):
     rng = np.random.RandomState(0)
