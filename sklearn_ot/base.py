@@ -175,7 +175,9 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
             Minus the squared distance, without the factor ½; 0 is perfect, higher is better. The projections are
             fixed, so equal arguments give equal scores.
         """
-        mapped = self.transform(X)
+        check_is_fitted(self)
+        # Not transform, which may be configured to give a DataFrame.
+        mapped = self._transform(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))
         target = self._read_target(mapped, y, X_target)
         if target is None:
             target = self.target_reference_

@@ -202,6 +202,11 @@ def test_score_is_minus_the_squared_distance_to_the_target(fitted):
     assert fitted.score(XS, X_target=XT) == fitted.score(XS, XT) == fitted.score(XS)
 
 
+def test_score_does_not_depend_on_the_output_of_transform(fitted):
+    score = fitted.score(XS, X_target=XT)
+    assert fitted.set_output(transform="pandas").score(XS, X_target=XT) == score
+
+
 def test_score_of_a_better_map_is_higher(fitted, to_the_normal):
     shift_only = GaussianTransport(shrinkage=1.0).fit(XS, XT)
     unmoved = GaussianTransport().fit(XS, XS)

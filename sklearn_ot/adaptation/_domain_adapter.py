@@ -147,7 +147,7 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         with all_or_nothing(self):
             X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=2)
             # Before the transport is trained, which may take long.
-            check_consistent_length(X, y)
+            self._validate_labels(X, y)
             training = X
             if X_target is None:
                 warnings.warn(
@@ -261,6 +261,16 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
     def _move(self, X, routed):
         # An array even where transforms are configured to give DataFrames: the other domain comes as an array.
         return np.asarray(self.transport_.transform(X, **routed.transport.transform))
+
+    def _validate_labels(self, X, y):
+        tags = get_tags(self.estimator)
+        # A Pipeline does not say that it needs labels, but what it is.
+        if y is None and (tags.target_tags.required or tags.estimator_type in ("classifier", "regressor")):
+            raise ValueError(
+                f"{type(self.estimator).__name__} requires y to be passed, but the target y is None. Give the labels "
+                "of the source rows, fit(X, y, X_target=...)."
+            )
+        check_consistent_length(X, y)
 
     def _validate_target(self, X, X_target):
         try:

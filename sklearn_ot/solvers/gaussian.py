@@ -23,11 +23,14 @@ class GaussianMap(NamedTuple):
         Mean :math:`m_t` of the target.
     linear : ndarray of shape (n_features, n_features)
         The matrix :math:`A`.
+    wasserstein_distance : float
+        Wasserstein-2 distance between the two Gaussians.
     """
 
     source_mean: np.ndarray
     target_mean: np.ndarray
     linear: np.ndarray
+    wasserstein_distance: float
 
 
 def sample_moments(X: np.ndarray, shrinkage: float | str | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -114,10 +117,11 @@ def _ledoit_wolf_weight(covariance, fourth, n_samples):
     return float(np.clip(noise / signal, 0, 1)) if signal > 0 else 0.0
 
 
-def _root_and_inverse_root(covariance, floor):
+def _roots(covariance, floor):
+    """The root, and the root and inverse root with eigenvalues of at least ``floor``."""
     variances, axes = linalg.eigh(covariance)
-    deviations = np.sqrt(np.maximum(variances, floor))
-    return (axes * deviations) @ axes.T, (axes / deviations) @ axes.T
+    deviations, lifted = np.sqrt(np.maximum(variances, 0)), np.sqrt(np.maximum(variances, floor))
+    return (axes * deviations) @ axes.T, (axes * lifted) @ axes.T, (axes / lifted) @ axes.T
 
 
 def gaussian_map(
@@ -151,7 +155,7 @@ def gaussian_map(
     Returns
     -------
     map : GaussianMap
-        Both means and the matrix :math:`A`.
+        Both means, the matrix :math:`A` and the distance between the Gaussians as they are, degenerate or not.
 
     References
     ----------
@@ -171,11 +175,16 @@ def gaussian_map(
     target_scale = np.trace(target_covariance) / n_features
     source_floor = RELATIVE_FLOOR * (source_scale or target_scale or 1.0)
     target_floor = RELATIVE_FLOOR * (target_scale or source_scale or 1.0)
-    source_root, source_inverse_root = _root_and_inverse_root(source_covariance, source_floor)
-    target_root, _ = _root_and_inverse_root(target_covariance, target_floor)
-    rotation, _ = linalg.polar(target_root @ source_root)
-    linear = target_root @ rotation @ source_inverse_root
-    return GaussianMap(np.asarray(source_mean), np.asarray(target_mean), (linear + linear.T) / 2)
+    source_root, lifted_source_root, inverse_root = _roots(source_covariance, source_floor)
+    target_root, lifted_target_root, _ = _roots(target_covariance, target_floor)
+    rotation, _ = linalg.polar(lifted_target_root @ lifted_source_root)
+    linear = lifted_target_root @ rotation @ inverse_root
+    # The distance of the roots up to a rotation: the trace formula takes a difference of large numbers if they are
+    # close, and the cost of the map leaves out what the target varies where the source does not.
+    squared_distance = np.sum((target_mean - source_mean) ** 2) + np.sum((rotation @ source_root - target_root) ** 2)
+    return GaussianMap(
+        np.asarray(source_mean), np.asarray(target_mean), (linear + linear.T) / 2, float(np.sqrt(squared_distance))
+    )
 
 
 def sample_gaussian_map(

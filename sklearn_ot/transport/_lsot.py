@@ -92,7 +92,7 @@ class LSOTTransport(NeuralTransport):
     history_ : list of dict
         One row per block of 100 steps: ``stage``, ``n_iter``, ``dur`` in seconds, ``train_loss``, the objective, and
         ``valid_loss``, the same on the held-out rows and divided by the number of features. ``stage`` is "dual" for the
-        potentials, then "map".
+        potentials, then "map". The row of an interrupted block has no ``dur`` and no ``train_loss``.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` holds the networks ``u``, ``v`` and ``displacement``, T(x) − x.
     frame_ : BalancedFrame
@@ -199,9 +199,6 @@ class LSOTTransport(NeuralTransport):
             stage=stage,
             **self._net_parameters(device, architecture),
         ).initialize()
-
-    def _transform(self, X):
-        return self.frame_.target_from_frame(self._in_chunks("transport", self.frame_.source_to_frame(X)))
 
 
 def _per_feature(objective, module, x, y):

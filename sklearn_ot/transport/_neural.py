@@ -3,6 +3,7 @@
 import warnings
 from abc import abstractmethod
 from numbers import Integral, Real
+from operator import attrgetter
 
 import numpy as np
 import torch
@@ -24,11 +25,23 @@ CHUNK_ROWS = 8192
 HISTORY_KEYS = ("stage", "n_iter", "dur", "train_loss", "valid_loss")
 
 
+def in_chunks(function, *arrays):
+    """A function of rows, on a chunk of them at a time: beyond its result, memory does not grow with their number."""
+    result = None
+    for rows in gen_batches(len(arrays[0]), CHUNK_ROWS):
+        chunk = function(*(array[rows] for array in arrays))
+        if result is None:
+            result = np.empty((len(arrays[0]), *chunk.shape[1:]), chunk.dtype)
+        result[rows] = chunk
+    return result
+
+
 class NeuralTransport(NetOwner, BaseTransport):
     """Base class of transports that train one `JointNet`, in the balanced coordinates ``frame_``.
 
-    A subclass writes ``_build_net(device, **architecture)``, an initialised net, and extends
-    ``_architecture(n_features)``, the arguments of its module. Its ``_fit`` builds the net and calls ``_train``.
+    A subclass writes ``_build_net(device, **architecture)``, an initialised net whose module has the map as its method
+    ``transport``, and extends ``_architecture(n_features)``, the arguments of the module. Its ``_fit`` builds the net
+    and calls ``_train``.
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
@@ -134,15 +147,24 @@ class NeuralTransport(NetOwner, BaseTransport):
             )
         return not net.interrupted_
 
-    def _in_chunks(self, name, coordinates):
-        """Outputs of a method of the module (``"potential.gradient"``, say) for every row, at constant memory."""
-        method = module = self._module(coordinates.dtype)
-        for part in name.split("."):
-            method = getattr(method, part)
-        device = next(module.parameters()).device
-        chunks = (torch.from_numpy(coordinates[rows]) for rows in gen_batches(len(coordinates), CHUNK_ROWS))
-        with torch.no_grad():
-            return np.concatenate([method(chunk.to(device)).cpu().numpy() for chunk in chunks])
+    def _on_arrays(self, name, dtype):
+        """A method of the module (``"potential.gradient"``, say) as a function of coordinates in a dtype."""
+        module = self._module(dtype)
+        method, device = attrgetter(name)(module), next(module.parameters()).device
+
+        def function(coordinates):
+            with torch.no_grad():
+                return method(torch.from_numpy(coordinates).to(device)).cpu().numpy()
+
+        return function
+
+    def _map(self, dtype):
+        """The map as a function of rows of a dtype."""
+        frame, transport = self.frame_, self._on_arrays("transport", dtype)
+        return lambda X: frame.target_from_frame(transport(frame.source_to_frame(X)))
+
+    def _transform(self, X):
+        return in_chunks(self._map(X.dtype), X)
 
     def _net_state(self, net):
         return {**super()._net_state(net), "n_steps": net.n_steps_}

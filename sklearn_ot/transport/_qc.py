@@ -87,6 +87,7 @@ class QCTransport(NeuralTransport):
         One row per block of 100 steps: ``stage``, ``n_iter``, ``dur`` in seconds, ``train_loss``, the objective, and
         ``valid_loss``, the mean squared distance per feature, in balanced coordinates, from the images of held-out
         rows to those of the exact plan between 512 held-out rows of each sample. ``stage`` is always "critic".
+        The row of an interrupted block has no ``dur`` and no ``train_loss``.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is φ.
     frame_ : BalancedFrame
@@ -184,6 +185,3 @@ class QCTransport(NeuralTransport):
             stage="critic",
             **self._net_parameters(device, architecture),
         ).initialize()
-
-    def _transform(self, X):
-        return self.frame_.target_from_frame(self._in_chunks("transport", self.frame_.source_to_frame(X)))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, gen_batches
+from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -24,7 +24,7 @@ from sklearn_ot.solvers.conjugate import Conjugate, convex_conjugate
 from sklearn_ot.solvers.frame import BalancedFrame
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 from sklearn_ot.solvers.plan import exact_pairing
-from sklearn_ot.transport._neural import CHUNK_ROWS, NeuralTransport
+from sklearn_ot.transport._neural import NeuralTransport, in_chunks
 
 PLAN_STEPS = 500
 PLAN_ROWS = 2000
@@ -60,6 +60,9 @@ class ConvexPair(PotentialPair):
             super().__init__(potential, ResidualMap(n_features, conjugate_sizes))
         else:
             super().__init__(potential, DenseICNN(n_features, conjugate_sizes, **architecture))
+
+    def transport(self, x):
+        return self.potential.gradient(x)
 
 
 def gains(pair, x, y):
@@ -105,8 +108,8 @@ class W2Transport(InvertibleTransport, NeuralTransport):
     in coordinates where that map is the identity, so that training is as easy in one unit as in another and whatever
     the correlations; with few features it is first regressed on an exact plan. Of all weights on the way, those with
     the best dual value on held-out rows are kept, and the Gaussian map if they are not better than it by more than the
-    standard error of the difference: few rows may not tell. (Which map is optimal does depend on the units
-    of single columns, as the squared cost does: standardise columns that are not comparable.)
+    standard error of the difference: few rows may not tell. (Units of single columns do matter, to the squared cost and
+    to the shrinkage: standardise columns that are not comparable.)
 
     Parameters
     ----------
@@ -124,9 +127,9 @@ class W2Transport(InvertibleTransport, NeuralTransport):
     reg : float or "auto", default="auto"
         λ. For "conjugate" and "minimax-v1" the pull of the map towards the Gaussian map, in mean squares of balanced
         coordinates: with few rows a free map overfits, see `W2TransportCV`. For "w2gn" the weight of the cycle terms
-        that make the two networks conjugate: larger is steadier and, for the inverse map, more accurate; too large is
-        slow. For "minimax" the weight of the regression of each map onto the inverse of the other, for "expectile" that
-        of the penalty. "auto" is 0, 0, 3, 3 and 1.
+        that make the two networks conjugate, above 0: larger is steadier and, for the inverse map, more accurate; too
+        large is slow. For "minimax" the weight of the regression of each map onto the inverse of the other, for
+        "expectile" that of the penalty. "auto" is 0, 0, 3, 3 and 1.
     hidden_layer_sizes : array-like of int, default=(128, 128)
         Widths of the hidden layers of each network.
     rank : int, default=0
@@ -140,14 +143,16 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         Smallest stretch of the map (and of ∇ω), in the balanced coordinates; above 0 and below 1. An exact inverse
         stretches by at most its reciprocal.
     shrinkage : "auto", float or None, default="auto"
-        Shrinkage of the covariances of the Gaussian map at the start, see `GaussianTransport`.
+        Shrinkage of the covariances of the Gaussian map at the start; see `GaussianTransport`, also on columns in
+        different units.
     plan_size : int or "auto", default="auto"
         Rows of each sample of an exact plan (POT) on which both networks are regressed first, for 500 steps; the dual
         then starts there if that is better on held-out rows than the Gaussian map. 0 is no plan; "auto" is 2000 up to
         4 features, and 0 beyond, where a plan of so few rows says little about the map.
     conjugate_tol : float, default=1e-4
         Residual per feature (root mean square, in balanced coordinates, where features have variance 1) at which the
-        searches for exact conjugates end, in ``inverse_transform`` and for the dual value.
+        searches for exact conjugates end, in ``inverse_transform`` and ``dual_value``; times ‖y‖ / √n_features for rows
+        y that are farther out than √n_features, where rounding is larger.
     learning_rate : float or "auto", default="auto"
         Step size of Adam after a warm-up of 100 steps; it decays as 1 / (1 + step / 1500). "auto" is 0.05 for
         "conjugate" and "minimax-v1", else 0.01, and at most 0.2 / √n_features. The network that guesses conjugates
@@ -196,7 +201,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         One row per block of 100 steps: ``stage``, which is "plan" or the solver, ``n_iter``, ``dur`` in seconds,
         ``train_loss``, the objective, and ``valid_loss``, minus the held-out dual value per feature in balanced
         coordinates, less that of the Gaussian map. 0 is the Gaussian map; a fall of 0.01 is one per cent of a feature's
-        variance.
+        variance. The row of an interrupted block has no ``dur`` and no ``train_loss``.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` holds the networks ``potential`` and ``conjugate``.
     frame_ : BalancedFrame
@@ -219,8 +224,8 @@ class W2Transport(InvertibleTransport, NeuralTransport):
 
     Notes
     -----
-    Training is in float32; the maps are evaluated in the dtype of their input. Memory beyond the data does not grow
-    with the number of rows to transform.
+    Training is in float32; the maps are evaluated in the dtype of their input, and in chunks: beyond the rows and their
+    images, memory does not grow with the number of rows.
 
     Interrupted from the keyboard, ``fit`` keeps the best map so far.
 
@@ -310,7 +315,15 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         self.random_state = random_state
         self.verbose = verbose
 
+    def _validate_reg(self):
+        if self.solver == "w2gn" and self.reg == 0:
+            raise ValueError(
+                'reg=0 leaves solver="w2gn" without the terms that train its second network: give a reg above 0 (to '
+                "W2TransportCV, regs without a 0)."
+            )
+
     def _fit(self, X, target, rng):
+        self._validate_reg()
         device = resolve_device(self.device)
         architecture = self._architecture(X.shape[1])
         previous = self._net_to_resume(architecture)
@@ -341,7 +354,8 @@ class W2Transport(InvertibleTransport, NeuralTransport):
                     gaussian = self._build_net(device, **architecture).module_
                     self.net_.module_.load_state_dict(gaussian.state_dict())
                     self.net_.best_loss_ = 0.0
-        dual = self._dual_value(X, target, u, v, gain=-X.shape[1] * self.net_.best_loss_)
+        start = (_mean_square(u) + _mean_square(v)) / 2
+        dual = self._dual_value(X, target, correlations=start + X.shape[1] * self.net_.best_loss_)
         self.wasserstein_distance_ = math.sqrt(max(0.0, 2 * dual))
 
     def _architecture(self, n_features):
@@ -446,22 +460,28 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         self.net_ = self._restore_net(architecture, weights, self.net_.n_steps_)
         return self
 
-    def _transform(self, X):
-        return self.frame_.target_from_frame(self._in_chunks("potential.gradient", self.frame_.source_to_frame(X)))
-
     def _inverse_transform(self, X):
-        v = self.frame_.target_to_frame(X)
+        frame, unsolved = self.frame_, []
         if isinstance(self.net_.module_.conjugate, DenseICNN):
-            return self.frame_.source_from_frame(self._in_chunks("conjugate.gradient", v))
-        search, unsolved = self._search(v)
-        if unsolved:
+            inverse = self._on_arrays("conjugate.gradient", X.dtype)
+        else:
+            search = self._search(X.dtype)
+
+            def inverse(v):
+                found, solved = search(v)
+                unsolved.append(np.sum(~solved))
+                return found.argmax
+
+        X_original = in_chunks(lambda rows: frame.source_from_frame(inverse(frame.target_to_frame(rows))), X)
+        if any(unsolved):
             warnings.warn(
-                f"{unsolved} of {len(X)} rows were not inverted to conjugate_tol={self.conjugate_tol:g} within "
-                f"{MAX_CONJUGATE_STEPS} steps. return_residual=True tells which; a larger conjugate_tol accepts them.",
+                f"{sum(unsolved)} of {len(X)} rows were not inverted to conjugate_tol={self.conjugate_tol:g} within "
+                f"{MAX_CONJUGATE_STEPS} steps. return_residual=True tells how far off each of them is; a larger "
+                "conjugate_tol accepts them.",
                 ConvergenceWarning,
                 stacklevel=4,
             )
-        return self.frame_.source_from_frame(search.argmax)
+        return X_original
 
     def inverse_transform(self, X, *, return_residual=False):
         r"""Map target rows back to the source.
@@ -479,31 +499,34 @@ class W2Transport(InvertibleTransport, NeuralTransport):
             Their preimages, in the dtype of ``X`` if it is a float dtype, else float64.
         residual : ndarray of shape (n_samples,)
             :math:`\|T(x) - y\|` for each row y and its preimage x, in the units of the target. Only with
-            ``return_residual``.
+            ``return_residual``. (The warning that rows were not inverted is about the search, whose residuals are in
+            balanced coordinates, as ``conjugate_tol`` is.)
         """
         X_original = super().inverse_transform(X)
-        if not return_residual:
-            return X_original
-        X = check_array(X, dtype=FLOAT_DTYPES)
-        return X_original, np.linalg.norm(self._transform(X_original) - X, axis=1)
+        return (X_original, self._residual(X_original, X)) if return_residual else X_original
 
-    def _search(self, v):
-        """The conjugates of ψ at rows in balanced coordinates, a `Conjugate` of arrays, and how many are not exact."""
-        module = self._module(v.dtype)
+    def _residual(self, X_original, X):
+        X, transport = check_array(X, dtype=FLOAT_DTYPES), self._map(X_original.dtype)
+        return in_chunks(lambda x, y: np.linalg.norm(transport(x) - y, axis=1), X_original, X)
+
+    def _search(self, dtype):
+        """The search for conjugates of ψ as a function of coordinates: a `Conjugate` of arrays, and which are exact."""
+        module = self._module(dtype)
         device = next(module.parameters()).device
-        found, unsolved = [], 0
-        for rows in gen_batches(len(v), CHUNK_ROWS):
-            y = torch.from_numpy(v[rows]).to(device)
+
+        def search(v):
+            y = torch.from_numpy(v).to(device)
             # Far out, rounding is relative to the size of a row.
             tol = self.conjugate_tol * y.norm(dim=1).clamp_min(math.sqrt(y.shape[1]))
             with torch.no_grad():
                 start = module.conjugate.gradient(y)
-            search = convex_conjugate(
+            found = convex_conjugate(
                 module.potential.value_and_gradient, y, start, tol=tol, max_iter=MAX_CONJUGATE_STEPS
             )
-            unsolved += int((~(search.residual <= tol)).sum())
-            found.append([tensor.cpu().numpy() for tensor in search[:3]])
-        return Conjugate(*map(np.concatenate, zip(*found, strict=True)), n_iter=None), unsolved
+            arrays = (tensor.cpu().numpy() for tensor in found[:3])
+            return Conjugate(*arrays, n_iter=found.n_iter), (found.residual <= tol).cpu().numpy()
+
+        return search
 
     def dual_value(self, X, X_target):
         r"""The value of ψ in the dual problem on two samples.
@@ -529,20 +552,24 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
         target = validate_data(self, X_target, dtype=X.dtype, reset=False)
-        u, v = self.frame_.source_to_frame(X), self.frame_.target_to_frame(target)
-        search, _ = self._search(v)
-        conjugate = search.value + np.square(search.residual) / (2 * self.net_.module_.potential.strong_convexity)
-        correlations = np.mean(self._in_chunks("potential.forward", u)) + np.mean(conjugate)
-        return self._dual_value(X, target, u, v, gain=(_mean_square(u) + _mean_square(v)) / 2 - correlations)
+        frame, potential, search = self.frame_, self._on_arrays("potential.forward", X.dtype), self._search(X.dtype)
+        strong_convexity = self.net_.module_.potential.strong_convexity
 
-    def _dual_value(self, X, target, u, v, gain):
-        """The dual value of the Gaussian map on the samples plus ``gain``, that of ψ in balanced coordinates."""
+        def conjugate(v):
+            found, _ = search(v)
+            return found.value + np.square(found.residual) / (2 * strong_convexity)
+
+        correlations = np.mean(in_chunks(lambda rows: potential(frame.source_to_frame(rows)), X))
+        correlations += np.mean(in_chunks(lambda rows: conjugate(frame.target_to_frame(rows)), target))
+        return self._dual_value(X, target, correlations)
+
+    def _dual_value(self, X, target, correlations):
+        """The dual value on the samples; ``correlations`` is the mean of ψ plus that of ψ*, in balanced coordinates."""
         frame = self.frame_
         m, n = frame.source_mean, frame.target_mean
         # ½|x − y|² = ½|x − n|² + ½|y − m|² − ½|m − n|² − ⟨x − m, y − n⟩, and the last product is s² ⟨u, v⟩.
-        gaussian = _mean_square(X - n) + _mean_square(target - m) - np.sum((m - n) ** 2)
-        gaussian -= frame.scale**2 * (_mean_square(u) + _mean_square(v))
-        return float(gaussian / 2 + frame.scale**2 * gain)
+        squares = _mean_square(X, n) + _mean_square(target, m) - np.sum((m - n) ** 2)
+        return float(squares / 2 - frame.scale**2 * correlations)
 
     def potential(self, X):
         r"""The convex potential ψ, whose gradient is `transform`; it vanishes at the source mean.
@@ -560,11 +587,17 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
-        frame = self.frame_
-        mean = frame.source_mean.astype(X.dtype)[None]
-        values = self._in_chunks("potential.forward", frame.source_to_frame(np.concatenate([mean, X])))
-        return frame.scale**2 * (values[1:] - values[0]) + (X - mean) @ frame.target_mean.astype(X.dtype)
+        frame, forward = self.frame_, self._on_arrays("potential.forward", X.dtype)
+        source_mean, target_mean = (mean.astype(X.dtype) for mean in (frame.source_mean, frame.target_mean))
+        at_mean = forward(frame.source_to_frame(source_mean[None]))
+
+        def potential(rows):
+            gain = forward(frame.source_to_frame(rows)) - at_mean
+            return frame.scale**2 * gain + (rows - source_mean) @ target_mean
+
+        return in_chunks(potential, X)
 
 
-def _mean_square(rows):
-    return np.mean(np.sum(np.square(rows, dtype=np.float64), axis=1))
+def _mean_square(X, center=0.0):
+    """Mean squared norm of rows less ``center``."""
+    return np.mean(in_chunks(lambda rows: np.sum(np.square(rows - center, dtype=np.float64), axis=1), X))

@@ -12,8 +12,9 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import KFold
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import InvertibleTransport, draw_reference
+from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport, draw_reference
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.transport._w2 import W2Transport
 
@@ -39,7 +40,8 @@ class W2TransportCV(InvertibleTransport):
     transport : W2Transport, default=None
         The transport to tune, ``W2Transport()`` if None. It is cloned; its own ``reg`` is ignored.
     regs : array-like of shape (n_regs,), default=(0.0, 0.1, 1.0, 10.0)
-        The candidates. What they mean depends on the solver: see `W2Transport`.
+        The candidates. What they mean depends on the solver: see `W2Transport`. "w2gn" needs them above 0, and so
+        other ones than the default.
     cv : int or cross-validation splitter, default=5
         How to split, each sample for itself: the number of shuffled folds, or a splitter such as
         `sklearn.model_selection.ShuffleSplit`, which sees rows without labels or groups.
@@ -71,6 +73,8 @@ class W2TransportCV(InvertibleTransport):
         differences fold by fold.
     n_splits_ : int
         Number of folds.
+    wasserstein_distance_ : float
+        That of ``transport_``.
     target_reference_ : ndarray of shape (<= 4096, n_features_in_)
         Rows of the target that `score` compares with when it is given none.
     n_features_in_ : int
@@ -122,6 +126,9 @@ class W2TransportCV(InvertibleTransport):
         transport = clone(self.transport) if self.transport is not None else W2Transport()
         if transport.random_state is None:
             transport.set_params(random_state=rng.randint(2**31))
+        candidates = [clone(transport).set_params(reg=reg) for reg in regs]
+        for candidate in candidates:
+            candidate._validate_reg()
         folds = self._split(X, rng, "X")
         # Of N(0, I) there is nothing to hold out: every fit draws what it needs, and these rows score them all.
         fresh = draw_reference(X, None, rng) if target is None else None
@@ -134,13 +141,13 @@ class W2TransportCV(InvertibleTransport):
         self.n_splits_ = len(folds)
         results = Parallel(n_jobs=self.n_jobs, verbose=self.verbose, prefer="processes")(
             delayed(_fit_and_score)(
-                clone(transport).set_params(reg=reg),
+                clone(candidate),
                 X[train],
                 X[test],
                 None if target is None else target[target_train],
                 fresh if target is None else target[target_test],
             )
-            for reg in regs
+            for candidate in candidates
             for (train, test), (target_train, target_test) in zip(folds, target_folds, strict=True)
         )
         self.cv_results_ = _tabulate(regs, np.reshape(results, (len(regs), len(folds), 3)))
@@ -181,10 +188,11 @@ class W2TransportCV(InvertibleTransport):
             cv = KFold(cv, shuffle=True, random_state=rng.randint(2**31))
         try:
             folds = list(cv.split(sample))
-        except ValueError as error:
+        # A TypeError where the splitter cannot do without labels.
+        except (TypeError, ValueError) as error:
             raise ValueError(
-                f"{name}, of {len(sample)} rows, cannot be split by cv={self.cv!r}: {error} "
-                "Give more rows, or a smaller cv."
+                f"{name}, of {len(sample)} rows, cannot be split by cv={self.cv!r}: {str(error).rstrip('.')}. "
+                "Give more rows, a smaller cv, or a splitter that needs neither labels nor groups."
             ) from error
         if min(len(train) for train, _ in folds) < 2:
             raise ValueError(
@@ -198,6 +206,52 @@ class W2TransportCV(InvertibleTransport):
 
     def _inverse_transform(self, X):
         return self.transport_._inverse_transform(X)
+
+    def inverse_transform(self, X, *, return_residual=False):
+        """Map target rows back to the source; see `W2Transport.inverse_transform` for the parameters.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+            Their preimages.
+        residual : ndarray of shape (n_samples,)
+            How far `transform` takes them from ``X``. Only with ``return_residual``.
+        """
+        X_original = super().inverse_transform(X)
+        return (X_original, self.transport_._residual(X_original, X)) if return_residual else X_original
+
+    def dual_value(self, X, X_target):
+        """The value of the chosen ψ in the dual problem; see `W2Transport.dual_value` for the parameters.
+
+        Returns
+        -------
+        value : float
+            A lower bound of :math:`\\tfrac12 W_2^2` between the two samples, in the squared units of the data.
+        """
+        X, target = self._validate_rows(X), self._validate_rows(X_target)
+        return self.transport_.dual_value(X, target)
+
+    def potential(self, X):
+        """The chosen convex potential ψ; see `W2Transport.potential` for the parameters.
+
+        Returns
+        -------
+        potential : ndarray of shape (n_samples,)
+            Its values, in the squared units of the data.
+        """
+        X = self._validate_rows(X)
+        return self.transport_.potential(X)
+
+    @property
+    def wasserstein_distance_(self):
+        """The Wasserstein-2 distance that the transport fitted on all rows has found."""
+        check_is_fitted(self)
+        return self.transport_.wasserstein_distance_
+
+    def _validate_rows(self, X):
+        # The transport has seen plain arrays, and would warn of names.
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
 
 
 def _fit_and_score(transport, X, X_test, target, target_test):

@@ -203,6 +203,16 @@ def test_labels_are_counted_before_the_transport_is_trained():
         adapter(transport=Recorder(fails=True)).fit(XS, YS[1:], X_target=XT)
 
 
+@pytest.mark.parametrize("estimator", [LogisticRegression(), make_pipeline(StandardScaler(), Ridge())])
+def test_missing_labels_are_missed_before_the_transport_is_trained(estimator):
+    with pytest.raises(ValueError, match="requires y to be passed, but the target y is None"):
+        adapter(estimator=estimator, transport=Recorder(fails=True)).fit(XS, None, X_target=XT)
+
+
+def test_an_estimator_that_needs_no_labels_is_fitted_without():
+    assert adapter(estimator=Recorder()).fit(XS, None, X_target=XT).estimator_.X_target_ is None
+
+
 def test_failure_of_a_part_leaves_no_trace():
     for parts in ({"transport": Recorder(fails=True)}, {"estimator": Recorder(fails=True)}):
         model = adapter(**parts)

@@ -77,6 +77,21 @@ def test_wasserstein_distance_is_the_cost_of_the_map_and_pots_distance(samples):
     assert transport.wasserstein_distance_ == pytest.approx(peer, rel=1e-10)
 
 
+@pytest.mark.parametrize("ranks", [(0, 4), (4, 0), (1, 4), (2, 3), (3, 1), (0, 0)])
+def test_wasserstein_distance_of_degenerate_samples(ranks):
+    """What no map can reach counts too; lifting the source to 1e-3 of its deviation changes that to second order."""
+    rng = np.random.RandomState(0)
+    Xs, Xt = (rng.randn(100, rank) @ rng.randn(rank, N_FEATURES) + rng.randn(N_FEATURES) for rank in ranks)
+    # The trace of the product's root as a sum of singular values, which takes no root of a matrix: POT's form takes
+    # roots of eigenvalues that rounding makes negative.
+    centred = [X - X.mean(axis=0) for X in (Xs, Xt)]
+    traces = [np.sum(X**2) / 100 for X in centred]
+    overlap = np.linalg.norm(centred[0] @ centred[1].T, "nuc") / 100
+    exact = np.sqrt(np.sum((Xs.mean(axis=0) - Xt.mean(axis=0)) ** 2) + sum(traces) - 2 * overlap)
+    assert GaussianTransport(shrinkage=None).fit(Xs, Xt).wasserstein_distance_ == pytest.approx(exact, rel=1e-5)
+    assert GaussianTransport(shrinkage=None).fit(Xs, Xs).wasserstein_distance_ < 1e-12
+
+
 def test_wasserstein_distance_bounds_that_of_the_samples_from_below(samples):
     Xs, Xt = samples
     exact = np.sqrt(ot.emd2([], [], ot.dist(Xs, Xt)))
@@ -130,6 +145,17 @@ def test_shrinkage_serves_few_rows():
     # "auto" beats the map to the mean of the target; unshrunk, the 9 directions without variance are torn apart.
     assert errors["auto"] < np.mean(deviations**2)
     assert errors[None] > 100 * errors["auto"]
+
+
+def test_shrinkage_hides_a_column_of_small_numbers():
+    """Unless the columns are standardised, as the docstring says. The factor to find is 3."""
+    rng = np.random.RandomState(0)
+    Xs, Xt = rng.randn(1000, 2) * [100, 1], rng.randn(1000, 2) * [100, 3]
+    assert GaussianTransport().fit(Xs, Xt).linear_[1, 1] < 1.5
+    # Four standard errors of a ratio of deviations, each known to 1 / √2000.
+    assert GaussianTransport(shrinkage=None).fit(Xs, Xt).linear_[1, 1] == pytest.approx(3, abs=0.4)
+    unit = Xs.std(axis=0)
+    assert GaussianTransport().fit(Xs / unit, Xt / unit).linear_[1, 1] == pytest.approx(3, abs=0.4)
 
 
 @pytest.mark.parametrize("shrinkage", ["auto", None])

@@ -1,13 +1,15 @@
 """W2TransportCV: what it splits, what it scores, what it chooses, and where that helps."""
 
+import copy
 import pickle
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
-from sklearn.model_selection import ShuffleSplit
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
+from sklearn.model_selection import GroupKFold, ShuffleSplit, StratifiedKFold
 
 from sklearn_ot.datasets import make_gaussian_pair
 from sklearn_ot.exceptions import DivergenceError
@@ -118,8 +120,36 @@ def test_is_the_transport_that_it_refits(samples, fitted):
         np.testing.assert_array_equal(transport.transform(Xs), alone.transform(Xs))
         np.testing.assert_array_equal(transport.inverse_transform(Xt), alone.inverse_transform(Xt))
         np.testing.assert_array_equal(transport.interpolate(Xs, 0.3), alone.interpolate(Xs, 0.3))
+        np.testing.assert_array_equal(transport.potential(Xs), alone.potential(Xs))
+        for one, other in zip(
+            transport.inverse_transform(Xt, return_residual=True),
+            alone.inverse_transform(Xt, return_residual=True),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
+        assert transport.dual_value(Xs, Xt) == alone.dual_value(Xs, Xt)
+        assert transport.wasserstein_distance_ == alone.wasserstein_distance_
     assert fitted.score(Xs, X_target=Xt) == alone.score(Xs, X_target=Xt)
     assert fitted.n_features_in_ == 2
+
+
+@pytest.mark.parametrize("method", ["inverse_transform", "potential", "dual_value"])
+def test_what_it_passes_on_it_checks(samples, fitted, method):
+    """Names, which the transport has not seen, and widths; and before fit there is nothing to pass on."""
+    arrays = samples if method == "dual_value" else samples[:1]
+    named = copy.deepcopy(fitted)
+    named.feature_names_in_ = np.array(["a", "b"], dtype=object)
+    frames = [pd.DataFrame(X, columns=["a", "b"]) for X in arrays]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        passed_on = getattr(named, method)(*frames)
+    # The columns of a frame lie one after another: sums over them, of numbers near 1, round otherwise.
+    np.testing.assert_allclose(passed_on, getattr(fitted, method)(*arrays), rtol=1e-12, atol=1e-12)
+    with pytest.raises(ValueError, match="1 features, but W2TransportCV is expecting 2"):
+        getattr(fitted, method)(*(X[:, :1] for X in arrays))
+    with pytest.raises(NotFittedError):
+        getattr(W2TransportCV(), method)(*arrays)
+    assert not hasattr(W2TransportCV(), "wasserstein_distance_")
 
 
 def test_jobs_change_nothing(samples, fitted):
@@ -172,6 +202,21 @@ def test_the_pull_helps_where_the_gaussian_map_is_nearly_right():
 def test_bad_regs(samples, regs):
     with pytest.raises(ValueError, match=r"regs must be one or more finite numbers, none negative, got"):
         W2TransportCV(SHORT, regs).fit(*samples)
+
+
+def test_w2gn_needs_regs_above_zero(samples, calls):
+    """And says so before anything is fitted."""
+    w2gn = clone(SHORT).set_params(solver="w2gn")
+    with pytest.raises(ValueError, match=r"reg=0 leaves.*W2TransportCV, regs without a 0"):
+        W2TransportCV(w2gn, (1.0, 0.0)).fit(*samples)
+    assert len(calls) == 1  # the recorder itself
+    assert W2TransportCV(w2gn, (1.0, 3.0), cv=2).fit(*samples).reg_ == 3
+
+
+@pytest.mark.parametrize("cv", [StratifiedKFold(3), GroupKFold(3)])
+def test_splitters_that_need_labels_or_groups_are_refused(samples, cv):
+    with pytest.raises(ValueError, match=r"(?s)X, of 60 rows, cannot be split.*neither labels nor groups"):
+        W2TransportCV(SHORT, cv=cv).fit(*samples)
 
 
 @pytest.mark.parametrize(("source", "target", "name"), [(2, 60, "X"), (60, 2, "X_target")])
