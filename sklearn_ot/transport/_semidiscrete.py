@@ -239,7 +239,8 @@ class SemiDiscreteTransport(BaseTransport):
         with torch_seed(rng.randint(2**31), device):
             sampler, quasi_sampler = self._samplers(device, rng)
             solution = semidiscrete_dual(
-                sampler,
+                # Of a source with a name the solver knows more than rows.
+                self.source if isinstance(self.source, str) else sampler,
                 points,
                 weights,
                 cost=self.cost,
@@ -285,11 +286,10 @@ class SemiDiscreteTransport(BaseTransport):
             self.distance_interval_ = np.array([interval.low, interval.high]) ** root
 
     def _samplers(self, device, rng):
-        """Functions of a number of rows: independent ones, and better ones or None."""
+        """Functions of a number of rows: independent ones, and better ones or None; of a name, the solver has them."""
         dtype = torch.float64 if self.points_.dtype == np.float64 else torch.float32
         if isinstance(self.source, str):
-            source = named_source(self.source, self.n_features_in_, dtype, device)
-            return source.sample, source.quasi_sample
+            return named_source(self.source, self.n_features_in_, dtype, device).sample, None
         if self.source is None:
             rows = _to_tensor(self._source_rows, device)
             return (

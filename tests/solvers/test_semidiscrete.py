@@ -98,6 +98,12 @@ def test_on_a_line_the_cells_end_at_quantiles(source, cost):
     assert abs(float(weights @ solution.potential)) < 1e-12
 
 
+def test_on_a_line_a_weight_may_vanish_beside_another():
+    points, weights = torch.tensor([[0.0], [1.0]]), torch.tensor([1.0, 1e-20], dtype=torch.float64)
+    solution = semidiscrete_dual("normal", points, weights)
+    assert (assign(torch.linspace(-5, 5, 11)[:, None], points, solution.potential) == 0).all()
+
+
 def test_on_a_line_a_sampler_is_enough():
     points = torch.linspace(0, 1, 20)[:, None] ** 2
     solution = semidiscrete_dual(normal(1), points)
