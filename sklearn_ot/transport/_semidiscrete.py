@@ -85,12 +85,15 @@ class SemiDiscreteTransport(BaseTransport):
         A confidence interval for the true distance, from a lower and an upper bound of it, so that an inaccurate
         potential makes it wide, not wrong; see `sklearn_ot.solvers.semidiscrete.primal_dual_interval`.
     mass_error_ : float
-        The error of the masses, as in ``tol``; 0 if the fresh rows could not tell it from 0.
+        The error of the masses, as in ``tol``; 0 if the fresh rows could not tell it from 0. Points so light that their
+        masses are beyond a test of a million rows (or of eight times as many as equal weights would take) are left out
+        of it and of the next two numbers.
     mass_error_floor_ : float
-        :math:`\sqrt{N / n}`, the error of the best that counting the ``n_samples_`` rows of the fit can do. Below it
-        is what quantiles, quasi-random rows and kernel estimates have gained.
+        :math:`\sqrt{N / n}`, the error of the best that counting the ``n_samples_`` rows of the fit can do, where N
+        is the mean of :math:`1 / \nu_i` if weights are unequal. Below it is what quantiles, quasi-random rows and
+        kernel estimates have gained.
     empty_cells_ : int
-        Points that no fresh row was sent to.
+        Points that no fresh row was sent to, though 20 or more were to be expected.
     n_samples_ : int
         Source rows used for the fit.
     gap_ : float

@@ -19,6 +19,8 @@ from sklearn_ot.solvers.semidiscrete._sources import Source, named_source
 MOMENT_ROWS, MAX_MOMENT_FEATURES = 4096, 1024
 MAX_LINE_ROWS = 2**24
 CHECK_RATIO = 1.3
+# A test of the masses takes more rows than this only where equal weights need more than an eighth of it.
+MAX_TEST_ROWS = 2**20
 # A start whose error is larger is improved by the soft phase first.
 GOOD_START = 0.7
 # float32 resolves the scores to about 1e-7 of their spread.
@@ -36,12 +38,14 @@ class SemiDiscreteSolution(NamedTuple):
     mass_error : float
         Estimate from fresh rows, unbiased before its root is taken, of the root mean square relative error of the
         masses of the cells, :math:`(\\frac1N \\sum_i (P(\\text{cell}_i) / \\nu_i - 1)^2)^{1/2}`. 0 if the fresh rows
-        can't tell it from 0.
+        can't tell it from 0. Cells so light that a test would take over 2²⁰ rows to see their masses, and over eight
+        times as many as for equal weights, are left out of this mean and of the next two numbers.
     mass_error_floor : float
-        :math:`\\sqrt{N / n}`: the error of the best that counting ``n_samples`` independent rows can do. Below it is
-        what quasi-random rows, kernel estimates or exact quantiles have gained.
+        :math:`(\\frac1N \\sum_i 1 / \\nu_i / n)^{1/2}`, with equal weights :math:`\\sqrt{N / n}`: the error of the best
+        that counting ``n_samples`` independent rows can do. Below it is what quasi-random rows, kernel estimates or
+        exact quantiles have gained.
     n_empty : int
-        Cells that no fresh row fell into.
+        Cells that no fresh row fell into, though 20 or more were to be expected.
     n_samples : int
         Source rows used for the fit; those of the tests come on top.
     converged : bool
@@ -173,6 +177,9 @@ class _Fit:
         self.source, self.points, self.weights, self.cost = source, points, weights, cost
         self.tol, self.max_samples, self.callback, self.group = tol, max_samples, callback, group
         self.used, self.ended = 0, False
+        self.visible, self.n_test = visible_cells(weights, tol)
+        # As many points of equal weight would be as hard to tell.
+        self.rarity = float((1 / weights[self.visible]).mean())
         on_line = points.shape[1] == 1
         # Gaps on a line fall with the square of the number of points.
         self.scores = self.make_scores(torch.float64 if on_line else torch.float32)
@@ -181,12 +188,12 @@ class _Fit:
         if len(self.points) == 1:
             return SemiDiscreteSolution(torch.zeros_like(self.weights), 0.0, math.inf, 0, 0, True)
         if self.points.shape[1] == 1:
-            return self.finish(self.line())
+            return self.line()
         h, rms = self.moment_start(), 1.0
         if start is not None:
             h = self.scores.offsets(start)
-            rms, n_empty = self.test(h, 8 * len(h))
-            if rms <= self.tol and not n_empty:
+            rms = self.test(h, 8 * self.rarity)[0]
+            if rms <= self.tol:
                 solution = self.finish(h)
                 if solution.converged:
                     return solution
@@ -267,14 +274,17 @@ class _Fit:
     def line(self):
         quantile = self.source.quantile
         if quantile is None:
-            n = min(self.max_samples, MAX_LINE_ROWS, max(2**16, math.ceil(4 * len(self.points) / self.tol**2)))
+            n = min(self.max_samples, MAX_LINE_ROWS, max(2**16, math.ceil(4 * self.rarity / self.tol**2)))
             sample = self.source.quasi_sample or self.source.sample
             rows = sample(n)
             self.used = len(rows)
             quantile = sample_quantile(rows)
         h = self.scores.offsets(line_potential(self.points, self.weights, self.cost, quantile))
         self.report(h)
-        return h
+        if self.source.quantile is None or cost_power(self.cost) == 1:
+            return self.finish(h)
+        # Nothing is left for fresh rows to find.
+        return SemiDiscreteSolution(self.scores.potential(h, self.weights), 0.0, math.inf, 0, 0, True)
 
     def newton(self, h, gap):
         levels = _newton.newton_levels(
@@ -284,6 +294,7 @@ class _Fit:
             h,
             gap,
             tol=self.tol,
+            rarity=self.rarity,
             max_rows=self.max_samples,
             is_quasi=self.source.quasi_sample is not None,
         )
@@ -301,7 +312,7 @@ class _Fit:
         return h, solution or self.finish(h, is_candidate=False)
 
     def ascend(self, h, gap, rms):
-        # Error expected of n rows, in units of √(N / n).
+        # Error expected of n rows, in units of that of counting them.
         factor = (0.75 if is_smooth(self.scores) else 1.15) / math.sqrt(self.scores.rows_worth)
         before = self.used
         next_report = next_test = 0
@@ -314,7 +325,7 @@ class _Fit:
                     break
             if self.used >= self.max_samples:
                 break
-            if used >= next_test and factor * math.sqrt(len(h) / used) <= self.tol:
+            if used >= next_test and factor * math.sqrt(self.rarity / used) <= self.tol:
                 next_test = used * CHECK_RATIO
                 solution = self.finish(h)
                 if solution.converged:
@@ -330,26 +341,45 @@ class _Fit:
         for _ in range(math.ceil(n / 2 / block)):
             for half in counts:
                 half += self.scores.masses(self.draw(block), h) * block
-        ratio = counts / counts.sum(1, keepdim=True) / self.weights - 1
+        ratio = (counts / counts.sum(1, keepdim=True) / self.weights - 1)[:, self.visible]
         square = float((ratio[0] * ratio[1]).mean())
-        return math.sqrt(max(square, 0.0)), int((counts.sum(0) == 0).sum())
+        return math.sqrt(max(square, 0.0)), int((counts.sum(0)[self.visible] == 0).sum())
 
     def finish(self, h, *, is_candidate=True):
         """The solution with offsets h; one that was cut short is no candidate for ``tol``, and tested on fewer rows."""
-        n_points = len(h)
-        # The standard error of the squared estimate is about (√N + √2 tol √n / 2) / (n / 2): a quarter of tol² or less.
-        n_test = math.ceil(8 * (math.sqrt(n_points) + 16) / self.tol**2)
-        # A cell that has its mass is missed by as many rows with a chance of exp(-20), or exp(-10).
-        n_test = max(n_test, 20 * n_points) if is_candidate else max(min(n_test, self.used), 10 * n_points)
+        n_test = self.n_test
+        if not is_candidate:
+            # Such a cell is still missed with a chance of exp(-10) only.
+            n_test = max(min(n_test, self.used), 10 / float(self.weights[self.visible].min()))
         error, n_empty = self.test(h, n_test)
         return SemiDiscreteSolution(
             potential=self.scores.potential(h, self.weights),
             mass_error=error,
-            mass_error_floor=math.sqrt(n_points / self.used) if self.used else math.inf,
+            mass_error_floor=math.sqrt(self.rarity / self.used) if self.used else math.inf,
             n_empty=n_empty,
             n_samples=self.used,
             converged=error <= self.tol and n_empty == 0,
         )
+
+
+def visible_cells(weights, tol):
+    """A mask of the cells whose masses a test can tell, and the number of rows that it takes.
+
+    Over k cells the squared estimate of `_Fit.test` has a standard error of about (S + √2 tol (S n / 2 √k)^½) / (n / 2)
+    with S = (Σ ν⁻²)^½ / k, which for equal weights is √k. A quarter of tol² is wanted, which takes
+    n = 8 S (1 + 16 / √k) / tol² rows; where those are too many, tol² will do. A cell that has its mass is missed by
+    20 / ν rows with a chance of exp(-20).
+    """
+    n_points = len(weights)
+    most = max(MAX_TEST_ROWS, 64 * (math.sqrt(n_points) + 16) / tol**2, 160 * n_points)
+    sorted_weights, order = weights.sort(descending=True)
+    count = torch.arange(1, n_points + 1, dtype=torch.float64, device=weights.device)
+    wanted = 8 * sorted_weights.pow(-2).cumsum(0).sqrt() / count * (1 + 16 / count.sqrt()) / tol**2
+    least = 20 / sorted_weights
+    n_visible = int((torch.maximum(wanted / 4, least) <= most).nonzero().max()) + 1
+    visible = torch.zeros_like(weights, dtype=torch.bool)
+    visible[order[:n_visible]] = True
+    return visible, math.ceil(min(most, max(wanted[n_visible - 1], least[n_visible - 1])))
 
 
 def is_worth_moments(n_points, n_features):
