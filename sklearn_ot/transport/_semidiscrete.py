@@ -116,6 +116,8 @@ class SemiDiscreteTransport(BaseTransport):
     of "normal" and "uniform" goes far below the error of independent rows; in more, averaged stochastic steps come to
     it. Multiplying the data by a number changes nothing but units.
 
+    Points that are exactly equal are one point with the sum of their weights: rows are sent to one of them only.
+
     The masses of "cityblock", and of "euclidean" on a line, may stay wrong: there, sets of rows are equally near to
     two points up to a constant, and no potential divides them. The distance is not affected.
 
@@ -338,8 +340,7 @@ class SemiDiscreteTransport(BaseTransport):
 
     def _tensors(self, X):
         device = resolve_device(self.device)
-        points = self.points_.astype(X.dtype, copy=False)
-        return tuple(_to_tensor(array, device) for array in (X, points, self.potential_))
+        return tuple(_to_tensor(array, device) for array in (X, self.points_, self.potential_))
 
     def sample(self, n_samples=1, random_state=None):
         """Draw source rows and transport them.

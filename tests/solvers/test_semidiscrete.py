@@ -9,9 +9,11 @@ from scipy import integrate, stats
 from sklearn_ot.solvers.semidiscrete import (
     assign,
     assignment_cost,
+    assignment_gap,
     named_source,
     primal_dual_interval,
     semidiscrete_dual,
+    soft_assign,
 )
 
 COSTS = ["sqeuclidean", "euclidean", "cityblock", 1.5, 3.0]
@@ -65,6 +67,27 @@ def test_assign_survives_an_offset_that_is_large_beside_the_spread():
     # The squares of the coordinates are 1e16, the differences of scores 1e-2.
     shifted = assign(x + 1e8, y + 1e8, potential)
     assert (shifted == assign(x, y, potential)).float().mean() > 0.98
+
+
+def test_on_a_line_float32_is_enough_for_many_points():
+    points = torch.randn(10_000, 1)
+    potential = semidiscrete_dual("normal", points).potential
+    middles = torch.special.ndtri((torch.arange(10_000, dtype=torch.float64) + 0.5) / 10_000)[:, None]
+    # The narrowest cells are 2.5e-4 wide, which float32 divides into a thousand parts and more.
+    assert (assign(middles.float(), points, potential) == points[:, 0].argsort()).all()
+    # A cold temperature does as well, and comes back from the units of the scores.
+    soft = soft_assign(middles.float(), points, potential, 1e-12)
+    torch.testing.assert_close(soft, points.sort(0).values, rtol=1e-6, atol=1e-9)
+    by_double = assignment_gap(middles, points.double(), potential)
+    assert assignment_gap(middles.float(), points, potential) == pytest.approx(by_double, rel=1e-3)
+
+
+def test_equal_points_have_the_gap_of_one():
+    x, points, potential = torch.randn(100, 2), torch.randn(30, 2), torch.rand(30)
+    gap = assignment_gap(x, points, potential)
+    assert gap > 0
+    assert assignment_gap(x, points.repeat(2, 1), potential.repeat(2)) == pytest.approx(gap)
+    assert assignment_gap(x, points[:1].repeat(2, 1), potential[:1].repeat(2)) == 0
 
 
 def test_tiles_do_not_change_the_assignment(monkeypatch):
@@ -308,10 +331,15 @@ def test_the_test_of_the_masses_is_as_sharp_as_tol(spread):
     assert (weights[~visible] <= weights[visible].min()).all()
 
 
-def test_a_bad_start_does_no_harm():
-    points = torch.randn(50, 4)
-    solution = semidiscrete_dual("normal", points, tol=0.1, start=100 * torch.randn(50))
+@pytest.mark.parametrize("n_features", [2, 4])
+@pytest.mark.parametrize("size", [1, 100, 1e6])
+def test_a_bad_start_does_no_harm(n_features, size):
+    points = torch.randn(50, n_features)
+    cold = semidiscrete_dual("normal", points, tol=0.1)
+    solution = semidiscrete_dual("normal", points, tol=0.1, start=size * torch.randn(50))
     assert solution.converged
+    # Tests come in steps of 1.3, and pools of 2.
+    assert solution.n_samples <= 2 * cold.n_samples
 
 
 def test_callback_sees_progress_and_ends_the_fit():

@@ -13,7 +13,7 @@ from sklearn_ot.solvers.gaussian import gaussian_map
 from sklearn_ot.solvers.semidiscrete import _newton
 from sklearn_ot.solvers.semidiscrete._ascent import is_smooth, natural_ascent, soft_ascent, top_gap
 from sklearn_ot.solvers.semidiscrete._line import line_potential, sample_quantile
-from sklearn_ot.solvers.semidiscrete._scores import Scores, cost_power, read_cost
+from sklearn_ot.solvers.semidiscrete._scores import Scores, cost_power, distinct, read_cost
 from sklearn_ot.solvers.semidiscrete._sources import Source, named_source
 
 MOMENT_ROWS, MAX_MOMENT_FEATURES = 4096, 1024
@@ -160,7 +160,7 @@ def semidiscrete_dual(
         source = Source(sampler, quasi_sampler)
     else:
         source = named_source(sampler, points.shape[1], points.dtype, points.device, generator)
-    kept, group = _distinct(points)
+    kept, group = distinct(points)
     if kept is not None:
         weights = torch.zeros(len(kept), dtype=weights.dtype, device=weights.device).index_add_(0, group, weights)
         points, start = points[kept], None if start is None else start[kept]
@@ -180,16 +180,14 @@ class _Fit:
         self.visible, self.n_test = visible_cells(weights, tol)
         # As many points of equal weight would be as hard to tell.
         self.rarity = float((1 / weights[self.visible]).mean())
-        on_line = points.shape[1] == 1
-        # Gaps on a line fall with the square of the number of points.
-        self.scores = self.make_scores(torch.float64 if on_line else torch.float32)
+        self.scores = self.make_scores(torch.float32)
 
     def run(self, start):
         if len(self.points) == 1:
             return SemiDiscreteSolution(torch.zeros_like(self.weights), 0.0, math.inf, 0, 0, True)
         if self.points.shape[1] == 1:
             return self.line()
-        h, rms = self.moment_start(), 1.0
+        rms = 1.0
         if start is not None:
             h = self.scores.offsets(start)
             rms = self.test(h, 8 * self.rarity)[0]
@@ -201,7 +199,8 @@ class _Fit:
         if rms < GOOD_START:
             gap = top_gap(self.scores, self.draw(MOMENT_ROWS), h)
         else:
-            h, gap, used = soft_ascent(self.scores, self.draw_well, self.weights, h)
+            # The soft phase keeps what is wrong with a start: not with one as bad as this.
+            h, gap, used = soft_ascent(self.scores, self.draw_well, self.weights, self.moment_start())
             self.used, rms = used, 0.5
             if gap < FINE_GAP:
                 potential = self.scores.potential(h, self.weights)
@@ -401,19 +400,3 @@ def _read_arguments(points, weights, tol, start):
     if weights.shape != (n_points,) or not bool((weights > 0).all()) or abs(float(weights.sum()) - 1) > 1e-4:
         raise ValueError(f"weights must be {n_points} positive numbers with sum 1.")
     return weights / weights.sum()
-
-
-def _distinct(points):
-    """One index of each group of equal points and the group of each point, or (None, None) if all differ."""
-    # Equal rows have equal projections; sorting those needs no copy of the points.
-    axis = torch.randn(points.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    projection = torch.cat([(block.double() * axis.to(points.device)).sum(1) for block in points.split(4096)])
-    _, group = projection.unique(return_inverse=True)
-    n_groups = int(group.max()) + 1
-    if n_groups == len(points):
-        return None, None
-    kept = torch.zeros(n_groups, dtype=torch.int64, device=points.device)
-    kept[group] = torch.arange(len(points), device=points.device)
-    if not bool((points == points[kept[group]]).all()):
-        return None, None
-    return kept, group
