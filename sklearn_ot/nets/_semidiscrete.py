@@ -232,9 +232,11 @@ class SemiDiscreteNet(NeuralNet):
         """Assign noise to the points; if they are new this takes a solution, which is a row of its own."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
         self.n_fitted_ = 0
-        if self.digest_ != X.digest():
+        # A potential is one of its points, their weights and its cost.
+        digest = zlib.crc32(repr(self.cost).encode(), X.digest())
+        if self.digest_ != digest:
             start = time.time()
-            self.digest_ = X.digest()
+            self.digest_ = digest
             self.history.new_epoch()
             self._solve(X, start=None)
             self.history.record("dur", time.time() - start)

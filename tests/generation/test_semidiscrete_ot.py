@@ -133,6 +133,14 @@ def test_going_on_with_other_rows(X):
     assert len(generator.net_.potential_) == 20
 
 
+def test_going_on_with_another_cost(X):
+    generator = short_fit(X, max_iter=1, warm_start=True)
+    generator.set_params(cost="euclidean").fit(X)
+    # As with other rows there is a solution before the first round; the same cost goes on without one.
+    assert [row["n_iter"] for row in generator.history_] == [0, 1, 1, 2]
+    assert [row["n_iter"] for row in generator.fit(X).history_] == [0, 1, 1, 2, 3]
+
+
 def test_going_on_with_another_network_is_refused(X, fitted):
     generator = copy.deepcopy(fitted).set_params(warm_start=True, hidden_layer_sizes=(8,))
     with pytest.raises(ValueError, match=r"hidden_layer_sizes from \(16, 16\) to \(8,\)"):
