@@ -227,7 +227,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         if previous is None:
             self._balance(points, weights)
         points = torch.as_tensor(self.frame_.to_frame(points), dtype=torch.float32, device=device)
-        dataset = AssignedNoise(points, torch.as_tensor(weights, dtype=torch.float32, device=device))
+        dataset = AssignedNoise(points, torch.as_tensor(weights, device=device))
         seed = rng.randint(2**31) if previous is None else previous.seed
         with torch_seed(seed, device):
             net = self._build_net(device, seed=seed, **architecture)

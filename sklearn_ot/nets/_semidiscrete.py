@@ -32,7 +32,7 @@ class AssignedNoise(Dataset):
     points : Tensor of shape (n, d)
         The points.
     weights : Tensor of shape (n,)
-        Their weights, positive and of sum 1.
+        Their weights, positive and of sum 1; in float64, where very small ones are not 0.
     """
 
     def __init__(self, points, weights):
@@ -355,7 +355,7 @@ class SemiDiscreteNet(NeuralNet):
         index = torch.cat(index)
         shares = torch.bincount(index, minlength=len(dataset)) / len(index)
         weights = (dataset.weights / shares)[index] ** self.rebalance
-        dataset.noise, dataset.index, dataset.noise_weights = noise, index, weights / weights.mean()
+        dataset.noise, dataset.index, dataset.noise_weights = noise, index, (weights / weights.mean()).float()
         self.mean_square_ = torch.cat(squares).mean().item()
         # Not the dual value, which is the same in the end: its noise is that of the potential, far above a small cost.
         return torch.cat(costs).double().mean().item() ** (1 / self._power)

@@ -1,5 +1,6 @@
 """SemiDiscreteTransport: the optimal map from what one can sample to finitely many points."""
 
+import inspect
 import math
 import warnings
 from numbers import Integral, Real
@@ -10,9 +11,17 @@ from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, MAX_REFERENCE_ROWS, BaseTransport, all_or_nothing, random_source
+from sklearn_ot.base import (
+    FLOAT_DTYPES,
+    MAX_REFERENCE_ROWS,
+    BaseTransport,
+    all_or_nothing,
+    check_n_samples,
+    random_source,
+)
+from sklearn_ot.metrics import _check_weight
 from sklearn_ot.nets import resolve_device, torch_seed
 from sklearn_ot.solvers.semidiscrete import (
     assign,
@@ -147,7 +156,7 @@ class SemiDiscreteTransport(BaseTransport):
         "cost": [StrOptions({"sqeuclidean", "euclidean", "cityblock"}), Interval(Real, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_samples": [Interval(Integral, 1, None, closed="left"), None],
-        "smoothing": [Interval(Real, 0, None, closed="left")],
+        "smoothing": [Interval(Real, 0, np.inf, closed="left")],
         "confidence": [Interval(Real, 0, 1, closed="neither"), None],
         "warm_start": ["boolean"],
         "device": [str, torch.device],
@@ -212,10 +221,10 @@ class SemiDiscreteTransport(BaseTransport):
                     if target_weight is not None:
                         raise ValueError("target_weight is given without target points: pass X_target=...")
                     points = rng.standard_normal((min(len(X), MAX_REFERENCE_ROWS), X.shape[1])).astype(X.dtype)
-            elif X_target is not None:
+            elif self._read_target(X, y, X_target) is not None:
                 raise ValueError(
-                    f"With source={self.source!r} the target points are the first argument: fit(points). X_target is "
-                    "for source=None, where the first argument is the source sample."
+                    f"With source={self.source!r} the target points are the first argument: fit(points). X_target "
+                    "and a 2-d y are for source=None, where the first argument is the source sample."
                 )
             else:
                 points = X
@@ -225,9 +234,8 @@ class SemiDiscreteTransport(BaseTransport):
     def _fit(self, X, target, rng, target_weight=None):
         weight = np.full(len(target), 1 / len(target))
         if target_weight is not None:
-            weight = _check_sample_weight(target_weight, target, dtype=np.float64, ensure_non_negative=True)
+            weight = _check_weight(target_weight, len(target), "target_weight", "the target")
             target, weight = target[weight > 0], weight[weight > 0]
-            weight = weight / weight.sum()
         start = getattr(self, "potential_", None) if self.warm_start else None
         if start is not None and len(start) != len(target):
             start = None
@@ -302,6 +310,13 @@ class SemiDiscreteTransport(BaseTransport):
                 lambda n: rows[torch.randperm(len(rows), device=device)[:n]],
             )
         if hasattr(self.source, "sample"):
+            try:
+                inspect.signature(self.source.sample).bind(1, random_state=rng)
+            except TypeError as error:
+                raise ValueError(
+                    f"source={self.source!r} cannot be seeded: its method must be sample(n, random_state=...). Give a "
+                    "function of n and a numpy.random.Generator."
+                ) from error
             return lambda n: self._check_rows(self.source.sample(n, random_state=rng), n, dtype, device), None
         generator = np.random.default_rng(rng.randint(2**31))
         return lambda n: self._check_rows(self.source(n, generator), n, dtype, device), None
@@ -358,6 +373,7 @@ class SemiDiscreteTransport(BaseTransport):
             Target points, each as often as it weighs, but for the error of the masses; with ``smoothing``, barycentres.
         """
         check_is_fitted(self)
+        check_n_samples(n_samples)
         rng = random_source(random_state)
         device = resolve_device(self.device)
         with torch_seed(rng.randint(2**31), device):

@@ -133,6 +133,12 @@ def test_going_on_with_other_rows(X):
     assert len(generator.net_.potential_) == 20
 
 
+def test_a_weight_that_float32_takes_for_zero_is_no_error(X):
+    weight = np.ones(len(X))
+    weight[0] = 1e-50
+    assert short_fit(X, sample_weight=weight, max_iter=1).n_iter_ == 1
+
+
 def test_going_on_with_another_cost(X):
     generator = short_fit(X, max_iter=1, warm_start=True)
     generator.set_params(cost="euclidean").fit(X)
