@@ -258,6 +258,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
             max_epochs=self.max_iter,
             seed=seed,
             remedy=f"Lower learning_rate (now {self.learning_rate:g}).",
+            unit=self.frame_.scale,
             **self._net_parameters(device, module, architecture),
         ).initialize()
 

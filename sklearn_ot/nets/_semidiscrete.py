@@ -107,7 +107,12 @@ class RoundProgress(Callback):
     def on_epoch_end(self, net, **kwargs):
         """Advance by one round and show where it has come to."""
         row = net.history[-1]
-        self.bar_.set_postfix({name: f"{row[name]:.4g}" for name in ("distance", "mass_error", "train_loss")})
+        shown = {
+            "distance": net.unit * row["distance"],
+            "mass_error": row["mass_error"],
+            "train_loss": row["train_loss"],
+        }
+        self.bar_.set_postfix({name: f"{value:.4g}" for name, value in shown.items()})
         self.bar_.update()
 
     def on_train_end(self, net, **kwargs):
@@ -149,6 +154,8 @@ class SemiDiscreteNet(NeuralNet):
         Seeds the rounds.
     remedy : str
         What to advise when training diverges.
+    unit : float, default=1.0
+        Length of a unit of the net in the data, for the distance in the progress bar.
     **kwargs
         As for `skorch.NeuralNet`; ``max_epochs`` is the number of rounds.
 
@@ -179,6 +186,7 @@ class SemiDiscreteNet(NeuralNet):
         rebalance,
         seed,
         remedy,
+        unit=1.0,
         **kwargs,
     ):
         self.cost = cost
@@ -189,6 +197,7 @@ class SemiDiscreteNet(NeuralNet):
         self.rebalance = rebalance
         self.seed = seed
         self.remedy = remedy
+        self.unit = unit
         super().__init__(
             module,
             criterion,

@@ -64,7 +64,8 @@ class SemiDiscreteTransport(BaseTransport):
         :math:`P(\text{cell}_i) / \nu_i - 1`, measured on fresh rows. A sample of n rows as the source does not tell
         masses better than :math:`\frac12 \sqrt{N / n}` for N points, and is not asked to.
     max_samples : int, default=None
-        Most source rows to use for the fit; see `mass_error_floor_` for what they can achieve. If None,
+        Source rows after which the fit ends, wherever it is; see `mass_error_floor_` for what they can achieve. The
+        first phase, of some ten thousand rows, and a pool that was begun are not cut short. If None,
         :math:`2^{20} + 8 N / \mathrm{tol}^2`.
     smoothing : float, default=0
         0 maps to the points themselves. A positive number maps to their barycentre with weights that are a softmax of
@@ -124,6 +125,9 @@ class SemiDiscreteTransport(BaseTransport):
     On a line the potential is exact, from quantiles. In two and three dimensions Newton's method on quasi-random rows
     of "normal" and "uniform" goes far below the error of independent rows; in more, averaged stochastic steps come to
     it. Multiplying the data by a number changes nothing but units.
+
+    Some problems are beyond it and end with a warning: p of about 5 or more, points on two very different scales or
+    with very heavy tails, and points in a subspace of fewer dimensions.
 
     Points that are exactly equal are one point with the sum of their weights: rows are sent to one of them only.
 

@@ -133,6 +133,11 @@ def test_going_on_with_other_rows(X):
     assert len(generator.net_.potential_) == 20
 
 
+def test_the_progress_bar_shows_the_distance_of_the_history(X, capsys):
+    generator = short_fit(100 * X, max_iter=1, verbose=1)
+    assert f"distance={generator.wasserstein_distance_:.4g}" in capsys.readouterr().err
+
+
 def test_a_weight_that_float32_takes_for_zero_is_no_error(X):
     weight = np.ones(len(X))
     weight[0] = 1e-50

@@ -107,8 +107,8 @@ def semidiscrete_dual(
     tol : float, default=0.05
         The solver stops as soon as the error of the masses is at most this.
     max_samples : int, default=None
-        Most source rows to use for the fit; :math:`2^{20} + 8 N / \mathrm{tol}^2` if None, several times what most
-        problems need.
+        Source rows after which the fit ends; :math:`2^{20} + 8 N / \mathrm{tol}^2` if None, several times what most
+        problems need. The first phase, of some ten thousand rows, and a pool that was begun are not cut short.
     start : Tensor of shape (N,), default=None
         A potential to go on from; a good one skips the first phase, one that is good enough is returned at once.
     generator : torch.Generator, default=None
