@@ -34,6 +34,12 @@ def random_source(random_state):
     return np.random.RandomState() if random_state is None else check_random_state(random_state)
 
 
+def check_n_samples(n_samples):
+    """Raise a ValueError unless this is a number of rows that one can draw."""
+    if not isinstance(n_samples, Integral) or isinstance(n_samples, bool) or n_samples < 1:
+        raise ValueError(f"n_samples must be an integer of 1 or more, got {n_samples!r}.")
+
+
 def draw_reference(X, target, rng):
     """At most ``MAX_REFERENCE_ROWS`` rows of the target, or of N(0, I) in the dimension of ``X`` if it is None."""
     if target is None:
@@ -341,8 +347,7 @@ class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
 
     def _draw_rows(self, n_samples, random_state, **sample_params):
         check_is_fitted(self)
-        if not isinstance(n_samples, Integral) or isinstance(n_samples, bool) or n_samples < 1:
-            raise ValueError(f"n_samples must be an integer of 1 or more, got {n_samples!r}.")
+        check_n_samples(n_samples)
         rows = self._sample(n_samples, random_source(random_state), **sample_params)
         return rows.astype(self._dtype, copy=False)
 

@@ -130,7 +130,10 @@ def wasserstein_distance(X, Y, *, p=2, sample_weight=None, target_weight=None):
     else:
         # Not through |x|² + |y|² - 2<x, y>, which loses all digits for data far from the origin.
         costs = cdist(X, Y, "sqeuclidean") if p == 2 else cdist(X, Y) ** p
-        cost = ot.emd2(x_weight, y_weight, costs, numItermax=EMD_MAX_ITER)
+        # The solver has absolute tolerances.
+        scale = costs.max() or 1.0
+        costs /= scale
+        cost = scale * ot.emd2(x_weight, y_weight, costs, numItermax=EMD_MAX_ITER)
     return float(max(cost, 0) ** (1 / p))
 
 

@@ -155,6 +155,14 @@ def test_wasserstein_in_one_dimension_is_that_on_a_line_in_two(samples, weights,
         assert wasserstein_distance(X, Y, p=p, **w) == pytest.approx(scipy, rel=ROUNDING)
 
 
+@pytest.mark.parametrize("p", [1, 2, 4])
+@pytest.mark.parametrize("scale", [1e-20, 1e-5, 1e20])
+def test_wasserstein_has_the_units_of_the_data(samples, p, scale):
+    X, Y = samples
+    scaled = wasserstein_distance(scale * X, scale * Y, p=p)
+    assert scaled == pytest.approx(scale * wasserstein_distance(X, Y, p=p), rel=ROUNDING, abs=0)
+
+
 def test_wasserstein_that_stops_short_says_so(samples, monkeypatch):
     monkeypatch.setattr(metrics, "EMD_MAX_ITER", 3)
     with pytest.warns(UserWarning, match="numItermax reached before optimality"):

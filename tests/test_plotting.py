@@ -255,6 +255,15 @@ def test_cells_display_says_what_it_wants():
     fitted.n_features_in_ = 3
     with pytest.raises(ValueError, match="3 features"):
         CellsDisplay.from_estimator(fitted)
+    with pytest.raises(ValueError, match="X has 3 columns"):
+        CellsDisplay.from_estimator(Voronoi([[0.0, 0.0]]), np.ones((4, 3)))
+
+
+@pytest.mark.parametrize(("point", "half"), [([0.0, 0.0], 1.0), ([3e-9, -4e-9], 4e-9)])
+def test_cells_picture_of_one_row_has_an_extent(point, half):
+    for X in (None, [point]):
+        display = CellsDisplay.from_estimator(Voronoi([point]), X, resolution=10)
+        np.testing.assert_allclose(display.ax_.get_xlim(), (point[0] - half, point[0] + half))
 
 
 class Draws(BaseEstimator):

@@ -65,7 +65,8 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         Gradient steps of FIT in each round, whatever ``n_fit_samples``.
     rebalance : float, default=0
         With more noise assigned to one point than to another, FIT follows the first more. This weighs noise by
-        (weight of its point / share of the noise assigned to it) to the power of ``rebalance``: 1 is full balance.
+        (weight of its point / share of the noise assigned to it) to the power of ``rebalance``: 1 is full balance
+        of the points that got any noise.
     learning_rate : float, default=4e-3
         Step size of Adam as the first round begins. It falls to 0 in each round; that at the beginning of round r is
         divided by √r.
@@ -76,7 +77,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
     warm_start : bool, default=False
         Whether another call of ``fit`` adds ``max_iter`` rounds to those there have been, also in an estimator that
         was pickled. With the same rows and parameters the result is that of one longer fit, bit for bit; with other
-        rows the potential starts anew, the units of the data stay.
+        rows or another cost the potential starts anew, the units of the data stay.
     device : str or torch.device, default="auto"
         Where to train: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
     callbacks : list of skorch callbacks, default=None
@@ -226,7 +227,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         if previous is None:
             self._balance(points, weights)
         points = torch.as_tensor(self.frame_.to_frame(points), dtype=torch.float32, device=device)
-        dataset = AssignedNoise(points, torch.as_tensor(weights, dtype=torch.float32, device=device))
+        dataset = AssignedNoise(points, torch.as_tensor(weights, device=device))
         seed = rng.randint(2**31) if previous is None else previous.seed
         with torch_seed(seed, device):
             net = self._build_net(device, seed=seed, **architecture)
@@ -257,6 +258,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
             max_epochs=self.max_iter,
             seed=seed,
             remedy=f"Lower learning_rate (now {self.learning_rate:g}).",
+            unit=self.frame_.scale,
             **self._net_parameters(device, module, architecture),
         ).initialize()
 

@@ -32,7 +32,7 @@ class AssignedNoise(Dataset):
     points : Tensor of shape (n, d)
         The points.
     weights : Tensor of shape (n,)
-        Their weights, positive and of sum 1.
+        Their weights, positive and of sum 1; in float64, where very small ones are not 0.
     """
 
     def __init__(self, points, weights):
@@ -107,7 +107,12 @@ class RoundProgress(Callback):
     def on_epoch_end(self, net, **kwargs):
         """Advance by one round and show where it has come to."""
         row = net.history[-1]
-        self.bar_.set_postfix({name: f"{row[name]:.4g}" for name in ("distance", "mass_error", "train_loss")})
+        shown = {
+            "distance": net.unit * row["distance"],
+            "mass_error": row["mass_error"],
+            "train_loss": row["train_loss"],
+        }
+        self.bar_.set_postfix({name: f"{value:.4g}" for name, value in shown.items()})
         self.bar_.update()
 
     def on_train_end(self, net, **kwargs):
@@ -149,6 +154,8 @@ class SemiDiscreteNet(NeuralNet):
         Seeds the rounds.
     remedy : str
         What to advise when training diverges.
+    unit : float, default=1.0
+        Length of a unit of the net in the data, for the distance in the progress bar.
     **kwargs
         As for `skorch.NeuralNet`; ``max_epochs`` is the number of rounds.
 
@@ -179,6 +186,7 @@ class SemiDiscreteNet(NeuralNet):
         rebalance,
         seed,
         remedy,
+        unit=1.0,
         **kwargs,
     ):
         self.cost = cost
@@ -189,6 +197,7 @@ class SemiDiscreteNet(NeuralNet):
         self.rebalance = rebalance
         self.seed = seed
         self.remedy = remedy
+        self.unit = unit
         super().__init__(
             module,
             criterion,
@@ -232,9 +241,11 @@ class SemiDiscreteNet(NeuralNet):
         """Assign noise to the points; if they are new this takes a solution, which is a row of its own."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
         self.n_fitted_ = 0
-        if self.digest_ != X.digest():
+        # A potential is one of its points, their weights and its cost.
+        digest = zlib.crc32(repr(self.cost).encode(), X.digest())
+        if self.digest_ != digest:
             start = time.time()
-            self.digest_ = X.digest()
+            self.digest_ = digest
             self.history.new_epoch()
             self._solve(X, start=None)
             self.history.record("dur", time.time() - start)
@@ -353,7 +364,7 @@ class SemiDiscreteNet(NeuralNet):
         index = torch.cat(index)
         shares = torch.bincount(index, minlength=len(dataset)) / len(index)
         weights = (dataset.weights / shares)[index] ** self.rebalance
-        dataset.noise, dataset.index, dataset.noise_weights = noise, index, weights / weights.mean()
+        dataset.noise, dataset.index, dataset.noise_weights = noise, index, (weights / weights.mean()).float()
         self.mean_square_ = torch.cat(squares).mean().item()
         # Not the dual value, which is the same in the end: its noise is that of the potential, far above a small cost.
         return torch.cat(costs).double().mean().item() ** (1 / self._power)

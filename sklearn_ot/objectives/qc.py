@@ -88,11 +88,13 @@ def batch_transport(x: Tensor, y: Tensor, labels: Tensor | None = None) -> Batch
                     entire[rows] = part
         return whole
     costs = half_squared_distances(x.cpu().double(), y.cpu().double()).numpy()
-    plan, log = ot.emd([], [], costs, numItermax=10_000_000, log=True)
+    # The solver has absolute tolerances.
+    scale = costs.max() or 1.0
+    plan, log = ot.emd([], [], costs / scale, numItermax=10_000_000, log=True)
     constant = log["u"].mean()
     return BatchTransport(
-        torch.from_numpy(log["u"] - constant).to(x),
-        torch.from_numpy(log["v"] + constant).to(x),
+        torch.from_numpy(scale * (log["u"] - constant)).to(x),
+        torch.from_numpy(scale * (log["v"] + constant)).to(x),
         len(x) * torch.from_numpy(plan).to(x) @ y,
     )
 

@@ -94,7 +94,7 @@ class CellsDisplay:
         TypeError
             If ``estimator`` has no ``assign``.
         ValueError
-            If it has not two features.
+            If it, or ``X``, has not two features.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         if not hasattr(estimator, "assign"):
@@ -107,9 +107,12 @@ class CellsDisplay:
         if estimator.n_features_in_ != 2:
             raise ValueError(f"{cls.__name__} draws in the plane, but there are {estimator.n_features_in_} features.")
         X = estimator.points_ if X is None else check_array(X, input_name="X")
+        if X.shape[1] != 2:
+            raise ValueError(f"X has {X.shape[1]} columns; {cls.__name__} draws in the plane and needs 2.")
         low, high = X.min(axis=0), X.max(axis=0)
         # The same half-width on both axes: cells are compared by their areas.
-        centre, half = (low + high) / 2, 0.55 * (high - low).max()
+        # A single row has no extent: the picture then reaches to the origin.
+        centre, half = (low + high) / 2, 0.55 * (high - low).max() or np.abs(low).max() or 1.0
         axes = (np.linspace(middle - half, middle + half, resolution) for middle in centre)
         xx0, xx1 = np.meshgrid(*axes)
         with warnings.catch_warnings():

@@ -26,5 +26,6 @@ def exact_pairing(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
     >>> exact_pairing(np.array([[0.0], [1.0], [2.0]]), np.array([[5.0], [3.0], [4.0]])).tolist()
     [1, 2, 0]
     """
-    # With equal uniform weights the plan of least cost is a permutation.
-    return ot.emd([], [], ot.dist(X, Y), numItermax=10_000_000).argmax(axis=1)
+    costs = ot.dist(X, Y)
+    # With equal uniform weights the plan of least cost is a permutation. The solver has absolute tolerances.
+    return ot.emd([], [], costs / (costs.max() or 1.0), numItermax=10_000_000).argmax(axis=1)

@@ -1,5 +1,6 @@
 """SemiDiscreteTransport: the optimal map from what one can sample to finitely many points."""
 
+import inspect
 import math
 import warnings
 from numbers import Integral, Real
@@ -10,9 +11,17 @@ from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, MAX_REFERENCE_ROWS, BaseTransport, all_or_nothing, random_source
+from sklearn_ot.base import (
+    FLOAT_DTYPES,
+    MAX_REFERENCE_ROWS,
+    BaseTransport,
+    all_or_nothing,
+    check_n_samples,
+    random_source,
+)
+from sklearn_ot.metrics import _check_weight
 from sklearn_ot.nets import resolve_device, torch_seed
 from sklearn_ot.solvers.semidiscrete import (
     assign,
@@ -55,7 +64,8 @@ class SemiDiscreteTransport(BaseTransport):
         :math:`P(\text{cell}_i) / \nu_i - 1`, measured on fresh rows. A sample of n rows as the source does not tell
         masses better than :math:`\frac12 \sqrt{N / n}` for N points, and is not asked to.
     max_samples : int, default=None
-        Most source rows to use for the fit; see `mass_error_floor_` for what they can achieve. If None,
+        Source rows after which the fit ends, wherever it is; see `mass_error_floor_` for what they can achieve. The
+        first phase, of some ten thousand rows, and a pool that was begun are not cut short. If None,
         :math:`2^{20} + 8 N / \mathrm{tol}^2`.
     smoothing : float, default=0
         0 maps to the points themselves. A positive number maps to their barycentre with weights that are a softmax of
@@ -85,12 +95,15 @@ class SemiDiscreteTransport(BaseTransport):
         A confidence interval for the true distance, from a lower and an upper bound of it, so that an inaccurate
         potential makes it wide, not wrong; see `sklearn_ot.solvers.semidiscrete.primal_dual_interval`.
     mass_error_ : float
-        The error of the masses, as in ``tol``; 0 if the fresh rows could not tell it from 0.
+        The error of the masses, as in ``tol``; 0 if the fresh rows could not tell it from 0. Points so light that their
+        masses are beyond a test of a million rows (or of eight times as many as equal weights would take) are left out
+        of it and of the next two numbers.
     mass_error_floor_ : float
-        :math:`\sqrt{N / n}`, the error of the best that counting the ``n_samples_`` rows of the fit can do. Below it
-        is what quantiles, quasi-random rows and kernel estimates have gained.
+        :math:`\sqrt{N / n}`, the error of the best that counting the ``n_samples_`` rows of the fit can do, where N
+        is the mean of :math:`1 / \nu_i` if weights are unequal. Below it is what quantiles, quasi-random rows and
+        kernel estimates have gained.
     empty_cells_ : int
-        Points that no fresh row was sent to.
+        Points that no fresh row was sent to, though 20 or more were to be expected.
     n_samples_ : int
         Source rows used for the fit.
     gap_ : float
@@ -112,6 +125,11 @@ class SemiDiscreteTransport(BaseTransport):
     On a line the potential is exact, from quantiles. In two and three dimensions Newton's method on quasi-random rows
     of "normal" and "uniform" goes far below the error of independent rows; in more, averaged stochastic steps come to
     it. Multiplying the data by a number changes nothing but units.
+
+    Some problems are beyond it and end with a warning: p of about 5 or more, points on two very different scales or
+    with very heavy tails, and points in a subspace of fewer dimensions.
+
+    Points that are exactly equal are one point with the sum of their weights: rows are sent to one of them only.
 
     The masses of "cityblock", and of "euclidean" on a line, may stay wrong: there, sets of rows are equally near to
     two points up to a constant, and no potential divides them. The distance is not affected.
@@ -142,7 +160,7 @@ class SemiDiscreteTransport(BaseTransport):
         "cost": [StrOptions({"sqeuclidean", "euclidean", "cityblock"}), Interval(Real, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_samples": [Interval(Integral, 1, None, closed="left"), None],
-        "smoothing": [Interval(Real, 0, None, closed="left")],
+        "smoothing": [Interval(Real, 0, np.inf, closed="left")],
         "confidence": [Interval(Real, 0, 1, closed="neither"), None],
         "warm_start": ["boolean"],
         "device": [str, torch.device],
@@ -207,10 +225,10 @@ class SemiDiscreteTransport(BaseTransport):
                     if target_weight is not None:
                         raise ValueError("target_weight is given without target points: pass X_target=...")
                     points = rng.standard_normal((min(len(X), MAX_REFERENCE_ROWS), X.shape[1])).astype(X.dtype)
-            elif X_target is not None:
+            elif self._read_target(X, y, X_target) is not None:
                 raise ValueError(
-                    f"With source={self.source!r} the target points are the first argument: fit(points). X_target is "
-                    "for source=None, where the first argument is the source sample."
+                    f"With source={self.source!r} the target points are the first argument: fit(points). X_target "
+                    "and a 2-d y are for source=None, where the first argument is the source sample."
                 )
             else:
                 points = X
@@ -220,9 +238,8 @@ class SemiDiscreteTransport(BaseTransport):
     def _fit(self, X, target, rng, target_weight=None):
         weight = np.full(len(target), 1 / len(target))
         if target_weight is not None:
-            weight = _check_sample_weight(target_weight, target, dtype=np.float64, ensure_non_negative=True)
+            weight = _check_weight(target_weight, len(target), "target_weight", "the target")
             target, weight = target[weight > 0], weight[weight > 0]
-            weight = weight / weight.sum()
         start = getattr(self, "potential_", None) if self.warm_start else None
         if start is not None and len(start) != len(target):
             start = None
@@ -239,7 +256,8 @@ class SemiDiscreteTransport(BaseTransport):
         with torch_seed(rng.randint(2**31), device):
             sampler, quasi_sampler = self._samplers(device, rng)
             solution = semidiscrete_dual(
-                sampler,
+                # Of a source with a name the solver knows more than rows.
+                self.source if isinstance(self.source, str) else sampler,
                 points,
                 weights,
                 cost=self.cost,
@@ -285,11 +303,10 @@ class SemiDiscreteTransport(BaseTransport):
             self.distance_interval_ = np.array([interval.low, interval.high]) ** root
 
     def _samplers(self, device, rng):
-        """Functions of a number of rows: independent ones, and better ones or None."""
+        """Functions of a number of rows: independent ones, and better ones or None; of a name, the solver has them."""
         dtype = torch.float64 if self.points_.dtype == np.float64 else torch.float32
         if isinstance(self.source, str):
-            source = named_source(self.source, self.n_features_in_, dtype, device)
-            return source.sample, source.quasi_sample
+            return named_source(self.source, self.n_features_in_, dtype, device).sample, None
         if self.source is None:
             rows = _to_tensor(self._source_rows, device)
             return (
@@ -297,6 +314,13 @@ class SemiDiscreteTransport(BaseTransport):
                 lambda n: rows[torch.randperm(len(rows), device=device)[:n]],
             )
         if hasattr(self.source, "sample"):
+            try:
+                inspect.signature(self.source.sample).bind(1, random_state=rng)
+            except TypeError as error:
+                raise ValueError(
+                    f"source={self.source!r} cannot be seeded: its method must be sample(n, random_state=...). Give a "
+                    "function of n and a numpy.random.Generator."
+                ) from error
             return lambda n: self._check_rows(self.source.sample(n, random_state=rng), n, dtype, device), None
         generator = np.random.default_rng(rng.randint(2**31))
         return lambda n: self._check_rows(self.source(n, generator), n, dtype, device), None
@@ -335,8 +359,7 @@ class SemiDiscreteTransport(BaseTransport):
 
     def _tensors(self, X):
         device = resolve_device(self.device)
-        points = self.points_.astype(X.dtype, copy=False)
-        return tuple(_to_tensor(array, device) for array in (X, points, self.potential_))
+        return tuple(_to_tensor(array, device) for array in (X, self.points_, self.potential_))
 
     def sample(self, n_samples=1, random_state=None):
         """Draw source rows and transport them.
@@ -354,6 +377,7 @@ class SemiDiscreteTransport(BaseTransport):
             Target points, each as often as it weighs, but for the error of the masses; with ``smoothing``, barycentres.
         """
         check_is_fitted(self)
+        check_n_samples(n_samples)
         rng = random_source(random_state)
         device = resolve_device(self.device)
         with torch_seed(rng.randint(2**31), device):

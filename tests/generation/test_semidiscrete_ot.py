@@ -133,6 +133,25 @@ def test_going_on_with_other_rows(X):
     assert len(generator.net_.potential_) == 20
 
 
+def test_the_progress_bar_shows_the_distance_of_the_history(X, capsys):
+    generator = short_fit(100 * X, max_iter=1, verbose=1)
+    assert f"distance={generator.wasserstein_distance_:.4g}" in capsys.readouterr().err
+
+
+def test_a_weight_that_float32_takes_for_zero_is_no_error(X):
+    weight = np.ones(len(X))
+    weight[0] = 1e-50
+    assert short_fit(X, sample_weight=weight, max_iter=1).n_iter_ == 1
+
+
+def test_going_on_with_another_cost(X):
+    generator = short_fit(X, max_iter=1, warm_start=True)
+    generator.set_params(cost="euclidean").fit(X)
+    # As with other rows there is a solution before the first round; the same cost goes on without one.
+    assert [row["n_iter"] for row in generator.history_] == [0, 1, 1, 2]
+    assert [row["n_iter"] for row in generator.fit(X).history_] == [0, 1, 1, 2, 3]
+
+
 def test_going_on_with_another_network_is_refused(X, fitted):
     generator = copy.deepcopy(fitted).set_params(warm_start=True, hidden_layer_sizes=(8,))
     with pytest.raises(ValueError, match=r"hidden_layer_sizes from \(16, 16\) to \(8,\)"):

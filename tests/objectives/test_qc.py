@@ -37,6 +37,13 @@ def test_batch_transport_against_all_permutations(rows):
     assert sorted(images[:, 0].tolist()) == pytest.approx(sorted(y[:, 0].tolist()))
 
 
+@pytest.mark.parametrize("scale", [1e-8, 1e8])
+def test_batch_transport_has_the_units_of_the_data(rows, scale):
+    expected, scaled = batch_transport(*rows), batch_transport(scale * rows[0], scale * rows[1])
+    for part, unit in zip(expected._fields, (scale**2, scale**2, scale), strict=True):
+        torch.testing.assert_close(getattr(scaled, part) / unit, getattr(expected, part))
+
+
 @pytest.mark.parametrize("n_target", [6, 4])
 def test_batch_potentials_solve_the_dual(rows, n_target):
     """Both, and the first with its c-transform, have the value of the plan, for the cost with the ½ and any sizes."""

@@ -9,9 +9,11 @@ from scipy import integrate, stats
 from sklearn_ot.solvers.semidiscrete import (
     assign,
     assignment_cost,
+    assignment_gap,
     named_source,
     primal_dual_interval,
     semidiscrete_dual,
+    soft_assign,
 )
 
 COSTS = ["sqeuclidean", "euclidean", "cityblock", 1.5, 3.0]
@@ -67,6 +69,27 @@ def test_assign_survives_an_offset_that_is_large_beside_the_spread():
     assert (shifted == assign(x, y, potential)).float().mean() > 0.98
 
 
+def test_on_a_line_float32_is_enough_for_many_points():
+    points = torch.randn(10_000, 1)
+    potential = semidiscrete_dual("normal", points).potential
+    middles = torch.special.ndtri((torch.arange(10_000, dtype=torch.float64) + 0.5) / 10_000)[:, None]
+    # The narrowest cells are 2.5e-4 wide, which float32 divides into a thousand parts and more.
+    assert (assign(middles.float(), points, potential) == points[:, 0].argsort()).all()
+    # A cold temperature does as well, and comes back from the units of the scores.
+    soft = soft_assign(middles.float(), points, potential, 1e-12)
+    torch.testing.assert_close(soft, points.sort(0).values, rtol=1e-6, atol=1e-9)
+    by_double = assignment_gap(middles, points.double(), potential)
+    assert assignment_gap(middles.float(), points, potential) == pytest.approx(by_double, rel=1e-3)
+
+
+def test_equal_points_have_the_gap_of_one():
+    x, points, potential = torch.randn(100, 2), torch.randn(30, 2), torch.rand(30)
+    gap = assignment_gap(x, points, potential)
+    assert gap > 0
+    assert assignment_gap(x, points.repeat(2, 1), potential.repeat(2)) == pytest.approx(gap)
+    assert assignment_gap(x, points[:1].repeat(2, 1), potential[:1].repeat(2)) == 0
+
+
 def test_tiles_do_not_change_the_assignment(monkeypatch):
     from sklearn_ot.solvers.semidiscrete import _scores
 
@@ -96,6 +119,13 @@ def test_on_a_line_the_cells_end_at_quantiles(source, cost):
     assert solution.converged
     assert solution.n_empty == 0
     assert abs(float(weights @ solution.potential)) < 1e-12
+
+
+def test_on_a_line_a_weight_may_vanish_beside_another():
+    points, weights = torch.tensor([[0.0], [1.0]]), torch.tensor([1.0, 1e-20], dtype=torch.float64)
+    solution = semidiscrete_dual("normal", points, weights)
+    assert solution.potential.isfinite().all()
+    assert (assign(torch.linspace(-5, 5, 11)[:, None], points, solution.potential) == 0).all()
 
 
 def test_on_a_line_a_sampler_is_enough():
@@ -254,10 +284,62 @@ def test_a_warm_start_is_cheaper():
     assert warm.n_samples < cold_again.n_samples
 
 
-def test_a_bad_start_does_no_harm():
-    points = torch.randn(50, 4)
-    solution = semidiscrete_dual("normal", points, tol=0.1, start=100 * torch.randn(50))
+@pytest.mark.parametrize(
+    "weights",
+    [np.exp(np.random.RandomState(0).standard_normal(50)), np.arange(1, 51.0) ** -2],
+    ids=["lognormal", "1/k²"],
+)
+def test_light_cells_get_their_masses(weights):
+    points, weights = torch.randn(50, 4), torch.from_numpy(weights / weights.sum())
+    solution = semidiscrete_dual("normal", points, weights, tol=0.05)
     assert solution.converged
+    assert solution.n_empty == 0
+    error = masses(normal(4), points, solution.potential, n_samples=1_000_000) / weights - 1
+    # The test of 1/k² may err by as much as tol, and these rows add a root mean square of 4 %.
+    assert error.square().mean().sqrt() < 0.1
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 4])
+@pytest.mark.parametrize("source", ["name", "sampler"])
+def test_a_weight_that_no_test_can_see_is_left_out(n_features, source):
+    points, weights = torch.randn(20, n_features), torch.ones(20, dtype=torch.float64)
+    weights[3] = 1e-5
+    source = "normal" if source == "name" else normal(n_features)
+    solution = semidiscrete_dual(source, points, weights / weights.sum())
+    assert solution.converged
+    assert solution.n_empty == 0
+    # The fit does not run into its bound of a million for it.
+    assert solution.n_samples < 250_000
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 2.0])
+def test_the_test_of_the_masses_is_as_sharp_as_tol(spread):
+    from sklearn_ot.solvers.semidiscrete._dual import visible_cells
+
+    rng, tol = np.random.RandomState(0), 0.1
+    weights = np.exp(spread * rng.standard_normal(100))
+    weights /= weights.sum()
+    visible, n_rows = (np.asarray(part) for part in visible_cells(torch.from_numpy(weights), tol))
+    masses = weights * (1 + tol * rng.choice([-1, 1], 100))
+    masses /= masses.sum()
+    halves = rng.multinomial(n_rows // 2, masses, (500, 2)) / (n_rows // 2)
+    ratio = (halves / weights - 1)[..., visible]
+    squares = (ratio[:, 0] * ratio[:, 1]).mean(1)
+    assert squares.std() < 0.25 * tol**2
+    # Only the lightest are left out, if any.
+    assert visible.sum() >= (95 if spread == 2 else 100)
+    assert (weights[~visible] <= weights[visible].min()).all()
+
+
+@pytest.mark.parametrize("n_features", [2, 4])
+@pytest.mark.parametrize("size", [1, 100, 1e6])
+def test_a_bad_start_does_no_harm(n_features, size):
+    points = torch.randn(50, n_features)
+    cold = semidiscrete_dual("normal", points, tol=0.1)
+    solution = semidiscrete_dual("normal", points, tol=0.1, start=size * torch.randn(50))
+    assert solution.converged
+    # Tests come in steps of 1.3, and pools of 2.
+    assert solution.n_samples <= 2 * cold.n_samples
 
 
 def test_callback_sees_progress_and_ends_the_fit():

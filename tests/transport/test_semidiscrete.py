@@ -8,6 +8,7 @@ from scipy import stats
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
+from sklearn.mixture import GaussianMixture
 
 from sklearn_ot.datasets import make_toy
 from sklearn_ot.metrics import wasserstein_distance
@@ -45,6 +46,16 @@ def test_cells_are_as_heavy_as_the_points(fitted, points, rng):
     assert fitted.mass_error_ < 0.05
     assert fitted.empty_cells_ == 0
     np.testing.assert_array_equal(fitted.points_, points)
+
+
+@pytest.mark.parametrize(("source", "law"), [("normal", stats.norm), ("uniform", stats.uniform)])
+def test_a_named_source_on_a_line_is_exact(rng, source, law):
+    y = np.sort(rng.standard_normal(40))
+    transport = SemiDiscreteTransport(source, random_state=0).fit(y[:, None])
+    # |x - y₀|² - ψ₀ = |x - y₁|² - ψ₁
+    ends = np.diff(y**2 - transport.potential_) / np.diff(2 * y)
+    np.testing.assert_allclose(ends, law.ppf(np.arange(1, 40) / 40), rtol=0, atol=1e-9)
+    assert transport.n_samples_ == 0
 
 
 def test_transform_is_the_assigned_point_and_cheaper_than_any_other(fitted, points, rng):
@@ -213,8 +224,12 @@ def test_a_frozen_generator_survives_cloning(points):
         ({"cost": "cosine"}, {}, "'cost' parameter"),
         ({"cost": 0.5}, {}, "'cost' parameter"),
         ({}, {"target_weight": np.ones(9)}, "without target points"),
-        ({}, {"X_target": np.eye(2), "target_weight": [0, 0]}, "non-zero"),
-        ({}, {"X_target": np.eye(2), "target_weight": [1, -1]}, "egative"),
+        ({"source": "normal"}, {"y": np.ones((3, 2))}, "first argument"),
+        ({"source": GaussianMixture()}, {}, "cannot be seeded"),
+        ({"smoothing": np.inf}, {}, "'smoothing' parameter"),
+        ({}, {"X_target": np.eye(2), "target_weight": [0, 0]}, "target_weight is 0"),
+        ({}, {"X_target": np.eye(2), "target_weight": [1, -1]}, "target_weight has a negative"),
+        ({}, {"X_target": np.eye(2), "target_weight": [1, 1, 1]}, r"target_weight has shape \(3,\)"),
         ({}, {"X_target": np.eye(3)}, "3 features"),
         ({"source": lambda n, generator: np.zeros((n, 3))}, {}, r"\(4096, 2\) was asked for"),
     ],
@@ -224,3 +239,9 @@ def test_bad_arguments_are_named(rng, parameters, arguments, message):
     with pytest.raises(ValueError, match=message):
         transport.fit(rng.standard_normal((9, 2)), **arguments)
     assert not hasattr(transport, "potential_")
+
+
+@pytest.mark.parametrize("n_samples", [-1, 0, 2.5, True])
+def test_a_number_of_rows_that_is_none_is_named(fitted, n_samples):
+    with pytest.raises(ValueError, match="n_samples must be an integer of 1 or more"):
+        fitted.sample(n_samples)

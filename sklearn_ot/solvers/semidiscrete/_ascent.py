@@ -65,19 +65,20 @@ def soft_ascent(scores, draw, weights, h, n_steps=N_SOFT_STEPS):
         gap = 0.9 * gap + 0.1 * top_gap(scores, x, h)
         epsilon = spread ** (1 - done) * gap**done + 1e-9
         mass = soft_masses(scores, x, h, epsilon)[0]
-        h = h + epsilon * torch.log(weights / mass.clamp_min(1e-3 / n_points)).clamp(-1, 1)
+        h = h + epsilon * torch.log(weights / mass.clamp_min(1e-3 * weights.min())).clamp(-1, 1)
     return h, gap, used
 
 
 def natural_ascent(scores, draw, weights, h, gap, rms):
     r"""Averages of natural steps on the dual itself; yields (average, rows drawn so far) after each.
 
-    .. math:: h_i \leftarrow h_i + \eta_n \, \frac{\gamma}{\max(\nu_i, 1 / N)} (\nu_i - m_i)
+    .. math:: h_i \leftarrow h_i + \eta_n \, \frac{\gamma}{\nu_i} (\nu_i - m_i)
 
     The gap γ of the scores over the mass is about what a cell's offset must change to change its mass by all of it,
     so η is a number near 1 in any units. It starts where the noise of a step is the error ``rms`` there already is,
     and falls as :math:`n^{-0.7}` (a little faster for p = 1); the average [Polyak92]_ weighs an iterate by the rows
-    drawn until then.
+    drawn until then. A mass counts as 2 ν and three rows at most, which it rarely is at the solution; before, a light
+    cell would fall far below it in one step, and take many to come back.
 
     In many dimensions the masses m are not counts but kernel estimates with much less variance: softmax at two widths,
     combined so that the leading term of the bias cancels,
@@ -97,7 +98,6 @@ def natural_ascent(scores, draw, weights, h, gap, rms):
     # Where the cost is the distance, cells are thin rays, and large steps leave a bias that no average removes.
     decay = 0.7 if cost_power(scores.cost) > 1 else 0.85
     before = max(4 * n_points / rate ** (1 / decay), 20 * batch)
-    scale = 1 / weights.clamp_min(1 / n_points)
     average, total, used, seen = h.clone(), 0.0, 0, 0
     while True:
         x = draw_batch(scores, draw, min(MAX_BATCH, max(batch, seen // 20)))
@@ -111,7 +111,7 @@ def natural_ascent(scores, draw, weights, h, gap, rms):
             mass, step = (4 * near - far) / 3, step * (1 + 2 * width)
         else:
             mass = scores.masses(x, h)
-        h = h + step * scale * (weights - mass)
+        h = h + step * (1 - mass.clamp_max(2 * weights + 3 / size) / weights)
         total += size * seen
         average = average + (h - average) * (size * seen / total)
         yield average, used

@@ -13,12 +13,14 @@ from sklearn_ot.solvers.gaussian import gaussian_map
 from sklearn_ot.solvers.semidiscrete import _newton
 from sklearn_ot.solvers.semidiscrete._ascent import is_smooth, natural_ascent, soft_ascent, top_gap
 from sklearn_ot.solvers.semidiscrete._line import line_potential, sample_quantile
-from sklearn_ot.solvers.semidiscrete._scores import Scores, cost_power, read_cost
+from sklearn_ot.solvers.semidiscrete._scores import Scores, cost_power, distinct, read_cost
 from sklearn_ot.solvers.semidiscrete._sources import Source, named_source
 
 MOMENT_ROWS, MAX_MOMENT_FEATURES = 4096, 1024
 MAX_LINE_ROWS = 2**24
 CHECK_RATIO = 1.3
+# A test of the masses takes more rows than this only where equal weights need more than an eighth of it.
+MAX_TEST_ROWS = 2**20
 # A start whose error is larger is improved by the soft phase first.
 GOOD_START = 0.7
 # float32 resolves the scores to about 1e-7 of their spread.
@@ -36,12 +38,14 @@ class SemiDiscreteSolution(NamedTuple):
     mass_error : float
         Estimate from fresh rows, unbiased before its root is taken, of the root mean square relative error of the
         masses of the cells, :math:`(\\frac1N \\sum_i (P(\\text{cell}_i) / \\nu_i - 1)^2)^{1/2}`. 0 if the fresh rows
-        can't tell it from 0.
+        can't tell it from 0. Cells so light that a test would take over 2²⁰ rows to see their masses, and over eight
+        times as many as for equal weights, are left out of this mean and of the next two numbers.
     mass_error_floor : float
-        :math:`\\sqrt{N / n}`: the error of the best that counting ``n_samples`` independent rows can do. Below it is
-        what quasi-random rows, kernel estimates or exact quantiles have gained.
+        :math:`(\\frac1N \\sum_i 1 / \\nu_i / n)^{1/2}`, with equal weights :math:`\\sqrt{N / n}`: the error of the best
+        that counting ``n_samples`` independent rows can do. Below it is what quasi-random rows, kernel estimates or
+        exact quantiles have gained.
     n_empty : int
-        Cells that no fresh row fell into.
+        Cells that no fresh row fell into, though 20 or more were to be expected.
     n_samples : int
         Source rows used for the fit; those of the tests come on top.
     converged : bool
@@ -103,8 +107,8 @@ def semidiscrete_dual(
     tol : float, default=0.05
         The solver stops as soon as the error of the masses is at most this.
     max_samples : int, default=None
-        Most source rows to use for the fit; :math:`2^{20} + 8 N / \mathrm{tol}^2` if None, several times what most
-        problems need.
+        Source rows after which the fit ends; :math:`2^{20} + 8 N / \mathrm{tol}^2` if None, several times what most
+        problems need. The first phase, of some ten thousand rows, and a pool that was begun are not cut short.
     start : Tensor of shape (N,), default=None
         A potential to go on from; a good one skips the first phase, one that is good enough is returned at once.
     generator : torch.Generator, default=None
@@ -156,7 +160,7 @@ def semidiscrete_dual(
         source = Source(sampler, quasi_sampler)
     else:
         source = named_source(sampler, points.shape[1], points.dtype, points.device, generator)
-    kept, group = _distinct(points)
+    kept, group = distinct(points)
     if kept is not None:
         weights = torch.zeros(len(kept), dtype=weights.dtype, device=weights.device).index_add_(0, group, weights)
         points, start = points[kept], None if start is None else start[kept]
@@ -173,20 +177,21 @@ class _Fit:
         self.source, self.points, self.weights, self.cost = source, points, weights, cost
         self.tol, self.max_samples, self.callback, self.group = tol, max_samples, callback, group
         self.used, self.ended = 0, False
-        on_line = points.shape[1] == 1
-        # Gaps on a line fall with the square of the number of points.
-        self.scores = self.make_scores(torch.float64 if on_line else torch.float32)
+        self.visible, self.n_test = visible_cells(weights, tol)
+        # As many points of equal weight would be as hard to tell.
+        self.rarity = float((1 / weights[self.visible]).mean())
+        self.scores = self.make_scores(torch.float32)
 
     def run(self, start):
         if len(self.points) == 1:
             return SemiDiscreteSolution(torch.zeros_like(self.weights), 0.0, math.inf, 0, 0, True)
         if self.points.shape[1] == 1:
-            return self.finish(self.line())
-        h, rms = self.moment_start(), 1.0
+            return self.line()
+        rms = 1.0
         if start is not None:
             h = self.scores.offsets(start)
-            rms, n_empty = self.test(h, 8 * len(h))
-            if rms <= self.tol and not n_empty:
+            rms = self.test(h, 8 * self.rarity)[0]
+            if rms <= self.tol:
                 solution = self.finish(h)
                 if solution.converged:
                     return solution
@@ -194,7 +199,8 @@ class _Fit:
         if rms < GOOD_START:
             gap = top_gap(self.scores, self.draw(MOMENT_ROWS), h)
         else:
-            h, gap, used = soft_ascent(self.scores, self.draw_well, self.weights, h)
+            # The soft phase keeps what is wrong with a start: not with one as bad as this.
+            h, gap, used = soft_ascent(self.scores, self.draw_well, self.weights, self.moment_start())
             self.used, rms = used, 0.5
             if gap < FINE_GAP:
                 potential = self.scores.potential(h, self.weights)
@@ -267,14 +273,17 @@ class _Fit:
     def line(self):
         quantile = self.source.quantile
         if quantile is None:
-            n = min(self.max_samples, MAX_LINE_ROWS, max(2**16, math.ceil(4 * len(self.points) / self.tol**2)))
+            n = min(self.max_samples, MAX_LINE_ROWS, max(2**16, math.ceil(4 * self.rarity / self.tol**2)))
             sample = self.source.quasi_sample or self.source.sample
             rows = sample(n)
             self.used = len(rows)
             quantile = sample_quantile(rows)
         h = self.scores.offsets(line_potential(self.points, self.weights, self.cost, quantile))
         self.report(h)
-        return h
+        if self.source.quantile is None or cost_power(self.cost) == 1:
+            return self.finish(h)
+        # Nothing is left for fresh rows to find.
+        return SemiDiscreteSolution(self.scores.potential(h, self.weights), 0.0, math.inf, 0, 0, True)
 
     def newton(self, h, gap):
         levels = _newton.newton_levels(
@@ -284,6 +293,7 @@ class _Fit:
             h,
             gap,
             tol=self.tol,
+            rarity=self.rarity,
             max_rows=self.max_samples,
             is_quasi=self.source.quasi_sample is not None,
         )
@@ -301,7 +311,7 @@ class _Fit:
         return h, solution or self.finish(h, is_candidate=False)
 
     def ascend(self, h, gap, rms):
-        # Error expected of n rows, in units of √(N / n).
+        # Error expected of n rows, in units of that of counting them.
         factor = (0.75 if is_smooth(self.scores) else 1.15) / math.sqrt(self.scores.rows_worth)
         before = self.used
         next_report = next_test = 0
@@ -314,7 +324,7 @@ class _Fit:
                     break
             if self.used >= self.max_samples:
                 break
-            if used >= next_test and factor * math.sqrt(len(h) / used) <= self.tol:
+            if used >= next_test and factor * math.sqrt(self.rarity / used) <= self.tol:
                 next_test = used * CHECK_RATIO
                 solution = self.finish(h)
                 if solution.converged:
@@ -330,26 +340,45 @@ class _Fit:
         for _ in range(math.ceil(n / 2 / block)):
             for half in counts:
                 half += self.scores.masses(self.draw(block), h) * block
-        ratio = counts / counts.sum(1, keepdim=True) / self.weights - 1
+        ratio = (counts / counts.sum(1, keepdim=True) / self.weights - 1)[:, self.visible]
         square = float((ratio[0] * ratio[1]).mean())
-        return math.sqrt(max(square, 0.0)), int((counts.sum(0) == 0).sum())
+        return math.sqrt(max(square, 0.0)), int((counts.sum(0)[self.visible] == 0).sum())
 
     def finish(self, h, *, is_candidate=True):
         """The solution with offsets h; one that was cut short is no candidate for ``tol``, and tested on fewer rows."""
-        n_points = len(h)
-        # The standard error of the squared estimate is about (√N + √2 tol √n / 2) / (n / 2): a quarter of tol² or less.
-        n_test = math.ceil(8 * (math.sqrt(n_points) + 16) / self.tol**2)
-        # A cell that has its mass is missed by as many rows with a chance of exp(-20), or exp(-10).
-        n_test = max(n_test, 20 * n_points) if is_candidate else max(min(n_test, self.used), 10 * n_points)
+        n_test = self.n_test
+        if not is_candidate:
+            # Such a cell is still missed with a chance of exp(-10) only.
+            n_test = max(min(n_test, self.used), 10 / float(self.weights[self.visible].min()))
         error, n_empty = self.test(h, n_test)
         return SemiDiscreteSolution(
             potential=self.scores.potential(h, self.weights),
             mass_error=error,
-            mass_error_floor=math.sqrt(n_points / self.used) if self.used else math.inf,
+            mass_error_floor=math.sqrt(self.rarity / self.used) if self.used else math.inf,
             n_empty=n_empty,
             n_samples=self.used,
             converged=error <= self.tol and n_empty == 0,
         )
+
+
+def visible_cells(weights, tol):
+    """A mask of the cells whose masses a test can tell, and the number of rows that it takes.
+
+    Over k cells the squared estimate of `_Fit.test` has a standard error of about (S + √2 tol (S n / 2 √k)^½) / (n / 2)
+    with S = (Σ ν⁻²)^½ / k, which for equal weights is √k. A quarter of tol² is wanted, which takes
+    n = 8 S (1 + 16 / √k) / tol² rows; where those are too many, tol² will do. A cell that has its mass is missed by
+    20 / ν rows with a chance of exp(-20).
+    """
+    n_points = len(weights)
+    most = max(MAX_TEST_ROWS, 64 * (math.sqrt(n_points) + 16) / tol**2, 160 * n_points)
+    sorted_weights, order = weights.sort(descending=True)
+    count = torch.arange(1, n_points + 1, dtype=torch.float64, device=weights.device)
+    wanted = 8 * sorted_weights.pow(-2).cumsum(0).sqrt() / count * (1 + 16 / count.sqrt()) / tol**2
+    least = 20 / sorted_weights
+    n_visible = int((torch.maximum(wanted / 4, least) <= most).nonzero().max()) + 1
+    visible = torch.zeros_like(weights, dtype=torch.bool)
+    visible[order[:n_visible]] = True
+    return visible, math.ceil(min(most, max(wanted[n_visible - 1], least[n_visible - 1])))
 
 
 def is_worth_moments(n_points, n_features):
@@ -371,19 +400,3 @@ def _read_arguments(points, weights, tol, start):
     if weights.shape != (n_points,) or not bool((weights > 0).all()) or abs(float(weights.sum()) - 1) > 1e-4:
         raise ValueError(f"weights must be {n_points} positive numbers with sum 1.")
     return weights / weights.sum()
-
-
-def _distinct(points):
-    """One index of each group of equal points and the group of each point, or (None, None) if all differ."""
-    # Equal rows have equal projections; sorting those needs no copy of the points.
-    axis = torch.randn(points.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    projection = torch.cat([(block.double() * axis.to(points.device)).sum(1) for block in points.split(4096)])
-    _, group = projection.unique(return_inverse=True)
-    n_groups = int(group.max()) + 1
-    if n_groups == len(points):
-        return None, None
-    kept = torch.zeros(n_groups, dtype=torch.int64, device=points.device)
-    kept[group] = torch.arange(len(points), device=points.device)
-    if not bool((points == points[kept[group]]).all()):
-        return None, None
-    return kept, group

@@ -123,7 +123,7 @@ def primal_dual_interval(
     batch_size = max(1000, min(2 * n_points, affordable // max(n_batches, 1)))
     if n_samples is None:
         n_samples = max(20_000, min(max(100_000, 20 * n_points), affordable))
-    scores = Scores(points, cost, sampler(4096), torch.float64 if n_features == 1 else torch.float32)
+    scores = Scores(points, cost, sampler(4096), torch.float32)
     h = scores.offsets(potential)
     # Many fresh rows for the dual value, a block at a time.
     block = max(1, min(n_samples, 2**22 // n_features, 2**16))

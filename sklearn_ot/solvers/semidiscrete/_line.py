@@ -31,7 +31,8 @@ def line_potential(points, weights, cost, quantile):
     """
     order = points[:, 0].argsort()
     y = points[order, 0].double()
-    ends = quantile(weights[order].cumsum(0)[:-1])
+    # Beside a weight of 1 the lightest ones are lost, and 1 has no quantile.
+    ends = quantile(weights[order].cumsum(0)[:-1].clamp(max=1 - 2**-53))
     left, right = y[:-1] - ends, y[1:] - ends
     power = cost_power(cost)
     # A product of differences: the squares of far points would cancel.

@@ -9,8 +9,8 @@ from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
 
 MAX_FEATURES = 3
-# Rows of the first pool for each point, and the largest pool. Each level has twice the rows of the last and half its
-# epsilon (in gaps), which keeps about as many rows within reach of each boundary.
+# Rows of the first pool for each point (of equal weight), and the largest pool. Each level has twice the rows of the
+# last and half its epsilon (in gaps), which keeps about as many rows within reach of each boundary.
 ROWS_PER_POINT, MAX_POOL = 16, 2**20
 FIRST_EPSILON, N_LEVELS = 0.4, 8
 # Softer levels need more candidates and deserve less care: their masses are not those of the cells.
@@ -180,16 +180,16 @@ def relative_error(difference, weights):
     return float(np.sqrt(np.mean((difference / weights) ** 2)))
 
 
-def newton_levels(scores, draw_pool, weights, h, gap, *, tol, max_rows, is_quasi):
+def newton_levels(scores, draw_pool, weights, h, gap, *, tol, rarity, max_rows, is_quasi):
     """Minimise on growing pools with falling epsilon; yields (h, predicted error, new rows) after each level.
 
     Softening moves the masses by about ε in gaps, which the hard counts of the pool's own rows show, and a pool of
-    independent rows adds its sampling error √(N / M).
+    independent rows adds its sampling error √(N / M), with the ``rarity``, the mean of 1 / ν, in place of N.
     """
-    device, n_points = weights.device, len(weights)
+    device = weights.device
     weights, h, gap = weights.cpu().numpy(), h.cpu().numpy(), max(float(gap), 1e-12)
     max_rows = min(MAX_POOL, max_rows)
-    size, pool, error = 2 ** max(12, math.ceil(math.log2(ROWS_PER_POINT * n_points))), None, math.inf
+    size, pool, error = 2 ** max(12, math.ceil(math.log2(ROWS_PER_POINT * rarity))), None, math.inf
     for level in range(N_LEVELS):
         n_new = 0
         if pool is None or min(size, max_rows) > len(pool.rows):
@@ -203,7 +203,7 @@ def newton_levels(scores, draw_pool, weights, h, gap, *, tol, max_rows, is_quasi
         h, reached = pool.minimise(h, FIRST_EPSILON / 2**level * gap, gap, soft_tol, CANDIDATES[care])
         h = pool.fill(h)
         h = h - h.max()
-        noise = 0.0 if is_quasi else math.sqrt(n_points / len(pool.rows))
+        noise = 0.0 if is_quasi else math.sqrt(rarity / len(pool.rows))
         last, error = error, math.hypot(pool.error(h), noise)
         yield torch.from_numpy(h).to(device), error, n_new
         # Steps that get lost, or converge slowly, or to no avail, have met something that another kind does better.

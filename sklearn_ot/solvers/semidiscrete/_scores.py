@@ -74,7 +74,7 @@ class Scores:
     source : Tensor of shape (n, d) or "normal", default=None
         Rows that show where the source is and how wide; or N(0, I), of which `turned_tiles` makes more.
     dtype : torch.dtype, default=None
-        Of the rows and points in here; that of ``points`` if None.
+        Of the rows and points in here; that of ``points`` if None. On a line it is float64 always.
     """
 
     def __init__(self, points, cost, source=None, dtype=None):
@@ -103,7 +103,11 @@ class Scores:
             self.shift = self.source_shift = (self.shift + self.source_shift) / 2
             self.unit = self.width ** cost_power(cost)
             self.bend = 0.0
-        dtype = points.dtype if dtype is None else dtype
+        if n_features == 1:
+            # Gaps on a line fall with the square of the number of points.
+            dtype = torch.float64
+        elif dtype is None:
+            dtype = points.dtype
         self.points = torch.zeros(-(-self.n_points // GROUP) * GROUP, n_features, dtype=dtype, device=points.device)
         for start in range(0, self.n_points, MIN_ROWS):
             rows = slice(start, min(start + MIN_ROWS, self.n_points))
@@ -208,6 +212,22 @@ def row_argmax(scores: Tensor) -> Tensor:
     best = groups.amax(2).argmax(1)
     inside = groups.gather(1, best[:, None, None].expand(-1, 1, GROUP))[:, 0].argmax(1)
     return best * GROUP + inside
+
+
+def distinct(points: Tensor) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """One index of each group of equal points and the group of each point, or (None, None) if all differ."""
+    # Equal rows have equal projections; sorting those needs no copy of the points.
+    axis = torch.randn(points.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    projection = torch.cat([(block.double() * axis.to(points.device)).sum(1) for block in points.split(4096)])
+    _, group = projection.unique(return_inverse=True)
+    n_groups = int(group.max()) + 1
+    if n_groups == len(points):
+        return None, None
+    kept = torch.zeros(n_groups, dtype=torch.int64, device=points.device)
+    kept[group] = torch.arange(len(points), device=points.device)
+    if not bool((points == points[kept[group]]).all()):
+        return None, None
+    return kept, group
 
 
 def _location(rows):
@@ -337,6 +357,7 @@ def assignment_gap(x: Tensor, points: Tensor, potential: Tensor, cost: str | flo
     -------
     gap : float
         Mean difference between the two least :math:`c(x, y_i) - \psi_i`, in units of the cost; 0 for a single point.
+        Points that are exactly equal are one point.
 
     Examples
     --------
@@ -345,6 +366,9 @@ def assignment_gap(x: Tensor, points: Tensor, potential: Tensor, cost: str | flo
     >>> assignment_gap(torch.tensor([[0.5]]), torch.tensor([[0.0], [2.0]]), torch.zeros(2))
     2.0
     """
+    kept, _ = distinct(points)
+    if kept is not None:
+        points, potential = points[kept], potential[kept]
     if len(points) == 1:
         return 0.0
     scores = Scores(points, cost, dtype=x.dtype)
