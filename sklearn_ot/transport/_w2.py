@@ -196,7 +196,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         Where the dual started.
     is_gaussian_ : bool
         Whether the map is the Gaussian one: what the best weights gained over it on held-out rows was less than the
-        standard error of this gain.
+        standard error of this gain. Without ``early_stopping`` no rows can tell, and it is False.
     history_ : list of dict
         One row per block of 100 steps: ``stage``, which is "plan" or the solver, ``n_iter``, ``dur`` in seconds,
         ``train_loss``, the objective, and ``valid_loss``, minus the held-out dual value per feature in balanced
@@ -349,7 +349,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
                     net.resume(previous)
                 self._train(net, train, valid)
             if starts_as_gaussian:
-                self.is_gaussian_ = not is_worth_it(self.net_.module_, valid.x, valid.y)
+                self.is_gaussian_ = self.early_stopping and not is_worth_it(self.net_.module_, valid.x, valid.y)
                 if self.is_gaussian_:
                     gaussian = self._build_net(device, **architecture).module_
                     self.net_.module_.load_state_dict(gaussian.state_dict())
