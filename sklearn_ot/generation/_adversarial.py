@@ -536,10 +536,12 @@ class AdversarialGenerator(NeuralGenerator):
     def _net_state(self, net):
         architecture = {**super()._net_state(net)["architecture"], "critic": self._critic_of(net)}
         history = [{**row, "batches": []} for row in net.history]
-        return {"architecture": architecture, "weights": to_arrays(net.state()), "history": history}
+        weights = to_arrays(net.state())
+        return {"architecture": architecture, "weights": weights, "history": history, "game": net.criterion_}
 
-    def _restore_net(self, architecture, weights, history):
+    def _restore_net(self, architecture, weights, history, game):
         net = self._untrained_net(architecture)
+        net.criterion_ = game
         net.load_state(to_tensors(weights))
         net.history.extend(history)
         return net

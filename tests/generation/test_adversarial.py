@@ -374,7 +374,7 @@ def test_arguments_of_networks_can_be_set_one_by_one(X):
 def test_a_fitted_classifier_is_that_of_its_divergence(X):
     generator = new("FGAN kl").fit(X)
     is_real, values = generator.classify(X), generator.critic_function(X)
-    generator.set_params(divergence="pearson")
+    generator.set_params(divergence="gan")
     for other in (generator, pickle.loads(pickle.dumps(generator))):
         np.testing.assert_array_equal(other.classify(X), is_real)
         np.testing.assert_array_equal(other.critic_function(X), values)
