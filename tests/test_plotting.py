@@ -350,6 +350,8 @@ def test_colours_beyond_0_to_1_are_scaled():
     grid = np.asarray(GeneratorDisplay(images).plot().samples_.get_array())
     assert_allclose((grid.min(), grid.max()), (0, 1))
     assert_allclose(grid[:2, :2] * np.ptp(images) + images.min(), images[0])
+    # One colour only is no range.
+    assert_allclose(GeneratorDisplay(np.full((2, 2, 2, 3), 7.0)).plot().samples_.get_array(), 0)
 
 
 @pytest.mark.parametrize(
@@ -378,6 +380,9 @@ def test_curves_of_a_history(history, names, curves):
 def test_what_has_no_history():
     estimator = Shift().fit(*make_samples(2))
     with pytest.raises(ValueError, match="Shift has recorded no history_"):
+        HistoryDisplay.from_estimator(estimator)
+    estimator.history_ = [{"n_iter": 1, "dur": 0.0}]
+    with pytest.raises(ValueError, match="no 'score'; it has n_iter, dur"):
         HistoryDisplay.from_estimator(estimator)
     estimator.history_ = [{"n_iter": 1, "score": 0.0}]
     with pytest.raises(ValueError, match="no 'loss'; it has n_iter, score"):

@@ -84,7 +84,7 @@ DIVERGENCES = {
 }
 
 
-def variational_bound(divergence: str, real: Tensor, fake: Tensor) -> Tensor:
+def variational_bound(divergence: str, real: Tensor, fake: Tensor, *, exp: Callable = torch.exp) -> Tensor:
     r"""The value of a critic in the variational form of an f-divergence [Nowozin16]_.
 
     .. math:: E_P\, T(x) - E_Q\, f^*(T(x)) \le D_f(P \| Q), \qquad T = g_f(V)
@@ -99,6 +99,8 @@ def variational_bound(divergence: str, real: Tensor, fake: Tensor) -> Tensor:
         Values of V, before the activation, at rows of P.
     fake : Tensor of shape (m,)
         Values of V at rows of Q.
+    exp : callable, default=torch.exp
+        What stands for the exponential; with another one the value need not be a bound.
 
     Returns
     -------
@@ -120,7 +122,7 @@ def variational_bound(divergence: str, real: Tensor, fake: Tensor) -> Tensor:
     1.3863
     """
     row = DIVERGENCES[divergence]
-    return row.activation(real).mean() - row.conjugate_of_activation(fake).mean()
+    return row.activation(real, exp).mean() - row.conjugate_of_activation(fake, exp).mean()
 
 
 def critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, divergence: str) -> Tensor:
@@ -128,9 +130,7 @@ def critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, divergence: str
 
     A single row on the wrong side would else outweigh all others, and overflow in the end.
     """
-    row = DIVERGENCES[divergence]
-    bound = row.activation(critic(real), tame_exp).mean() - row.conjugate_of_activation(critic(fake), tame_exp).mean()
-    return -bound
+    return -variational_bound(divergence, critic(real), critic(fake), exp=tame_exp)
 
 
 def tame_exp(v: Tensor) -> Tensor:

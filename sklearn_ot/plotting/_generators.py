@@ -163,7 +163,7 @@ class GeneratorDisplay:
         n_images, height, width, *colours = images.shape
         if colours and (images.min() < 0 or images.max() > 1):
             # matplotlib takes colours for what they are, and cuts them off at 0 and 1.
-            images = (images - images.min()) / np.ptp(images)
+            images = (images - images.min()) / (np.ptp(images) or 1.0)
         if n_columns is None:
             n_columns = int(np.ceil(np.sqrt(n_images)))
         n_lines = -(-n_images // n_columns)

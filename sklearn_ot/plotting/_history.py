@@ -80,7 +80,7 @@ class HistoryDisplay:
             raise ValueError(f"{type(estimator).__name__} has recorded no history_: nothing was trained.")
         recorded = list(dict.fromkeys(name for row in history for name in row))
         if names is None:
-            names = next(name for name in QUALITIES if name in recorded)
+            names = next((name for name in QUALITIES if name in recorded), QUALITIES[0])
         names = [names] if isinstance(names, str) else list(names)
         if missing := [name for name in names if name not in recorded]:
             raise ValueError(f"history_ has no {missing[0]!r}; it has {', '.join(recorded)}.")
