@@ -14,18 +14,19 @@ def expectile(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, tau: flo
 
     .. math::
         \min_\psi \max_\omega\; \mathbb E_P\, \psi(x) + \mathbb E_Q\, \hat\psi(y)
-        + \lambda\, \mathbb E_{P \times Q}\, \mathcal L_\tau\big(\langle x, y \rangle - \psi(x) - \hat\psi(y)\big),
+        + \tfrac{\lambda}{d}\, \mathbb E_{P \times Q}\, \mathcal L_\tau\big(\langle x, y \rangle - \psi(x) - \hat\psi(y)\big),
         \qquad \hat\psi(y) = \langle \hat x, y \rangle - \psi(\hat x)
 
     where :math:`\mathcal L_\tau(u) = |\tau - 1_{u < 0}|\, u^2`, and the regulariser moves ψ alone. By the inequality of
     Fenchel and Young u ≤ 0 for the conjugate itself: u > 0 tells that :math:`\hat x` is not the argmax, and as τ tends
     to 1 only that is punished. For any other τ the slack u < 0 of rows that do not belong together is punished too,
-    with weight 1 − τ: a bias of the solution, which grows with λ and with the number of features.
+    with weight 1 − τ: a bias of the solution, which grows with λ. The squared slack of such rows grows faster with the
+    number d of features than the rest does; hence the divisor.
 
     The published algorithm swaps the roles of ψ and ω from step to step; this is the mean of both. It writes the
     objective for a general cost, with :math:`f = \tfrac12\|x\|^2 - \psi` and :math:`g = \tfrac12\|y\|^2 - \omega`,
     pairs the rows of the two batches one to one where this takes all pairs (the same mean at less variance), and the
-    common implementation has the cost ‖x − y‖², so that its weight of 1 is λ = 2 here.
+    common implementation has the cost ‖x − y‖², so that its weight of 1 is λ = 2 d here.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def expectile(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, tau: flo
     y : Tensor of shape (m, d)
         Target batch.
     reg : float
-        λ, the weight of the regulariser.
+        λ, the weight of the regulariser, per feature.
     tau : float, default=0.99
         The expectile τ, from ½ to 1.
 
@@ -59,7 +60,7 @@ def expectile(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, tau: flo
     >>> from sklearn_ot.objectives.expectile import expectile
     >>> pair = PotentialPair(DenseICNN(2), DenseICNN(2))
     >>> x, y = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])
-    >>> round(expectile(pair, x, y, reg=0.0).item(), 4), round(expectile(pair, x, y, reg=1.0).item(), 4)
+    >>> round(expectile(pair, x, y, reg=0.0).item(), 4), round(expectile(pair, x, y, reg=2.0).item(), 4)
     (2.5, 2.5625)
     """
     value, y_hat = pair.potential.value_and_gradient(x)
@@ -70,7 +71,8 @@ def expectile(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, tau: flo
     products = x @ y.T
     excess = products - value[:, None] - conjugate
     excess_back = products - value_back - conjugate_back[:, None]
-    return (correlations + reg * (expectile_loss(excess, tau) + expectile_loss(excess_back, tau))) / 2
+    penalty = (expectile_loss(excess, tau) + expectile_loss(excess_back, tau)) / x.shape[1]
+    return (correlations + reg * penalty) / 2
 
 
 def expectile_loss(residual: Tensor, tau: float) -> Tensor:

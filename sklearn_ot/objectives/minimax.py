@@ -26,10 +26,10 @@ def minimax(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float) -> Tensor:
     with :math:`\hat x` and :math:`\hat y` held fixed: each map is regressed on the inverse of the other, ψ by the first
     term, ω by the second. At the solution both terms vanish; no derivative goes through both networks.
 
-    The published algorithm takes K steps of ω (10 or 16) for each step of ψ; here each step moves both, so ω lags
-    behind ψ and the game cycles. To weigh its two parts differently cannot help: they share no weight of the networks,
-    and Adam does not see the scale of a gradient. What damps the cycles is λ, and it is the first term that does. With
-    λ = 0 this is the published game with K = 1, which need not settle.
+    The published algorithm takes K steps of ω (10 or 16) for each step of ψ; here each step moves both. With equal
+    step sizes ω would lag behind ψ, and the game would cycle: `W2Transport` gives ω ten times the step size of ψ. (To
+    weigh the two parts differently would not do: they share no weight of the networks, and Adam does not see the scale
+    of a gradient.) What is left of the cycles is damped by λ, by its first term above all; λ = 0 is the published game.
 
     Parameters
     ----------

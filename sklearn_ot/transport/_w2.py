@@ -33,20 +33,24 @@ MAX_CONJUGATE_STEPS = 500
 
 
 class Solver(NamedTuple):
-    """A solver: its objective, its default λ and step size, and whether its inverse map is the exact conjugate of ψ."""
+    """A solver: what it minimises, its defaults, and whether its inverse map is the exact conjugate of ψ.
+
+    The step size is that of ψ with up to 16 features; ω has ``pace`` times as much.
+    """
 
     objective: Callable
     reg: float
     learning_rate: float
+    pace: float
     exact_inverse: bool
 
 
 SOLVERS = {
-    "conjugate": Solver(conjugate, reg=0.0, learning_rate=5e-2, exact_inverse=True),
-    "w2gn": Solver(w2gn, reg=3.0, learning_rate=1e-2, exact_inverse=False),
-    "minimax": Solver(minimax, reg=3.0, learning_rate=1e-2, exact_inverse=False),
-    "minimax-v1": Solver(minimax_v1, reg=0.0, learning_rate=5e-2, exact_inverse=True),
-    "expectile": Solver(expectile, reg=1.0, learning_rate=1e-2, exact_inverse=False),
+    "conjugate": Solver(conjugate, reg=0.0, learning_rate=5e-2, pace=0.1, exact_inverse=True),
+    "w2gn": Solver(w2gn, reg=3.0, learning_rate=2e-2, pace=1, exact_inverse=False),
+    "minimax": Solver(minimax, reg=0.3, learning_rate=5e-3, pace=10, exact_inverse=False),
+    "minimax-v1": Solver(minimax_v1, reg=0.0, learning_rate=5e-2, pace=0.1, exact_inverse=True),
+    "expectile": Solver(expectile, reg=2.0, learning_rate=2e-2, pace=1, exact_inverse=False),
 }
 
 
@@ -129,7 +133,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         coordinates: with few rows a free map overfits, see `W2TransportCV`. For "w2gn" the weight of the cycle terms
         that make the two networks conjugate, above 0: larger is steadier and, for the inverse map, more accurate; too
         large is slow. For "minimax" the weight of the regression of each map onto the inverse of the other, for
-        "expectile" that of the penalty. "auto" is 0, 0, 3, 3 and 1.
+        "expectile" that of the penalty, per feature. "auto" is 0, 0, 3, 0.3 and 2.
     hidden_layer_sizes : array-like of int, default=(128, 128)
         Widths of the hidden layers of each network.
     rank : int, default=0
@@ -154,9 +158,10 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         searches for exact conjugates end, in ``inverse_transform`` and ``dual_value``; times ‖y‖ / √n_features for rows
         y that are farther out than √n_features, where rounding is larger.
     learning_rate : float or "auto", default="auto"
-        Step size of Adam after a warm-up of 100 steps; it decays as 1 / (1 + step / 1500). "auto" is 0.05 for
-        "conjugate" and "minimax-v1", else 0.01, and at most 0.2 / √n_features. The network that guesses conjugates
-        has a tenth of it.
+        Step size of Adam for ψ after a warm-up of 100 steps; it decays as 1 / (1 + step / 1500). "auto" is 0.05 for
+        "conjugate" and "minimax-v1", 0.02 for "w2gn" and "expectile" and 0.005 for "minimax", times 4 / √n_features
+        beyond 16 features. ω moves at a tenth of it where it only guesses conjugates, and at ten times of it in
+        "minimax", where it has to keep ahead of ψ.
     batch_size : int, default=256
         Rows of each sample in a step.
     max_iter : int, default=10000
@@ -378,10 +383,9 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         reg = solver.reg if self.reg == "auto" else self.reg
         learning_rate = self.learning_rate
         if learning_rate == "auto":
-            learning_rate = min(solver.learning_rate, 0.2 / math.sqrt(architecture["n_features"]))
+            learning_rate = solver.learning_rate * min(1, 4 / math.sqrt(architecture["n_features"]))
         parameters = {**self._net_parameters(device, architecture), "lr": learning_rate}
-        if architecture["plain_conjugate"]:
-            parameters["optimizer__param_groups"] = [("conjugate*", {"lr": learning_rate / 10})]
+        parameters["optimizer__param_groups"] = [("conjugate*", {"lr": solver.pace * learning_rate})]
         if stage == "plan":
             parameters["max_steps"] = min(PLAN_STEPS, self.max_iter)
         return JointNet(

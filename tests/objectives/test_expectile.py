@@ -70,8 +70,18 @@ def test_value_at_conjugate_quadratics(batches):
     correlations = a * half_mean_square(x) + half_mean_square(y) / a
     assert expectile(pair, x, y, reg=0.0).item() == pytest.approx(correlations, rel=1e-12)
     slack = (y - a * x[:, None]).square().sum(2) / (2 * a)
-    expected = correlations + 3 * (1 - tau) * slack.square().mean().item()
+    expected = correlations + 3 / x.shape[1] * (1 - tau) * slack.square().mean().item()
     assert expectile(pair, x, y, reg=3.0, tau=tau).item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("n_features", [2, 256])
+def test_weight_suits_any_number_of_features(n_features):
+    """At the start, for normal rows: the correlations are d, and E‖x − y‖⁴/4 = d² + 2 d must not outgrow them."""
+    x, y = torch.randn(2, 2000, n_features, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    pair = PotentialPair(Quadratic(1.0), Quadratic(1.0))
+    correlations, regularised = (expectile(pair, x, y, reg=reg, tau=0.9).item() for reg in (0.0, 1.0))
+    # Means over 2000 rows a side.
+    assert (regularised - correlations) / correlations == pytest.approx(0.1 * (1 + 2 / n_features), rel=0.1)
 
 
 def test_stationary_at_the_optimal_scale(batches):
@@ -106,7 +116,7 @@ def test_only_a_wrong_argmax_is_punished_at_tau_1(b, batches):
     slack = (x - x[:, None]).square().sum(2) / 2
     norms = x.square().sum(1) / 2
     excess = a * ((1 - b) ** 2 * norms - slack), a * ((1 - b) * (norms - norms[:, None]) - slack)
-    expected = sum(part.clamp(min=0).square().mean().item() for part in excess) / 2
+    expected = sum(part.clamp(min=0).square().mean().item() for part in excess) / 2 / x.shape[1]
     assert (expected > 0) == (b != 1)
     # The difference of two sums of size 10.
     assert punished == pytest.approx(expected, abs=1e-13)
@@ -133,7 +143,7 @@ def test_gradients_are_those_of_two_games(pair, batches):
         loss = value.mean() + conjugate.mean()
         excess = (y @ x.T - value - conjugate[:, None]).flatten()
         above, below = excess.clamp(min=0), excess.clamp(max=0)
-        return loss + reg * (tau * above.square() + (1 - tau) * below.square()).mean()
+        return loss + reg / x.shape[1] * (tau * above.square() + (1 - tau) * below.square()).mean()
 
     def argmax(potential, y, x_hat):
         return -((x_hat * y).sum(1) - potential(x_hat)).mean()
