@@ -10,6 +10,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sklearn_ot.nets._callbacks import FiniteGuard, Progress, StepSize, StopWithoutGain
 from sklearn_ot.nets._data import PairLoader, WholeLoader
+from sklearn_ot.nets._graph import RecordedStep
 
 BLOCK_SIZE = 100
 AVERAGE_HORIZON = 500
@@ -43,6 +44,9 @@ class JointNet(NeuralNet):
         What to advise when training diverges.
     stage : str, default="fit"
         What the rows of the history call this training.
+    capturable : bool, default=True
+        Whether the objective is a fixed sequence of kernels, none of whose results is looked at on the way. On a CUDA
+        device it is then recorded as a CUDA graph, with its gradient.
     **kwargs
         As for `skorch.NeuralNet`; ``train_split`` must give a validation sample.
 
@@ -53,7 +57,18 @@ class JointNet(NeuralNet):
     """
 
     def __init__(
-        self, module, criterion, *, evaluation, max_steps, tol, n_iter_no_change, remedy, stage="fit", **kwargs
+        self,
+        module,
+        criterion,
+        *,
+        evaluation,
+        max_steps,
+        tol,
+        n_iter_no_change,
+        remedy,
+        stage="fit",
+        capturable=True,
+        **kwargs,
     ):
         self.evaluation = evaluation
         self.max_steps = max_steps
@@ -61,6 +76,7 @@ class JointNet(NeuralNet):
         self.n_iter_no_change = n_iter_no_change
         self.remedy = remedy
         self.stage = stage
+        self.capturable = capturable
         super().__init__(
             module,
             criterion,
@@ -121,9 +137,15 @@ class JointNet(NeuralNet):
     def train_step_single(self, batch, **fit_params):
         """One evaluation of the objective and its gradient."""
         self._set_training(True)
+        if self.step_ is None:
+            is_recorded = self.capturable and batch[0].is_cuda
+            self.step_ = RecordedStep(self._step, list(self.module_.parameters()), batch) if is_recorded else self._step
+        return {"loss": self.step_(batch), "y_pred": None}
+
+    def _step(self, batch):
         loss = self.criterion_(self.module_, *batch)
         self.backward(loss)
-        return {"loss": loss.detach(), "y_pred": None}
+        return loss.detach()
 
     def backward(self, loss):
         """Every backward pass goes through here, so that a subclass (mixed precision, several devices) can wrap it."""
@@ -152,6 +174,7 @@ class JointNet(NeuralNet):
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Start the average, and take the start as the best so far."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
+        self.step_ = None
         self.average_ = self._weights(copied=True)
         self.n_averaged_ = 0
         self.best_loss_ = math.inf
@@ -188,7 +211,7 @@ class JointNet(NeuralNet):
             self._keep_if_best(self.history[-1, "valid_loss"])
         self._restore_zeros(X)
         self._set_weights(self.best_weights_)
-        del self.average_, self.best_weights_, self.best_zeros_
+        del self.step_, self.average_, self.best_weights_, self.best_zeros_
 
     def _restore_zeros(self, X):
         # An average over steps only comes near a zero that the last of them were held at.

@@ -14,7 +14,8 @@ def expectile(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, tau: flo
 
     .. math::
         \min_\psi \max_\omega\; \mathbb E_P\, \psi(x) + \mathbb E_Q\, \hat\psi(y)
-        + \tfrac{\lambda}{d}\, \mathbb E_{P \times Q}\, \mathcal L_\tau\big(\langle x, y \rangle - \psi(x) - \hat\psi(y)\big),
+        + \frac \lambda d\, \mathbb E_{P \times Q}\,
+        \mathcal L_\tau\big(\langle x, y \rangle - \psi(x) - \hat\psi(y)\big),
         \qquad \hat\psi(y) = \langle \hat x, y \rangle - \psi(\hat x)
 
     where :math:`\mathcal L_\tau(u) = |\tau - 1_{u < 0}|\, u^2`, and the regulariser moves ψ alone. By the inequality of

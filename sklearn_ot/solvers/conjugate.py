@@ -82,6 +82,11 @@ def convex_conjugate(
     tensor([[ 1., -2.]])
     """
     search = _Search.begin(value_and_gradient, y, start, tol)
+    if y.is_cuda and torch.cuda.is_current_stream_capturing():
+        # Nothing can be looked at, and on a GPU the steps of rows that have converged cost next to nothing.
+        for _ in range(max_iter):
+            search = search.step(value_and_gradient)
+        return Conjugate(search.x, -search.objective, search.residual.norm(dim=1), max_iter)
     argmax, objective, residual = start.clone(), search.objective.clone(), search.residual.norm(dim=1)
     rows = torch.arange(len(y), device=y.device)
     n_iter = 0
@@ -111,7 +116,8 @@ class _Search(NamedTuple):
     @classmethod
     def begin(cls, value_and_gradient, y, start, tol):
         value, gradient = value_and_gradient(start)
-        tol = torch.as_tensor(tol, dtype=y.dtype, device=y.device).expand(len(y))
+        if not isinstance(tol, Tensor):
+            tol = torch.full_like(value, tol)
         return cls(start, y, value - (start * y).sum(1), gradient - y, torch.ones_like(value), tol)
 
     def keep(self, rows):

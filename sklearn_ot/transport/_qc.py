@@ -183,5 +183,6 @@ class QCTransport(NeuralTransport):
             evaluation=displacement_error,
             remedy=f"Lower learning_rate (now {self.learning_rate:g}) or reg (now {self.reg:g}).",
             stage="critic",
+            capturable=False,  # the plan of each batch is POT's, on the CPU
             **self._net_parameters(device, architecture),
         ).initialize()

@@ -53,6 +53,18 @@ def test_finds_the_constrained_minimum():
     assert 0 <= net.module_.second.item() < 1e-6
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_a_cuda_graph_trains_as_its_kernels_do():
+    """The same steps in the same order, so what is left is the rounding of atomic sums."""
+    graph, kernels = (make_net(device="cuda", capturable=capturable) for capturable in (True, False))
+    for net, data in (graph, kernels):
+        on_device = TensorPairs(data.x.cuda(), data.y.cuda())
+        torch.manual_seed(1)
+        net.set_params(train_split=predefined_split(on_device)).partial_fit(on_device)
+    assert graph[0].history[:, "train_loss"] == pytest.approx(kernels[0].history[:, "train_loss"], rel=1e-4)
+    assert graph[0].module_.first.item() == pytest.approx(kernels[0].module_.first.item(), rel=1e-4)
+
+
 def test_one_row_of_history_a_block():
     net, data = make_net(max_steps=250)
     net.partial_fit(data)
