@@ -6,6 +6,7 @@ from sklearn_ot.nn._icnn import DenseICNN
 from sklearn_ot.nn._mlp import MLP
 from sklearn_ot.nn._pair import PotentialPair
 from sklearn_ot.nn._residual import ResidualMap
+from sklearn_ot.nn._subspace import SubspacePotential
 
 __all__ = [
     "MLP",
@@ -18,5 +19,6 @@ __all__ = [
     "MLPGenerator",
     "PotentialPair",
     "ResidualMap",
+    "SubspacePotential",
     "normalise_spectra_",
 ]

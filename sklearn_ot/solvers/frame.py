@@ -9,6 +9,8 @@ from sklearn.utils import gen_batches
 from sklearn_ot.solvers.gaussian import GaussianMap
 
 CHUNK_ROWS = 8192
+# Of directions that do not vary: rows to tell by, variance beside the mean one, features beyond which it is not asked.
+RANK_ROWS, LEAST_VARIANCE, MAX_RANK_FEATURES = 8192, 1e-4, 1024
 
 
 class BalancedFrame(NamedTuple):
@@ -30,6 +32,8 @@ class BalancedFrame(NamedTuple):
         :math:`A^{1/2}` and :math:`A^{-1/2}`, symmetric.
     scale : float
         s, in the unit of (source unit × target unit)^½.
+    axes : ndarray of shape (n_features, n_axes) or None
+        Orthonormal basis of the directions in which the coordinates vary, if that is not all of them: see `focus`.
     """
 
     source_mean: np.ndarray
@@ -37,6 +41,7 @@ class BalancedFrame(NamedTuple):
     root: np.ndarray
     inverse_root: np.ndarray
     scale: float
+    axes: np.ndarray | None = None
 
     @classmethod
     def balance(cls, gaussian: GaussianMap, source_covariance: np.ndarray) -> "BalancedFrame":
@@ -46,6 +51,37 @@ class BalancedFrame(NamedTuple):
         # The trace of the common covariance root @ source_covariance @ root; without any variance, any scale will do.
         variance = np.sum(gaussian.linear * source_covariance) / len(stretches)
         return cls(gaussian.source_mean, gaussian.target_mean, root, inverse_root, float(np.sqrt(variance)) or 1.0)
+
+    def focus(self, X: np.ndarray, Y: np.ndarray) -> "BalancedFrame":
+        """The frame with ``axes`` if there are directions in which next to nothing varies, in either sample.
+
+        Constant columns are such directions, and those in which all columns are combinations of a few. Where the mean
+        variance of both samples is below 1e-4 of that of an average direction, rows say nothing about a map but what
+        the Gaussian one knows. The scale brings the mean variance of the other directions to 1. Above 1024 features the
+        question costs too much, and the answer is that all vary.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Source rows.
+        Y : ndarray of shape (n_target_samples, n_features)
+            Target rows.
+
+        Returns
+        -------
+        frame : BalancedFrame
+            The frame.
+        """
+        n_features = X.shape[1]
+        if n_features > MAX_RANK_FEATURES:
+            return self
+        u, v = (rows[:: max(1, len(rows) // RANK_ROWS)].astype(np.float64) for rows in (X, Y))
+        u, v = self.source_to_frame(u), self.target_to_frame(v)
+        variances, axes = linalg.eigh((u.T @ u / len(u) + v.T @ v / len(v)) / 2)
+        varies = variances > LEAST_VARIANCE * variances.mean()
+        if varies.all() or not varies.any():
+            return self
+        return self._replace(scale=self.scale * float(np.sqrt(variances[varies].mean())), axes=axes[:, varies])
 
     def source_to_frame(self, X: np.ndarray) -> np.ndarray:
         """Coordinates u of source rows, in the dtype of ``X``."""

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport
 from sklearn_ot.nets import JointNet, TensorPairs, resolve_device, threads_worth_it, torch_seed
-from sklearn_ot.nn import DenseICNN, PotentialPair, ResidualMap
+from sklearn_ot.nn import DenseICNN, PotentialPair, ResidualMap, SubspacePotential
 from sklearn_ot.objectives.expectile import expectile
 from sklearn_ot.objectives.minimax import minimax, minimax_v1
 from sklearn_ot.objectives.w2 import conjugate, regression, w2gn
@@ -112,7 +112,8 @@ class W2Transport(InvertibleTransport, NeuralTransport):
     in coordinates where that map is the identity, so that training is as easy in one unit as in another and whatever
     the correlations; with few features it is first regressed on an exact plan. Of all weights on the way, those with
     the best dual value on held-out rows are kept, and the Gaussian map if they are not better than it by more than the
-    standard error of the difference: few rows may not tell. (Units of single columns do matter, to the squared cost and
+    standard error of the difference: few rows may not tell. Directions in which neither sample varies, such as columns
+    that are constant, keep the Gaussian map. (Units of single columns do matter, to the squared cost and
     to the shrinkage: standardise columns that are not comparable.)
 
     Parameters
@@ -330,18 +331,25 @@ class W2Transport(InvertibleTransport, NeuralTransport):
     def _fit(self, X, target, rng):
         self._validate_reg()
         device = resolve_device(self.device)
-        architecture = self._architecture(X.shape[1])
-        previous = self._net_to_resume(architecture)
-        if previous is not None:
-            architecture = previous.get_params_for("module")  # with what pruning has left of it
-        else:
+        previous = self._net_to_resume(self._architecture(X.shape[1]))
+        starts_as_gaussian = previous is None or self.is_gaussian_
+        if previous is None:
             self.frame_ = BalancedFrame.balance(*sample_gaussian_map(X, target, self.shrinkage))
             self.start_ = "gaussian"
-        starts_as_gaussian = previous is None or self.is_gaussian_
         X, target = self._training_rows(X, target, rng)
+        if previous is None:
+            self.frame_ = self.frame_.focus(X, target)
         u, v = self.frame_.source_to_frame(X), self.frame_.target_to_frame(target)
+        start = (_mean_square(u) + _mean_square(v)) / 2
+        if self.frame_.axes is not None:
+            axes = self.frame_.axes.astype(u.dtype)
+            u, v = u @ axes, v @ axes
+        n_inputs = u.shape[1]
+        architecture = self._architecture(n_inputs)
+        if previous is not None:
+            architecture = previous.get_params_for("module")  # with what pruning has left of it
         train, valid = self._split(u, v, rng, device)
-        width = max(X.shape[1], *architecture["hidden_layer_sizes"])
+        width = max(n_inputs, *architecture["hidden_layer_sizes"])
         with torch_seed(rng.randint(2**31), device), threads_worth_it(self.batch_size, width):
             finished = True
             if previous is None and (pairs := self._plan(train, rng)) is not None:
@@ -359,9 +367,17 @@ class W2Transport(InvertibleTransport, NeuralTransport):
                     gaussian = self._build_net(device, **architecture).module_
                     self.net_.module_.load_state_dict(gaussian.state_dict())
                     self.net_.best_loss_ = 0.0
-        start = (_mean_square(u) + _mean_square(v)) / 2
-        dual = self._dual_value(X, target, correlations=start + X.shape[1] * self.net_.best_loss_)
+        dual = self._dual_value(X, target, correlations=start + n_inputs * self.net_.best_loss_)
         self.wasserstein_distance_ = math.sqrt(max(0.0, 2 * dual))
+
+    def _module(self, dtype, name="module_"):
+        pair = super()._module(dtype, name)
+        if self.frame_.axes is None:
+            return pair
+        weight = next(pair.parameters())
+        axes = torch.as_tensor(self.frame_.axes, dtype=weight.dtype, device=weight.device)
+        pair.potential, pair.conjugate = (SubspacePotential(part, axes) for part in (pair.potential, pair.conjugate))
+        return pair
 
     def _architecture(self, n_features):
         architecture = super()._architecture(n_features)
@@ -414,7 +430,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         """The net of the last fit if this one goes on from it, else None."""
         if not self.warm_start or not hasattr(self, "net_"):
             return None
-        before = self.net_.get_params_for("module")
+        before = {**self.net_.get_params_for("module"), "n_features": len(self.frame_.source_mean)}
         if before["plain_conjugate"] != architecture["plain_conjugate"]:
             raise ValueError(
                 f"warm_start=True cannot go on with solver={self.solver!r}: its second network is of another kind than "

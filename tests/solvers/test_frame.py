@@ -80,6 +80,28 @@ def test_a_bounded_unit_has_the_range_of_all_features_together():
     np.testing.assert_allclose(UnitFrame.bounded(X).to_frame(X), X / 127.5 - 1)
 
 
+@pytest.mark.parametrize("shrinkage", [None, "auto"])
+def test_focus_finds_the_directions_that_vary(shrinkage):
+    rng = np.random.RandomState(0)
+    rotation = np.linalg.qr(rng.randn(7, 7))[0]
+    X, Y = (
+        (rows * [1, 2, 3]) @ rotation[:3] + offset for rows, offset in ((rng.randn(300, 3), 1), (rng.rand(200, 3), 5))
+    )
+    balanced = BalancedFrame.balance(*sample_gaussian_map(X, Y, shrinkage))
+    frame = balanced.focus(X, Y)
+    assert frame.axes.shape == (7, 3)
+    np.testing.assert_allclose(frame.axes.T @ frame.axes, np.eye(3), atol=1e-12)
+    u, v = frame.source_to_frame(X), frame.target_to_frame(Y)
+    for rows in (u, v):
+        # Of the rest there is what the floor of 1e-6 under the variances of the Gaussian map lets through.
+        np.testing.assert_allclose(rows, rows @ frame.axes @ frame.axes.T, atol=1e-5)
+    mean_variance = (np.mean((u @ frame.axes) ** 2) + np.mean((v @ frame.axes) ** 2)) / 2
+    assert mean_variance == pytest.approx(1)
+    assert BalancedFrame.balance(*sample_gaussian_map(X[:, :3], Y[:, :3])).focus(X[:, :3], Y[:, :3]).axes is None
+    constant = np.ones((10, 2))
+    assert BalancedFrame.balance(*sample_gaussian_map(constant, constant)).focus(constant, constant).axes is None
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_units_keep_distances_and_go_back(samples, dtype):
     X = samples[0].astype(dtype)

@@ -48,6 +48,35 @@ def fitted(samples):
     return transport
 
 
+def test_columns_that_do_not_vary_do_no_harm():
+    """Without care the network bends the constant columns, and the inverse map is worse than none at all."""
+    pair = make_potential_pair(2, 2000, random_state=0)
+    X = pair.sample_source(500, random_state=1)
+    Y = pair.transport(X)
+    rotation = np.linalg.qr(np.random.RandomState(0).randn(10, 10))[0]
+
+    def pad(rows):
+        return np.hstack([rows, np.full((len(rows), 8), 3.0)]) @ rotation
+
+    plain = short_fit(pair.source, pair.target, plan_size=0)
+    padded = short_fit(pad(pair.source), pad(pair.target), plan_size=0)
+    errors = l2_uvp(padded.transform(pad(X)), pad(Y)), l2_uvp(padded.inverse_transform(pad(Y)), pad(X))
+    # The same problem in other coordinates: another draw of the weights.
+    assert errors[0] < 1.5 * l2_uvp(plain.transform(X), Y)
+    assert errors[1] < 1.5 * l2_uvp(plain.inverse_transform(Y), X)
+    assert padded.wasserstein_distance_ == pytest.approx(plain.wasserstein_distance_, rel=0.02)
+    dual = padded.dual_value(pad(pair.source), pad(pair.target))
+    assert dual == pytest.approx(padded.wasserstein_distance_**2 / 2, rel=0.02)
+    expected = padded.transform(pad(X))
+    np.testing.assert_allclose((expected @ rotation.T)[:, 2:], 3.0, atol=1e-5)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(padded)).transform(pad(X)), expected)
+    further = copy.deepcopy(padded).prune().set_params(warm_start=True)
+    np.testing.assert_allclose(further.transform(pad(X)), expected, atol=1e-5)
+    with pytest.warns(ConvergenceWarning):
+        further.fit(pad(pair.source), pad(pair.target))
+    assert l2_uvp(further.transform(pad(X)), pad(Y)) < errors[0]
+
+
 def test_starts_at_the_gaussian_map(samples):
     Xs, Xt = samples
     start, gaussian = W2Transport(max_iter=0).fit(Xs, Xt), GaussianTransport().fit(Xs, Xt)
