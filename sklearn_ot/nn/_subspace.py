@@ -14,7 +14,7 @@ class SubspacePotential(nn.Module):
     Parameters
     ----------
     potential : nn.Module
-        ψ₀, with the methods of `DenseICNN` that are called, `ResidualMap` included.
+        ψ₀, a `DenseICNN`, or a `ResidualMap`, of which there is only the gradient.
     axes : Tensor of shape (d, r)
         A, an orthonormal basis of the subspace.
 

@@ -345,9 +345,8 @@ class W2Transport(InvertibleTransport, NeuralTransport):
             axes = self.frame_.axes.astype(u.dtype)
             u, v = u @ axes, v @ axes
         n_inputs = u.shape[1]
-        architecture = self._architecture(n_inputs)
-        if previous is not None:
-            architecture = previous.get_params_for("module")  # with what pruning has left of it
+        # Of a previous net, what pruning has left.
+        architecture = self._architecture(n_inputs) if previous is None else previous.get_params_for("module")
         train, valid = self._split(u, v, rng, device)
         width = max(n_inputs, *architecture["hidden_layer_sizes"])
         with torch_seed(rng.randint(2**31), device), threads_worth_it(self.batch_size, width):

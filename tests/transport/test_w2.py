@@ -377,6 +377,20 @@ def test_eight_gaussians():
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
+def test_step_sizes(solver):
+    """ω has its own pace beside ψ, and with 64 features both have half the step of up to 16."""
+    sizes = {}
+    for n_features in (4, 16, 64):
+        X = np.random.RandomState(0).randn(100, n_features)
+        optimizer = W2Transport(solver, max_iter=0).fit(X, X).net_.optimizer_
+        sizes[n_features] = [group["lr"] for group in optimizer.param_groups]
+    conjugate, potential = sizes[4]
+    assert conjugate == pytest.approx(SOLVERS[solver].pace * potential)
+    assert sizes[16] == sizes[4]
+    assert sizes[64] == pytest.approx([conjugate / 2, potential / 2])
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
 def test_each_solver_beats_the_gaussian_map(solver):
     """On new rows of a known pair, from the Gaussian map itself: half its error or less."""
     pair = make_potential_pair(2, n_samples=4000, random_state=0)
