@@ -14,7 +14,7 @@ demo: $(call installed,demo)
 	$(BIN)/python examples/demo_digits.py
 
 test: $(call installed,test)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist worksteal
 
 test-slow: $(call installed,test)
 	$(BIN)/python -m pytest -m slow
