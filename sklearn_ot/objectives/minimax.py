@@ -27,9 +27,10 @@ def minimax(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float) -> Tensor:
     term, ω by the second. At the solution both terms vanish; no derivative goes through both networks.
 
     The published algorithm takes K steps of ω (10 or 16) for each step of ψ; here each step moves both. With equal
-    step sizes ω would lag behind ψ, and the game would cycle: `W2Transport` gives ω ten times the step size of ψ. (To
-    weigh the two parts differently would not do: they share no weight of the networks, and Adam does not see the scale
-    of a gradient.) What is left of the cycles is damped by λ, by its first term above all; λ = 0 is the published game.
+    step sizes ω would lag behind ψ, and the game would cycle: `W2Transport` gives ω ten times the step size of ψ, a
+    two-time-scale rule [Heusel17]_. (To weigh the two parts differently would not do: they share no weight of the
+    networks, and Adam does not see the scale of a gradient.) What is left of the cycles is damped by λ, by its first
+    term above all; λ = 0 is the published game.
 
     Parameters
     ----------
@@ -49,6 +50,8 @@ def minimax(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float) -> Tensor:
 
     References
     ----------
+    .. [Heusel17] M. Heusel, H. Ramsauer, T. Unterthiner, B. Nessler, S. Hochreiter, "GANs trained by a two time-scale
+       update rule converge to a local Nash equilibrium", NeurIPS 2017.
     .. [Makkuva20] A. Makkuva, A. Taghvaei, S. Oh, J. Lee, "Optimal transport mapping via input convex neural
        networks", ICML 2020.
 

@@ -46,7 +46,8 @@ def convex_conjugate(
 
     Gradient steps of the length of [Barzilai88]_, each row with its own; a row accepts a step only if it lowers
     the row's own objective ψ(x) − ⟨x, y⟩, else it shortens the next one, so no row can end worse than it started.
-    Rows that have converged leave the search: each costs the steps it needs, rounded up to the next check.
+    Rows that have converged leave the search: each costs the steps it needs, rounded up to the next check. While a
+    CUDA graph is recorded there is no check, and all rows take ``max_iter`` steps.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ def convex_conjugate(
     """
     search = _Search.begin(value_and_gradient, y, start, tol)
     if y.is_cuda and torch.cuda.is_current_stream_capturing():
-        # Nothing can be looked at, and on a GPU the steps of rows that have converged cost next to nothing.
+        # On a GPU the steps of rows that have converged cost next to nothing.
         for _ in range(max_iter):
             search = search.step(value_and_gradient)
         return Conjugate(search.x, -search.objective, search.residual.norm(dim=1), max_iter)

@@ -9,8 +9,8 @@ from sklearn.utils import gen_batches
 from sklearn_ot.solvers.gaussian import GaussianMap
 
 CHUNK_ROWS = 8192
-# Of directions that do not vary: rows to tell by, variance beside the mean one, features beyond which it is not asked.
-RANK_ROWS, LEAST_VARIANCE, MAX_RANK_FEATURES = 8192, 1e-4, 1024
+# A direction varies if it has more than this part of the mean variance; about so many rows tell, of so many features.
+LEAST_VARIANCE, RANK_ROWS, MAX_RANK_FEATURES = 1e-4, 8192, 1024
 
 
 class BalancedFrame(NamedTuple):
@@ -82,6 +82,10 @@ class BalancedFrame(NamedTuple):
         if varies.all() or not varies.any():
             return self
         return self._replace(scale=self.scale * float(np.sqrt(variances[varies].mean())), axes=axes[:, varies])
+
+    def within(self, U: np.ndarray) -> np.ndarray:
+        """Coordinates along ``axes`` of coordinates u or v; these themselves where all directions vary."""
+        return U if self.axes is None else U @ self._like(self.axes, U)
 
     def source_to_frame(self, X: np.ndarray) -> np.ndarray:
         """Coordinates u of source rows, in the dtype of ``X``."""

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport
 from sklearn_ot.nets import JointNet, TensorPairs, resolve_device, threads_worth_it, torch_seed
 from sklearn_ot.nn import DenseICNN, PotentialPair, ResidualMap, SubspacePotential
+from sklearn_ot.objectives.dual import is_worth_it, negative_dual
 from sklearn_ot.objectives.expectile import expectile
 from sklearn_ot.objectives.minimax import minimax, minimax_v1
 from sklearn_ot.objectives.w2 import conjugate, regression, w2gn
@@ -69,35 +70,6 @@ class ConvexPair(PotentialPair):
         return self.potential.gradient(x)
 
 
-def gains(pair, x, y):
-    """What the dual value of ψ, with exact conjugates, gains over that of ‖x‖²/2, per feature: a part from each row.
-
-    The gain is the sum of the means over both samples. Strong convexity turns what is left of a residual into an upper
-    bound of the conjugate: a search that stops short can make a potential look worse, never better.
-    """
-    strong_convexity, n_features = pair.potential.strong_convexity, y.shape[1]
-    # What the bound may add to the value of a row that has converged is 5e-5 per feature, whatever the modulus.
-    tol = 1e-2 * math.sqrt(strong_convexity * n_features)
-    search = convex_conjugate(pair.potential.value_and_gradient, y, pair.conjugate.gradient(y), tol=tol)
-    bound = search.value + search.residual.square() / (2 * strong_convexity)
-    values = ((x, pair.potential(x)), (y, bound))
-    return tuple((rows.square().sum(1) / 2 - value) / n_features for rows, value in values)
-
-
-def negative_dual(pair, x, y):
-    """Minus the mean gain: 0 at the Gaussian map, and falling."""
-    return -sum(part.mean() for part in gains(pair, x, y))
-
-
-@torch.no_grad()
-def is_worth_it(pair, x, y):
-    """Whether the gain on rows that were held out is more than its standard error, which single rows do not tell."""
-    parts = gains(pair, x, y)
-    if min(map(len, parts)) < 2:
-        return False
-    return bool(sum(part.mean() for part in parts) > sum(part.var() / len(part) for part in parts).sqrt())
-
-
 class W2Transport(InvertibleTransport, NeuralTransport):
     r"""The Brenier map between two samples: the gradient of a convex network, and its inverse.
 
@@ -112,9 +84,9 @@ class W2Transport(InvertibleTransport, NeuralTransport):
     in coordinates where that map is the identity, so that training is as easy in one unit as in another and whatever
     the correlations; with few features it is first regressed on an exact plan. Of all weights on the way, those with
     the best dual value on held-out rows are kept, and the Gaussian map if they are not better than it by more than the
-    standard error of the difference: few rows may not tell. Directions in which neither sample varies, such as columns
-    that are constant, keep the Gaussian map. (Units of single columns do matter, to the squared cost and
-    to the shrinkage: standardise columns that are not comparable.)
+    standard error of the difference: few rows may not tell. Directions in which neither sample varies by more than a
+    hundredth of the mean deviation, such as constant columns, keep the Gaussian map. (Units of single columns matter to
+    the squared cost, to the shrinkage and here: standardise columns that are not comparable.)
 
     Parameters
     ----------
@@ -333,17 +305,13 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         device = resolve_device(self.device)
         previous = self._net_to_resume(self._architecture(X.shape[1]))
         starts_as_gaussian = previous is None or self.is_gaussian_
+        rows, target_rows = self._training_rows(X, target, rng)
         if previous is None:
-            self.frame_ = BalancedFrame.balance(*sample_gaussian_map(X, target, self.shrinkage))
-            self.start_ = "gaussian"
-        X, target = self._training_rows(X, target, rng)
-        if previous is None:
-            self.frame_ = self.frame_.focus(X, target)
-        u, v = self.frame_.source_to_frame(X), self.frame_.target_to_frame(target)
+            frame = BalancedFrame.balance(*sample_gaussian_map(X, target, self.shrinkage))
+            self.frame_, self.start_ = frame.focus(rows, target_rows), "gaussian"
+        u, v = self.frame_.source_to_frame(rows), self.frame_.target_to_frame(target_rows)
         start = (_mean_square(u) + _mean_square(v)) / 2
-        if self.frame_.axes is not None:
-            axes = self.frame_.axes.astype(u.dtype)
-            u, v = u @ axes, v @ axes
+        u, v = self.frame_.within(u), self.frame_.within(v)
         n_inputs = u.shape[1]
         # Of a previous net, what pruning has left.
         architecture = self._architecture(n_inputs) if previous is None else previous.get_params_for("module")
@@ -366,10 +334,11 @@ class W2Transport(InvertibleTransport, NeuralTransport):
                     gaussian = self._build_net(device, **architecture).module_
                     self.net_.module_.load_state_dict(gaussian.state_dict())
                     self.net_.best_loss_ = 0.0
-        dual = self._dual_value(X, target, correlations=start + n_inputs * self.net_.best_loss_)
+        dual = self._dual_value(rows, target_rows, correlations=start + n_inputs * self.net_.best_loss_)
         self.wasserstein_distance_ = math.sqrt(max(0.0, 2 * dual))
 
     def _module(self, dtype, name="module_"):
+        """As it is for all coordinates: the networks see only those in which the samples vary."""
         pair = super()._module(dtype, name)
         if self.frame_.axes is None:
             return pair

@@ -94,9 +94,9 @@ def test_focus_finds_the_directions_that_vary(shrinkage):
     u, v = frame.source_to_frame(X), frame.target_to_frame(Y)
     for rows in (u, v):
         # Of the rest there is what the floor of 1e-6 under the variances of the Gaussian map lets through.
-        np.testing.assert_allclose(rows, rows @ frame.axes @ frame.axes.T, atol=1e-5)
-    mean_variance = (np.mean((u @ frame.axes) ** 2) + np.mean((v @ frame.axes) ** 2)) / 2
-    assert mean_variance == pytest.approx(1)
+        np.testing.assert_allclose(rows, frame.within(rows) @ frame.axes.T, atol=1e-5)
+    assert np.mean(frame.within(u) ** 2) + np.mean(frame.within(v) ** 2) == pytest.approx(2)
+    assert balanced.within(u) is u
     assert BalancedFrame.balance(*sample_gaussian_map(X[:, :3], Y[:, :3])).focus(X[:, :3], Y[:, :3]).axes is None
     constant = np.ones((10, 2))
     assert BalancedFrame.balance(*sample_gaussian_map(constant, constant)).focus(constant, constant).axes is None

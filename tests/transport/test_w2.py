@@ -19,9 +19,10 @@ from skorch.callbacks import Callback
 from sklearn_ot.datasets import make_gaussian_pair, make_potential_pair, make_toy
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.metrics import l2_uvp, wasserstein_distance
+from sklearn_ot.objectives.dual import negative_dual
 from sklearn_ot.solvers.conjugate import convex_conjugate
 from sklearn_ot.transport import GaussianTransport, W2Transport
-from sklearn_ot.transport._w2 import SOLVERS, is_worth_it, negative_dual
+from sklearn_ot.transport._w2 import SOLVERS
 
 SHORT = {"hidden_layer_sizes": (16, 16), "max_iter": 150, "batch_size": 64, "random_state": 0}
 
@@ -97,7 +98,7 @@ def test_a_conjugate_that_stops_short_never_looks_better(samples, fitted, monkey
         for max_iter in (0, 1, 3, 10):
             short = functools.partial(convex_conjugate, max_iter=max_iter)
             monkeypatch.setattr(
-                "sklearn_ot.transport._w2.convex_conjugate", lambda *args, short=short, **_: short(*args)
+                "sklearn_ot.objectives.dual.convex_conjugate", lambda *args, short=short, **_: short(*args)
             )
             assert negative_dual(pair, x, y) >= exact - 1e-6
             assert max_iter or negative_dual(pair, x, y) > exact + 0.01
@@ -309,18 +310,6 @@ def test_a_gain_within_its_error_is_none():
         warnings.simplefilter("ignore", ConvergenceWarning)
         transport.set_params(warm_start=True).fit(X, np.sign(Y - 5) * 3 + Y)
     assert not transport.is_gaussian_
-
-
-@pytest.mark.parametrize(("gain", "expected"), [(0.9, False), (1.1, True)])
-def test_the_error_of_a_gain_is_that_of_two_means(monkeypatch, gain, expected):
-    def parts(pair, x, y):
-        # Two and eight rows, with variances 0.72 and 5.12 of a single row, so that means have 0.36 and 0.64.
-        return gain / 2 + torch.tensor([-0.6, 0.6]), gain / 2 + torch.tensor([-2.1166, 2.1166] * 4)
-
-    monkeypatch.setattr("sklearn_ot.transport._w2.gains", parts)
-    assert is_worth_it(None, None, None) == expected
-    monkeypatch.setattr("sklearn_ot.transport._w2.gains", lambda *_: (torch.ones(1), torch.ones(1)))
-    assert not is_worth_it(None, None, None)
 
 
 def test_without_early_stopping_all_rows_are_trained_on(samples):
