@@ -412,7 +412,7 @@ def test_turned_scores_are_those_of_turned_rows():
     scores = Scores(points, "sqeuclidean", "normal")
     assert torch.equal(torch.get_rng_state(), state)
     x = scores.rows(torch.randn(2 * TURN_ROWS, TURN_FEATURES))
-    tiles = list(scores.turned_tiles(x, h))
+    tiles = [tile.clone() for tile in scores.turned_tiles(x, h)]
     assert len(tiles) == scores.n_turned == 2 * (1 + len(scores.turns)) > 2
     for i, turn in enumerate([torch.eye(TURN_ROWS), *scores.turns]):
         # The rows keep their length in total, so they are normal as before.

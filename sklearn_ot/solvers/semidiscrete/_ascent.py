@@ -1,11 +1,14 @@
 """Stochastic ascent on the semi-discrete dual, in the units of `Scores`."""
 
+import math
+
 import torch
 
 from sklearn_ot.solvers.semidiscrete._scores import MIN_ROWS, TURN_ROWS, best_gaps, cost_power
 
-MIN_BATCH, MAX_BATCH, GAP_ROWS = 256, 4096, 64
-N_SOFT_STEPS = 40
+MIN_BATCH, MAX_BATCH, GAP_ROWS = 256, 4096, 16
+# Steps of the soft phase, and of them for each halving of the temperature.
+MIN_SOFT_STEPS, MAX_SOFT_STEPS, STEPS_PER_HALVING = 16, 40, 5
 # Exponentials cost as much as the scores of 100 dimensions: from here on they pay for the rows that they save.
 SMOOTH_FEATURES = 256
 
@@ -17,17 +20,18 @@ def top_gap(scores, x, h):
     return best_gaps(scores, x[:GAP_ROWS], h).mean().double()
 
 
-def soft_masses(scores, x, h, epsilon):
-    """Mean over rows of the softmax of their scores divided by epsilon, and the same with twice the epsilon."""
-    masses, n_rows = torch.zeros(2, len(scores.points), dtype=torch.float64, device=x.device), 0
+def soft_masses(scores, x, h, epsilon, n_widths=1):
+    """Mean over rows of the softmax of their scores divided by epsilon, and as a second one by twice the epsilon."""
+    masses, n_rows = torch.zeros(n_widths, len(scores.points), dtype=torch.float64, device=x.device), 0
     for tile in scores.turned_tiles(x, h):
         n_rows += len(tile)
         # exp(score / 2 epsilon), once; its square is the other exponential. The clamp spares the CPU the numbers near
         # the end of float32, which take it ten times as long.
-        tile.sub_(tile.amax(1, keepdim=True)).div_(2 * epsilon).clamp_(min=-40).exp_()
-        masses[1] += (1 / tile.sum(1)) @ tile
-        tile.square_()
-        masses[0] += (1 / tile.sum(1)) @ tile
+        tile.sub_(tile.amax(1, keepdim=True)).div_(n_widths * epsilon).clamp_(min=-40).exp_()
+        masses[-1] += (1 / tile.sum(1)) @ tile
+        if n_widths == 2:
+            tile.square_()
+            masses[0] += (1 / tile.sum(1)) @ tile
     return masses[:, : scores.n_points] / n_rows
 
 
@@ -37,14 +41,15 @@ def draw_batch(scores, draw, size):
     return draw(max(TURN_ROWS, n_rows // TURN_ROWS * TURN_ROWS) if len(scores.turns) else n_rows)
 
 
-def soft_ascent(scores, draw, weights, h, n_steps=N_SOFT_STEPS):
+def soft_ascent(scores, draw, weights, h):
     r"""Ascent on the dual whose minimum is softened by ε, which falls from the spread of the scores to their gap.
 
     .. math:: h_i \leftarrow h_i + \varepsilon \log(\nu_i / m_i), \qquad
         m_i = E_x\, \mathrm{softmax}_i(s(x) / \varepsilon)
 
     is the step of Sinkhorn's algorithm: it knows no units and needs no step size. At a large ε few rows tell all
-    masses; at the gap it takes about one row for each point.
+    masses; at the gap it takes about one row for each point. For the squared cost, where h is near the solution already
+    if the laws are nearly normal, the farther ε has to fall, the more steps there are.
 
     Returns
     -------
@@ -58,13 +63,17 @@ def soft_ascent(scores, draw, weights, h, n_steps=N_SOFT_STEPS):
     spread = torch.cat([scores.tile(x[rows], padded)[:, :n_points] for rows in scores.tiles(len(x))])
     spread = spread.std(1).mean().double() / 2
     used, gap = len(x), top_gap(scores, x, h)
+    n_steps = MAX_SOFT_STEPS
+    if scores.cost == "sqeuclidean":
+        halvings = math.log2(float(spread / gap.clamp_min(1e-9)) + 1e-9)
+        n_steps = min(n_steps, max(MIN_SOFT_STEPS, math.ceil(STEPS_PER_HALVING * halvings)))
     for step in range(n_steps):
         done = step / n_steps
         x = draw_batch(scores, draw, int(MIN_BATCH * (last_batch / MIN_BATCH) ** done))
         used += len(x)
         gap = 0.9 * gap + 0.1 * top_gap(scores, x, h)
         epsilon = spread ** (1 - done) * gap**done + 1e-9
-        mass = soft_masses(scores, x, h, epsilon)[0]
+        (mass,) = soft_masses(scores, x, h, epsilon)
         h = h + epsilon * torch.log(weights / mass.clamp_min(1e-3 * weights.min())).clamp(-1, 1)
     return h, gap, used
 
@@ -76,9 +85,9 @@ def natural_ascent(scores, draw, weights, h, gap, rms):
 
     The gap γ of the scores over the mass is about what a cell's offset must change to change its mass by all of it,
     so η is a number near 1 in any units. It starts where the noise of a step is the error ``rms`` there already is,
-    and falls as :math:`n^{-0.7}` (a little faster for p = 1); the average [Polyak92]_ weighs an iterate by the rows
-    drawn until then. A mass counts as 2 ν and three rows at most, which it rarely is at the solution; before, a light
-    cell would fall far below it in one step, and take many to come back.
+    and falls as :math:`n^{-0.7}` (a little faster for p = 1); the average [Polyak92]_ weighs a row by the
+    root of how many came before. A mass counts as 2 ν and three rows at most, which it rarely is at the solution;
+    before, a light cell would fall far below it in one step, and take many to come back.
 
     In many dimensions the masses m are not counts but kernel estimates with much less variance: softmax at two widths,
     combined so that the leading term of the bias cancels,
@@ -107,13 +116,14 @@ def natural_ascent(scores, draw, weights, h, gap, rms):
         step = gap * rate * (before / (before + seen)) ** decay
         if smooth:
             width = min(1.0, (50 * n_points / (before + seen)) ** 0.25)
-            near, far = soft_masses(scores, x, h, width * gap + 1e-12)
+            near, far = soft_masses(scores, x, h, width * gap + 1e-12, 2)
             mass, step = (4 * near - far) / 3, step * (1 + 2 * width)
         else:
             mass = scores.masses(x, h)
         h = h + step * (1 - mass.clamp_max(2 * weights + 3 / size) / weights)
-        total += size * seen
-        average = average + (h - average) * (size * seen / total)
+        weight = size * math.sqrt(seen)
+        total += weight
+        average = average + (h - average) * (weight / total)
         yield average, used
 
 

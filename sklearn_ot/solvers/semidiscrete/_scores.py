@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 # Numbers in a tile of scores: 64 MB of float32 at most, and no more than a cache holds where rows are still many.
-MAX_TILE, CPU_TILE, MIN_ROWS = 2**24, 2**20, 256
+MAX_TILE, CPU_TILE, MIN_ROWS = 2**24, 2**19, 256
 # Points are padded to whole groups of this size: the largest score of each group first, then the largest in one
 # group, reads the scores once, where `argmax` of torch does not vectorise.
 GROUP = 32
@@ -116,6 +116,7 @@ class Scores:
             # Any orthogonal matrices will do, so they may be the same ones always.
             turns = torch.randn(N_TURNS, TURN_ROWS, TURN_ROWS, generator=torch.Generator().manual_seed(0))
             self.turns = torch.linalg.qr(turns).Q.to(points.device, dtype)
+        self._rooms = [self.points.new_empty(0) for _ in range(3)]
 
     @property
     def n_turned(self) -> int:
@@ -150,23 +151,42 @@ class Scores:
             size -= size % TURN_ROWS
         return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
 
+    def room(self, n_rows: int, k: int = 0) -> Tensor:
+        """The k-th of three pieces of memory, each for a tile of ``n_rows`` rows; what is in it is what was last.
+
+        On the CPU, memory that is new to the process costs several times the arithmetic that fills it.
+        """
+        n_padded = len(self.points)
+        if self._rooms[k].numel() < n_rows * n_padded:
+            self._rooms[k] = self.points.new_empty(n_rows * n_padded)
+        return self._rooms[k][: n_rows * n_padded].view(n_rows, n_padded)
+
     def pad(self, h: Tensor) -> Tensor:
         """h in the dtype of the scores; the rows that only fill the last group win nowhere."""
         padded = torch.full((len(self.points),), -torch.inf, dtype=self.points.dtype, device=self.points.device)
         padded[: self.n_points] = h
         return padded
 
-    def tile(self, x: Tensor, padded: Tensor) -> Tensor:
-        """Scores of a tile of rows (`rows`) with `pad`-ded offsets, shape (n, N and the padding)."""
+    def tile(self, x: Tensor, padded: Tensor, out: Tensor | None = None) -> Tensor:
+        """Scores of a tile of rows (`rows`) with `pad`-ded offsets, shape (n, N and the padding), maybe in ``out``."""
         if self.cost == "sqeuclidean":
-            return torch.addmm(padded, x, self.points.T)
-        if self.cost == "cityblock":
-            return padded - torch.cdist(x, self.points, p=1)
-        distance = torch.cdist(x, self.points)
-        return padded - (distance if self.cost == 1 else distance**self.cost)
+            return torch.addmm(padded, x, self.points.T, out=out)
+        distance = torch.cdist(x, self.points, p=1.0 if self.cost == "cityblock" else 2.0)
+        if self.cost not in ("cityblock", 1):
+            distance.pow_(self.cost)
+        return torch.sub(padded, distance, out=out)
+
+    def in_tiles(self, x: Tensor, h: Tensor):
+        """Slices of the rows x, and the scores of each, in memory that the next ones take."""
+        padded = self.pad(h)
+        for rows in self.tiles(len(x)):
+            part = x[rows]
+            yield rows, self.tile(part, padded, self.room(len(part)))
 
     def turned_tiles(self, x: Tensor, h: Tensor):
         """Tiles of scores of all rows, and, of a normal source, of rows that are made of them.
+
+        The next tile takes the memory of one.
 
         With a row x of N(0, I) comes -x, whose scores, less h, are those of x with the other sign. In many dimensions,
         an orthogonal matrix times a block of independent rows is another such block as well, and its scores are the
@@ -174,30 +194,35 @@ class Scores:
         correlated, but hardly the cells that they lie in: with four blocks in place of one the variance of a mean falls
         to about a third.
         """
-        padded = self.pad(h)
         if not self.is_normal:
-            for rows in self.tiles(len(x)):
-                yield self.tile(x[rows], padded)
+            for _, scores in self.in_tiles(x, h):
+                yield scores
             return
+        padded = self.pad(h)
         if len(self.turns):
             # Whole blocks; rows that do not make one are left out, unless there is none.
             x = x[: len(x) // TURN_ROWS * TURN_ROWS or len(x)]
         for rows in self.tiles(len(x)):
-            base = x[rows] @ self.points.T
-            turned = [base]
-            if len(base) % TURN_ROWS == 0:
-                blocks = base.view(-1, TURN_ROWS, base.shape[1])
-                turned.extend((turn @ blocks).view_as(base) for turn in self.turns)
-            for scores in turned:
-                yield padded + scores
-                yield padded - scores
+            part = x[rows]
+            base, room = self.room(len(part)), self.room(len(part), 1)
+            for scores in self._turned(torch.mm(part, self.points.T, out=base)):
+                yield torch.add(padded, scores, out=room)
+                yield torch.sub(padded, scores, out=room)
+
+    def _turned(self, base):
+        yield base
+        if len(base) % TURN_ROWS == 0:
+            blocks = (-1, TURN_ROWS, base.shape[1])
+            for turn in self.turns:
+                turned = self.room(len(base), 2)
+                torch.matmul(turn, base.view(blocks), out=turned.view(blocks))
+                yield turned
 
     def cells(self, x: Tensor, h: Tensor) -> Tensor:
         """The cell of each row."""
-        padded = self.pad(h)
         index = torch.empty(len(x), dtype=torch.int64, device=x.device)
-        for rows in self.tiles(len(x)):
-            index[rows] = row_argmax(self.tile(x[rows], padded))
+        for rows, scores in self.in_tiles(x, h):
+            index[rows] = row_argmax(scores)
         return index
 
     def masses(self, x: Tensor, h: Tensor) -> Tensor:
@@ -337,10 +362,10 @@ def soft_assign(
     tensor([0.0000, 0.1974, 1.0000])
     """
     scores = Scores(points, cost, dtype=x.dtype)
-    padded, x = scores.pad(scores.offsets(potential)), scores.rows(x)
+    x = scores.rows(x)
     images = torch.empty(len(x), points.shape[1], dtype=x.dtype, device=x.device)
-    for rows in scores.tiles(len(x)):
-        images[rows] = torch.softmax(scores.tile(x[rows], padded).mul_(scores.unit / epsilon), 1) @ scores.points
+    for rows, tile in scores.in_tiles(x, scores.offsets(potential)):
+        images[rows] = torch.softmax(tile.mul_(scores.unit / epsilon), 1) @ scores.points
     return (images * scores.width + scores.shift).to(points.dtype)
 
 
@@ -377,6 +402,9 @@ def assignment_gap(x: Tensor, points: Tensor, potential: Tensor, cost: str | flo
 
 def best_gaps(scores: Scores, x: Tensor, h: Tensor) -> Tensor:
     """Difference between the two largest scores of each row; there must be two points."""
-    padded = scores.pad(h)
-    top = torch.cat([scores.tile(x[rows], padded).topk(2, dim=1).values for rows in scores.tiles(len(x))])
-    return top[:, 0] - top[:, 1]
+    gaps = torch.empty(len(x), dtype=x.dtype, device=x.device)
+    for rows, tile in scores.in_tiles(x, h):
+        best = row_argmax(tile)[:, None]
+        largest = tile.gather(1, best)[:, 0]
+        gaps[rows] = largest - tile.scatter_(1, best, -torch.inf).amax(1)
+    return gaps
