@@ -72,7 +72,7 @@ class WGANQC(AdversarialGenerator):
         reg=1.0,
         *,
         n_critic=2,
-        learning_rate=2e-3,
+        learning_rate=5e-4,
         generator="mlp",
         critic="mlp",
         latent_dim="auto",
