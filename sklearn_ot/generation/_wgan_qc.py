@@ -46,7 +46,8 @@ class WGANQC(AdversarialGenerator):
     the generator follows are gradients at samples: they are learned here with their directions.
 
     Plans of batches are blurred, the more the fewer rows they have and the more features: the mean of all the rows that
-    plans send a sample to lies inwards of the data.
+    plans send a sample to lies inwards of the data. They also differ from batch to batch more than the losses of other
+    games do, which small steps make up for.
 
     References
     ----------
