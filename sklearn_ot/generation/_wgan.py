@@ -38,7 +38,8 @@ class WGANGenerator(AdversarialGenerator):
         How the slope of the critic is held.
     reg : float or "auto", default="auto"
         The weight λ of a penalty, or the largest weight with "clip". "auto" is 0.1 for penalties, which [Gulrajani17]_
-        take for data in the plane (and 10 for images), and 0.01 for "clip". It has no meaning with "spectral-norm".
+        take for data in the plane (and 10 for images), and the 0.01 of [Arjovsky17]_ for "clip", which leaves small
+        networks nearly flat: in the plane 0.1 is better. It has no meaning with "spectral-norm".
     <parameters>
 
     Attributes
