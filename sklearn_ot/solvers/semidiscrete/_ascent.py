@@ -21,12 +21,15 @@ def top_gap(scores, x, h):
 
 
 def soft_masses(scores, x, h, epsilon, n_widths=1):
-    """Mean over rows of the softmax of their scores divided by epsilon, and as a second one by twice the epsilon."""
+    """Mean over rows of the softmax of their scores divided by epsilon, shape (n_widths, N).
+
+    With ``n_widths=2`` the second row is that of twice the epsilon.
+    """
     masses, n_rows = torch.zeros(n_widths, len(scores.points), dtype=torch.float64, device=x.device), 0
     for tile in scores.turned_tiles(x, h):
         n_rows += len(tile)
-        # exp(score / 2 epsilon), once; its square is the other exponential. The clamp spares the CPU the numbers near
-        # the end of float32, which take it ten times as long.
+        # Of two widths the exponential of the wider one is taken, and its square is the other. The clamp spares the
+        # CPU the numbers near the end of float32, which take it ten times as long.
         tile.sub_(tile.amax(1, keepdim=True)).div_(n_widths * epsilon).clamp_(min=-40).exp_()
         masses[-1] += (1 / tile.sum(1)) @ tile
         if n_widths == 2:

@@ -116,7 +116,7 @@ class Scores:
             # Any orthogonal matrices will do, so they may be the same ones always.
             turns = torch.randn(N_TURNS, TURN_ROWS, TURN_ROWS, generator=torch.Generator().manual_seed(0))
             self.turns = torch.linalg.qr(turns).Q.to(points.device, dtype)
-        self._rooms = [self.points.new_empty(0) for _ in range(3)]
+        self._workspaces = [self.points.new_empty(0) for _ in range(3)]
 
     @property
     def n_turned(self) -> int:
@@ -151,15 +151,15 @@ class Scores:
             size -= size % TURN_ROWS
         return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
 
-    def room(self, n_rows: int, k: int = 0) -> Tensor:
-        """The k-th of three pieces of memory, each for a tile of ``n_rows`` rows; what is in it is what was last.
+    def workspace(self, n_rows: int, k: int = 0) -> Tensor:
+        """The k-th of three pieces of memory, shape (n_rows, N and the padding), with whatever was last in it.
 
-        On the CPU, memory that is new to the process costs several times the arithmetic that fills it.
+        They are kept: on the CPU, memory that is new to the process costs several times the arithmetic that fills it.
         """
         n_padded = len(self.points)
-        if self._rooms[k].numel() < n_rows * n_padded:
-            self._rooms[k] = self.points.new_empty(n_rows * n_padded)
-        return self._rooms[k][: n_rows * n_padded].view(n_rows, n_padded)
+        if self._workspaces[k].numel() < n_rows * n_padded:
+            self._workspaces[k] = self.points.new_empty(n_rows * n_padded)
+        return self._workspaces[k][: n_rows * n_padded].view(n_rows, n_padded)
 
     def pad(self, h: Tensor) -> Tensor:
         """h in the dtype of the scores; the rows that only fill the last group win nowhere."""
@@ -177,16 +177,16 @@ class Scores:
         return torch.sub(padded, distance, out=out)
 
     def in_tiles(self, x: Tensor, h: Tensor):
-        """Slices of the rows x, and the scores of each, in memory that the next ones take."""
+        """Slices of the rows x, and the scores of each, which the next ones overwrite."""
         padded = self.pad(h)
         for rows in self.tiles(len(x)):
             part = x[rows]
-            yield rows, self.tile(part, padded, self.room(len(part)))
+            yield rows, self.tile(part, padded, self.workspace(len(part)))
 
     def turned_tiles(self, x: Tensor, h: Tensor):
         """Tiles of scores of all rows, and, of a normal source, of rows that are made of them.
 
-        The next tile takes the memory of one.
+        A tile is overwritten by the next.
 
         With a row x of N(0, I) comes -x, whose scores, less h, are those of x with the other sign. In many dimensions,
         an orthogonal matrix times a block of independent rows is another such block as well, and its scores are the
@@ -204,17 +204,18 @@ class Scores:
             x = x[: len(x) // TURN_ROWS * TURN_ROWS or len(x)]
         for rows in self.tiles(len(x)):
             part = x[rows]
-            base, room = self.room(len(part)), self.room(len(part), 1)
+            base, signed = self.workspace(len(part)), self.workspace(len(part), 1)
             for scores in self._turned(torch.mm(part, self.points.T, out=base)):
-                yield torch.add(padded, scores, out=room)
-                yield torch.sub(padded, scores, out=room)
+                yield torch.add(padded, scores, out=signed)
+                yield torch.sub(padded, scores, out=signed)
 
     def _turned(self, base):
+        """The products of a tile of rows, and those of the rows that `turns` make of them."""
         yield base
         if len(base) % TURN_ROWS == 0:
             blocks = (-1, TURN_ROWS, base.shape[1])
             for turn in self.turns:
-                turned = self.room(len(base), 2)
+                turned = self.workspace(len(base), 2)
                 torch.matmul(turn, base.view(blocks), out=turned.view(blocks))
                 yield turned
 
