@@ -88,9 +88,9 @@ def natural_ascent(scores, draw, weights, h, gap, rms):
 
     The gap γ of the scores over the mass is about what a cell's offset must change to change its mass by all of it,
     so η is a number near 1 in any units. It starts where the noise of a step is the error ``rms`` there already is,
-    and falls as :math:`n^{-0.7}` (a little faster for p = 1); the average [Polyak92]_ weighs a row by the
-    root of how many came before. A mass counts as 2 ν and three rows at most, which it rarely is at the solution;
-    before, a light cell would fall far below it in one step, and take many to come back.
+    and falls as :math:`n^{-0.7}` (a little faster for p = 1); the average [Polyak92]_ weighs an iterate by the rows
+    drawn until then (their square for p = 1). A mass counts as 2 ν and three rows at most, which it rarely is at the
+    solution; before, a light cell would fall far below it in one step, and take many to come back.
 
     In many dimensions the masses m are not counts but kernel estimates with much less variance: softmax at two widths,
     combined so that the leading term of the bias cancels,
@@ -107,8 +107,9 @@ def natural_ascent(scores, draw, weights, h, gap, rms):
     smooth = is_smooth(scores)
     batch = max(512, min(n_points, MAX_BATCH))
     rate = min(0.5, 2 * rms**2 * batch / n_points)
-    # Where the cost is the distance, cells are thin rays, and large steps leave a bias that no average removes.
-    decay = 0.7 if cost_power(scores.cost) > 1 else 0.85
+    # Where the cost is the distance, cells are thin rays: large steps leave a bias that no average removes, and small
+    # ones take long, so that an average should forget.
+    decay, recency = (0.7, 1) if cost_power(scores.cost) > 1 else (0.85, 2)
     before = max(4 * n_points / rate ** (1 / decay), 20 * batch)
     average, total, used, seen = h.clone(), 0.0, 0, 0
     while True:
@@ -124,7 +125,7 @@ def natural_ascent(scores, draw, weights, h, gap, rms):
         else:
             mass = scores.masses(x, h)
         h = h + step * (1 - mass.clamp_max(2 * weights + 3 / size) / weights)
-        weight = size * math.sqrt(seen)
+        weight = size * seen**recency
         total += weight
         average = average + (h - average) * (weight / total)
         yield average, used
