@@ -4,9 +4,9 @@ import math
 
 import torch
 
-from sklearn_ot.solvers.semidiscrete._scores import MIN_ROWS, TURN_ROWS, best_gaps, cost_power
+from sklearn_ot.solvers.semidiscrete._scores import MIN_ROWS, best_gaps, cost_power
 
-MIN_BATCH, MAX_BATCH, GAP_ROWS = 256, 4096, 16
+MIN_BATCH, MAX_BATCH, GAP_ROWS = 256, 4096, 8
 # Steps of the soft phase, and of them for each halving of the temperature.
 MIN_SOFT_STEPS, MAX_SOFT_STEPS, STEPS_PER_HALVING = 16, 40, 5
 # Exponentials cost as much as the scores of 100 dimensions: from here on they pay for the rows that they save.
@@ -25,7 +25,7 @@ def soft_masses(scores, x, h, epsilon, n_widths=1):
 
     With ``n_widths=2`` the second row is that of twice the epsilon.
     """
-    masses, n_rows = torch.zeros(n_widths, len(scores.points), dtype=torch.float64, device=x.device), 0
+    masses, n_rows = torch.zeros(n_widths, scores.n_points, dtype=torch.float64, device=x.device), 0
     for tile in scores.turned_tiles(x, h):
         n_rows += len(tile)
         # Of two widths the exponential of the wider one is taken, and its square is the other. The clamp spares the
@@ -35,13 +35,12 @@ def soft_masses(scores, x, h, epsilon, n_widths=1):
         if n_widths == 2:
             tile.square_()
             masses[0] += (1 / tile.sum(1)) @ tile
-    return masses[:, : scores.n_points] / n_rows
+    return masses / n_rows
 
 
 def draw_batch(scores, draw, size):
-    """Rows of which `Scores.turned_tiles` makes about ``size`` rows of scores."""
-    n_rows = -(-size // scores.n_turned)
-    return draw(max(TURN_ROWS, n_rows // TURN_ROWS * TURN_ROWS) if len(scores.turns) else n_rows)
+    """Rows of which `Scores.turned_tiles` makes what is worth ``size`` independent ones."""
+    return draw(math.ceil(size / scores.rows_worth))
 
 
 def soft_ascent(scores, draw, weights, h):
@@ -62,8 +61,7 @@ def soft_ascent(scores, draw, weights, h):
     n_points = len(weights)
     last_batch = max(MIN_BATCH, min(n_points, MAX_BATCH))
     x = draw(MIN_ROWS)
-    padded = scores.pad(h)
-    spread = torch.cat([scores.tile(x[rows], padded)[:, :n_points] for rows in scores.tiles(len(x))])
+    spread = torch.cat([scores.tile(x[rows], h) for rows in scores.tiles(len(x))])
     spread = spread.std(1).mean().double() / 2
     used, gap = len(x), top_gap(scores, x, h)
     n_steps = MAX_SOFT_STEPS
@@ -105,7 +103,7 @@ def natural_ascent(scores, draw, weights, h, gap, rms):
     """
     n_points = len(weights)
     smooth = is_smooth(scores)
-    batch = max(512, min(n_points, MAX_BATCH))
+    batch = min(MAX_BATCH, max(1024, 2 * n_points))
     rate = min(0.5, 2 * rms**2 * batch / n_points)
     # Where the cost is the distance, cells are thin rays: large steps leave a bias that no average removes, and small
     # ones take long, so that an average should forget.
@@ -114,7 +112,7 @@ def natural_ascent(scores, draw, weights, h, gap, rms):
     average, total, used, seen = h.clone(), 0.0, 0, 0
     while True:
         x = draw_batch(scores, draw, min(MAX_BATCH, max(batch, seen // 20)))
-        size = len(x) * scores.n_turned
+        size = len(x) * scores.rows_worth
         used, seen = used + len(x), seen + size
         gap = 0.9 * gap + 0.1 * top_gap(scores, x, h)
         step = gap * rate * (before / (before + seen)) ** decay

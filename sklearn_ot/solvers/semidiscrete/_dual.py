@@ -87,8 +87,8 @@ def semidiscrete_dual(
     * In two and three dimensions Newton's method on growing pools of rows finishes it. With ``quasi_sampler``, or one
       of the two sources that it knows by name, this goes far below the error of counting independent rows.
     * In more, and where the pool was not enough, averaged natural steps do. In many (256 or more) they take kernel
-      estimates of the masses. Each row of "normal" is taken twice, with both signs; in many dimensions eight times,
-      turned into others, which are normal as well.
+      estimates of the masses. Each row of "normal" is taken eight times, turned into others, which are normal as
+      well.
 
     Multiplying all data by a number multiplies the potential by its power and changes nothing else. Points that are
     exactly equal are one point with the sum of their weights.
@@ -242,7 +242,7 @@ class _Fit:
         h = torch.zeros(len(self.points), dtype=torch.float64, device=self.points.device)
         if self.cost != "sqeuclidean":
             return h
-        y = self.scores.points[: len(h)]
+        y = self.scores.points
         if not is_worth_moments(*y.shape):
             h[:] = -y.double().square().sum(1) / 2
             return h
@@ -349,7 +349,7 @@ class _Fit:
         n_test = self.n_test
         if not is_candidate:
             # Such a cell is still missed with a chance of exp(-10) only.
-            n_test = max(min(n_test, self.used), 10 / float(self.weights[self.visible].min()))
+            n_test = max(min(n_test, self.used * self.scores.rows_worth), 10 / float(self.weights[self.visible].min()))
         error, n_empty = self.test(h, n_test)
         return SemiDiscreteSolution(
             potential=self.scores.potential(h, self.weights),

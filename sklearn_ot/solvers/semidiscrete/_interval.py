@@ -178,14 +178,14 @@ def _balance(scores, x, weights, h):
         for epsilon in (0.4, 0.1):
             balanced, _ = pool.minimise(balanced, epsilon * gap, gap, tol=0.05, n_candidates=16)
         return torch.from_numpy(balanced).to(h.device)
-    if len(x) * len(scores.points) > MAX_TILE or len(h) == 1:
+    if len(x) * len(h) > MAX_TILE or len(h) == 1:
         return h
-    base = scores.tile(x, scores.pad(torch.zeros_like(h)))
+    base = scores.tile(x, torch.zeros_like(h))
     gap = top_gap(scores, x, h)
     epsilon = 0.5 * gap.to(base) + torch.finfo(base.dtype).tiny
     h = h.clone()
     for _ in range(N_BALANCE_STEPS):
-        mass = torch.softmax(base.add(scores.pad(h)).div_(epsilon), 1).mean(0)[: len(h)].double()
+        mass = torch.softmax(base.add(h.to(base.dtype)).div_(epsilon), 1).mean(0).double()
         h += gap * torch.log(weights / mass.clamp_min(1e-3 * weights.min())).clamp(-1, 1)
         epsilon = epsilon * 0.93
         gap = gap * 0.93

@@ -41,7 +41,7 @@ class Pool:
     def __init__(self, scores, x, weights, h):
         self.scores, self.x, self.cost, self.weights = scores, x, scores.cost, weights
         self.rows = x.double().cpu().numpy()
-        self.points = scores.points[: scores.n_points].double().cpu().numpy()
+        self.points = scores.points.double().cpu().numpy()
         self.centres = self.points
         self.best = self._exact_cells(x, h)
 
