@@ -8,7 +8,7 @@ from sklearn_ot.solvers.semidiscrete._scores import MIN_ROWS, best_gaps, cost_po
 
 MIN_BATCH, MAX_BATCH, GAP_ROWS = 256, 4096, 8
 # Steps of the soft phase, and of them for each halving of the temperature.
-MIN_SOFT_STEPS, MAX_SOFT_STEPS, STEPS_PER_HALVING = 16, 40, 5
+MIN_SOFT_STEPS, MAX_SOFT_STEPS, STEPS_PER_HALVING = 4, 40, 4
 # Exponentials cost as much as the scores of 100 dimensions: from here on they pay for the rows that they save.
 SMOOTH_FEATURES = 256
 
