@@ -404,47 +404,78 @@ def test_quasi_random_rows_have_the_distribution_and_less_noise():
     assert torch.cat([first, second]).std(0).sub(1).abs().max() < 0.01
 
 
-def test_turned_scores_are_those_of_turned_rows():
-    from sklearn_ot.solvers.semidiscrete._scores import Scores, sums_and_differences
+@pytest.mark.parametrize("n", [64, 9])
+def test_turned_scores_are_those_of_turned_frames(n):
+    from scipy import stats
 
-    def turn(rows):
-        half = torch.empty_like(rows)
-        return sums_and_differences(sums_and_differences(rows, out=half), out=torch.empty_like(rows)) / 2
+    from sklearn_ot.solvers.semidiscrete._scores import Scores, frame
 
-    points, h = torch.randn(40, 6), torch.randn(40, dtype=torch.float64)
+    points, h = torch.randn(40, 6, dtype=torch.float64), torch.randn(40, dtype=torch.float64)
     scores = Scores(points, "sqeuclidean", "normal")
-    # The last row of an odd number is turned no more.
-    x = scores.rows(torch.randn(65, 6))
+    x = scores.rows(torch.randn(n, 6, dtype=torch.float64))
     tiles = [tile.clone() for tile in scores.turned_tiles(x, h)]
-    assert len(tiles) == 8
-    rows, matrices = x, [torch.eye(64)]
-    for i, pair in enumerate(zip(tiles[::2], tiles[1::2], strict=True)):
+    rows = [torch.linalg.lstsq(scores.points, (tile - h).T).solution.T for tile in tiles]
+    directions = frame(x)
+    for i, (row, opposite) in enumerate(zip(rows[::2], rows[1::2], strict=True)):
         if i:
-            rows = turn(rows[:64])
-            matrices.append(turn(matrices[-1]))
-        for sign, tile in zip((1, -1), pair, strict=True):
-            torch.testing.assert_close(tile, scores.tile(sign * rows, h), rtol=0, atol=1e-5)
-    for i, matrix in enumerate(matrices):
-        # Normal rows stay so, and no row is one that there was before, or nearly.
-        torch.testing.assert_close(matrix @ matrix.T, torch.eye(64))
-        for other in matrices[:i]:
-            assert (matrix @ other.T).abs().max() <= 0.5
+            # Sums and differences of four: of an odd number of rows the last is left out.
+            directions = directions[: n // 2 * 2]
+            for _ in range(2):
+                first, second = directions.chunk(2)
+                directions = torch.stack([first + second, first - second], dim=1).flatten(0, 1) / math.sqrt(2)
+        assert len(row) == len(directions)
+        torch.testing.assert_close(opposite, -row)
+        lengths = row.norm(dim=1, keepdim=True)
+        torch.testing.assert_close(row / lengths, directions / directions.norm(dim=1, keepdim=True))
+        # One in each n-th of the distribution.
+        level = stats.chi(6).cdf(lengths[:, 0] * math.sqrt(6))
+        np.testing.assert_array_equal(np.floor(level * len(row)), np.arange(len(row)))
     # Nothing is known of a source that is only a function, and other costs are no products.
     for other in (Scores(points, "sqeuclidean", torch.randn(100, 6)), Scores(points, 1.5, "normal")):
         assert len(list(other.turned_tiles(x, h))) == other.rows_worth == 1
 
 
-def test_masses_of_turned_rows_are_those_of_independent_ones():
+@pytest.mark.parametrize("shape", [(20, 4), (4, 4), (3, 7), (5, 1)])
+def test_a_frame_is_orthonormal_and_uniform(shape):
+    from sklearn_ot.solvers.semidiscrete._scores import frame
+
+    frames = torch.stack([frame(torch.randn(shape, dtype=torch.float64)) for _ in range(3000)])
+    square = frames if shape[0] < shape[1] else frames.mT
+    torch.testing.assert_close(square @ square.mT, torch.eye(min(shape), dtype=torch.float64).expand(3000, -1, -1))
+    # Uniform, so that no entry prefers a sign; five standard errors.
+    assert frames.sign().mean(0).abs().max() < 5 / math.sqrt(3000)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 4000])
+@pytest.mark.parametrize("n_features", [1, 3, 20])
+def test_masses_of_turned_rows_are_those_of_independent_ones(n_features, n):
     from sklearn_ot.solvers.semidiscrete._scores import Scores
 
-    points = torch.randn(20, 3)
-    normal, plain = Scores(points, "sqeuclidean", "normal"), Scores(points, "sqeuclidean", torch.randn(1000, 3))
-    potential = torch.randn(20, dtype=torch.float64)
-    n = 200_000
-    masses = normal.masses(normal.rows(torch.randn(n, 3)), normal.offsets(potential))
-    expected = plain.masses(plain.rows(torch.randn(n, 3)), plain.offsets(potential))
-    # Five standard errors; those of the turned rows are smaller.
-    assert ((masses - expected).abs() <= 5 * (2 * expected.clamp_min(1 / n) / n).sqrt()).all()
+    points, potential = 2 * torch.randn(20, n_features), torch.randn(20, dtype=torch.float64)
+    n_calls = max(4, 2000 // n)
+    masses = []
+    for source in ("normal", torch.randn(1000, n_features)):
+        scores = Scores(points, "sqeuclidean", source)
+        h = scores.offsets(potential)
+        parts = [scores.masses(scores.rows(torch.randn(n, n_features)), h) for _ in range(n_calls)]
+        masses.append(torch.stack(parts).mean(0))
+    # Five standard errors of two samples; those of the turned rows are smaller.
+    n_rows = n * n_calls
+    assert ((masses[0] - masses[1]).abs() <= 5 * (2 * masses[1].clamp_min(1 / n_rows) / n_rows).sqrt()).all()
+
+
+@pytest.mark.parametrize(("n_points", "n_features"), [(20, 20), (300, 8)])
+def test_turned_rows_are_worth_as_many_as_said(n_points, n_features):
+    from sklearn_ot.solvers.semidiscrete._scores import Scores
+
+    points, n = torch.randn(n_points, n_features), 150
+    scores = Scores(points, "sqeuclidean", "normal")
+    h = scores.offsets(torch.zeros(n_points))
+    masses = torch.stack([scores.masses(scores.rows(torch.randn(n, n_features)), h) for _ in range(200)])
+    heavy = masses.mean(0) > 0.3 / n_points
+    # The variance of 200 numbers is known up to a tenth, and the mean of many cells better.
+    variance, mean = masses[:, heavy].var(0), masses[:, heavy].mean(0)
+    assert (variance / (mean * (1 - mean) / n)).mean() < 1.05 / scores.rows_worth
 
 
 def test_the_soft_phase_is_as_long_as_its_temperature_has_to_fall():
@@ -452,19 +483,18 @@ def test_the_soft_phase_is_as_long_as_its_temperature_has_to_fall():
     from sklearn_ot.solvers.semidiscrete._scores import Scores
 
     def error_and_rows(points):
-        # A source of which nothing is known: turned rows would add noise of their own.
-        rows = torch.randn(1000, points.shape[1])
-        scores, weights = Scores(points, "sqeuclidean", rows), torch.full((len(points),), 1 / len(points)).double()
+        scores, weights = Scores(points, "sqeuclidean", "normal"), torch.full((len(points),), 1 / len(points)).double()
         start = -(scores.points.double().square().sum(1)) / 2
         h, _, n_rows = soft_ascent(scores, lambda n: scores.rows(torch.randn(n, points.shape[1])), weights, start)
         x = scores.rows(torch.randn(100_000, points.shape[1]))
         return (scores.masses(x, h) / weights - 1).square().mean().sqrt(), n_rows
 
-    # About one row for each point and step leaves errors of half the masses; 16 steps for all left 0.65 of the second.
+    # About one row for each point and step leaves errors of half the masses. As few steps as the first needs, four,
+    # would leave 0.9 of the second.
     near, n_near = error_and_rows(torch.randn(400, 16))
     far, n_far = error_and_rows(3 * torch.randn(8, 8).repeat(50, 1) + 0.02 * torch.randn(400, 8))
     assert near < 0.6
-    assert far < 0.61
+    assert far < 0.7
     assert n_near < n_far / 2
 
 

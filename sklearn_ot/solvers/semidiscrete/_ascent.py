@@ -103,7 +103,7 @@ def natural_ascent(scores, draw, weights, h, gap, rms):
     """
     n_points = len(weights)
     smooth = is_smooth(scores)
-    batch = min(MAX_BATCH, max(1024, 2 * n_points))
+    batch = min(MAX_BATCH, max(2048, 4 * n_points))
     rate = min(0.5, 2 * rms**2 * batch / n_points)
     # Where the cost is the distance, cells are thin rays: large steps leave a bias that no average removes, and small
     # ones take long, so that an average should forget.
