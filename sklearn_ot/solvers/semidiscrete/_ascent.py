@@ -8,7 +8,7 @@ from sklearn_ot.solvers.semidiscrete._scores import MIN_ROWS, best_gaps, cost_po
 
 MIN_BATCH, MAX_BATCH, GAP_ROWS = 256, 4096, 8
 # Steps of the soft phase, and of them for each halving of the temperature.
-MIN_SOFT_STEPS, MAX_SOFT_STEPS, STEPS_PER_HALVING = 4, 40, 4
+MIN_SOFT_STEPS, MAX_SOFT_STEPS, STEPS_PER_HALVING = 4, 40, 3
 # Exponentials cost as much as the scores of 100 dimensions: from here on they pay for the rows that they save.
 SMOOTH_FEATURES = 256
 
@@ -86,9 +86,9 @@ def natural_ascent(scores, draw, weights, h, gap, rms):
 
     The gap γ of the scores over the mass is about what a cell's offset must change to change its mass by all of it,
     so η is a number near 1 in any units. It starts where the noise of a step is the error ``rms`` there already is,
-    and falls as :math:`n^{-0.7}` (a little faster for p = 1); the average [Polyak92]_ weighs an iterate by the rows
-    drawn until then (their square for p = 1). A mass counts as 2 ν and three rows at most, which it rarely is at the
-    solution; before, a light cell would fall far below it in one step, and take many to come back.
+    and falls as :math:`n^{-0.7}` (a little faster for p = 1); the average [Polyak92]_ weighs an iterate by the root
+    of the rows drawn until then (their square for p = 1). A mass counts as 2 ν and three rows at most, which it rarely
+    is at the solution; before, a light cell would fall far below it in one step, and take many to come back.
 
     In many dimensions the masses m are not counts but kernel estimates with much less variance: softmax at two widths,
     combined so that the leading term of the bias cancels,
@@ -107,7 +107,7 @@ def natural_ascent(scores, draw, weights, h, gap, rms):
     rate = min(0.5, 2 * rms**2 * batch / n_points)
     # Where the cost is the distance, cells are thin rays: large steps leave a bias that no average removes, and small
     # ones take long, so that an average should forget.
-    decay, recency = (0.7, 1) if cost_power(scores.cost) > 1 else (0.85, 2)
+    decay, recency = (0.7, 0.5) if cost_power(scores.cost) > 1 else (0.85, 2)
     before = max(4 * n_points / rate ** (1 / decay), 20 * batch)
     average, total, used, seen = h.clone(), 0.0, 0, 0
     while True:
