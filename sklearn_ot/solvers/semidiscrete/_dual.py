@@ -20,7 +20,7 @@ MOMENT_ROWS, MAX_MOMENT_FEATURES = 4096, 1024
 MAX_LINE_ROWS = 2**24
 CHECK_RATIO = 1.3
 # A test of the masses takes more rows than this only where equal weights need more than an eighth of it.
-MAX_TEST_ROWS = 2**20
+MIN_TEST_ROWS, MAX_TEST_ROWS = 2**13, 2**20
 # A start whose error is larger is improved by the soft phase first.
 GOOD_START = 0.7
 # float32 resolves the scores to about 1e-7 of their spread.
@@ -190,7 +190,7 @@ class _Fit:
         rms = 1.0
         if start is not None:
             h = self.scores.offsets(start)
-            rms = self.test(h, 8 * self.rarity)[0]
+            rms = self.test(h, max(8 * self.rarity, MIN_TEST_ROWS))[0]
             if rms <= self.tol:
                 solution = self.finish(h)
                 if solution.converged:
