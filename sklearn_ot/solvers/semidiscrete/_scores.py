@@ -175,8 +175,8 @@ class Scores:
         [Yu16]_, with lengths of their own. An orthogonal matrix times a frame is another one, and its scores are the
         same matrix times the scores. With the Hadamard matrix of order 4, for a quarter of the rows each, these are two
         additions, where scores of new rows are products of vectors. Each row of each frame counts with both signs. All
-        these rows are normal, not independent, and the cells of two of them nearly are: they are worth 0.9 of as many
-        independent rows for 1000 points in 8 to 64 dimensions, and more than as many for fewer points.
+        these rows are normal, not independent, and the cells of two of them nearly are: for 1000 points they are worth
+        0.94 of as many independent rows in 64 dimensions and 0.64 in 784, and for few points more than as many.
 
         References
         ----------
