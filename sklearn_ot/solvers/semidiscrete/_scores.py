@@ -229,9 +229,10 @@ class Scores:
 
 
 def frame(x: Tensor) -> Tensor:
-    """The orthonormal columns, or, of fewer rows than columns, rows, of the QR factorisation.
+    """The orthonormal columns, or, of fewer rows than columns, rows, of the QR factorisation, in the shape (n, d) of x.
 
-    Of normal rows they are uniformly distributed, if the triangular factor has a positive diagonal.
+    Of normal rows they are uniformly distributed, if the triangular factor has a positive diagonal (F. Mezzadri, "How
+    to generate random matrices from the classical compact groups", Notices of the AMS, 2007).
     """
     is_tall = len(x) >= x.shape[1]
     columns, triangle = torch.linalg.qr(x if is_tall else x.T)
