@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from sklearn_ot.solvers.semidiscrete._scores import MIN_ROWS, best_gaps, cost_power
+from sklearn_ot.solvers.semidiscrete._scores import FRAME_ROWS, MIN_ROWS, best_gaps, cost_power
 
 MIN_BATCH, MAX_BATCH, GAP_ROWS = 256, 4096, 8
 # Steps of the soft phase, and of them for each halving of the temperature.
@@ -20,27 +20,22 @@ def top_gap(scores, x, h):
     return best_gaps(scores, x[:GAP_ROWS], h).mean().double()
 
 
-def soft_masses(scores, x, h, epsilon, n_widths=1):
-    """Mean over rows of the softmax of their scores divided by epsilon, shape (n_widths, N).
-
-    With ``n_widths=2`` the second row is that of twice the epsilon.
-    """
-    masses, n_rows = torch.zeros(n_widths, scores.n_points, dtype=torch.float64, device=x.device), 0
-    for tile in scores.turned_tiles(x, h):
+def soft_masses(scores, x, h, epsilons):
+    """Mean over rows of the softmax of their scores divided by each epsilon, shape (len(epsilons), N)."""
+    masses = torch.zeros(len(epsilons), scores.n_points, dtype=torch.float64, device=x.device)
+    n_rows = 0
+    for tile, scale in scores.turned_tiles(x, h):
         n_rows += len(tile)
-        # Of two widths the exponential of the wider one is taken, and its square is the other. The clamp spares the
-        # CPU the numbers near the end of float32, which take it ten times as long.
-        tile.sub_(tile.amax(1, keepdim=True)).div_(n_widths * epsilon).clamp_(min=-40).exp_()
-        masses[-1] += (1 / tile.sum(1)) @ tile
-        if n_widths == 2:
-            tile.square_()
-            masses[0] += (1 / tile.sum(1)) @ tile
+        for mass, epsilon in zip(masses, epsilons, strict=True):
+            exponents = torch.mul(tile, scale / epsilon, out=scores.workspace(len(tile), 3))
+            mass += torch.softmax(exponents, 1, out=exponents).sum(0)
     return masses / n_rows
 
 
 def draw_batch(scores, draw, size):
     """Rows of which `Scores.turned_tiles` makes what is worth ``size`` independent ones."""
-    return draw(math.ceil(size / scores.rows_worth))
+    n_rows = math.ceil(size / scores.rows_worth)
+    return draw(math.ceil(n_rows / FRAME_ROWS) * FRAME_ROWS if scores.is_normal else n_rows)
 
 
 def soft_ascent(scores, draw, weights, h):
@@ -74,7 +69,7 @@ def soft_ascent(scores, draw, weights, h):
         used += len(x)
         gap = 0.9 * gap + 0.1 * top_gap(scores, x, h)
         epsilon = spread ** (1 - done) * gap**done + 1e-9
-        (mass,) = soft_masses(scores, x, h, epsilon)
+        (mass,) = soft_masses(scores, x, h, [epsilon])
         h = h + epsilon * torch.log(weights / mass.clamp_min(1e-3 * weights.min())).clamp(-1, 1)
     return h, gap, used
 
@@ -118,7 +113,8 @@ def natural_ascent(scores, draw, weights, h, gap, rms):
         step = gap * rate * (before / (before + seen)) ** decay
         if smooth:
             width = min(1.0, (50 * n_points / (before + seen)) ** 0.25)
-            near, far = soft_masses(scores, x, h, width * gap + 1e-12, 2)
+            epsilon = width * gap + 1e-12
+            near, far = soft_masses(scores, x, h, [epsilon, 2 * epsilon])
             mass, step = (4 * near - far) / 3, step * (1 + 2 * width)
         else:
             mass = scores.masses(x, h)
@@ -131,4 +127,4 @@ def natural_ascent(scores, draw, weights, h, gap, rms):
 
 def is_smooth(scores):
     """Whether `natural_ascent` takes kernel estimates of the masses."""
-    return scores.points.shape[1] >= SMOOTH_FEATURES
+    return scores.points.shape[1] >= SMOOTH_FEATURES and not scores.is_normal

@@ -226,7 +226,8 @@ class _Fit:
 
     def draw_well(self, n):
         quasi_sample = self.source.quasi_sample
-        return self.draw(n) if quasi_sample is None else self.scores.rows(quasi_sample(n))
+        # Where rows become orthonormal frames, independent ones become uniform.
+        return self.draw(n) if quasi_sample is None or self.scores.is_normal else self.scores.rows(quasi_sample(n))
 
     def report(self, h):
         """Tell the callback, and note whether it wants to end."""
@@ -248,11 +249,14 @@ class _Fit:
         if not is_worth_moments(*y.shape):
             h[:] = -y.double().square().sum(1) / 2
             return h
-        covariances = [
-            self._covariance(rows, weights) for rows, weights in ((y, self.weights), (self.draw(MOMENT_ROWS), None))
-        ]
+        n_features = y.shape[1]
+        if self.source.is_normal:
+            covariance = np.eye(n_features) / self.scores.source_width**2
+        else:
+            covariance = self._covariance(self.draw(MOMENT_ROWS))
         mean = self.weights @ y.double()
-        linear = gaussian_map(np.zeros(y.shape[1]), covariances[0], np.zeros(y.shape[1]), covariances[1]).linear
+        zero = np.zeros(n_features)
+        linear = gaussian_map(zero, self._covariance(y, self.weights), zero, covariance).linear
         linear = torch.from_numpy(linear).to(y)
         for rows in torch.arange(len(h), device=h.device).split(4096):
             block = y[rows] - mean.to(y)
@@ -260,7 +264,7 @@ class _Fit:
         return h
 
     @staticmethod
-    def _covariance(rows, weights):
+    def _covariance(rows, weights=None):
         n_rows, n_features = rows.shape
         weights = torch.full((n_rows,), 1 / n_rows, device=rows.device) if weights is None else weights
         weights = weights.to(rows)[:, None]

@@ -1,6 +1,7 @@
 """Sources with a name: what can be known of them beside independent rows."""
 
 from collections.abc import Callable
+from functools import cache, partial
 from typing import NamedTuple
 
 import torch
@@ -29,13 +30,15 @@ def named_source(name, n_features, dtype, device, generator=None):
         draw, quantile = torch.randn, torch.special.ndtri
     else:
         draw, quantile = torch.rand, torch.clone
-    sobol = None
-    if n_features <= torch.quasirandom.SobolEngine.MAXDIM:
-        seed = int(torch.randint(2**31, (), generator=generator, device=device))
-        sobol = torch.quasirandom.SobolEngine(n_features, scramble=True, seed=seed)
+    # Its seed is drawn at once, but to set it up takes long where it may never be asked.
+    seed = int(torch.randint(2**31, (), generator=generator, device=device))
+    sobol = cache(partial(torch.quasirandom.SobolEngine, n_features, scramble=True, seed=seed))
 
     def quasi_sample(n):
         # Half a cell of the 30 bits of the sequence keeps it away from 0.
-        return quantile(sobol.draw(n, dtype=torch.float64) + 2.0**-31).to(device, dtype)
+        return quantile(sobol().draw(n, dtype=torch.float64) + 2.0**-31).to(device, dtype)
 
-    return Source(lambda n: draw(n, n_features, **options), sobol and quasi_sample, quantile, name == "normal")
+    is_known = n_features <= torch.quasirandom.SobolEngine.MAXDIM
+    return Source(
+        lambda n: draw(n, n_features, **options), quasi_sample if is_known else None, quantile, name == "normal"
+    )
