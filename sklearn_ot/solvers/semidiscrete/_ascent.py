@@ -9,7 +9,8 @@ from sklearn_ot.solvers.semidiscrete._scores import FRAME_ROWS, MIN_ROWS, best_g
 MIN_BATCH, MAX_BATCH, GAP_ROWS = 256, 4096, 8
 # Steps of the soft phase, and of them for each halving of the temperature.
 MIN_SOFT_STEPS, MAX_SOFT_STEPS, STEPS_PER_HALVING = 4, 40, 3
-# Exponentials cost as much as the scores of 100 dimensions: from here on they pay for the rows that they save.
+# Exponentials cost as much as the scores of 100 dimensions: from here on they pay for the rows that they save, but
+# not for rows that are turned, which cost less.
 SMOOTH_FEATURES = 256
 
 
@@ -85,8 +86,8 @@ def natural_ascent(scores, draw, weights, h, gap, rms):
     of the rows drawn until then (their square for p = 1). A mass counts as 2 ν and three rows at most, which it rarely
     is at the solution; before, a light cell would fall far below it in one step, and take many to come back.
 
-    In many dimensions the masses m are not counts but kernel estimates with much less variance: softmax at two widths,
-    combined so that the leading term of the bias cancels,
+    In many dimensions, if rows are not turned, the masses m are not counts but kernel estimates with much less
+    variance: softmax at two widths, combined so that the leading term of the bias cancels,
 
     .. math:: m = \tfrac43 m_\varepsilon - \tfrac13 m_{2 \varepsilon}, \qquad
         \varepsilon = \gamma \min(1, (50 N / n)^{1/4})

@@ -86,9 +86,9 @@ def semidiscrete_dual(
       steps of Sinkhorn's algorithm with a falling temperature bring it near.
     * In two and three dimensions Newton's method on growing pools of rows finishes it. With ``quasi_sampler``, or one
       of the two sources that it knows by name, this goes far below the error of counting independent rows.
-    * In more, and where the pool was not enough, averaged natural steps do. In many (256 or more) they take kernel
-      estimates of the masses. Rows of "normal" are made orthogonal, and taken 14 times, turned into others: all of
-      these are normal, and fill space more evenly than independent ones (squared cost).
+    * In more, and where the pool was not enough, averaged natural steps do. Rows of "normal" are made orthogonal, and
+      taken 26 times, turned into others: all of these are normal, and fill space more evenly than independent ones
+      (squared cost). Of other rows with 256 features or more, kernel estimates of the masses are taken.
 
     Multiplying all data by a number multiplies the potential by its power and changes nothing else. Points that are
     exactly equal are one point with the sum of their weights.
@@ -216,7 +216,7 @@ class _Fit:
         return self.ascend(h, gap, rms)
 
     def make_scores(self, dtype):
-        # In few dimensions the quasi-random rows are better than turned ones.
+        # In few dimensions quasi-random rows are better than turned ones.
         is_turned = self.source.is_normal and self.points.shape[1] > _newton.MAX_FEATURES
         shape = "normal" if is_turned else self.source.sample(MOMENT_ROWS)
         return Scores(self.points, self.cost, shape, dtype)
