@@ -476,6 +476,20 @@ def test_turned_rows_are_worth_as_many_as_said(n_points, n_features):
     assert (variance / (mean * (1 - mean) / n)).mean() < 1.05 / scores.rows_worth
 
 
+@pytest.mark.parametrize("source", ["normal", torch.ones(1, 5)])
+def test_soft_masses_are_means_of_softmax(source):
+    from sklearn_ot.solvers.semidiscrete._ascent import soft_masses
+    from sklearn_ot.solvers.semidiscrete._scores import Scores
+
+    points, x, h = torch.randn(3000, 5), torch.randn(24, 5), torch.randn(3000, dtype=torch.float64)
+    # Two that see the same rows, as each turn of a frame has lengths of its own.
+    first, second = (Scores(points, "sqeuclidean", source) for _ in range(2))
+    tiles = torch.cat([tile.double() * scale for tile, scale in first.turned_tiles(x, h)])
+    masses = soft_masses(second, x, h, [torch.tensor(0.3), torch.tensor(0.01)])
+    for mass, epsilon in zip(masses, (0.3, 0.01), strict=True):
+        torch.testing.assert_close(mass, torch.softmax(tiles / epsilon, 1).mean(0), rtol=2e-4, atol=1e-8)
+
+
 def test_the_soft_phase_is_as_long_as_its_temperature_has_to_fall():
     from sklearn_ot.solvers.semidiscrete._ascent import soft_ascent
     from sklearn_ot.solvers.semidiscrete._scores import Scores

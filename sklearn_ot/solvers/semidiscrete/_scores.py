@@ -204,10 +204,10 @@ class Scores:
                 yield torch.sub(h * (1 / first + 1 / second), scores, out=scores), second
 
     def _lengths(self, n: int) -> list:
-        """Two numbers more than turns, one in each part of equal mass of the chi distribution with n degrees of freedom.
+        """Lengths for all turns and one more: one in each part, of equal mass, of the chi distribution.
 
-        How far each is into its part, and which comes first, changes from call to call: over many, all are as frequent
-        as they should be.
+        It has n degrees of freedom. How far each is into its part, and which comes first, changes from call to call:
+        over many, all lengths are as frequent as they should be.
         """
         self._shift = (self._shift + GOLDEN_RATIO) % 1
         level = (np.linspace(0, 1, N_TURNS + 2, endpoint=False) + self._shift) % 1
