@@ -117,7 +117,10 @@ class Scores:
     @property
     def rows_worth(self) -> float:
         """Independent rows that are worth as much as those which `turned_tiles` makes of one."""
-        return 1.8 * (1 + N_TURNS) if self.is_normal else 1
+        if not self.is_normal:
+            return 1
+        # A frame of fewer rows than columns does not reach all directions, however it is turned.
+        return (1.8 if self.points.shape[1] <= MIN_ROWS else 1.2) * (1 + N_TURNS)
 
     def offsets(self, potential: Tensor) -> Tensor:
         """The h of a potential, in float64."""
