@@ -362,8 +362,8 @@ def test_samples_are_bounded_and_the_floor_is_theirs():
     points = torch.randn(100, 6)
     solution = semidiscrete_dual("normal", points, tol=0.01, max_samples=10_000)
     assert not solution.converged
-    # The last batch may pass the bound.
-    assert solution.n_samples < 10_000 + 4096
+    # The last batch, of 180 rows, may pass the bound.
+    assert solution.n_samples <= 10_000 + 180
     assert solution.mass_error_floor == pytest.approx(math.sqrt(100 / solution.n_samples))
     # Below the bound of RECIPES' prototype: averaging leaves little above the error of counting.
     assert solution.mass_error < 1.6 * solution.mass_error_floor
