@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.nets._device import threads_worth_it
-from sklearn_ot.solvers.semidiscrete import assign, assignment_cost, semidiscrete_dual
+from sklearn_ot.solvers.semidiscrete import assign, assignment_cost, cost_power, semidiscrete_dual
 
 CHUNK_ROWS = 8192
 MAX_SOBOL_FEATURES = 8
@@ -294,7 +294,7 @@ class SemiDiscreteNet(NeuralNet):
         self.n_rounds_ += 1
         # Neither is above 1, but for noise.
         left = min(1.0, self.history[-1, "train_loss"] / max(self.mean_square_, 1e-30))
-        self._solve(dataset_train, start=self.potential_ * left ** ((self._power - 1) / 2))
+        self._solve(dataset_train, start=self.potential_ * left ** ((cost_power(self.cost) - 1) / 2))
         self.n_fitted_ += 1
         self._keep()
 
@@ -367,11 +367,7 @@ class SemiDiscreteNet(NeuralNet):
         dataset.noise, dataset.index, dataset.noise_weights = noise, index, (weights / weights.mean()).float()
         self.mean_square_ = torch.cat(squares).mean().item()
         # Not the dual value, which is the same in the end: its noise is that of the potential, far above a small cost.
-        return torch.cat(costs).double().mean().item() ** (1 / self._power)
-
-    @property
-    def _power(self):
-        return {"sqeuclidean": 2, "euclidean": 1, "cityblock": 1}.get(self.cost, self.cost)
+        return torch.cat(costs).double().mean().item() ** (1 / cost_power(self.cost))
 
     @torch.no_grad()
     def generate(self, noise):

@@ -433,6 +433,20 @@ def test_turned_scores_are_those_of_turned_frames(n):
         assert len(list(other.turned_tiles(x, h))) == other.rows_worth == 1
 
 
+@pytest.mark.parametrize("n_points", [1000, 2048])
+def test_no_turn_brings_rows_back(n_points):
+    from sklearn_ot.solvers.semidiscrete._scores import N_TURNS, Scores, doubly_reflected
+
+    scores = Scores(torch.randn(n_points, 4), "sqeuclidean", "normal")
+    n = next(iter(scores.tiles(10**6))).stop
+    turns = [torch.eye(n)]
+    for _ in range(N_TURNS):
+        turns.append(doubly_reflected(turns[-1], torch.empty(n // 4, n), torch.empty(n, n)) / 2)
+    torch.testing.assert_close(turns[-1] @ turns[-1].T, torch.eye(n))
+    # Cosines between a row of one turn and one of another: after one turn they are at most a half.
+    assert all((a @ b.T).abs().max() < 0.5 + 1e-5 for i, a in enumerate(turns) for b in turns[:i])
+
+
 @pytest.mark.parametrize("shape", [(20, 4), (4, 4), (3, 7), (5, 1)])
 def test_a_frame_is_orthonormal_and_uniform(shape):
     from sklearn_ot.solvers.semidiscrete._scores import frame

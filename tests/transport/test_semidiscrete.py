@@ -245,3 +245,26 @@ def test_bad_arguments_are_named(rng, parameters, arguments, message):
 def test_a_number_of_rows_that_is_none_is_named(fitted, n_samples):
     with pytest.raises(ValueError, match="n_samples must be an integer of 1 or more"):
         fitted.sample(n_samples)
+
+
+def test_memory_of_a_fit_holds_no_batch_times_points(measured):
+    code = """
+Y = normal(16_000, 16)
+SemiDiscreteTransport("normal", confidence=None, tol=0.5, max_samples=1, random_state=0).fit(Y[:100])
+start = peak()
+SemiDiscreteTransport("normal", confidence=None, tol=0.5, max_samples=1, random_state=0).fit(Y)
+print(peak() - start)
+"""
+    # A batch of the ascent has 4096 rows: 250 MiB. A tile has 256, and there are three and a quarter of it.
+    assert next(measured(code)) < 125
+
+
+@pytest.mark.slow
+def test_memory_of_very_many_points(measured):
+    """The whole process, 180 MiB of data and the libraries included: < 2 GiB for 60 000 x 784."""
+    code = """
+Y = normal(60_000, 784)
+SemiDiscreteTransport("normal", max_samples=20_000, random_state=0).fit(Y)
+print(peak())
+"""
+    assert next(measured(code)) < 2048

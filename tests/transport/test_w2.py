@@ -4,8 +4,6 @@ import copy
 import functools
 import io
 import pickle
-import subprocess
-import sys
 import warnings
 
 import joblib
@@ -506,24 +504,8 @@ def test_of_many_rows_the_networks_see_a_part(monkeypatch):
     np.testing.assert_allclose(transport.frame_.source_mean, Xs.mean(axis=0), atol=1e-12)
 
 
-PEAK = """
-import resource, sys, warnings
-import numpy as np
-from sklearn_ot.transport import W2Transport
-warnings.simplefilter("ignore")
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # in MiB
-normal = lambda *shape: np.random.default_rng(0).standard_normal(shape, np.float32)
-"""
-
-
-def measured(code, *args):
-    """The numbers that ``code`` prints, in a process whose peak is its own."""
-    done = subprocess.run([sys.executable, "-c", PEAK + code, *args], capture_output=True, text=True, check=True)
-    return map(float, done.stdout.split())
-
-
 @pytest.mark.slow
-def test_memory_of_a_fit():
+def test_memory_of_a_fit(measured):
     """Beyond the data: < 1 GiB on 100 000 x 64."""
     code = """
 Xs, Xt = normal(100_000, 64), normal(100_000, 64) ** 3
@@ -536,7 +518,7 @@ print(peak() - start)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["transform", "inverse_transform", "potential"])
-def test_memory_of_a_map_is_that_of_its_input_and_result(method):
+def test_memory_of_a_map_is_that_of_its_input_and_result(measured, method):
     """Of 400 000 rows more, whose coordinates in the frame alone would take another 24 MiB."""
     code = """
 transport = W2Transport(hidden_layer_sizes=(16,), max_iter=0).fit(normal(500, 16), normal(500, 16))
