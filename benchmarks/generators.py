@@ -196,7 +196,7 @@ def save_rounds(history, name):
     figure, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
     ax.plot([row["distance"] for row in history], marker=".")
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set(xlabel="round", ylabel="Wasserstein-2 distance to the training rows")
+    ax.set(xlabel="round", ylabel="W2 distance to the training rows")
     figure.savefig(IMAGES / name, dpi=100)
     plt.close(figure)
 

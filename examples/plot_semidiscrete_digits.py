@@ -41,7 +41,7 @@ generator = SemiDiscreteOTGenerator(
 distances = [row["distance"] for row in generator.history_]
 _, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
 ax.plot(distances, marker="o")
-ax.set(xlabel="round", ylabel="Wasserstein-2 distance to the training images")
+ax.set(xlabel="round", ylabel="W2 distance to the training images")
 ax.xaxis.get_major_locator().set_params(integer=True)
 plt.show()
 
