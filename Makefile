@@ -6,6 +6,8 @@ export PIP_CONSTRAINT ?= $(CURDIR)/.ci/constraints.txt
 export MPLBACKEND ?= Agg
 
 BIN := $(VENV)/bin
+# A worker for each core, with one thread: threads of several workers wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 installed = $(VENV)/.installed-$(1)
 
 .PHONY: demo test test-slow lint format bench docs clean
@@ -14,10 +16,10 @@ demo: $(call installed,demo)
 	$(BIN)/python examples/demo_digits.py
 
 test: $(call installed,test)
-	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist worksteal
+	$(PYTEST) -m "not slow"
 
 test-slow: $(call installed,test)
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint: $(call installed,test)
 	$(BIN)/ruff check .

@@ -524,6 +524,7 @@ def test_memory_of_a_map_is_that_of_its_input_and_result(measured, method):
 transport = W2Transport(hidden_layer_sizes=(16,), max_iter=0).fit(normal(500, 16), normal(500, 16))
 method, peaks = getattr(transport, sys.argv[1]), []
 for n_samples in (100_000, 500_000):
+    X = result = None
     X = normal(n_samples, 16)
     result = method(X)
     peaks.append(peak())
