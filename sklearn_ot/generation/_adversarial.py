@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
 from sklearn_ot.base import FLOAT_DTYPES, MAX_REFERENCE_ROWS
-from sklearn_ot.generation._neural import CHUNK_ROWS, NeuralGenerator
+from sklearn_ot.generation._neural import NeuralGenerator
 from sklearn_ot.metrics import _check_weight, sliced_wasserstein_distance
 from sklearn_ot.nets import (
     GAME_MEASURES,
@@ -30,6 +30,7 @@ from sklearn_ot.nets import (
     torch_seed,
 )
 from sklearn_ot.nn import DCGANCritic, MLPCritic
+from sklearn_ot.solvers.chunks import CHUNK_ROWS
 
 CRITICS = {"mlp": MLPCritic, "dcgan": DCGANCritic}
 # Samples and held-out rows that a block of training is scored on.

@@ -14,10 +14,10 @@ from torch import nn
 from sklearn_ot.base import BaseGenerator
 from sklearn_ot.nets import NetOwner
 from sklearn_ot.nn import DCGANGenerator, MLPGenerator
+from sklearn_ot.solvers.chunks import CHUNK_ROWS
 from sklearn_ot.solvers.frame import UnitFrame
 
 MAX_LATENT_DIM = 100
-CHUNK_ROWS = 8192
 GENERATORS = {"mlp": MLPGenerator, "dcgan": DCGANGenerator}
 
 

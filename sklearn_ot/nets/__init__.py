@@ -1,11 +1,14 @@
 """How a step is taken: skorch nets, loaders, callbacks, devices and seeds."""
 
-from sklearn_ot.nets._adversarial import GAME_MEASURES, AdversarialNet, LabelledRows, even_noise
-from sklearn_ot.nets._data import PairLoader, TensorPairs, spatial_order
+from sklearn_ot.nets._adversarial import GAME_MEASURES, AdversarialNet
+from sklearn_ot.nets._assigned import AssignedNoise
 from sklearn_ot.nets._device import resolve_device, threads_worth_it, torch_seed
 from sklearn_ot.nets._joint import BLOCK_SIZE, JointNet
+from sklearn_ot.nets._noise import even_noise
 from sklearn_ot.nets._owner import NetOwner, to_arrays, to_tensors
-from sklearn_ot.nets._semidiscrete import AssignedNoise, SemiDiscreteNet
+from sklearn_ot.nets._pairs import PairLoader, TensorPairs, spatial_order
+from sklearn_ot.nets._rounds import LabelledRows
+from sklearn_ot.nets._semidiscrete import SemiDiscreteNet
 
 __all__ = [
     "BLOCK_SIZE",

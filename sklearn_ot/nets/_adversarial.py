@@ -2,125 +2,26 @@
 
 import copy
 import math
-from functools import lru_cache
 
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, EpochTimer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
-from torch.utils.data import Dataset
 
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.nets._callbacks import Progress
-from sklearn_ot.nets._data import spatial_order
 from sklearn_ot.nets._device import threads_worth_it
+from sklearn_ot.nets._noise import even_noise
+from sklearn_ot.nets._rounds import BLOCK_ROUNDS, RoundLoader, halves
 from sklearn_ot.nn import LabelledCritic, normalise_spectra_
+from sklearn_ot.solvers.chunks import CHUNK_ROWS
 
-BLOCK_ROUNDS = 100
-CHUNK_ROWS = 8192
-MAX_EVEN_DIM = 8
 # The average forgets all but the last of so many equal parts of the training.
 AVERAGE_PARTS = 8
 DECAY_ROUNDS = 2000
 # Size of the samples, in units in which the data have size 1, at which the generator has left them for good.
 LARGEST_SAMPLES = 100.0
 GAME_MEASURES = ("critic_loss", "generator_loss", "critic_gradient", "generator_gradient", "sample_size")
-
-
-class LabelledRows(Dataset):
-    """Rows, their one-hot labels, and an order in which rows that are close together are neighbours.
-
-    Parameters
-    ----------
-    x : Tensor of shape (n, d)
-        The rows.
-    labels : Tensor of shape (n, n_classes), default=None
-        Labels of the rows.
-    """
-
-    def __init__(self, x, labels=None):
-        self.x = x
-        self.labels = labels
-        order = spatial_order(x, min(len(x), 512))
-        # Stable, so that the rows of a class keep their order.
-        self.order = order if labels is None else order[labels[order].argmax(1).argsort(stable=True)]
-
-    def __len__(self):
-        return len(self.x)
-
-    def __getitem__(self, rows):
-        return self.x[rows], None if self.labels is None else self.labels[rows]
-
-
-class RoundLoader:
-    """The batches of one round after another, each half of them with a row from each of as many strata of the data.
-
-    Strata are equal stretches of the order of `LabelledRows`. A batch of few rows then has the classes, and in few
-    dimensions the modes, in their proportions. Each row is as likely as any other, and what is drawn does not depend on
-    what was drawn before; the two halves are independent.
-
-    Parameters
-    ----------
-    dataset : LabelledRows
-        The data.
-    batch_size : int
-        Rows in a batch.
-    n_batches : int
-        Batches in a round.
-    n_rounds : int
-        Rounds altogether; an epoch is a block of 100 of them.
-    """
-
-    def __init__(self, dataset, batch_size, n_batches, n_rounds):
-        self.dataset, self.n_batches, self.remaining = dataset, n_batches, n_rounds
-        self.sizes = halves(batch_size)
-
-    def __len__(self):
-        return min(BLOCK_ROUNDS, self.remaining)
-
-    def __iter__(self):
-        n_rows, order = len(self.dataset), self.dataset.order
-        strata = torch.cat([torch.arange(size, device=order.device) for size in self.sizes])
-        lengths = torch.cat([torch.full((size,), n_rows / size, device=order.device) for size in self.sizes])
-        for _ in range(len(self)):
-            self.remaining -= 1
-            places = (strata + torch.rand(self.n_batches, len(strata), device=order.device)) * lengths
-            # Rounding may reach the end of the last stratum.
-            yield self.dataset[order[places.long().clamp(max=n_rows - 1)]]
-
-
-def halves(n_rows):
-    """Numbers of rows of the two halves of a batch, as ``torch.chunk`` makes them."""
-    return n_rows - n_rows // 2, n_rows // 2
-
-
-def even_noise(n_batches, n_rows, latent_dim, device, generator=None):
-    """Normal noise of shape (n_batches, n_rows, latent_dim), in few dimensions spread evenly.
-
-    Each row is normal, and each batch independent of the others. The rows of one are a Kronecker sequence of the
-    generalised golden ratio with a random shift [Roberts18]_, as normal quantiles: means over them vary far less than
-    over independent rows. Above 8 dimensions the rows are independent.
-
-    References
-    ----------
-    .. [Roberts18] M. Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018.
-    """
-    options = {"device": device, "generator": generator}
-    if latent_dim > MAX_EVEN_DIM:
-        return torch.randn(n_batches, n_rows, latent_dim, **options)
-    sequence = _kronecker_sequence(n_rows, latent_dim).to(device)
-    uniform = (sequence + torch.rand(n_batches, 1, latent_dim, **options)).frac()
-    # Half a step of float32 away from 0 and 1.
-    return torch.special.ndtri(uniform.clamp(2**-24, 1 - 2**-24))
-
-
-@lru_cache
-def _kronecker_sequence(n_rows, dim):
-    ratio = 2.0
-    for _ in range(60):  # to the root of x^(dim + 1) = x + 1
-        ratio = (1 + ratio) ** (1 / (dim + 1))
-    step = torch.tensor([ratio**-k for k in range(1, dim + 1)], dtype=torch.float64)
-    return (torch.arange(n_rows)[:, None] * step).frac().float()
 
 
 class DivergenceGuard(Callback):

@@ -9,8 +9,8 @@ from skorch.callbacks import EpochTimer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sklearn_ot.nets._callbacks import FiniteGuard, Progress, StepSize, StopWithoutGain
-from sklearn_ot.nets._data import PairLoader, WholeLoader
 from sklearn_ot.nets._graph import RecordedStep
+from sklearn_ot.nets._pairs import PairLoader, WholeLoader
 
 BLOCK_SIZE = 100
 AVERAGE_HORIZON = 500

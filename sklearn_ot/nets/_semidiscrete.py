@@ -4,70 +4,23 @@ import copy
 import math
 import time
 import zlib
-from itertools import islice
 
 import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer
-from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from sklearn_ot.exceptions import DivergenceError
+from sklearn_ot.nets._assigned import AssignedLoader
 from sklearn_ot.nets._device import threads_worth_it
+from sklearn_ot.solvers.chunks import CHUNK_ROWS
 from sklearn_ot.solvers.semidiscrete import assign, assignment_cost, cost_power, semidiscrete_dual
 
-CHUNK_ROWS = 8192
 MAX_SOBOL_FEATURES = 8
 PROBE_ROWS = 256
 # What the random streams of a round are for.
 SOLVE, DRAW, FIT = range(3)
-
-
-class AssignedNoise(Dataset):
-    """Points and, once there are any, rows of noise with the index of the point each is assigned to.
-
-    Parameters
-    ----------
-    points : Tensor of shape (n, d)
-        The points.
-    weights : Tensor of shape (n,)
-        Their weights, positive and of sum 1; in float64, where very small ones are not 0.
-    """
-
-    def __init__(self, points, weights):
-        self.points = points
-        self.weights = weights
-
-    def __len__(self):
-        return len(self.points)
-
-    def __getitem__(self, rows):
-        return self.noise[rows], self.points[self.index[rows]], self.noise_weights[rows]
-
-    def digest(self):
-        """A number that other points do not have."""
-        return zlib.crc32(self.weights.cpu().numpy(), zlib.crc32(self.points.cpu().numpy()))
-
-
-class AssignedLoader:
-    """Random batches of an `AssignedNoise` as it is when an epoch begins, through one permutation after another."""
-
-    def __init__(self, dataset, batch_size, n_batches):
-        self.dataset, self.batch_size, self.n_batches = dataset, batch_size, n_batches
-
-    def __len__(self):
-        return self.n_batches
-
-    def __iter__(self):
-        return (self.dataset[rows] for rows in islice(self._batches(), self.n_batches))
-
-    def _batches(self):
-        noise = self.dataset.noise
-        batch_size = min(self.batch_size, len(noise))
-        while True:
-            order = torch.randperm(len(noise), device=noise.device)
-            yield from order.split(batch_size)[: len(noise) // batch_size]
 
 
 class RoundStepSize(Callback):

@@ -6,9 +6,9 @@ import numpy as np
 from scipy import linalg
 from sklearn.utils import gen_batches
 
+from sklearn_ot.solvers.chunks import CHUNK_ROWS
 from sklearn_ot.solvers.gaussian import GaussianMap
 
-CHUNK_ROWS = 8192
 # A direction varies if it has more than this part of the mean variance; about so many rows tell, of so many features.
 LEAST_VARIANCE, RANK_ROWS, MAX_RANK_FEATURES = 1e-4, 8192, 1024
 

@@ -9,31 +9,19 @@ import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from skorch.helper import predefined_split
 
 from sklearn_ot.base import BaseTransport
 from sklearn_ot.nets import BLOCK_SIZE, NetOwner, TensorPairs, spatial_order
+from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.frame import BalancedFrame
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 
 MAX_VALIDATION_ROWS = 2048
 MAX_TRAINING_NUMBERS = 2**27
 MIN_REFERENCE_ROWS = 10_000
-CHUNK_ROWS = 8192
 HISTORY_KEYS = ("stage", "n_iter", "dur", "train_loss", "valid_loss")
-
-
-def in_chunks(function, *arrays):
-    """A function of rows, on a chunk of them at a time: beyond its result, memory does not grow with their number."""
-    result = None
-    for rows in gen_batches(len(arrays[0]), CHUNK_ROWS):
-        chunk = function(*(array[rows] for array in arrays))
-        if result is None:
-            result = np.empty((len(arrays[0]), *chunk.shape[1:]), chunk.dtype)
-        result[rows] = chunk
-    return result
 
 
 class NeuralTransport(NetOwner, BaseTransport):

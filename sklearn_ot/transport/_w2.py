@@ -21,11 +21,12 @@ from sklearn_ot.objectives.dual import is_worth_it, negative_dual
 from sklearn_ot.objectives.expectile import expectile
 from sklearn_ot.objectives.minimax import minimax, minimax_v1
 from sklearn_ot.objectives.w2 import conjugate, regression, w2gn
+from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.conjugate import Conjugate, convex_conjugate
 from sklearn_ot.solvers.frame import BalancedFrame
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 from sklearn_ot.solvers.plan import exact_pairing
-from sklearn_ot.transport._neural import NeuralTransport, in_chunks
+from sklearn_ot.transport._neural import NeuralTransport
 
 PLAN_STEPS = 500
 PLAN_ROWS = 2000

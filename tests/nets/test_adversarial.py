@@ -12,7 +12,7 @@ from torch import nn
 
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.nets import AdversarialNet, LabelledRows, even_noise, torch_seed
-from sklearn_ot.nets._adversarial import RoundLoader, halves
+from sklearn_ot.nets._rounds import RoundLoader, halves
 from sklearn_ot.nn import MLPCritic, MLPGenerator
 from sklearn_ot.objectives import wgan
 from sklearn_ot.objectives.game import Game, value

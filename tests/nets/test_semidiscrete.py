@@ -8,7 +8,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_ot.nets import AssignedNoise, SemiDiscreteNet, torch_seed
-from sklearn_ot.nets._semidiscrete import AssignedLoader
+from sklearn_ot.nets._assigned import AssignedLoader
 from sklearn_ot.nn import MLPGenerator
 from sklearn_ot.objectives.semidiscrete import assigned_regression
 

@@ -52,7 +52,7 @@ def test_starts_at_the_gaussian_map(cls, samples):
 @over_classes
 def test_transform_in_chunks_is_transform(cls, samples, fits, monkeypatch):
     whole = fits[cls].transform(samples[0])
-    monkeypatch.setattr("sklearn_ot.transport._neural.CHUNK_ROWS", 7)
+    monkeypatch.setattr("sklearn_ot.solvers.chunks.CHUNK_ROWS", 7)
     np.testing.assert_allclose(fits[cls].transform(samples[0]), whole, rtol=1e-12)
 
 

@@ -133,7 +133,7 @@ def test_in_chunks_nothing_changes(samples, fitted, monkeypatch):
         return [fitted.transform(samples[0]), fitted.potential(samples[0]), *inverse, fitted.dual_value(*samples)]
 
     whole = results()
-    monkeypatch.setattr("sklearn_ot.transport._neural.CHUNK_ROWS", 7)
+    monkeypatch.setattr("sklearn_ot.solvers.chunks.CHUNK_ROWS", 7)
     for one, other in zip(results(), whole, strict=True):
         # Entries near zero are differences of larger ones; a search stops at the same step in any company.
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)

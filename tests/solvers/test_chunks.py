@@ -1,0 +1,23 @@
+"""Rows in chunks."""
+
+import numpy as np
+import pytest
+
+from sklearn_ot.solvers import chunks
+from sklearn_ot.solvers.chunks import in_chunks
+
+
+@pytest.mark.parametrize("shape", [(10,), (10, 2)])
+def test_in_chunks_is_the_function(shape, monkeypatch):
+    x, y = np.random.RandomState(0).rand(2, *shape).astype(np.float32)
+    sizes = []
+
+    def add(x, y):
+        sizes.append(len(x))
+        return x + y
+
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 4)
+    result = in_chunks(add, x, y)
+    assert sizes == [4, 4, 2]
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(result, x + y)
