@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from sklearn.neighbors import KNeighborsRegressor
 from skorch.callbacks import Callback
 
-from sklearn_ot.solvers.frame import BalancedFrame
+from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, W2Transport
 
@@ -56,14 +56,14 @@ def fit_emd(Xs, Xt, budget_s, seed):
 def fit_emd_regression(Xs, Xt, budget_s, seed):
     """An exact plan, and a regression on its barycentric targets in balanced coordinates."""
     rng = np.random.RandomState(seed)
-    frame = BalancedFrame.balance(*sample_gaussian_map(Xs, Xt, "auto"))
-    u, v = frame.source_to_frame(plan_rows(Xs, rng)), frame.target_to_frame(plan_rows(Xt, rng))
+    coordinates = BalancedCoordinates.balance(*sample_gaussian_map(Xs, Xt, "auto"))
+    u, v = coordinates.of_source(plan_rows(Xs, rng)), coordinates.of_target(plan_rows(Xt, rng))
     plan = ot.emd([], [], ot.dist(u, v), numItermax=10**9)
     forward = regress(u, plan @ v / plan.sum(axis=1)[:, None], seed)
     inverse = regress(v, plan.T @ u / plan.sum(axis=0)[:, None], seed)
     return (
-        lambda X: frame.target_from_frame(forward(frame.source_to_frame(X))),
-        lambda Y: frame.source_from_frame(inverse(frame.target_to_frame(Y))),
+        lambda X: coordinates.to_target(forward(coordinates.of_source(X))),
+        lambda Y: coordinates.to_source(inverse(coordinates.of_target(Y))),
         {},
     )
 
@@ -98,7 +98,7 @@ def import_jax():
     return jax, optax, ott
 
 
-def fit_ott(build_solver, frame, Xs, Xt, budget_s, batch_size, learning_rate, seed):
+def fit_ott(build_solver, coordinates, Xs, Xt, budget_s, batch_size, learning_rate, seed):
     """Build a solver of ott-jax and train it until the budget is spent."""
     jax, _, _ = import_jax()
     rng = np.random.RandomState(seed)
@@ -128,19 +128,19 @@ def fit_ott(build_solver, frame, Xs, Xt, budget_s, batch_size, learning_rate, se
             state.opt_state.hyperparams["learning_rate"] = jax.numpy.float32(rate)
 
     facts = {}
-    source = batches(frame.source_to_frame(Xs[:MAX_OTT_ROWS]))
-    target = batches(frame.target_to_frame(Xt[:MAX_OTT_ROWS]))
+    source = batches(coordinates.of_source(Xs[:MAX_OTT_ROWS]))
+    target = batches(coordinates.of_target(Xt[:MAX_OTT_ROWS]))
     start = time.process_time()
     solver = build_solver(num_train_iters=10**9, valid_freq=10**9, rng=jax.random.PRNGKey(seed))
     try:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # its progress bar
             solver(source, target, source, target, callback=anneal_and_stop)
     except BudgetSpentError:
-        return *ott_maps(solver, frame), facts
+        return *ott_maps(solver, coordinates), facts
     raise RuntimeError("ott-jax ended before the budget was spent")
 
 
-def ott_maps(solver, frame):
+def ott_maps(solver, coordinates):
     jax, _, _ = import_jax()
     potentials = solver.to_dual_potentials()
     forward, inverse = (jax.jit(partial(potentials.transport, forward=direction)) for direction in (True, False))
@@ -149,8 +149,8 @@ def ott_maps(solver, frame):
         return np.asarray(transport(rows.astype(np.float32)), dtype=np.float64)
 
     return (
-        lambda X: frame.target_from_frame(mapped(forward, frame.source_to_frame(X))),
-        lambda Y: frame.source_from_frame(mapped(inverse, frame.target_to_frame(Y))),
+        lambda X: coordinates.to_target(mapped(forward, coordinates.of_source(X))),
+        lambda Y: coordinates.to_source(mapped(inverse, coordinates.of_target(Y))),
     )
 
 
@@ -180,8 +180,8 @@ def fit_ott_neural_dual(Xs, Xt, budget_s, seed):
         adam,
         conjugate_solver=conjugate_solver,
     )
-    frame = BalancedFrame.balance(*sample_gaussian_map(Xs, Xt, "auto"))
-    return fit_ott(build, frame, Xs, Xt, budget_s, learning_rate=rate, seed=seed, **NEURAL_DUAL)
+    coordinates = BalancedCoordinates.balance(*sample_gaussian_map(Xs, Xt, "auto"))
+    return fit_ott(build, coordinates, Xs, Xt, budget_s, learning_rate=rate, seed=seed, **NEURAL_DUAL)
 
 
 def fit_ott_expectile(Xs, Xt, budget_s, seed):
@@ -197,9 +197,9 @@ def fit_ott_expectile(Xs, Xt, budget_s, seed):
         adam,
     )
     # The expectile loss is the square of a squared distance: its weight suits one size of distances in any dimension.
-    frame = BalancedFrame.balance(*sample_gaussian_map(Xs, Xt, "auto"))
-    frame = frame._replace(scale=frame.scale * math.sqrt(Xs.shape[1]) / 2)
-    return fit_ott(build, frame, Xs, Xt, budget_s, seed=seed, **EXPECTILE)
+    coordinates = BalancedCoordinates.balance(*sample_gaussian_map(Xs, Xt, "auto"))
+    coordinates = coordinates._replace(scale=coordinates.scale * math.sqrt(Xs.shape[1]) / 2)
+    return fit_ott(build, coordinates, Xs, Xt, budget_s, seed=seed, **EXPECTILE)
 
 
 # Ours.
@@ -299,7 +299,7 @@ OTT = {
     "ott Expectile": fit_ott_expectile,
 }
 OURS = {
-    "conjugate": partial(fit_w2, "conjugate"),
+    "dual": partial(fit_w2, "dual"),
     "w2gn": partial(fit_w2, "w2gn"),
     "w2gn-paper": fit_w2gn_paper,
     "minimax": partial(fit_w2, "minimax"),

@@ -25,7 +25,7 @@ def no_evaluation(module, x, y):
 
 
 def bare_loop(data, n_features, batch_size):
-    module = ConvexPair(n_features, hidden_layer_sizes=(128, 128), plain_conjugate=False)
+    module = ConvexPair(n_features, hidden_layer_sizes=(128, 128), plain_inverse=False)
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-2, betas=(0.9, 0.95), fused=True)
     scheduler = LambdaLR(optimizer, learning_rate_schedule)
     weights = [weight.detach() for weight in module.parameters()]
@@ -58,7 +58,7 @@ def skorch_loop(data, n_features, batch_size):
         remedy="",
         module__n_features=n_features,
         module__hidden_layer_sizes=(128, 128),
-        module__plain_conjugate=False,
+        module__plain_inverse=False,
         optimizer=torch.optim.Adam,
         optimizer__betas=(0.9, 0.95),
         optimizer__fused=True,

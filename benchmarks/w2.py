@@ -1,7 +1,7 @@
 """Maps of the squared cost, ours and others': error against time and against dimension, where the truth is known.
 
     python benchmarks/w2.py                                      # everything: more than a day
-    python benchmarks/w2.py --tables potential --dims 16 --budgets 60 --methods conjugate "POT EMD"
+    python benchmarks/w2.py --tables potential --dims 16 --budgets 60 --methods dual "POT EMD"
     python benchmarks/w2.py --report                             # tables and pictures of what is there
 
 All methods are fitted in turn, on one thread, for each seed and dimension; each result is written to results/w2.csv at

@@ -69,7 +69,7 @@ start, end = rng.randn(2, 5, 1, 64)
 angle = np.linspace(0, np.pi / 2, 16)[:, None]
 noise = np.cos(angle) * start + np.sin(angle) * end
 images = generator.net_.predict(noise.reshape(-1, 64).astype(np.float32))
-show(generator.frame_.from_frame(images), "From one sample to another")
+show(generator.coordinates_.from_coordinates(images), "From one sample to another")
 
 # %%
 # .. [1] Y. Chen, M. Telgarsky, C. Zhang, B. Bailey, D. Hsu and J. Peng, "A gradual, semi-discrete approach to

@@ -51,7 +51,7 @@ plt.show()
 side = np.linspace(-2.5, 2.5, 300)
 noise = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
 images = generator.net_.predict(noise.astype(np.float32))  # in the units of training
-modes = generator.frame_.to_frame(ring_modes())
+modes = generator.coordinates_.to_coordinates(ring_modes())
 nearest = np.linalg.norm(images[:, None] - modes, axis=2).argmin(axis=1)
 
 _, ax = plt.subplots(figsize=(5, 5), layout="constrained")

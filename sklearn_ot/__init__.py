@@ -1,5 +1,56 @@
-"""Neural optimal transport and Wasserstein generative models as scikit-learn estimators."""
+"""Neural optimal transport and Wasserstein generative models as scikit-learn estimators.
 
+Every estimator can be imported from here, ``from sklearn_ot import W2Transport``, and every part is an attribute,
+``sklearn_ot.metrics``. Both are loaded when they are first asked for: importing the package alone loads nothing.
+"""
+
+from importlib import import_module
 from importlib.metadata import version
 
 __version__ = version("sklearn-ot")
+
+PARTS = (
+    "adaptation",
+    "base",
+    "datasets",
+    "exceptions",
+    "generation",
+    "metrics",
+    "nets",
+    "networks",
+    "nn",
+    "objectives",
+    "plotting",
+    "solvers",
+    "transport",
+)
+ESTIMATORS = {
+    "DomainAdapter": "adaptation",
+    "CramerGAN": "generation",
+    "FGAN": "generation",
+    "GAN": "generation",
+    "MMDGAN": "generation",
+    "SemiDiscreteOTGenerator": "generation",
+    "WGANGenerator": "generation",
+    "WGANQC": "generation",
+    "GaussianTransport": "transport",
+    "LSOTTransport": "transport",
+    "QCTransport": "transport",
+    "SemiDiscreteTransport": "transport",
+    "W2Transport": "transport",
+    "W2TransportCV": "transport",
+}
+
+__all__ = [*ESTIMATORS, *PARTS, "__version__"]
+
+
+def __getattr__(name):
+    if name in PARTS:
+        return import_module(f"sklearn_ot.{name}")
+    if name in ESTIMATORS:
+        return getattr(import_module(f"sklearn_ot.{ESTIMATORS[name]}"), name)
+    raise AttributeError(f"module 'sklearn_ot' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

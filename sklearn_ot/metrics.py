@@ -16,6 +16,8 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
+from sklearn_ot.checks import check_weight
+
 # More pivots than any plan that fits in memory needs: POT's default stops short of the optimum at 5000 points a side.
 EMD_MAX_ITER = 10**9
 # Projections are sorted in blocks of this many at a time, to bound memory with many rows.
@@ -30,23 +32,6 @@ _SAMPLES = {
 _ORDER = Interval(Real, 1, None, closed="left")
 
 
-def _check_weight(weight, n_rows, name, sample):
-    """``weight`` as an array with sum 1; equal weights if None."""
-    if weight is None:
-        return np.full(n_rows, 1 / n_rows)
-    weight = check_array(weight, dtype=np.float64, ensure_2d=False, input_name=name)
-    if weight.shape != (n_rows,):
-        raise ValueError(f"{name} has shape {weight.shape}, but {sample} has {n_rows} rows: give one weight per row.")
-    if weight.min() < 0:
-        raise ValueError(f"{name} has a negative weight ({weight.min():g}); weights must be 0 or more.")
-    # Divided by the largest first, so that the sum of huge or tiny weights neither overflows nor vanishes.
-    largest = weight.max()
-    if largest == 0:
-        raise ValueError(f"{name} is 0 on every row; at least one weight must be positive.")
-    weight = weight / largest
-    return weight / weight.sum()
-
-
 def _check_samples(X, Y, sample_weight, target_weight):
     """Both samples as float64 without their rows of weight 0, and their weights, each with sum 1."""
     X, Y = (check_array(sample, dtype=np.float64, input_name=name) for sample, name in ((X, "X"), (Y, "Y")))
@@ -54,8 +39,8 @@ def _check_samples(X, Y, sample_weight, target_weight):
         raise ValueError(
             f"X has {X.shape[1]} columns, but Y has {Y.shape[1]}: both samples must have the same features."
         )
-    x_weight = _check_weight(sample_weight, len(X), "sample_weight", "X")
-    y_weight = _check_weight(target_weight, len(Y), "target_weight", "Y")
+    x_weight = check_weight(sample_weight, len(X), "sample_weight", "X")
+    y_weight = check_weight(target_weight, len(Y), "target_weight", "Y")
     return X[x_weight > 0], Y[y_weight > 0], x_weight[x_weight > 0], y_weight[y_weight > 0]
 
 

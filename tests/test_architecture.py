@@ -1,7 +1,8 @@
-"""Imports go down only: estimators, nets, objectives and solvers, nn."""
+"""Imports go down only: estimators, nets, objectives and solvers, nn. There are no circles, and no private names."""
 
 import ast
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import sklearn_ot
 ROOT = Path(sklearn_ot.__file__).parent
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-CONTRACTS = {"base", "exceptions", "metrics"}
+CONTRACTS = {"base", "checks", "exceptions", "metrics", "networks"}
 # Which parts of the package each part may import, beside itself. A new folder must be placed here.
 INSIDE = {
     "__init__": set(),
@@ -20,10 +21,12 @@ INSIDE = {
     "objectives": {"nn", "solvers"},
     "solvers": {"nn", "exceptions"},
     "nets": {"nn", "objectives", "solvers", "exceptions"},
-    "metrics": {"exceptions"},
+    "checks": set(),
+    "networks": {"nn"},
+    "metrics": {"checks", "exceptions"},
     "datasets": {"nn", "solvers", "exceptions"},
     "plotting": {"base", "exceptions"},
-    "base": {"metrics", "exceptions"},
+    "base": {"checks", "metrics", "exceptions"},
     "transport": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "generation": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "adaptation": {"transport", *CONTRACTS},
@@ -39,7 +42,9 @@ OUTSIDE = {
     "metrics": {"numpy", "scipy", "sklearn", "ot"},
     "datasets": {"numpy", "scipy", "sklearn", "torch", "ot"},
     "plotting": {"numpy", "sklearn"},
-    "base": {"numpy", "sklearn"},
+    "base": {"numpy", "sklearn", "joblib"},
+    "checks": {"numpy", "sklearn"},
+    "networks": {"sklearn", "torch"},
     "transport": {"numpy", "scipy", "sklearn", "torch", "skorch", "ot"},
     "generation": {"numpy", "scipy", "sklearn", "torch", "skorch", "ot"},
     "adaptation": {"numpy", "sklearn"},
@@ -94,9 +99,78 @@ def violations(path, source):
     return found
 
 
+def is_module(name):
+    """Whether a dotted name below the package is a file or a folder of it, and not a name within one."""
+    path = ROOT.joinpath(*name.split(".")[1:])
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def private_names(path, source):
+    """Names with a leading underscore that the file at ``path`` takes from other modules of the package."""
+    tree = ast.parse(source)
+    modules, found = set(), []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("sklearn_ot"):
+            continue
+        for alias in node.names:
+            if is_module(f"{node.module}.{alias.name}"):
+                modules.add(alias.asname or alias.name)
+            elif alias.name.startswith("_") and not alias.name.startswith("__"):
+                found.append(f"{path}: {alias.name} is private to {node.module}")
+    for node in ast.walk(tree):
+        is_of_name = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        if is_of_name and node.value.id in modules and node.attr.startswith("_") and not node.attr.startswith("__"):
+            found.append(f"{path}: {node.attr} is private to {node.value.id}")
+    return found
+
+
+def imports_of(path):
+    """The files of the package that the file at ``path`` imports as it is loaded itself."""
+    found = set()
+    for name, at_import in imported_modules(ast.parse((ROOT / path).read_text())):
+        if name.split(".")[0] != "sklearn_ot" or not at_import:
+            continue
+        # `from module import name`: the name may be a module, or stand in one.
+        module = name if is_module(name) else name.rpartition(".")[0]
+        target = ROOT.joinpath(*module.split(".")[1:])
+        file = target / "__init__.py" if target.is_dir() else target.with_suffix(".py")
+        found.add(file.relative_to(ROOT).as_posix())
+    # The root loads its parts when they are asked for.
+    return found - {path, "__init__.py"}
+
+
 @pytest.mark.parametrize("path", FILES)
 def test_imports_go_down_only(path):
     assert violations(path, (ROOT / path).read_text()) == []
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_no_private_name_of_another_module_is_used(path):
+    assert private_names(path, (ROOT / path).read_text()) == []
+
+
+def test_there_are_no_circles():
+    # prepare raises CycleError with the circle.
+    TopologicalSorter({path: imports_of(path) for path in FILES}).prepare()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from sklearn_ot.metrics import _check_samples",
+        "from sklearn_ot.nn._mlp import MLP, _initialise",
+        "from sklearn_ot import metrics\nmetrics._check_samples()",
+    ],
+)
+def test_a_private_name_of_another_module_is_seen(source):
+    assert len(private_names("nn/_icnn.py", source)) == 1
+
+
+@pytest.mark.parametrize(
+    "source", ["from sklearn_ot.nn import _mlp\n_mlp.MLP", "from sklearn_ot import __version__", "_own = 1\n_own"]
+)
+def test_a_private_module_of_the_same_folder_passes(source):
+    assert private_names("nn/_icnn.py", source) == []
 
 
 @pytest.mark.parametrize(

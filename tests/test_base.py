@@ -221,7 +221,7 @@ def test_weights_of_a_score_are_repetitions(fitted):
     # A sliced distance is a sum over sorted rows: equal up to the order of additions.
     assert fitted.score(XS, sample_weight=weights) == pytest.approx(fitted.score(XS.repeat(weights, axis=0)), rel=1e-9)
     assert fitted.score(XS, sample_weight=np.ones(60)) == pytest.approx(fitted.score(XS), rel=1e-9)
-    with pytest.raises(ValueError, match=r"sample_weight.shape == \(59,\), expected \(60,\)"):
+    with pytest.raises(ValueError, match=r"sample_weight has shape \(59,\), but X has 60 rows"):
         fitted.score(XS, sample_weight=np.ones(59))
 
 

@@ -1,6 +1,7 @@
 """DomainAdapter: a transport and an estimator, put together so that each sees the rows of its own domain."""
 
-import warnings
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
@@ -17,10 +18,11 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _estimator_has, check_is_fitted, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, all_or_nothing, draw_reference
+from sklearn_ot.base import FLOAT_DTYPES, all_or_nothing, draw_reference, warn_user
 from sklearn_ot.exceptions import MissingTargetWarning
 
 
+@dataclass(eq=False, repr=False)
 class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
     """Learn from a labelled source and predict an unlabelled target, with a transport between the two.
 
@@ -99,22 +101,21 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
     1.0
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
+    transport: object
+    estimator: object
+    align: str = "source"
+
+    _parameter_constraints: ClassVar[dict] = {
         "transport": [HasMethods(["fit", "transform"])],
         "estimator": [HasMethods(["fit"])],
         "align": [StrOptions({"source", "target"})],
     }
     # What the adapter itself consumes. The weights of a score are the estimator's, which is asked for them.
-    __metadata_request__fit = {"X_target": True}  # noqa: RUF012
-    __metadata_request__predict = {"domain": True}  # noqa: RUF012
-    __metadata_request__predict_proba = {"domain": True}  # noqa: RUF012
-    __metadata_request__decision_function = {"domain": True}  # noqa: RUF012
-    __metadata_request__score = {"domain": True, "sample_weight": UNUSED}  # noqa: RUF012
-
-    def __init__(self, transport, estimator, align="source"):
-        self.transport = transport
-        self.estimator = estimator
-        self.align = align
+    __metadata_request__fit: ClassVar[dict] = {"X_target": True}
+    __metadata_request__predict: ClassVar[dict] = {"domain": True}
+    __metadata_request__predict_proba: ClassVar[dict] = {"domain": True}
+    __metadata_request__decision_function: ClassVar[dict] = {"domain": True}
+    __metadata_request__score: ClassVar[dict] = {"domain": True, "sample_weight": UNUSED}
 
     # The parameters of the two parts are validated by the parts.
     @_fit_context(prefer_skip_nested_validation=False)
@@ -150,11 +151,10 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
             self._validate_labels(X, y)
             training = X
             if X_target is None:
-                warnings.warn(
+                warn_user(
                     "DomainAdapter.fit got no X_target: the estimator is fitted on the source as it is, without "
                     "adaptation. Pass the unlabelled target rows as X_target=...",
                     MissingTargetWarning,
-                    stacklevel=3,
                 )
                 self.transport_ = self.target_reference_ = None
             else:

@@ -2,7 +2,6 @@
 
 import inspect
 import textwrap
-import warnings
 from abc import abstractmethod
 from numbers import Integral, Real
 
@@ -16,9 +15,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
-from sklearn_ot.base import FLOAT_DTYPES, MAX_REFERENCE_ROWS
+from sklearn_ot.base import FLOAT_DTYPES, MAX_REFERENCE_ROWS, warn_user
+from sklearn_ot.checks import check_weight
 from sklearn_ot.generation._neural import NeuralGenerator
-from sklearn_ot.metrics import _check_weight, sliced_wasserstein_distance
+from sklearn_ot.metrics import sliced_wasserstein_distance
 from sklearn_ot.nets import (
     GAME_MEASURES,
     AdversarialNet,
@@ -117,7 +117,7 @@ history_ : list of dict
 net_ : skorch.NeuralNet
     The trained net; ``net_.average_`` is the generator that samples come from, ``net_.module_`` the one that was
     trained, whose weights it averages, and ``net_.critic_`` the critic.
-frame_ : UnitFrame
+coordinates_ : UnitCoordinates
     The units in which the net works.
 n_features_in_ : int
     Number of features.
@@ -291,7 +291,7 @@ class AdversarialGenerator(NeuralGenerator):
             return super().score(X, None, sample_weight)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
         index = self._class_index(y, len(X))
-        weight = _check_weight(sample_weight, len(X), "sample_weight", "X")
+        weight = check_weight(sample_weight, len(X), "sample_weight", "X")
         score = 0.0
         for k in np.unique(index):
             part = index == k
@@ -357,17 +357,15 @@ class AdversarialGenerator(NeuralGenerator):
             # It holds rows of the data.
             net.evaluation = None
         if net.interrupted_:
-            warnings.warn(
+            warn_user(
                 f"Training was interrupted after {net.n_fitted_} of {net.max_rounds} rounds; the generator is what "
                 "they left.",
-                stacklevel=5,
             )
         if net.n_rounds_ >= AFTER_ROUNDS and net.score_ < WORSE_THAN_START * net.start_score_:
-            warnings.warn(
+            warn_user(
                 f"Samples are farther from the data than those of the untrained generator: the score is "
                 f"{net.score_:.3g}, and was {net.start_score_:.3g}. {self._remedy()}",
                 ConvergenceWarning,
-                stacklevel=5,
             )
         self.net_, self.n_iter_ = net, net.n_rounds_
         keys = ("n_iter", "dur", *GAME_MEASURES, "score")
@@ -405,7 +403,7 @@ class AdversarialGenerator(NeuralGenerator):
         return X[kept], None if y is None else y[kept], X[held_out]
 
     def _dataset(self, X, y, device):
-        rows = torch.as_tensor(self.frame_.to_frame(X), dtype=torch.float32, device=device)
+        rows = torch.as_tensor(self.coordinates_.to_coordinates(X), dtype=torch.float32, device=device)
         return LabelledRows(rows, None if y is None else self._one_hot(y).to(device))
 
     def _score_of(self, net, reference, y):
@@ -416,7 +414,7 @@ class AdversarialGenerator(NeuralGenerator):
             labels = self._one_hot(y[np.linspace(0, len(y) - 1, SCORED_ROWS).astype(int)])
             noise = torch.cat([noise, labels], dim=1)
         noise = noise.to(net.device)
-        rows = self.frame_.from_frame(net.generate(noise).cpu().numpy().astype(reference.dtype))
+        rows = self.coordinates_.from_coordinates(net.generate(noise).cpu().numpy().astype(reference.dtype))
         if not np.isfinite(rows).all():
             return np.nan
         return -(sliced_wasserstein_distance(rows, reference, random_state=0) ** 2)
@@ -434,7 +432,7 @@ class AdversarialGenerator(NeuralGenerator):
     def _outputs(self, critic, X, labels=None):
         """Outputs of the critic at rows in the units of the data."""
         critic.eval()
-        rows = torch.as_tensor(self.frame_.to_frame(X), dtype=torch.float32)
+        rows = torch.as_tensor(self.coordinates_.to_coordinates(X), dtype=torch.float32)
         if labels is not None:
             rows = torch.cat([rows, labels], dim=1)
         with torch.no_grad():

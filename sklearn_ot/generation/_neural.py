@@ -15,14 +15,14 @@ from sklearn_ot.base import BaseGenerator
 from sklearn_ot.nets import NetOwner
 from sklearn_ot.nn import DCGANGenerator, MLPGenerator
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
-from sklearn_ot.solvers.frame import UnitFrame
+from sklearn_ot.solvers.coordinates import UnitCoordinates
 
 MAX_LATENT_DIM = 100
 GENERATORS = {"mlp": MLPGenerator, "dcgan": DCGANGenerator}
 
 
 class NeuralGenerator(NetOwner, BaseGenerator):
-    """Base class of generators that train one net, whose module makes rows of normal noise, in ``frame_``.
+    """Base class of generators that train one net, whose module makes rows of normal noise, in ``coordinates_``.
 
     A subclass writes ``_build_net(device, module, **architecture)``, an initialised net whose module is the generator.
     """
@@ -116,9 +116,9 @@ class NeuralGenerator(NetOwner, BaseGenerator):
         return {"hidden_layer_sizes": tuple(map(int, sizes)), "activation": self.activation}
 
     def _balance(self, X, weights):
-        """Fit the frame to the training rows."""
+        """Fit the coordinates to the training rows."""
         bounded = self._output_activation() == "tanh"
-        self.frame_ = UnitFrame.bounded(X) if bounded else UnitFrame.standard(X, weights)
+        self.coordinates_ = UnitCoordinates.bounded(X) if bounded else UnitCoordinates.standard(X, weights)
 
     def _sample(self, n_samples, rng):
         return self._rows(self._noise(n_samples, self.net_.get_params_for("module")["latent_dim"], rng))
@@ -134,7 +134,7 @@ class NeuralGenerator(NetOwner, BaseGenerator):
         device = next(module.parameters()).device
         with torch.no_grad():
             rows = [module(noise[rows].to(device)).cpu().numpy() for rows in gen_batches(len(noise), CHUNK_ROWS)]
-        return self.frame_.from_frame(np.concatenate(rows).astype(self._dtype, copy=False))
+        return self.coordinates_.from_coordinates(np.concatenate(rows).astype(self._dtype, copy=False))
 
     def _net_to_resume(self, architecture):
         """The net of the last fit if this one goes on from it, else None."""

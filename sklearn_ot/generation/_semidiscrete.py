@@ -1,6 +1,5 @@
 """SemiDiscreteOTGenerator: a generator trained by explicit transport instead of against an adversary."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -8,6 +7,7 @@ import torch
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sklearn_ot.base import warn_user
 from sklearn_ot.generation._neural import NeuralGenerator
 from sklearn_ot.nets import AssignedNoise, SemiDiscreteNet, resolve_device, to_arrays, to_tensors, torch_seed
 from sklearn_ot.objectives.semidiscrete import assigned_regression
@@ -102,7 +102,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         has left in the end, the mean squared distance in units in which the data are of size 1.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the generator, ``net_.potential_`` the potential.
-    frame_ : UnitFrame
+    coordinates_ : UnitCoordinates
         The units in which the net works.
     n_features_in_ : int
         Number of features.
@@ -226,7 +226,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         previous = self._net_to_resume(architecture)
         if previous is None:
             self._balance(points, weights)
-        points = torch.as_tensor(self.frame_.to_frame(points), dtype=torch.float32, device=device)
+        points = torch.as_tensor(self.coordinates_.to_coordinates(points), dtype=torch.float32, device=device)
         dataset = AssignedNoise(points, torch.as_tensor(weights, device=device))
         seed = rng.randint(2**31) if previous is None else previous.seed
         with torch_seed(seed, device):
@@ -235,15 +235,14 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
                 net.resume(previous)
             net.partial_fit(dataset)
         if net.interrupted_:
-            warnings.warn(
+            warn_user(
                 f"Training was interrupted after {net.n_fitted_} of {net.max_epochs} rounds; the generator is what the "
                 "last whole round left.",
-                stacklevel=5,
             )
         self.net_, self.n_iter_ = net, net.n_rounds_
         self.history_ = [{key: row[key] for key in HISTORY_KEYS if key in row} for row in net.history]
         for row in self.history_:
-            row["distance"] *= self.frame_.scale
+            row["distance"] *= self.coordinates_.scale
         self.wasserstein_distance_ = self.history_[-1]["distance"]
 
     def _build_net(self, device, module, *, seed, **architecture):
@@ -258,7 +257,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
             max_epochs=self.max_iter,
             seed=seed,
             remedy=f"Lower learning_rate (now {self.learning_rate:g}).",
-            unit=self.frame_.scale,
+            unit=self.coordinates_.scale,
             **self._net_parameters(device, module, architecture),
         ).initialize()
 

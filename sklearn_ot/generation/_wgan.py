@@ -179,4 +179,4 @@ class WGANGenerator(AdversarialGenerator):
         self._is_bound = self._spectral_norm and hasattr(module, "lipschitz_bound")
         slope = module.eval().lipschitz_bound() if self._is_bound else 1.0
         difference = float(real.mean(dtype=float) - fake.mean(dtype=float))
-        self._distance = self.frame_.scale * difference / slope if math.isfinite(difference) else difference
+        self._distance = self.coordinates_.scale * difference / slope if math.isfinite(difference) else difference

@@ -1,4 +1,4 @@
-"""A potential and the net that stands for its conjugate."""
+"""The potentials of a map and of its inverse."""
 
 from torch import nn
 
@@ -10,16 +10,16 @@ class PotentialPair(nn.Module):
     ----------
     potential : nn.Module
         ψ, with the methods of `DenseICNN`.
-    conjugate : nn.Module
+    inverse : nn.Module
         ω, with the same methods; a `ResidualMap` where only its gradient is used.
     """
 
-    def __init__(self, potential: nn.Module, conjugate: nn.Module):
+    def __init__(self, potential: nn.Module, inverse: nn.Module):
         super().__init__()
         self.potential = potential
-        self.conjugate = conjugate
+        self.inverse = inverse
 
     def project_(self) -> None:
         """Return both to the convex functions after a step of the optimiser."""
         self.potential.project_()
-        self.conjugate.project_()
+        self.inverse.project_()

@@ -35,7 +35,7 @@ def gains(pair: PotentialPair, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     strong_convexity, n_features = pair.potential.strong_convexity, y.shape[1]
     # What the bound may add to the value of a row that has converged is 5e-5 per feature, whatever the modulus.
     tol = 1e-2 * math.sqrt(strong_convexity * n_features)
-    search = convex_conjugate(pair.potential.value_and_gradient, y, pair.conjugate.gradient(y), tol=tol)
+    search = convex_conjugate(pair.potential.value_and_gradient, y, pair.inverse.gradient(y), tol=tol)
     bound = search.value + search.residual.square() / (2 * strong_convexity)
     values = ((x, pair.potential(x)), (y, bound))
     return tuple((rows.square().sum(1) / 2 - value) / n_features for rows, value in values)

@@ -65,9 +65,9 @@ def expectile(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, tau: flo
     (2.5, 2.5625)
     """
     value, y_hat = pair.potential.value_and_gradient(x)
-    value_back, x_hat = pair.conjugate.value_and_gradient(y)
+    value_back, x_hat = pair.inverse.value_and_gradient(y)
     conjugate, _, ascent = conjugate_at(pair.potential, x_hat, y)
-    conjugate_back, _, ascent_back = conjugate_at(pair.conjugate, y_hat, x)
+    conjugate_back, _, ascent_back = conjugate_at(pair.inverse, y_hat, x)
     correlations = (value + conjugate_back + ascent_back).mean() + (value_back + conjugate + ascent).mean()
     products = x @ y.T
     excess = products - value[:, None] - conjugate

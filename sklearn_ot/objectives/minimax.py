@@ -7,7 +7,7 @@ optimiser minimises one scalar over ψ and ω: who moves which term, and which w
 from torch import Tensor
 
 from sklearn_ot.nn import PotentialPair
-from sklearn_ot.objectives.w2 import conjugate, mean_squared_norm
+from sklearn_ot.objectives.w2 import exact_dual, mean_squared_norm
 
 
 def minimax(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float) -> Tensor:
@@ -68,9 +68,9 @@ def minimax(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float) -> Tensor:
     2.5
     """
     value, y_hat = pair.potential.value_and_gradient(x)
-    conjugate, back, ascent = conjugate_at(pair.potential, pair.conjugate.gradient(y), y)
+    conjugate, back, ascent = conjugate_at(pair.potential, pair.inverse.gradient(y), y)
     game = value.mean() + (conjugate + ascent).mean()
-    regressions = mean_squared_norm(back - y) + mean_squared_norm(pair.conjugate.gradient(y_hat.detach()) - x)
+    regressions = mean_squared_norm(back - y) + mean_squared_norm(pair.inverse.gradient(y_hat.detach()) - x)
     return game + reg / 2 * regressions
 
 
@@ -109,7 +109,7 @@ def minimax_v1(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, max_ite
         \min_\psi\; \mathbb E_P\, \psi(x) + \mathbb E_Q [\langle \hat x, y \rangle - \psi(\hat x)],
         \qquad \hat x(y) \approx \operatorname*{arg\,max}_x \langle x, y \rangle - \psi(x)
 
-    It is the objective `sklearn_ot.objectives.w2.conjugate`, λ included, but the search for the argmax starts from y
+    It is the objective `sklearn_ot.objectives.w2.exact_dual`, λ included, but the search for the argmax starts from y
     itself: as good a start as the Gaussian map in coordinates where that map is the identity. ψ does not feel ω, which
     learns the inverse map beside it.
 
@@ -146,4 +146,4 @@ def minimax_v1(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, max_ite
     >>> round(minimax_v1(pair, x, y, reg=0.0).item(), 4)
     2.5
     """
-    return conjugate(pair, x, y, reg=reg, amortized=False, tol=1e-3, max_iter=max_iter)
+    return exact_dual(pair, x, y, reg=reg, amortized=False, tol=1e-3, max_iter=max_iter)

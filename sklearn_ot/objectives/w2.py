@@ -9,7 +9,7 @@ from sklearn_ot.nn import PotentialPair
 from sklearn_ot.solvers.conjugate import convex_conjugate
 
 
-def conjugate(
+def exact_dual(
     pair: PotentialPair,
     x: Tensor,
     y: Tensor,
@@ -58,7 +58,7 @@ def conjugate(
     ----------
     .. [Amos23] B. Amos, "On amortizing convex conjugates for optimal transport", ICLR 2023.
     """
-    guess = pair.conjugate.gradient(y)
+    guess = pair.inverse.gradient(y)
     tol = tol * math.sqrt(y.shape[1])
     start = guess.detach() if amortized else y
     x_hat = convex_conjugate(pair.potential.value_and_gradient, y, start, tol=tol, max_iter=max_iter).argmax
@@ -105,12 +105,12 @@ def w2gn(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float) -> Tensor:
        ICLR 2021.
     """
     value, mapped = pair.potential.value_and_gradient(x)
-    x_hat = pair.conjugate.gradient(y)
+    x_hat = pair.inverse.gradient(y)
     value_hat, y_hat = pair.potential.value_and_gradient(x_hat)
     # One evaluation at x_hat serves both parts: the last product cancels the derivative of value_hat in x_hat.
     held_fixed = ((x_hat - x_hat.detach()) * y_hat.detach()).sum(1)
     correlations = value.mean() + ((x_hat.detach() * y).sum(1) - value_hat + held_fixed).mean()
-    cycle = mean_squared_norm(y_hat - y) + mean_squared_norm(pair.conjugate.gradient(mapped) - x)
+    cycle = mean_squared_norm(y_hat - y) + mean_squared_norm(pair.inverse.gradient(mapped) - x)
     return correlations + reg / 4 * cycle
 
 
@@ -133,7 +133,7 @@ def regression(pair: PotentialPair, x: Tensor, y: Tensor) -> Tensor:
     """
     (source, image), (preimage, target) = x.chunk(2, dim=1), y.chunk(2, dim=1)
     forward = mean_squared_norm(pair.potential.gradient(source) - image)
-    return (forward + mean_squared_norm(pair.conjugate.gradient(target) - preimage)) / 2
+    return (forward + mean_squared_norm(pair.inverse.gradient(target) - preimage)) / 2
 
 
 def mean_squared_norm(rows: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 
-class Conjugate(NamedTuple):
+class Maximum(NamedTuple):
     """What `convex_conjugate` returns.
 
     Attributes
@@ -39,7 +39,7 @@ def convex_conjugate(
     *,
     tol: float | Tensor = 1e-4,
     max_iter: int = 100,
-) -> Conjugate:
+) -> Maximum:
     r"""The convex conjugate of a smooth convex function at every row of ``y``.
 
     .. math:: \psi^*(y) = \max_x \langle x, y \rangle - \psi(x)
@@ -64,7 +64,7 @@ def convex_conjugate(
 
     Returns
     -------
-    conjugate : Conjugate
+    conjugate : Maximum
         Maximisers, values and residuals.
 
     References
@@ -87,7 +87,7 @@ def convex_conjugate(
         # On a GPU the steps of rows that have converged cost next to nothing.
         for _ in range(max_iter):
             search = search.step(value_and_gradient)
-        return Conjugate(search.x, -search.objective, search.residual.norm(dim=1), max_iter)
+        return Maximum(search.x, -search.objective, search.residual.norm(dim=1), max_iter)
     argmax, objective, residual = start.clone(), search.objective.clone(), search.residual.norm(dim=1)
     rows = torch.arange(len(y), device=y.device)
     n_iter = 0
@@ -98,7 +98,7 @@ def convex_conjugate(
             argmax[rows], objective[rows], residual[rows] = search.x, search.objective, search.residual.norm(dim=1)
             rows, search = rows[unsolved], search.keep(unsolved)
         if len(rows) == 0 or n_iter >= max_iter:
-            return Conjugate(argmax, -objective, residual, n_iter)
+            return Maximum(argmax, -objective, residual, n_iter)
         for _ in range(min(CHECK_EVERY, max_iter - n_iter)):
             search = search.step(value_and_gradient)
             n_iter += 1

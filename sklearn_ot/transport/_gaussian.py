@@ -1,6 +1,8 @@
 """GaussianTransport: the optimal map between two Gaussians with the moments of the samples."""
 
+from dataclasses import dataclass
 from numbers import Real
+from typing import ClassVar
 
 import numpy as np
 from scipy import linalg
@@ -11,12 +13,13 @@ from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 
 
+@dataclass(eq=False, repr=False)
 class GaussianTransport(InvertibleTransport):
     """The optimal map between two Gaussians with the moments of the samples.
 
-    It is affine and in closed form [Olkin82]_. Of all maps of the squared cost it is the best one where one domain is
-    the image of the other under a symmetric positive definite matrix and a shift, and elsewhere the best that means
-    and covariances can tell:
+    It is affine and in closed form [Olkin82]_. For the squared cost it is the optimal map wherever one domain is the
+    image of the other under a symmetric positive definite matrix and a shift. Elsewhere it is the best map that can be
+    made of means and covariances alone:
 
     .. math:: T(x) = m_t + A (x - m_s), \\qquad
         A = \\Sigma_s^{-1/2} (\\Sigma_s^{1/2} \\Sigma_t \\Sigma_s^{1/2})^{1/2} \\Sigma_s^{-1/2}
@@ -81,12 +84,11 @@ class GaussianTransport(InvertibleTransport):
     True
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
+    shrinkage: float | str | None = "auto"
+
+    _parameter_constraints: ClassVar[dict] = {
         "shrinkage": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both"), None]
     }
-
-    def __init__(self, shrinkage="auto"):
-        self.shrinkage = shrinkage
 
     def _fit(self, X, target, rng):
         gaussian, _ = sample_gaussian_map(X, target, self.shrinkage)

@@ -95,7 +95,7 @@ class LSOTTransport(NeuralTransport):
         potentials, then "map". The row of an interrupted block has no ``dur`` and no ``train_loss``.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` holds the networks ``u``, ``v`` and ``displacement``, T(x) − x.
-    frame_ : BalancedFrame
+    coordinates_ : BalancedCoordinates
         The coordinates in which the net works.
     target_reference_ : ndarray of shape (<= 4096, n_features_in_)
         Rows of the target that `score` compares with when it is given none.

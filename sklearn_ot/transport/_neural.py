@@ -1,6 +1,5 @@
 """What the transports that train networks share."""
 
-import warnings
 from abc import abstractmethod
 from numbers import Integral, Real
 from operator import attrgetter
@@ -12,10 +11,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from skorch.helper import predefined_split
 
-from sklearn_ot.base import BaseTransport
+from sklearn_ot.base import BaseTransport, warn_user
 from sklearn_ot.nets import BLOCK_SIZE, NetOwner, TensorPairs, spatial_order
 from sklearn_ot.solvers.chunks import in_chunks
-from sklearn_ot.solvers.frame import BalancedFrame
+from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 
 MAX_VALIDATION_ROWS = 2048
@@ -25,7 +24,7 @@ HISTORY_KEYS = ("stage", "n_iter", "dur", "train_loss", "valid_loss")
 
 
 class NeuralTransport(NetOwner, BaseTransport):
-    """Base class of transports that train one `JointNet`, in the balanced coordinates ``frame_``.
+    """Base class of transports that train one `JointNet`, in the balanced coordinates ``coordinates_``.
 
     A subclass writes ``_build_net(device, **architecture)``, an initialised net whose module has the map as its method
     ``transport``, and extends ``_architecture(n_features)``, the arguments of the module. Its ``_fit`` builds the net
@@ -80,10 +79,10 @@ class NeuralTransport(NetOwner, BaseTransport):
         return {"n_features": n_features, "hidden_layer_sizes": tuple(map(int, sizes)), "activation": self.activation}
 
     def _balance(self, X, target, rng, device):
-        """Fit the frame to the two samples; rows to train on and rows to select weights by, in its coordinates."""
-        self.frame_ = BalancedFrame.balance(*sample_gaussian_map(X, target, self.shrinkage))
+        """Fit the coordinates; rows to train on and rows to select weights by, in these coordinates."""
+        self.coordinates_ = BalancedCoordinates.balance(*sample_gaussian_map(X, target, self.shrinkage))
         X, target = self._training_rows(X, target, rng)
-        return self._split(self.frame_.source_to_frame(X), self.frame_.target_to_frame(target), rng, device)
+        return self._split(self.coordinates_.of_source(X), self.coordinates_.of_target(target), rng, device)
 
     @staticmethod
     def _training_rows(X, target, rng):
@@ -122,16 +121,15 @@ class NeuralTransport(NetOwner, BaseTransport):
         self.history_ = [{key: row[key] for key in HISTORY_KEYS if key in row} for row in net.history]
         if net.interrupted_:
             n_steps = net.n_averaged_
-            warnings.warn(f"Training was interrupted after {n_steps} steps; the best map so far is kept.", stacklevel=5)
+            warn_user(f"Training was interrupted after {n_steps} steps; the best map so far is kept.")
         elif self.max_iter and not net.converged_ and not preliminary:
-            warnings.warn(
+            warn_user(
                 f"{type(self).__name__} stopped at max_iter={self.max_iter} steps (stage {net.stage!r}) before the "
                 f"validation loss had settled to within tol={self.tol:g} for {self.n_iter_no_change} blocks of "
                 f"{BLOCK_SIZE} steps. "
                 f"Increase max_iter{', or go on with warm_start=True' if hasattr(self, 'warm_start') else ''}; "
                 "a larger tol accepts the map as it is.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
         return not net.interrupted_
 
@@ -148,8 +146,8 @@ class NeuralTransport(NetOwner, BaseTransport):
 
     def _map(self, dtype):
         """The map as a function of rows of a dtype."""
-        frame, transport = self.frame_, self._on_arrays("transport", dtype)
-        return lambda X: frame.target_from_frame(transport(frame.source_to_frame(X)))
+        coordinates, transport = self.coordinates_, self._on_arrays("transport", dtype)
+        return lambda X: coordinates.to_target(transport(coordinates.of_source(X)))
 
     def _transform(self, X):
         return in_chunks(self._map(X.dtype), X)

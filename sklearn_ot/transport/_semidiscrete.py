@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -18,10 +17,10 @@ from sklearn_ot.base import (
     MAX_REFERENCE_ROWS,
     BaseTransport,
     all_or_nothing,
-    check_n_samples,
     random_source,
+    warn_user,
 )
-from sklearn_ot.metrics import _check_weight
+from sklearn_ot.checks import check_n_samples, check_weight
 from sklearn_ot.nets import resolve_device, torch_seed
 from sklearn_ot.solvers.semidiscrete import (
     assign,
@@ -238,7 +237,7 @@ class SemiDiscreteTransport(BaseTransport):
     def _fit(self, X, target, rng, target_weight=None):
         weight = np.full(len(target), 1 / len(target))
         if target_weight is not None:
-            weight = _check_weight(target_weight, len(target), "target_weight", "the target")
+            weight = check_weight(target_weight, len(target), "target_weight", "the target")
             target, weight = target[weight > 0], weight[weight > 0]
         start = getattr(self, "potential_", None) if self.warm_start else None
         if start is not None and len(start) != len(target):
@@ -272,12 +271,11 @@ class SemiDiscreteTransport(BaseTransport):
             self._measure(sampler, points, solution.potential, weights)
         # A sample with few rows for each point cannot fill all cells.
         if not solution.converged and (self.source is not None or self.mass_error_ > tol):
-            warnings.warn(
+            warn_user(
                 f"The masses of the cells are off by {self.mass_error_:.2g} (root mean square, wanted: tol={tol:.2g}) "
                 f"and {self.empty_cells_} of {n_points} cells are empty after {self.n_samples_} source rows. Raise "
                 "max_samples or tol.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         draws = rng.choice(n_points, MAX_REFERENCE_ROWS, p=weight) if target_weight is not None else None
         if draws is None:

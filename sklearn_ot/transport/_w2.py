@@ -1,7 +1,6 @@
 """W2Transport: the Brenier map between two samples by convex potentials."""
 
 import math
-import warnings
 from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
@@ -14,16 +13,16 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport
+from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport, warn_user
 from sklearn_ot.nets import JointNet, TensorPairs, resolve_device, threads_worth_it, torch_seed
 from sklearn_ot.nn import DenseICNN, PotentialPair, ResidualMap, SubspacePotential
 from sklearn_ot.objectives.dual import is_worth_it, negative_dual
 from sklearn_ot.objectives.expectile import expectile
 from sklearn_ot.objectives.minimax import minimax, minimax_v1
-from sklearn_ot.objectives.w2 import conjugate, regression, w2gn
+from sklearn_ot.objectives.w2 import exact_dual, regression, w2gn
 from sklearn_ot.solvers.chunks import in_chunks
-from sklearn_ot.solvers.conjugate import Conjugate, convex_conjugate
-from sklearn_ot.solvers.frame import BalancedFrame
+from sklearn_ot.solvers.conjugate import Maximum, convex_conjugate
+from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 from sklearn_ot.solvers.plan import exact_pairing
 from sklearn_ot.transport._neural import NeuralTransport
@@ -37,35 +36,35 @@ MAX_CONJUGATE_STEPS = 500
 class Solver(NamedTuple):
     """A solver: what it minimises, its defaults, and whether its inverse map is the exact conjugate of ψ.
 
-    The step size is that of ψ with up to 16 features; ω has ``pace`` times as much.
+    The step size is that of ψ with up to 16 features; ω has ``relative_step`` times as much.
     """
 
     objective: Callable
     reg: float
     learning_rate: float
-    pace: float
+    relative_step: float
     exact_inverse: bool
 
 
 SOLVERS = {
-    "conjugate": Solver(conjugate, reg=0.0, learning_rate=5e-2, pace=0.1, exact_inverse=True),
-    "w2gn": Solver(w2gn, reg=3.0, learning_rate=2e-2, pace=1, exact_inverse=False),
-    "minimax": Solver(minimax, reg=0.3, learning_rate=5e-3, pace=10, exact_inverse=False),
-    "minimax-v1": Solver(minimax_v1, reg=0.0, learning_rate=5e-2, pace=0.1, exact_inverse=True),
-    "expectile": Solver(expectile, reg=2.0, learning_rate=2e-2, pace=1, exact_inverse=False),
+    "dual": Solver(exact_dual, reg=0.0, learning_rate=5e-2, relative_step=0.1, exact_inverse=True),
+    "w2gn": Solver(w2gn, reg=3.0, learning_rate=2e-2, relative_step=1, exact_inverse=False),
+    "minimax": Solver(minimax, reg=0.3, learning_rate=5e-3, relative_step=10, exact_inverse=False),
+    "minimax-v1": Solver(minimax_v1, reg=0.0, learning_rate=5e-2, relative_step=0.1, exact_inverse=True),
+    "expectile": Solver(expectile, reg=2.0, learning_rate=2e-2, relative_step=1, exact_inverse=False),
 }
 
 
 class ConvexPair(PotentialPair):
     """ψ as a `DenseICNN`, and ω as another or, where only its gradient is used, as a `ResidualMap`."""
 
-    def __init__(self, n_features, *, hidden_layer_sizes, plain_conjugate, pruned_sizes=None, **architecture):
-        sizes, conjugate_sizes = pruned_sizes or (hidden_layer_sizes, hidden_layer_sizes)
+    def __init__(self, n_features, *, hidden_layer_sizes, plain_inverse, pruned_sizes=None, **architecture):
+        sizes, inverse_sizes = pruned_sizes or (hidden_layer_sizes, hidden_layer_sizes)
         potential = DenseICNN(n_features, sizes, **architecture)
-        if plain_conjugate:
-            super().__init__(potential, ResidualMap(n_features, conjugate_sizes))
+        if plain_inverse:
+            super().__init__(potential, ResidualMap(n_features, inverse_sizes))
         else:
-            super().__init__(potential, DenseICNN(n_features, conjugate_sizes, **architecture))
+            super().__init__(potential, DenseICNN(n_features, inverse_sizes, **architecture))
 
     def transport(self, x):
         return self.potential.gradient(x)
@@ -91,19 +90,19 @@ class W2Transport(InvertibleTransport, NeuralTransport):
 
     Parameters
     ----------
-    solver : {"conjugate", "w2gn", "minimax", "minimax-v1", "expectile"}, default="conjugate"
+    solver : {"dual", "w2gn", "minimax", "minimax-v1", "expectile"}, default="dual"
         What is minimised; each is a function of `sklearn_ot.objectives`.
 
-        - "conjugate": the dual itself, ψ*(y) computed by a convex minimisation for each row that starts where a second
+        - "dual": the dual itself, ψ*(y) computed by a convex minimisation for each row that starts where a second
           network guesses [Amos23]_. The inverse map is exact, to ``conjugate_tol``.
         - "w2gn": the non-minimax objective of Wasserstein-2 generative networks [Korotin21]_, over ψ and a second
           convex network ω for ψ*. The inverse map is ∇ω.
         - "minimax": ψ against ω, simultaneous descent and ascent [Makkuva20]_. The inverse map is ∇ω.
-        - "minimax-v1": as "conjugate", but every minimisation starts at the Gaussian map [Taghvaei19]_.
+        - "minimax-v1": as "dual", but every minimisation starts at the Gaussian map [Taghvaei19]_.
         - "expectile": ψ against ω and back, with an expectile penalty on their duality gap [Buzun24]_. The inverse map
           is ∇ω.
     reg : float or "auto", default="auto"
-        λ. For "conjugate" and "minimax-v1" the pull of the map towards the Gaussian map, in mean squares of balanced
+        λ. For "dual" and "minimax-v1" the pull of the map towards the Gaussian map, in mean squares of balanced
         coordinates: with few rows a free map overfits, see `W2TransportCV`. For "w2gn" the weight of the cycle terms
         that make the two networks conjugate, above 0: larger is steadier and, for the inverse map, more accurate; too
         large is slow. For "minimax" the weight of the regression of each map onto the inverse of the other, for
@@ -133,7 +132,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         y that are farther out than √n_features, where rounding is larger.
     learning_rate : float or "auto", default="auto"
         Step size of Adam for ψ after a warm-up of 100 steps; it decays as 1 / (1 + step / 1500). "auto" is 0.05 for
-        "conjugate" and "minimax-v1", 0.02 for "w2gn" and "expectile" and 0.005 for "minimax", times 4 / √n_features
+        "dual" and "minimax-v1", 0.02 for "w2gn" and "expectile" and 0.005 for "minimax", times 4 / √n_features
         beyond 16 features. ω moves at a tenth of it where it only guesses conjugates, and at ten times of it in
         "minimax", where it has to keep ahead of ψ.
     batch_size : int, default=256
@@ -182,8 +181,8 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         coordinates, less that of the Gaussian map. 0 is the Gaussian map; a fall of 0.01 is one per cent of a feature's
         variance. The row of an interrupted block has no ``dur`` and no ``train_loss``.
     net_ : skorch.NeuralNet
-        The trained net; ``net_.module_`` holds the networks ``potential`` and ``conjugate``.
-    frame_ : BalancedFrame
+        The trained net; ``net_.module_`` holds the networks ``potential`` and ``inverse``.
+    coordinates_ : BalancedCoordinates
         The coordinates in which the net works.
     sparsity_ : float
         Share of the non-negative weights of the convex networks that are exactly zero; `prune` removes what they make
@@ -247,7 +246,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
 
     def __init__(
         self,
-        solver="conjugate",
+        solver="dual",
         *,
         reg="auto",
         hidden_layer_sizes=(128, 128),
@@ -308,11 +307,11 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         starts_as_gaussian = previous is None or self.is_gaussian_
         rows, target_rows = self._training_rows(X, target, rng)
         if previous is None:
-            frame = BalancedFrame.balance(*sample_gaussian_map(X, target, self.shrinkage))
-            self.frame_, self.start_ = frame.focus(rows, target_rows), "gaussian"
-        u, v = self.frame_.source_to_frame(rows), self.frame_.target_to_frame(target_rows)
+            coordinates = BalancedCoordinates.balance(*sample_gaussian_map(X, target, self.shrinkage))
+            self.coordinates_, self.start_ = coordinates.focus(rows, target_rows), "gaussian"
+        u, v = self.coordinates_.of_source(rows), self.coordinates_.of_target(target_rows)
         start = (_mean_square(u) + _mean_square(v)) / 2
-        u, v = self.frame_.within(u), self.frame_.within(v)
+        u, v = self.coordinates_.within(u), self.coordinates_.within(v)
         n_inputs = u.shape[1]
         # Of a previous net, what pruning has left.
         architecture = self._architecture(n_inputs) if previous is None else previous.get_params_for("module")
@@ -341,11 +340,11 @@ class W2Transport(InvertibleTransport, NeuralTransport):
     def _module(self, dtype, name="module_"):
         """As it is for all coordinates: the networks see only those in which the samples vary."""
         pair = super()._module(dtype, name)
-        if self.frame_.axes is None:
+        if self.coordinates_.axes is None:
             return pair
         weight = next(pair.parameters())
-        axes = torch.as_tensor(self.frame_.axes, dtype=weight.dtype, device=weight.device)
-        pair.potential, pair.conjugate = (SubspacePotential(part, axes) for part in (pair.potential, pair.conjugate))
+        axes = torch.as_tensor(self.coordinates_.axes, dtype=weight.dtype, device=weight.device)
+        pair.potential, pair.inverse = (SubspacePotential(part, axes) for part in (pair.potential, pair.inverse))
         return pair
 
     def _architecture(self, n_features):
@@ -357,7 +356,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
             )
         return {
             **architecture,
-            "plain_conjugate": SOLVERS[self.solver].exact_inverse,
+            "plain_inverse": SOLVERS[self.solver].exact_inverse,
             "rank": self.rank,
             "pool_size": self.pool_size,
             "strong_convexity": self.strong_convexity,
@@ -370,7 +369,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         if learning_rate == "auto":
             learning_rate = solver.learning_rate * min(1, 4 / math.sqrt(architecture["n_features"]))
         parameters = {**self._net_parameters(device, architecture), "lr": learning_rate}
-        parameters["optimizer__param_groups"] = [("conjugate*", {"lr": solver.pace * learning_rate})]
+        parameters["optimizer__param_groups"] = [("inverse*", {"lr": solver.relative_step * learning_rate})]
         if stage == "plan":
             parameters["max_steps"] = min(PLAN_STEPS, self.max_iter)
         return JointNet(
@@ -399,8 +398,8 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         """The net of the last fit if this one goes on from it, else None."""
         if not self.warm_start or not hasattr(self, "net_"):
             return None
-        before = {**self.net_.get_params_for("module"), "n_features": len(self.frame_.source_mean)}
-        if before["plain_conjugate"] != architecture["plain_conjugate"]:
+        before = {**self.net_.get_params_for("module"), "n_features": len(self.coordinates_.source_mean)}
+        if before["plain_inverse"] != architecture["plain_inverse"]:
             raise ValueError(
                 f"warm_start=True cannot go on with solver={self.solver!r}: its second network is of another kind than "
                 f"that of solver={self.net_.stage!r}. Change it back, or set warm_start=False."
@@ -439,20 +438,20 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         """
         check_is_fitted(self)
         pair, architecture = self.net_.module_, self.net_.get_params_for("module")
-        potential, conjugate = pair.potential.pruned(), pair.conjugate
-        if isinstance(conjugate, DenseICNN):
-            conjugate = conjugate.pruned()
-        conjugate_sizes = getattr(conjugate, "hidden_layer_sizes", architecture["hidden_layer_sizes"])
-        architecture["pruned_sizes"] = (potential.hidden_layer_sizes, conjugate_sizes)
-        weights = PotentialPair(potential, conjugate).state_dict()
+        potential, inverse = pair.potential.pruned(), pair.inverse
+        if isinstance(inverse, DenseICNN):
+            inverse = inverse.pruned()
+        inverse_sizes = getattr(inverse, "hidden_layer_sizes", architecture["hidden_layer_sizes"])
+        architecture["pruned_sizes"] = (potential.hidden_layer_sizes, inverse_sizes)
+        weights = PotentialPair(potential, inverse).state_dict()
         weights = {name: weight.cpu().numpy() for name, weight in weights.items()}
         self.net_ = self._restore_net(architecture, weights, self.net_.n_steps_)
         return self
 
     def _inverse_transform(self, X):
-        frame, unsolved = self.frame_, []
-        if isinstance(self.net_.module_.conjugate, DenseICNN):
-            inverse = self._on_arrays("conjugate.gradient", X.dtype)
+        coordinates, unsolved = self.coordinates_, []
+        if isinstance(self.net_.module_.inverse, DenseICNN):
+            inverse = self._on_arrays("inverse.gradient", X.dtype)
         else:
             search = self._search(X.dtype)
 
@@ -461,14 +460,13 @@ class W2Transport(InvertibleTransport, NeuralTransport):
                 unsolved.append(np.sum(~solved))
                 return found.argmax
 
-        X_original = in_chunks(lambda rows: frame.source_from_frame(inverse(frame.target_to_frame(rows))), X)
+        X_original = in_chunks(lambda rows: coordinates.to_source(inverse(coordinates.of_target(rows))), X)
         if any(unsolved):
-            warnings.warn(
+            warn_user(
                 f"{sum(unsolved)} of {len(X)} rows were not inverted to conjugate_tol={self.conjugate_tol:g} within "
                 f"{MAX_CONJUGATE_STEPS} steps. return_residual=True tells how far off each of them is; a larger "
                 "conjugate_tol accepts them.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         return X_original
 
@@ -499,7 +497,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         return in_chunks(lambda x, y: np.linalg.norm(transport(x) - y, axis=1), X_original, X)
 
     def _search(self, dtype):
-        """The search for conjugates of ψ as a function of coordinates: a `Conjugate` of arrays, and which are exact."""
+        """The search for conjugates of ψ as a function of coordinates: a `Maximum` of arrays, and which are exact."""
         module = self._module(dtype)
         device = next(module.parameters()).device
 
@@ -508,12 +506,12 @@ class W2Transport(InvertibleTransport, NeuralTransport):
             # Far out, rounding is relative to the size of a row.
             tol = self.conjugate_tol * y.norm(dim=1).clamp_min(math.sqrt(y.shape[1]))
             with torch.no_grad():
-                start = module.conjugate.gradient(y)
+                start = module.inverse.gradient(y)
             found = convex_conjugate(
                 module.potential.value_and_gradient, y, start, tol=tol, max_iter=MAX_CONJUGATE_STEPS
             )
             arrays = (tensor.cpu().numpy() for tensor in found[:3])
-            return Conjugate(*arrays, n_iter=found.n_iter), (found.residual <= tol).cpu().numpy()
+            return Maximum(*arrays, n_iter=found.n_iter), (found.residual <= tol).cpu().numpy()
 
         return search
 
@@ -541,24 +539,28 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
         target = validate_data(self, X_target, dtype=X.dtype, reset=False)
-        frame, potential, search = self.frame_, self._on_arrays("potential.forward", X.dtype), self._search(X.dtype)
+        coordinates, potential, search = (
+            self.coordinates_,
+            self._on_arrays("potential.forward", X.dtype),
+            self._search(X.dtype),
+        )
         strong_convexity = self.net_.module_.potential.strong_convexity
 
         def conjugate(v):
             found, _ = search(v)
             return found.value + np.square(found.residual) / (2 * strong_convexity)
 
-        correlations = np.mean(in_chunks(lambda rows: potential(frame.source_to_frame(rows)), X))
-        correlations += np.mean(in_chunks(lambda rows: conjugate(frame.target_to_frame(rows)), target))
+        correlations = np.mean(in_chunks(lambda rows: potential(coordinates.of_source(rows)), X))
+        correlations += np.mean(in_chunks(lambda rows: conjugate(coordinates.of_target(rows)), target))
         return self._dual_value(X, target, correlations)
 
     def _dual_value(self, X, target, correlations):
         """The dual value on the samples; ``correlations`` is the mean of ψ plus that of ψ*, in balanced coordinates."""
-        frame = self.frame_
-        m, n = frame.source_mean, frame.target_mean
+        coordinates = self.coordinates_
+        m, n = coordinates.source_mean, coordinates.target_mean
         # ½|x − y|² = ½|x − n|² + ½|y − m|² − ½|m − n|² − ⟨x − m, y − n⟩, and the last product is s² ⟨u, v⟩.
         squares = _mean_square(X, n) + _mean_square(target, m) - np.sum((m - n) ** 2)
-        return float(squares / 2 - frame.scale**2 * correlations)
+        return float(squares / 2 - coordinates.scale**2 * correlations)
 
     def potential(self, X):
         r"""The convex potential ψ, whose gradient is `transform`; it vanishes at the source mean.
@@ -576,13 +578,13 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
-        frame, forward = self.frame_, self._on_arrays("potential.forward", X.dtype)
-        source_mean, target_mean = (mean.astype(X.dtype) for mean in (frame.source_mean, frame.target_mean))
-        at_mean = forward(frame.source_to_frame(source_mean[None]))
+        coordinates, forward = self.coordinates_, self._on_arrays("potential.forward", X.dtype)
+        source_mean, target_mean = (mean.astype(X.dtype) for mean in (coordinates.source_mean, coordinates.target_mean))
+        at_mean = forward(coordinates.of_source(source_mean[None]))
 
         def potential(rows):
-            gain = forward(frame.source_to_frame(rows)) - at_mean
-            return frame.scale**2 * gain + (rows - source_mean) @ target_mean
+            gain = forward(coordinates.of_source(rows)) - at_mean
+            return coordinates.scale**2 * gain + (rows - source_mean) @ target_mean
 
         return in_chunks(potential, X)
 

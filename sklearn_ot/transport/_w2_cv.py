@@ -2,7 +2,6 @@
 
 import math
 import time
-import warnings
 from numbers import Integral
 
 import numpy as np
@@ -14,7 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport, draw_reference
+from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport, draw_reference, warn_user
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.transport._w2 import W2Transport
 
@@ -163,10 +162,9 @@ class W2TransportCV(InvertibleTransport):
         if diverged.all():
             raise DivergenceError(f"Fits with every one of regs={self.regs!r} diverged. Lower the learning_rate.")
         if diverged.any():
-            warnings.warn(
+            warn_user(
                 f"Fits with reg in {regs[diverged].tolist()} diverged; their scores are nan, and they are not chosen.",
                 FitFailedWarning,
-                stacklevel=4,
             )
         return np.where(diverged, -np.inf, self.cv_results_["mean_test_score"])
 

@@ -79,7 +79,7 @@ def test_distance_falls(X, fitted):
     assert distances[2] < 0.7 * distances[0]
     # The regression leaves what the distance then is, or less as the assignment improves; in units of 1 a feature.
     for row in fitted.history_[1:]:
-        assert row["distance"] < 1.1 * math.sqrt(row["train_loss"]) * fitted.frame_.scale
+        assert row["distance"] < 1.1 * math.sqrt(row["train_loss"]) * fitted.coordinates_.scale
 
 
 def test_weights_are_learned():
@@ -126,10 +126,10 @@ def test_training_in_pieces_is_training_in_one_go(X, fitted, copied):
 
 def test_going_on_with_other_rows(X):
     generator = short_fit(X, max_iter=1, warm_start=True)
-    frame = generator.frame_
+    coordinates = generator.coordinates_
     generator.fit(X[::2] + 1)
     assert [row["n_iter"] for row in generator.history_] == [0, 1, 1, 2]
-    assert generator.frame_ is frame
+    assert generator.coordinates_ is coordinates
     assert len(generator.net_.potential_) == 20
 
 

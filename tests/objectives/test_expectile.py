@@ -29,7 +29,7 @@ def quadratic_gradients(a, b, x, y, **parameters):
     """Derivatives of the objective in the factors a of ψ and b of ω."""
     pair = PotentialPair(Quadratic(a), Quadratic(b))
     expectile(pair, x, y, **parameters).backward()
-    return pair.potential.a.grad.item(), pair.conjugate.a.grad.item()
+    return pair.potential.a.grad.item(), pair.inverse.a.grad.item()
 
 
 def half_mean_square(rows):
@@ -50,7 +50,7 @@ def pair():
     torch.manual_seed(0)
     pair = PotentialPair(DenseICNN(3, (8, 8)), DenseICNN(3, (8, 8))).double()
     with torch.no_grad():
-        for network in (pair.potential, pair.conjugate):
+        for network in (pair.potential, pair.inverse):
             network.inner[-1].uniform_(0, 1)
     return pair
 
@@ -148,10 +148,10 @@ def test_gradients_are_those_of_two_games(pair, batches):
     def argmax(potential, y, x_hat):
         return -((x_hat * y).sum(1) - potential(x_hat)).mean()
 
-    x_hat, y_hat = pair.conjugate.gradient(y), pair.potential.gradient(x)
+    x_hat, y_hat = pair.inverse.gradient(y), pair.potential.gradient(x)
     expected = {
-        "potential": dual(pair.potential, x, y, x_hat.detach()) + argmax(pair.conjugate, x, y_hat),
-        "conjugate": dual(pair.conjugate, y, x, y_hat.detach()) + argmax(pair.potential, y, x_hat),
+        "potential": dual(pair.potential, x, y, x_hat.detach()) + argmax(pair.inverse, x, y_hat),
+        "inverse": dual(pair.inverse, y, x, y_hat.detach()) + argmax(pair.potential, y, x_hat),
     }
     for name, loss in expected.items():
         weights = list(getattr(pair, name).parameters())

@@ -31,7 +31,7 @@ def quadratic_gradients(objective, a, b, x, y, **parameters):
     """Derivatives of the objective in the factors a of ψ and b of ω."""
     pair = PotentialPair(Quadratic(a), Quadratic(b))
     objective(pair, x, y, **parameters).backward()
-    return pair.potential.a.grad.item(), pair.conjugate.a.grad.item()
+    return pair.potential.a.grad.item(), pair.inverse.a.grad.item()
 
 
 def half_mean_square(rows):
@@ -52,7 +52,7 @@ def pair():
     torch.manual_seed(0)
     pair = PotentialPair(DenseICNN(3, (8, 8)), DenseICNN(3, (8, 8))).double()
     with torch.no_grad():
-        for network in (pair.potential, pair.conjugate):
+        for network in (pair.potential, pair.inverse):
             network.inner[-1].uniform_(0, 1)
     return pair
 
@@ -113,14 +113,14 @@ def test_minimax_plays_the_published_game(reg, pair, batches):
     x, y = batches
     loss = minimax(pair, x, y, reg=reg)
     loss.backward()
-    x_hat, y_hat = pair.conjugate.gradient(y), pair.potential.gradient(x)
+    x_hat, y_hat = pair.inverse.gradient(y), pair.potential.gradient(x)
     game = pair.potential(x).mean() + ((x_hat * y).sum(1) - pair.potential(x_hat)).mean()
     there = (pair.potential.gradient(x_hat.detach()) - y).square().sum(1).mean()
-    back = (pair.conjugate.gradient(y_hat.detach()) - x).square().sum(1).mean()
+    back = (pair.inverse.gradient(y_hat.detach()) - x).square().sum(1).mean()
     assert loss.item() == pytest.approx((game + reg / 2 * (there + back)).item(), rel=1e-12)
     fixed = pair.potential(x).mean() - pair.potential(x_hat.detach()).mean()
     assert_gradients(pair.potential, fixed + reg / 2 * there)
-    assert_gradients(pair.conjugate, -game + reg / 2 * back)
+    assert_gradients(pair.inverse, -game + reg / 2 * back)
 
 
 def test_minimax_v1_searches_the_argmax(pair, batches):
@@ -140,7 +140,7 @@ def test_minimax_v1_searches_the_argmax(pair, batches):
     x_hat = x_hat.detach()
     errors = [
         (pair.potential, pair.potential(x).mean() - pair.potential(x_hat).mean()),
-        (pair.conjugate, (pair.conjugate.gradient(y) - x_hat).square().sum(1).mean() / 2),
+        (pair.inverse, (pair.inverse.gradient(y) - x_hat).square().sum(1).mean() / 2),
     ]
     for network, loss in errors:
         for weight, expected in zip(

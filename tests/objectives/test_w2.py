@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from sklearn_ot.nn import DenseICNN, PotentialPair, ResidualMap
-from sklearn_ot.objectives.w2 import conjugate, regression, w2gn
+from sklearn_ot.objectives.w2 import exact_dual, regression, w2gn
 
 
 class Quadratic(nn.Module):
@@ -57,7 +57,7 @@ def test_stationary_at_the_optimal_scale(batches):
     a = (y.square().sum(1).mean() / x.square().sum(1).mean()).sqrt().item()
     pair = PotentialPair(Quadratic(a), Quadratic(1 / a))
     w2gn(pair, x, y, reg=3.0).backward()
-    for network in (pair.potential, pair.conjugate):
+    for network in (pair.potential, pair.inverse):
         assert abs(network.a.grad.item()) < 1e-10
 
 
@@ -67,12 +67,12 @@ def test_correlations_are_not_differentiated_through_the_argmax(batches):
     torch.manual_seed(0)
     pair = PotentialPair(DenseICNN(3, (8, 8)), DenseICNN(3, (8, 8))).double()
     with torch.no_grad():
-        for network in (pair.potential, pair.conjugate):
+        for network in (pair.potential, pair.inverse):
             network.inner[-1].uniform_(0, 1)
     w2gn(pair, x, y, reg=0.0).backward()
     # Zero up to the rounding of terms that cancel.
-    assert all(weight.grad.abs().max() < 1e-10 for weight in pair.conjugate.parameters())
-    x_hat = pair.conjugate.gradient(y).detach()
+    assert all(weight.grad.abs().max() < 1e-10 for weight in pair.inverse.parameters())
+    x_hat = pair.inverse.gradient(y).detach()
     loss = pair.potential(x).mean() - pair.potential(x_hat).mean()
     for weight, expected in zip(
         pair.potential.parameters(), torch.autograd.grad(loss, list(pair.potential.parameters())), strict=True
@@ -83,7 +83,7 @@ def test_correlations_are_not_differentiated_through_the_argmax(batches):
 def test_conjugate_at_exact_quadratics(batches):
     """The searches are exact and so is the amortisation: what is left is E ψ + E ψ*."""
     x, y = batches
-    loss = conjugate(PotentialPair(Quadratic(1.7), Quadratic(1 / 1.7)), x, y, reg=0.0)
+    loss = exact_dual(PotentialPair(Quadratic(1.7), Quadratic(1 / 1.7)), x, y, reg=0.0)
     expected = 1.7 * x.square().sum(1).mean() / 2 + y.square().sum(1).mean() / 2 / 1.7
     torch.testing.assert_close(loss, expected)
 
@@ -92,16 +92,16 @@ def test_conjugate_has_the_envelope_gradient(batches):
     """d/da [a m/2 + n/(2a)] = m/2 − n/(2a²), though ω guesses badly; and ω moves towards 1/a."""
     x, y = batches
     pair = PotentialPair(Quadratic(1.7), Quadratic(0.9))
-    conjugate(pair, x, y, reg=0.0, tol=1e-8, max_iter=50).backward()
+    exact_dual(pair, x, y, reg=0.0, tol=1e-8, max_iter=50).backward()
     m, n = (sample.square().sum(1).mean() for sample in batches)
     torch.testing.assert_close(pair.potential.a.grad, m / 2 - n / (2 * 1.7**2))
-    torch.testing.assert_close(pair.conjugate.a.grad, (0.9 - 1 / 1.7) * n)
+    torch.testing.assert_close(pair.inverse.a.grad, (0.9 - 1 / 1.7) * n)
 
 
 def test_conjugate_pull(batches):
     x, y = batches
     pair = PotentialPair(Quadratic(1.7), Quadratic(1 / 1.7))
-    difference = conjugate(pair, x, y, reg=4.0) - conjugate(pair, x, y, reg=0.0)
+    difference = exact_dual(pair, x, y, reg=4.0) - exact_dual(pair, x, y, reg=0.0)
     torch.testing.assert_close(difference, 2 * 0.7**2 * x.square().sum(1).mean())
 
 
@@ -109,8 +109,8 @@ def test_conjugate_is_stationary_at_the_optimal_scale(batches):
     x, y = batches
     a = (y.square().sum(1).mean() / x.square().sum(1).mean()).sqrt().item()
     pair = PotentialPair(Quadratic(a), Quadratic(1 / a))
-    conjugate(pair, x, y, reg=0.0).backward()
-    for network in (pair.potential, pair.conjugate):
+    exact_dual(pair, x, y, reg=0.0).backward()
+    for network in (pair.potential, pair.inverse):
         assert abs(network.a.grad.item()) < 1e-10
 
 

@@ -42,9 +42,9 @@ def test_the_map_is_a_gradient():
     """In balanced coordinates its Jacobian is symmetric."""
     pair = make_potential_pair(2, n_samples=1000, random_state=0)
     transport = short_fit(pair.source, pair.target, max_iter=100)
-    centre, step = transport.frame_.source_from_frame(np.zeros((1, 2))), 1e-4
-    corners = transport.frame_.source_from_frame(step * np.vstack([np.eye(2), -np.eye(2)]))
-    images = transport.frame_.target_to_frame(transport.transform(corners))
+    centre, step = transport.coordinates_.to_source(np.zeros((1, 2))), 1e-4
+    corners = transport.coordinates_.to_source(step * np.vstack([np.eye(2), -np.eye(2)]))
+    images = transport.coordinates_.of_target(transport.transform(corners))
     jacobian = (images[:2] - images[2:]) / (2 * step)
     assert jacobian[0, 1] == pytest.approx(jacobian[1, 0], abs=1e-6)
     assert abs(jacobian[0, 1]) > 1e-3

@@ -365,14 +365,14 @@ def test_eight_gaussians():
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_step_sizes(solver):
-    """ω has its own pace beside ψ, and with 64 features both have half the step of up to 16."""
+    """ω has its own relative_step beside ψ, and with 64 features both have half the step of up to 16."""
     sizes = {}
     for n_features in (4, 16, 64):
         X = np.random.RandomState(0).randn(100, n_features)
         optimizer = W2Transport(solver, max_iter=0).fit(X, X).net_.optimizer_
         sizes[n_features] = [group["lr"] for group in optimizer.param_groups]
     conjugate, potential = sizes[4]
-    assert conjugate == pytest.approx(SOLVERS[solver].pace * potential)
+    assert conjugate == pytest.approx(SOLVERS[solver].relative_step * potential)
     assert sizes[16] == sizes[4]
     assert sizes[64] == pytest.approx([conjugate / 2, potential / 2])
 
@@ -430,7 +430,7 @@ def test_the_start_is_what_the_held_out_rows_say(samples, plan_size):
     transport = short_fit(*samples, plan_size=plan_size)
     stages = [row["stage"] for row in transport.history_]
     if plan_size == 0:
-        assert set(stages) == {"conjugate"}
+        assert set(stages) == {"dual"}
         assert transport.start_ == "gaussian"
     else:
         best = min(row["valid_loss"] for row in transport.history_ if row["stage"] == "plan")
@@ -441,7 +441,7 @@ def test_the_start_is_what_the_held_out_rows_say(samples, plan_size):
 def test_beyond_four_features_there_is_no_plan_unless_asked_for():
     rng = np.random.RandomState(0)
     Xs, Xt = rng.randn(100, 5), rng.randn(120, 5) ** 3
-    assert short_fit(Xs, Xt, max_iter=1).history_[0]["stage"] == "conjugate"
+    assert short_fit(Xs, Xt, max_iter=1).history_[0]["stage"] == "dual"
     assert short_fit(Xs, Xt, max_iter=1, plan_size=50).history_[0]["stage"] == "plan"
 
 
@@ -476,7 +476,7 @@ def test_a_failed_warm_start_leaves_the_optimiser_as_it_was(samples):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_warm_start_refuses_a_solver_of_another_kind(samples):
     transport = W2Transport(**{**SHORT, "warm_start": True, "max_iter": 2}).fit(*samples)
-    with pytest.raises(ValueError, match=r"cannot go on with solver='w2gn'.*solver='conjugate'"):
+    with pytest.raises(ValueError, match=r"cannot go on with solver='w2gn'.*solver='dual'"):
         transport.set_params(solver="w2gn").fit(*samples)
 
 
@@ -501,7 +501,7 @@ def test_of_many_rows_the_networks_see_a_part(monkeypatch):
 
     transport = short_fit(Xs, Xt, early_stopping=False, callbacks=[Sizes()], max_iter=1, plan_size=0)
     assert transport.net_.sizes == (100, 90)
-    np.testing.assert_allclose(transport.frame_.source_mean, Xs.mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(transport.coordinates_.source_mean, Xs.mean(axis=0), atol=1e-12)
 
 
 @pytest.mark.slow

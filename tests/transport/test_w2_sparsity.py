@@ -20,7 +20,7 @@ ARCHITECTURES = [
     for activation, rank, sizes in (("celu", 2, (12, 8, 16)), ("softplus", 1, (16,)), ("logsumexp", 1, (16, 12)))
 ]
 SOLVERS = {
-    "conjugate": {"solver": "conjugate"},
+    "dual": {"solver": "dual"},
     "w2gn": {"solver": "w2gn", "activation": "celu", "rank": 1},
 }
 
@@ -189,7 +189,7 @@ def transport(fitted):
 
 def convex_networks(transport):
     pair = transport.net_.module_
-    return [network for network in (pair.potential, pair.conjugate) if isinstance(network, DenseICNN)]
+    return [network for network in (pair.potential, pair.inverse) if isinstance(network, DenseICNN)]
 
 
 def kill_pools(transport):
@@ -203,7 +203,7 @@ def kill_pools(transport):
 
 def test_sparsity_counts_exact_zeros(transport):
     networks = convex_networks(transport)
-    assert len(networks) == (1 if transport.solver == "conjugate" else 2)
+    assert len(networks) == (1 if transport.solver == "dual" else 2)
     with torch.no_grad():
         for network in networks:
             for weight in network.inner:
@@ -234,8 +234,8 @@ def test_prune_keeps_the_maps_and_narrows_the_networks(samples, transport):
     for network in convex_networks(transport):
         assert network.hidden_layer_sizes == (16, 8)
     after = [transport.transform(Xs), transport.inverse_transform(Xt), transport.potential(Xs)]
-    # float64 throughout. The searches of the conjugate solver end at conjugate_tol = 1e-4 whatever the path.
-    tolerances = [1e-6, 1e-3 if transport.solver == "conjugate" else 1e-6, 1e-6]
+    # float64 throughout. The searches of the dual solver end at conjugate_tol = 1e-4 whatever the path.
+    tolerances = [1e-6, 1e-3 if transport.solver == "dual" else 1e-6, 1e-6]
     for one, other, tolerance in zip(after, before, tolerances, strict=True):
         assert np.abs(one - other).max() < tolerance * Xt.std()
     assert (transport.n_iter_, transport.wasserstein_distance_, transport.history_) == (n_iter, distance, history)

@@ -1,60 +1,25 @@
-"""The contracts of a two-sample transport map and of a generator, written once."""
+"""The contract of a transport: a map that carries a source sample onto a target sample."""
 
-import warnings
 from abc import ABCMeta, abstractmethod
-from contextlib import contextmanager
-from numbers import Integral
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
-from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import _check_sample_weight, _get_feature_names, check_is_fitted, validate_data
+from sklearn.utils import check_array
+from sklearn.utils.validation import _get_feature_names, check_is_fitted, validate_data
 
+from sklearn_ot.base._fitting import FLOAT_DTYPES, all_or_nothing, draw_reference, random_source, warn_user
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.metrics import sliced_wasserstein_distance
-
-FLOAT_DTYPES = (np.float64, np.float32)
-MAX_REFERENCE_ROWS = 4096
-
-
-@contextmanager
-def all_or_nothing(estimator):
-    """Give ``estimator`` its former attributes back if the block fails: no half-fitted estimator is left behind."""
-    state = estimator.__dict__.copy()
-    try:
-        yield
-    except BaseException:
-        estimator.__dict__.clear()
-        estimator.__dict__.update(state)
-        raise
-
-
-def random_source(random_state):
-    """A RandomState as `sklearn.utils.check_random_state` makes it, but None never touches numpy's global state."""
-    return np.random.RandomState() if random_state is None else check_random_state(random_state)
-
-
-def check_n_samples(n_samples):
-    """Raise a ValueError unless this is a number of rows that one can draw."""
-    if not isinstance(n_samples, Integral) or isinstance(n_samples, bool) or n_samples < 1:
-        raise ValueError(f"n_samples must be an integer of 1 or more, got {n_samples!r}.")
-
-
-def draw_reference(X, target, rng):
-    """At most ``MAX_REFERENCE_ROWS`` rows of the target, or of N(0, I) in the dimension of ``X`` if it is None."""
-    if target is None:
-        return rng.standard_normal((MAX_REFERENCE_ROWS, X.shape[1])).astype(X.dtype)
-    if len(target) <= MAX_REFERENCE_ROWS:
-        return target.copy()
-    return target[rng.permutation(len(target))[:MAX_REFERENCE_ROWS]]
 
 
 class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metaclass=ABCMeta):
     """Base class of maps that carry a source sample onto a target sample.
 
     A subclass writes ``_fit(X, target, rng)`` and ``_transform(X)`` on validated arrays; ``target`` is an array of
-    the dtype of ``X``, or None for the standard normal N(0, I), and ``rng`` the RandomState of this fit. Everything
-    else, the reading of the arguments of ``fit`` included, lives here.
+    the dtype of ``X``, or None for the standard normal N(0, I), and ``rng`` the RandomState of this fit. A subclass
+    whose ``fit`` takes more arguments hands them to ``_fit_rows``, which passes them on to ``_fit`` by name. Reading
+    and checking the other arguments, and leaving nothing half-fitted, is done here.
 
     Attributes
     ----------
@@ -67,9 +32,9 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
     """
 
     # Requested by default, so that nobody has to call set_fit_request.
-    __metadata_request__fit = {"X_target": True}  # noqa: RUF012 (scikit-learn's protocol)
-    __metadata_request__score = {"X_target": True}  # noqa: RUF012
-    _parameter_constraints: dict = {}  # noqa: RUF012
+    __metadata_request__fit: ClassVar[dict] = {"X_target": True}
+    __metadata_request__score: ClassVar[dict] = {"X_target": True}
+    _parameter_constraints: ClassVar[dict] = {}
 
     @abstractmethod
     def _fit(self, X, target, rng):
@@ -104,11 +69,14 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
         ValueError
             If an array or a parameter is unusable; the estimator is then left as it was.
         """
+        return self._fit_rows(X, y, X_target)
+
+    def _fit_rows(self, X, y, X_target, **fit_params):
         with all_or_nothing(self):
             X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=2)
             target = self._validate_target(X, y, X_target)
             rng = random_source(getattr(self, "random_state", 0))
-            self._fit(X, target, rng)
+            self._fit(X, target, rng, **fit_params)
             self.target_reference_ = draw_reference(X, target, rng)
         return self
 
@@ -187,20 +155,17 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
         target = self._read_target(mapped, y, X_target)
         if target is None:
             target = self.target_reference_
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, mapped)
         return -(sliced_wasserstein_distance(mapped, target, sample_weight=sample_weight, random_state=0) ** 2)
 
     def _validate_target(self, X, y, X_target):
         """The target of ``fit`` as an array, or None for N(0, I), with a warning if it was probably forgotten."""
         target = self._read_target(X, y, X_target)
         if target is None and y is not None:
-            warnings.warn(
+            warn_user(
                 f"{type(self).__name__}.fit got a 1-d y and no X_target: y is taken as labels, which the map does not "
                 "use, and the standard normal is the target. Pass X_target=... (or a 2-d y) to transport to a sample, "
                 "or y=None to silence this.",
                 MissingTargetWarning,
-                stacklevel=4,
             )
         return target
 
@@ -260,122 +225,3 @@ class InvertibleTransport(BaseTransport):
         """
         check_is_fitted(self)
         return self._inverse_transform(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))
-
-
-class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
-    """Base class of models that draw new rows like those they were fitted to.
-
-    A subclass writes ``_fit(X, sample_weight, rng)`` on validated arrays, with ``rng`` the RandomState of this fit,
-    and ``_sample(n_samples, rng)``. ``sample_weight`` is None or positive with sum 1: rows of weight 0 are gone.
-    A subclass that can use weights gives its ``fit`` the argument, and hands it to ``_fit_rows``. What else it hands to
-    ``_fit_rows`` or ``_draw_rows`` comes to ``_fit`` or ``_sample`` by name.
-
-    Attributes
-    ----------
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, if the data were given as a DataFrame.
-    """
-
-    _parameter_constraints: dict = {}  # noqa: RUF012 (scikit-learn's protocol)
-
-    @abstractmethod
-    def _fit(self, X, sample_weight, rng):
-        """Learn from validated arrays."""
-
-    @abstractmethod
-    def _sample(self, n_samples, rng):
-        """Draw rows."""
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Learn to draw rows like those of ``X``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Training rows.
-        y : None
-            Ignored; it is here for pipelines.
-
-        Returns
-        -------
-        self : object
-            The fitted generator.
-
-        Raises
-        ------
-        ValueError
-            If the rows or a parameter are unusable; the estimator is then left as it was.
-        """
-        return self._fit_rows(X)
-
-    def _fit_rows(self, X, sample_weight=None, **fit_params):
-        with all_or_nothing(self):
-            X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=2)
-            if sample_weight is not None:
-                sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-                used = sample_weight > 0
-                if np.count_nonzero(used) < 2:
-                    raise ValueError(
-                        f"sample_weight leaves {np.count_nonzero(used)} of {len(X)} rows with a positive weight; a "
-                        "generator needs 2 or more."
-                    )
-                X, sample_weight = X[used], sample_weight[used] / sample_weight[used].sum()
-            self._fit(X, sample_weight, random_source(getattr(self, "random_state", 0)), **fit_params)
-            self._dtype = X.dtype
-        return self
-
-    def sample(self, n_samples=1, random_state=None):
-        """Draw new rows.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of rows.
-        random_state : int, RandomState instance or None, default=None
-            Draws the rows. Pass an int for the same rows at each call; with None they are new each time, and the
-            global state of numpy is neither read nor changed.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-            The rows, in the units and in the float dtype of the training data.
-        """
-        return self._draw_rows(n_samples, random_state)
-
-    def _draw_rows(self, n_samples, random_state, **sample_params):
-        check_is_fitted(self)
-        check_n_samples(n_samples)
-        rows = self._sample(n_samples, random_source(random_state), **sample_params)
-        return rows.astype(self._dtype, copy=False)
-
-    def score(self, X, y=None, sample_weight=None):
-        """Minus the squared sliced Wasserstein-2 distance between a sample of the generator and ``X``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows to compare with, best such as ``fit`` has not seen.
-        y : None
-            Ignored; it is here for pipelines.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        score : float
-            Minus the squared distance, in the squared units of the data and without the factor ½; higher is better.
-            Between finite samples of one law it is a little below 0. The sample, of 4096 rows, and the projections
-            are fixed, so equal arguments give equal scores.
-        """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
-        rows = self.sample(MAX_REFERENCE_ROWS, random_state=0)
-        return -(sliced_wasserstein_distance(rows, X, target_weight=sample_weight, random_state=0) ** 2)
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "_dtype")

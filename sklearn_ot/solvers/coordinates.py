@@ -13,7 +13,7 @@ from sklearn_ot.solvers.gaussian import GaussianMap
 LEAST_VARIANCE, RANK_ROWS, MAX_RANK_FEATURES = 1e-4, 8192, 1024
 
 
-class BalancedFrame(NamedTuple):
+class BalancedCoordinates(NamedTuple):
     r"""Coordinates of source and target in which the Gaussian map between them is the identity.
 
     With :math:`T_0(x) = m_t + A (x - m_s)` the Gaussian map and s a scale,
@@ -44,16 +44,16 @@ class BalancedFrame(NamedTuple):
     axes: np.ndarray | None = None
 
     @classmethod
-    def balance(cls, gaussian: GaussianMap, source_covariance: np.ndarray) -> "BalancedFrame":
-        """The frame of a Gaussian map; the scale brings the mean variance to 1."""
+    def balance(cls, gaussian: GaussianMap, source_covariance: np.ndarray) -> "BalancedCoordinates":
+        """The coordinates of a Gaussian map; the scale brings the mean variance to 1."""
         stretches, axes = linalg.eigh(gaussian.linear)
         root, inverse_root = (axes * np.sqrt(stretches)) @ axes.T, (axes / np.sqrt(stretches)) @ axes.T
         # The trace of the common covariance root @ source_covariance @ root; without any variance, any scale will do.
         variance = np.sum(gaussian.linear * source_covariance) / len(stretches)
         return cls(gaussian.source_mean, gaussian.target_mean, root, inverse_root, float(np.sqrt(variance)) or 1.0)
 
-    def focus(self, X: np.ndarray, Y: np.ndarray) -> "BalancedFrame":
-        """The frame with ``axes`` if there are directions in which next to nothing varies, in either sample.
+    def focus(self, X: np.ndarray, Y: np.ndarray) -> "BalancedCoordinates":
+        """The coordinates with ``axes`` if there are directions in which next to nothing varies, in either sample.
 
         Constant columns are such directions, and those in which all columns are combinations of a few. Where the mean
         variance of both samples is below 1e-4 of that of an average direction, rows say nothing about a map but what
@@ -69,14 +69,14 @@ class BalancedFrame(NamedTuple):
 
         Returns
         -------
-        frame : BalancedFrame
-            The frame.
+        coordinates : BalancedCoordinates
+            The coordinates.
         """
         n_features = X.shape[1]
         if n_features > MAX_RANK_FEATURES:
             return self
         u, v = (rows[:: max(1, len(rows) // RANK_ROWS)].astype(np.float64) for rows in (X, Y))
-        u, v = self.source_to_frame(u), self.target_to_frame(v)
+        u, v = self.of_source(u), self.of_target(v)
         variances, axes = linalg.eigh((u.T @ u / len(u) + v.T @ v / len(v)) / 2)
         varies = variances > LEAST_VARIANCE * variances.mean()
         if varies.all() or not varies.any():
@@ -87,19 +87,19 @@ class BalancedFrame(NamedTuple):
         """Coordinates along ``axes`` of coordinates u or v; these themselves where all directions vary."""
         return U if self.axes is None else U @ self._like(self.axes, U)
 
-    def source_to_frame(self, X: np.ndarray) -> np.ndarray:
+    def of_source(self, X: np.ndarray) -> np.ndarray:
         """Coordinates u of source rows, in the dtype of ``X``."""
         return (X - self._like(self.source_mean, X)) @ self._like(self.root / self.scale, X)
 
-    def target_to_frame(self, Y: np.ndarray) -> np.ndarray:
+    def of_target(self, Y: np.ndarray) -> np.ndarray:
         """Coordinates v of target rows."""
         return (Y - self._like(self.target_mean, Y)) @ self._like(self.inverse_root / self.scale, Y)
 
-    def source_from_frame(self, U: np.ndarray) -> np.ndarray:
+    def to_source(self, U: np.ndarray) -> np.ndarray:
         """Source rows with coordinates u."""
         return self._like(self.source_mean, U) + U @ self._like(self.inverse_root * self.scale, U)
 
-    def target_from_frame(self, V: np.ndarray) -> np.ndarray:
+    def to_target(self, V: np.ndarray) -> np.ndarray:
         """Target rows with coordinates v."""
         return self._like(self.target_mean, V) + V @ self._like(self.root * self.scale, V)
 
@@ -108,7 +108,7 @@ class BalancedFrame(NamedTuple):
         return array.astype(X.dtype, copy=False)
 
 
-class UnitFrame(NamedTuple):
+class UnitCoordinates(NamedTuple):
     r"""Coordinates in which one sample is of size 1, whatever its units.
 
     .. math:: u = (x - c) / s
@@ -127,7 +127,7 @@ class UnitFrame(NamedTuple):
     scale: float
 
     @classmethod
-    def standard(cls, X: np.ndarray, weights: np.ndarray) -> "UnitFrame":
+    def standard(cls, X: np.ndarray, weights: np.ndarray) -> "UnitCoordinates":
         """The mean is 0, and the variance is 1 on average over the features; ``weights`` have sum 1."""
         # In float64, in which sums over many rows lose nothing, and piece by piece: a copy of all rows may not fit.
         center = np.einsum("i,ij->j", weights, X, dtype=np.float64)
@@ -141,15 +141,15 @@ class UnitFrame(NamedTuple):
         return cls(center, float(largest * np.sqrt(variance)))
 
     @classmethod
-    def bounded(cls, X: np.ndarray) -> "UnitFrame":
+    def bounded(cls, X: np.ndarray) -> "UnitCoordinates":
         """All values lie within −1 and 1, of all features together: brightness 0 is −1 in each pixel of an image."""
         low, high = float(X.min()), float(X.max())
         return cls(np.full(X.shape[1], low + (high - low) / 2), (high - low) / 2 or 1.0)
 
-    def to_frame(self, X: np.ndarray) -> np.ndarray:
+    def to_coordinates(self, X: np.ndarray) -> np.ndarray:
         """Coordinates of rows, in the dtype of ``X``."""
         return (X - self.center.astype(X.dtype, copy=False)) / X.dtype.type(self.scale)
 
-    def from_frame(self, U: np.ndarray) -> np.ndarray:
+    def from_coordinates(self, U: np.ndarray) -> np.ndarray:
         """Rows with coordinates u, in the dtype of ``U``."""
         return self.center.astype(U.dtype, copy=False) + U * U.dtype.type(self.scale)

@@ -1,0 +1,130 @@
+"""The contract of a generator."""
+
+from abc import ABCMeta, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_ot.base._fitting import FLOAT_DTYPES, MAX_REFERENCE_ROWS, all_or_nothing, random_source
+from sklearn_ot.checks import check_n_samples, check_weight
+from sklearn_ot.metrics import sliced_wasserstein_distance
+
+
+class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
+    """Base class of models that draw new rows like those they were fitted to.
+
+    A subclass writes ``_fit(X, sample_weight, rng)`` on validated arrays, with ``rng`` the RandomState of this fit,
+    and ``_sample(n_samples, rng)``. ``sample_weight`` is None or positive with sum 1: rows of weight 0 are gone.
+    A subclass that can use weights gives its ``fit`` the argument, and hands it to ``_fit_rows``. What else it hands to
+    ``_fit_rows`` or ``_draw_rows`` comes to ``_fit`` or ``_sample`` by name.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if the data were given as a DataFrame.
+    """
+
+    _parameter_constraints: ClassVar[dict] = {}
+
+    @abstractmethod
+    def _fit(self, X, sample_weight, rng):
+        """Learn from validated arrays."""
+
+    @abstractmethod
+    def _sample(self, n_samples, rng):
+        """Draw rows."""
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn to draw rows like those of ``X``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows.
+        y : None
+            Ignored; it is here for pipelines.
+
+        Returns
+        -------
+        self : object
+            The fitted generator.
+
+        Raises
+        ------
+        ValueError
+            If the rows or a parameter are unusable; the estimator is then left as it was.
+        """
+        return self._fit_rows(X)
+
+    def _fit_rows(self, X, sample_weight=None, **fit_params):
+        with all_or_nothing(self):
+            X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=2)
+            if sample_weight is not None:
+                sample_weight = check_weight(sample_weight, len(X))
+                used = sample_weight > 0
+                if np.count_nonzero(used) < 2:
+                    raise ValueError(
+                        f"sample_weight leaves {np.count_nonzero(used)} of {len(X)} rows with a positive weight; a "
+                        "generator needs 2 or more."
+                    )
+                X, sample_weight = X[used], sample_weight[used]
+            self._fit(X, sample_weight, random_source(getattr(self, "random_state", 0)), **fit_params)
+            self._dtype = X.dtype
+        return self
+
+    def sample(self, n_samples=1, random_state=None):
+        """Draw new rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+        random_state : int, RandomState instance or None, default=None
+            Draws the rows. Pass an int for the same rows at each call; with None they are new each time, and the
+            global state of numpy is neither read nor changed.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            The rows, in the units and in the float dtype of the training data.
+        """
+        return self._draw_rows(n_samples, random_state)
+
+    def _draw_rows(self, n_samples, random_state, **sample_params):
+        check_is_fitted(self)
+        check_n_samples(n_samples)
+        rows = self._sample(n_samples, random_source(random_state), **sample_params)
+        return rows.astype(self._dtype, copy=False)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Minus the squared sliced Wasserstein-2 distance between a sample of the generator and ``X``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to compare with, best such as ``fit`` has not seen.
+        y : None
+            Ignored; it is here for pipelines.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            Minus the squared distance, in the squared units of the data and without the factor ½; higher is better.
+            Between finite samples of one distribution it is a little below 0. The sample, of 4096 rows, and the
+            projections are fixed, so equal arguments give equal scores.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        weight = check_weight(sample_weight, len(X))
+        rows = self.sample(MAX_REFERENCE_ROWS, random_state=0)
+        return -(sliced_wasserstein_distance(rows, X, target_weight=weight, random_state=0) ** 2)
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_dtype")

@@ -1,0 +1,213 @@
+"""Networks as small specifications, which estimators take as parameters.
+
+A specification is an estimator without ``fit``: `sklearn.base.clone` copies it, and ``get_params`` of an estimator
+that holds one lists its parameters too, so that a search can run over ``generator__n_channels``. A specification has a
+method for every role that it can take, which returns the class of the module and its arguments; a class of your own
+with such a method is a specification as well. In the place of one, an estimator takes a subclass of `torch.nn.Module`.
+"""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import ClassVar
+
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
+
+from sklearn_ot.nn import MLP, DCGANCritic, DCGANGenerator, DenseICNN, MLPCritic, MLPGenerator
+
+POSITIVE = Interval(Integral, 1, None, closed="left")
+OUTPUT_ACTIVATIONS = StrOptions({"identity", "tanh"})
+
+
+def module_of(network, role, **shape):
+    """The module that a network gives for a role.
+
+    Parameters
+    ----------
+    network : specification or nn.Module class
+        What the user gave. A class is called with the numbers of ``shape`` alone.
+    role : {"generator", "critic", "potential", "function"}
+        The name of the method of the specification.
+    **shape : int or None
+        Numbers of inputs and outputs, by the names that the role has for them.
+
+    Returns
+    -------
+    module : type
+        The class of the module.
+    arguments : dict
+        What it is called with: plain values.
+    """
+    if inspect.isclass(network) and issubclass(network, nn.Module):
+        return network, shape
+    if inspect.isclass(network) or not hasattr(network, role):
+        raise ValueError(
+            f"{network!r} cannot be the {role}: give a specification of sklearn_ot.networks that has the method "
+            f"{role!r}, or a subclass of torch.nn.Module."
+        )
+    return getattr(network, role)(**shape)
+
+
+def check_sizes(sizes):
+    """Widths of hidden layers as a tuple of int; a ValueError unless they are one or more positive integers."""
+    checked = tuple(sizes)
+    if not checked or not all(isinstance(n, Integral) and not isinstance(n, bool) and n > 0 for n in checked):
+        raise ValueError(
+            f"hidden_layer_sizes must be one or more positive integers, got {sizes!r}. "
+            "Give for example (128, 128) for two hidden layers."
+        )
+    return tuple(map(int, checked))
+
+
+@dataclass(eq=False, repr=False)
+class Dense(BaseEstimator):
+    """Fully connected layers.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default=(128, 128, 128)
+        Widths of the hidden layers.
+    activation : {"relu", "silu", "celu", "softplus", "leaky_relu", "groupsort"}, default="relu"
+        Activation of the hidden layers. "leaky_relu" and "groupsort" are for critics.
+    output_activation : {"identity", "tanh"}, default="identity"
+        Activation of the outputs of a generator. With "tanh" no sample leaves the range of the data.
+
+    Examples
+    --------
+    >>> from sklearn_ot.generation import WGANGenerator
+    >>> from sklearn_ot.networks import Dense
+    >>> WGANGenerator(generator=Dense((64, 64), "silu")).get_params()["generator__activation"]
+    'silu'
+    """
+
+    hidden_layer_sizes: Sequence[int] = (128, 128, 128)
+    activation: str = "relu"
+    output_activation: str = "identity"
+
+    _parameter_constraints: ClassVar[dict] = {
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [StrOptions({"relu", "silu", "celu", "softplus", "leaky_relu", "groupsort"})],
+        "output_activation": [OUTPUT_ACTIVATIONS],
+    }
+
+    def generator(self, latent_dim, n_features):
+        """`sklearn_ot.nn.MLPGenerator`, from ``latent_dim`` columns of noise to ``n_features``."""
+        arguments = {"latent_dim": latent_dim, "n_features": n_features, **self._layers()}
+        return MLPGenerator, {**arguments, "output_activation": self.output_activation}
+
+    def critic(self, n_features, n_classes=0, n_outputs=None):
+        """`sklearn_ot.nn.MLPCritic`, of rows and their one-hot labels; None outputs are a scalar."""
+        shape = {"n_features": n_features, "n_classes": n_classes, "n_outputs": n_outputs}
+        return MLPCritic, {**shape, **self._layers()}
+
+    def function(self, n_features, n_outputs=None):
+        """`sklearn_ot.nn.MLP`, of rows; None outputs are a scalar."""
+        return MLP, {"n_features": n_features, "n_outputs": n_outputs, **self._layers()}
+
+    def _layers(self):
+        self._validate_params()
+        return {"hidden_layer_sizes": check_sizes(self.hidden_layer_sizes), "activation": self.activation}
+
+
+@dataclass(eq=False, repr=False)
+class Convolutional(BaseEstimator):
+    """Convolutions for rows that are flattened square images of 28, 32 or 64 pixels with 1 or 3 colours.
+
+    Parameters
+    ----------
+    n_channels : int, default=64
+        Channels of the widest layer in pixels: the last hidden one of a generator, the first of a critic.
+    activation : {"leaky_relu", "relu", "silu", "celu", "softplus", "groupsort"}, default="leaky_relu"
+        Activation of the hidden layers of a critic. A generator has ReLU and batch normalisation.
+    output_activation : {"tanh", "identity"}, default="tanh"
+        Activation of the outputs of a generator. With "tanh" no sample leaves the range of the data.
+
+    Examples
+    --------
+    >>> from sklearn_ot.networks import Convolutional
+    >>> module, arguments = Convolutional(n_channels=8).generator(latent_dim=10, n_features=784)
+    >>> module.__name__, arguments["n_channels"]
+    ('DCGANGenerator', 8)
+    """
+
+    n_channels: int = 64
+    activation: str = "leaky_relu"
+    output_activation: str = "tanh"
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_channels": [POSITIVE],
+        "activation": [StrOptions({"leaky_relu", "relu", "silu", "celu", "softplus", "groupsort"})],
+        "output_activation": [OUTPUT_ACTIVATIONS],
+    }
+
+    def generator(self, latent_dim, n_features):
+        """`sklearn_ot.nn.DCGANGenerator`, from ``latent_dim`` columns of noise to ``n_features``."""
+        self._validate_params()
+        arguments = {"latent_dim": latent_dim, "n_features": n_features, "n_channels": self.n_channels}
+        return DCGANGenerator, {**arguments, "output_activation": self.output_activation}
+
+    def critic(self, n_features, n_classes=0, n_outputs=None):
+        """`sklearn_ot.nn.DCGANCritic`, of rows and their one-hot labels; None outputs are a scalar."""
+        self._validate_params()
+        shape = {"n_features": n_features, "n_classes": n_classes, "n_outputs": n_outputs}
+        return DCGANCritic, {**shape, "n_channels": self.n_channels, "activation": self.activation}
+
+
+@dataclass(eq=False, repr=False)
+class Convex(BaseEstimator):
+    """Fully connected layers that make a convex function.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default=(128, 128)
+        Widths of the hidden layers.
+    activation : {"logsumexp", "celu", "softplus"}, default="logsumexp"
+        Activation of the hidden layers. "logsumexp", a smooth maximum over pools of units, is made for targets of
+        several clusters, whose map turns sharply. All but "celu" are infinitely smooth.
+    pool_size : int, default=8
+        Units in a pool of "logsumexp"; it must divide the widths.
+    rank : int, default=0
+        Number of squares in each convex-quadratic skip; 0 leaves affine skips, which are faster.
+    strong_convexity : float, default=1e-2
+        Least stretch of the gradient, above 0 and below 1, in the coordinates of the network. The inverse of the
+        gradient stretches by at most its reciprocal.
+
+    Examples
+    --------
+    >>> from sklearn_ot.networks import Convex
+    >>> Convex((64, 64), "softplus").potential(n_features=2)[0].__name__
+    'DenseICNN'
+    """
+
+    hidden_layer_sizes: Sequence[int] = (128, 128)
+    activation: str = "logsumexp"
+    pool_size: int = 8
+    rank: int = 0
+    strong_convexity: float = 1e-2
+
+    _parameter_constraints: ClassVar[dict] = {
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [StrOptions({"logsumexp", "celu", "softplus"})],
+        "pool_size": [POSITIVE],
+        "rank": [Interval(Integral, 0, None, closed="left")],
+        "strong_convexity": [Interval(Real, 0, 1, closed="neither")],
+    }
+
+    def potential(self, n_features):
+        """`sklearn_ot.nn.DenseICNN`, of rows."""
+        self._validate_params()
+        sizes = check_sizes(self.hidden_layer_sizes)
+        if self.activation == "logsumexp" and any(size % self.pool_size for size in sizes):
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} cannot be split into pools of "
+                f"pool_size={self.pool_size}: give widths that it divides."
+            )
+        names = ("activation", "pool_size", "rank", "strong_convexity")
+        return DenseICNN, {
+            "n_features": n_features,
+            "hidden_layer_sizes": sizes,
+            **{name: getattr(self, name) for name in names},
+        }

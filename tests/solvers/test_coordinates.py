@@ -1,0 +1,120 @@
+"""Balanced coordinates, and those of one sample."""
+
+import numpy as np
+import pytest
+
+from sklearn_ot.solvers.coordinates import BalancedCoordinates, UnitCoordinates
+from sklearn_ot.solvers.gaussian import sample_gaussian_map
+
+
+@pytest.fixture
+def samples():
+    rng = np.random.RandomState(0)
+    X = rng.randn(500, 3) @ np.diag([1, 10, 0.1]) @ rng.randn(3, 3) + 5
+    Y = rng.randn(400, 3) @ rng.randn(3, 3) * 100 - 70
+    return X, Y
+
+
+def test_the_gaussian_map_is_the_identity(samples):
+    X, Y = samples
+    gaussian, covariance = sample_gaussian_map(X, Y)
+    coordinates = BalancedCoordinates.balance(gaussian, covariance)
+    mapped = gaussian.target_mean + (X - gaussian.source_mean) @ gaussian.linear
+    np.testing.assert_allclose(coordinates.of_target(mapped), coordinates.of_source(X), atol=1e-9)
+
+
+def test_both_samples_have_the_same_covariance_of_mean_variance_one(samples):
+    X, Y = samples
+    coordinates = BalancedCoordinates.balance(*sample_gaussian_map(X, Y))
+    covariances = [np.cov(rows.T, bias=True) for rows in (coordinates.of_source(X), coordinates.of_target(Y))]
+    np.testing.assert_allclose(covariances[0], covariances[1], atol=1e-8)
+    np.testing.assert_allclose(np.trace(covariances[0]) / 3, 1)
+
+
+def test_inner_products_are_those_of_the_data(samples):
+    """Which is why the optimal map of the squared cost is the same in both coordinates."""
+    X, Y = samples
+    coordinates = BalancedCoordinates.balance(*sample_gaussian_map(X, Y))
+    inner = (X - coordinates.source_mean) @ (Y - coordinates.target_mean).T
+    inner_there = coordinates.of_source(X) @ coordinates.of_target(Y).T * coordinates.scale**2
+    np.testing.assert_allclose(inner_there, inner, atol=1e-9 * np.abs(inner).max())
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_round_trips(samples, dtype):
+    X, Y = (sample.astype(dtype) for sample in samples)
+    coordinates = BalancedCoordinates.balance(*sample_gaussian_map(X, Y))
+    tolerance = {"rtol": 0, "atol": 1e4 * np.finfo(dtype).eps * np.abs(Y).max()}
+    np.testing.assert_allclose(coordinates.to_source(coordinates.of_source(X)), X, **tolerance)
+    np.testing.assert_allclose(coordinates.to_target(coordinates.of_target(Y)), Y, **tolerance)
+    assert coordinates.of_source(X).dtype == dtype
+
+
+def test_samples_without_variance():
+    coordinates = BalancedCoordinates.balance(*sample_gaussian_map(np.ones((3, 2)), np.zeros((3, 2))))
+    np.testing.assert_array_equal(coordinates.of_source(np.ones((1, 2))), 0)
+
+
+def test_a_standard_unit_has_mean_zero_and_mean_variance_one(samples):
+    weights = np.random.RandomState(0).rand(500)
+    weights /= weights.sum()
+    coordinates = UnitCoordinates.standard(samples[0], weights)
+    U = coordinates.to_coordinates(samples[0])
+    np.testing.assert_allclose(weights @ U, 0, atol=1e-12)
+    np.testing.assert_allclose(np.mean(weights @ U**2), 1)
+
+
+@pytest.mark.parametrize(("offset", "unit"), [(1e4, 1), (0, 1e-25), (0, 1e20)])
+def test_a_standard_unit_loses_nothing_in_float32(offset, unit):
+    X = np.random.RandomState(0).exponential(unit, (200_000, 2)) + offset
+    expected = UnitCoordinates.standard(X, np.full(len(X), 1 / len(X)))
+    coordinates = UnitCoordinates.standard(X.astype(np.float32), np.full(len(X), 1 / len(X)))
+    # The rows themselves are rounded, to 5e-4 units of the first ones at most.
+    np.testing.assert_allclose(coordinates.center, expected.center, atol=1e-4 * unit)
+    np.testing.assert_allclose(coordinates.scale, expected.scale, rtol=1e-4)
+    assert np.isfinite(coordinates.from_coordinates(coordinates.to_coordinates(X.astype(np.float32)))).all()
+
+
+def test_a_bounded_unit_has_the_range_of_all_features_together():
+    X = np.array([[0, 100], [0, 255], [51, 204]], dtype=np.uint8).astype(float)
+    np.testing.assert_allclose(UnitCoordinates.bounded(X).to_coordinates(X), X / 127.5 - 1)
+
+
+@pytest.mark.parametrize("shrinkage", [None, "auto"])
+def test_focus_finds_the_directions_that_vary(shrinkage):
+    rng = np.random.RandomState(0)
+    rotation = np.linalg.qr(rng.randn(7, 7))[0]
+    X, Y = (
+        (rows * [1, 2, 3]) @ rotation[:3] + offset for rows, offset in ((rng.randn(300, 3), 1), (rng.rand(200, 3), 5))
+    )
+    balanced = BalancedCoordinates.balance(*sample_gaussian_map(X, Y, shrinkage))
+    coordinates = balanced.focus(X, Y)
+    assert coordinates.axes.shape == (7, 3)
+    np.testing.assert_allclose(coordinates.axes.T @ coordinates.axes, np.eye(3), atol=1e-12)
+    u, v = coordinates.of_source(X), coordinates.of_target(Y)
+    for rows in (u, v):
+        # Of the rest there is what the floor of 1e-6 under the variances of the Gaussian map lets through.
+        np.testing.assert_allclose(rows, coordinates.within(rows) @ coordinates.axes.T, atol=1e-5)
+    assert np.mean(coordinates.within(u) ** 2) + np.mean(coordinates.within(v) ** 2) == pytest.approx(2)
+    assert balanced.within(u) is u
+    assert BalancedCoordinates.balance(*sample_gaussian_map(X[:, :3], Y[:, :3])).focus(X[:, :3], Y[:, :3]).axes is None
+    constant = np.ones((10, 2))
+    assert BalancedCoordinates.balance(*sample_gaussian_map(constant, constant)).focus(constant, constant).axes is None
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_units_keep_distances_and_go_back(samples, dtype):
+    X = samples[0].astype(dtype)
+    for coordinates in (UnitCoordinates.standard(X, np.full(500, 1 / 500)), UnitCoordinates.bounded(X)):
+        U = coordinates.to_coordinates(X)
+        assert U.dtype == coordinates.from_coordinates(U).dtype == dtype
+        tolerance = {"rtol": 0, "atol": 10 * np.finfo(dtype).eps * np.abs(X).max()}
+        np.testing.assert_allclose(coordinates.from_coordinates(U), X, **tolerance)
+        np.testing.assert_allclose((U[1:] - U[:-1]) * coordinates.scale, X[1:] - X[:-1], **tolerance)
+
+
+def test_equal_rows_have_a_unit():
+    X = np.full((3, 2), 7.1)
+    for coordinates in (UnitCoordinates.standard(X, np.full(3, 1 / 3)), UnitCoordinates.bounded(X)):
+        # The mean of equal numbers may not be quite this number.
+        np.testing.assert_allclose(coordinates.to_coordinates(X), 0, atol=1e-14)

@@ -1,0 +1,60 @@
+"""Specifications of networks: parameters of estimators, and makers of modules."""
+
+import pytest
+import torch
+from sklearn.base import clone
+from torch import nn
+
+from sklearn_ot.networks import Convex, Convolutional, Dense, module_of
+
+# Specification, role, its shape, rows of the input, shape of the output.
+ROLES = [
+    (Dense((8,)), "generator", {"latent_dim": 3, "n_features": 5}, (4, 3), (4, 5)),
+    (Dense((8, 8), "groupsort"), "critic", {"n_features": 5, "n_classes": 2, "n_outputs": None}, (4, 7), (4,)),
+    (Dense((8,), "silu"), "function", {"n_features": 5, "n_outputs": 2}, (4, 5), (4, 2)),
+    (Convolutional(2), "generator", {"latent_dim": 3, "n_features": 784}, (4, 3), (4, 784)),
+    (Convolutional(2), "critic", {"n_features": 784, "n_classes": 1, "n_outputs": 3}, (4, 785), (4, 3)),
+    (Convex((16, 8)), "potential", {"n_features": 5}, (4, 5), (4,)),
+]
+
+
+@pytest.mark.parametrize(("network", "role", "shape", "inputs", "outputs"), ROLES)
+def test_a_specification_makes_the_module_of_its_role(network, role, shape, inputs, outputs):
+    module, arguments = module_of(network, role, **shape)
+    assert module(**arguments)(torch.ones(inputs)).shape == outputs
+
+
+@pytest.mark.parametrize(
+    "network", [Dense((8,), "silu"), Convolutional(2, output_activation="identity"), Convex(rank=1)]
+)
+def test_a_specification_is_cloned_with_its_parameters(network):
+    assert clone(network).get_params() == network.get_params()
+    assert clone(network) is not network
+
+
+def test_a_class_of_modules_is_called_with_the_shape_alone():
+    class Own(nn.Linear):
+        pass
+
+    assert module_of(Own, "generator", latent_dim=3, n_features=5) == (Own, {"latent_dim": 3, "n_features": 5})
+
+
+@pytest.mark.parametrize(
+    ("network", "role", "message"),
+    [
+        (Dense(()), "function", r"hidden_layer_sizes must be one or more positive integers, got \(\)"),
+        (Dense((8, 0)), "function", r"hidden_layer_sizes must be one or more positive integers, got \(8, 0\)"),
+        (Dense((8.5,)), "function", "hidden_layer_sizes must be one or more positive integers"),
+        (Dense((8,), "swish"), "function", "The 'activation' parameter of Dense must be a str among"),
+        (Convolutional(0), "critic", "The 'n_channels' parameter of Convolutional must be an int"),
+        (Convex((12,)), "potential", r"hidden_layer_sizes=\(12,\) cannot be split into pools of pool_size=8"),
+        (Convex(strong_convexity=1.0), "potential", "The 'strong_convexity' parameter of Convex must be a float"),
+        (Convex(), "generator", "cannot be the generator: give a specification"),
+        ("mlp", "critic", "'mlp' cannot be the critic: give a specification"),
+        (Dense, "critic", "cannot be the critic: give a specification"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(network, role, message):
+    shape = {"n_features": 2}
+    with pytest.raises(ValueError, match=message):
+        module_of(network, role, **shape)
