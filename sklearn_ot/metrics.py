@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import ot
-from scipy.spatial.distance import cdist
 from scipy.special import rel_entr
 from sklearn.metrics import pairwise_distances_argmin_min, pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
@@ -17,9 +16,8 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_ot.checks import check_weight
+from sklearn_ot.solvers.plan import exact_plan
 
-# More pivots than any plan that fits in memory needs: POT's default stops short of the optimum at 5000 points a side.
-EMD_MAX_ITER = 10**9
 # Projections are sorted in blocks of this many at a time, to bound memory with many rows.
 PROJECTION_BLOCK = 32
 
@@ -113,12 +111,7 @@ def wasserstein_distance(X, Y, *, p=2, sample_weight=None, target_weight=None):
     if X.shape[1] == 1:
         cost = ot.wasserstein_1d(X[:, 0], Y[:, 0], x_weight, y_weight, p=p)
     else:
-        # Not through |x|² + |y|² - 2<x, y>, which loses all digits for data far from the origin.
-        costs = cdist(X, Y, "sqeuclidean") if p == 2 else cdist(X, Y) ** p
-        # The solver has absolute tolerances.
-        scale = costs.max() or 1.0
-        costs /= scale
-        cost = scale * ot.emd2(x_weight, y_weight, costs, numItermax=EMD_MAX_ITER)
+        cost = exact_plan(X, Y, x_weight, y_weight, cost=p).value
     return float(max(cost, 0) ** (1 / p))
 
 

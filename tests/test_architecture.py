@@ -23,7 +23,7 @@ INSIDE = {
     "nets": {"nn", "objectives", "solvers", "exceptions"},
     "checks": set(),
     "networks": {"nn"},
-    "metrics": {"checks", "exceptions"},
+    "metrics": {"checks", "solvers", "exceptions"},
     "datasets": {"nn", "solvers", "exceptions"},
     "plotting": {"base", "exceptions"},
     "base": {"checks", "metrics", "exceptions"},

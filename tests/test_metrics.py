@@ -5,7 +5,6 @@ from scipy import linalg, stats
 from scipy.spatial.distance import cdist
 from sklearn import config_context
 
-from sklearn_ot import metrics
 from sklearn_ot.metrics import (
     energy_distance,
     frechet_distance,
@@ -164,8 +163,8 @@ def test_wasserstein_has_the_units_of_the_data(samples, p, scale):
 
 
 def test_wasserstein_that_stops_short_says_so(samples, monkeypatch):
-    monkeypatch.setattr(metrics, "EMD_MAX_ITER", 3)
-    with pytest.warns(UserWarning, match="numItermax reached before optimality"):
+    monkeypatch.setattr("sklearn_ot.solvers.plan.MAX_PIVOTS", 3)
+    with pytest.warns(UserWarning, match="numItermax"), pytest.raises(RuntimeError, match="No exact plan between"):
         wasserstein_distance(*samples)
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from sklearn_ot.objectives.lsot import half_squared_distances
 from sklearn_ot.objectives.wgan import slope_penalty
+from sklearn_ot.solvers.costs import half_squared_distances
 
 # Far below any distance that matters, in units in which the data are of size 1.
 ROUNDING = 1e-3

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from sklearn_ot.solvers.costs import half_squared_distances
+
 # Plan densities from which the exponential goes on as its tangent; e^30 is far above any density of a fitted plan.
 LARGEST_EXPONENT = 30.0
 
@@ -88,9 +90,3 @@ def barycentric_regression(module: nn.Module, x: Tensor, y: Tensor, *, reg: floa
             weights = violation.clamp(min=0)
             weights = weights / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
     return 2 * (weights * half_squared_distances(module.transport(x), y)).sum()
-
-
-def half_squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    """The costs ½‖x − y‖² of all pairs, shape (n, m), by one matrix product."""
-    costs = torch.addmm(y.square().sum(1) / 2, x, y.T, alpha=-1)
-    return (costs + x.square().sum(1, keepdim=True) / 2).clamp(min=0)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sklearn_ot.objectives.cramer import norms
-from sklearn_ot.objectives.lsot import half_squared_distances
+from sklearn_ot.solvers.costs import half_squared_distances
 
 # One kernel of each of these scales, in units in which the data are of size 1.
 SCALES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)

@@ -1,31 +1,104 @@
 """Exact transport plans between samples."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import ot
+import torch
+from torch import Tensor
+
+from sklearn_ot.solvers.costs import Cost, read_cost
+
+# More pivots than a plan that fits in memory needs: POT's default ends before the optimum at 5000 rows a side.
+MAX_PIVOTS = 10**9
 
 
-def exact_pairing(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
-    r"""The optimal pairing of two samples of equal size for the squared cost.
-
-    .. math:: \min_{\sigma} \sum_i \|x_i - y_{\sigma(i)}\|^2
+@dataclass(frozen=True)
+class Plan:
+    """An optimal plan between two weighted samples; tensors are float64, on the CPU.
 
     Parameters
     ----------
-    X, Y : ndarray of shape (n_samples, n_features)
-        The samples. Memory grows with the square of the number of rows, time a little faster.
+    value : float
+        The least mean cost.
+    potential, target_potential : Tensor of shape (n,), (m,)
+        Kantorovich potentials of the rows of both samples, in units of the cost; the mean of the first is 0.
+    coupling : Tensor of shape (n, m)
+        The mass that each row sends to each row of the target.
+    """
+
+    value: float
+    potential: Tensor
+    target_potential: Tensor
+    coupling: Tensor
+
+    @property
+    def partner(self) -> Tensor:
+        """The target row that each row sends most of its mass to, int64, shape (n,)."""
+        return self.coupling.argmax(1)
+
+    def images(self, y: Tensor) -> Tensor:
+        """Means of the target rows y that each row is sent to, in the dtype and on the device of y; shape (n, d)."""
+        return (self.coupling / self.coupling.sum(1, keepdim=True)).to(y) @ y
+
+
+@torch.no_grad()
+def exact_plan(
+    x: Tensor | np.ndarray,
+    y: Tensor | np.ndarray,
+    a: Tensor | np.ndarray | None = None,
+    b: Tensor | np.ndarray | None = None,
+    cost: str | float | Cost = "sqeuclidean",
+    *,
+    by_product: bool = False,
+) -> Plan:
+    r"""The optimal plan between two samples, by POT's network simplex on the CPU in float64.
+
+    .. math:: \min_{\pi \in \Pi(a, b)} \sum_{ij} \pi_{ij}\, c(x_i, y_j)
+
+    Parameters
+    ----------
+    x, y : Tensor or ndarray of shape (n, d), (m, d)
+        The samples. Memory grows with n m, time a little faster.
+    a, b : Tensor or ndarray of shape (n,), (m,), default=None
+        Their weights, positive, with equal sums; all equal, with sum 1, if None. With equal weights and m = n the plan
+        is a permutation.
+    cost : str, float or Cost, default="sqeuclidean"
+        c, see `sklearn_ot.solvers.costs.read_cost`; the squared cost has no factor ½.
+
+    by_product : bool, default=False
+        Whether a matrix product may compute the costs, see `sklearn_ot.solvers.costs.Cost.pairwise`.
 
     Returns
     -------
-    partner : ndarray of shape (n_samples,)
-        The permutation σ: row i of ``X`` goes to row ``partner[i]`` of ``Y``.
+    plan : Plan
+        Its value, potentials and coupling.
+
+    Raises
+    ------
+    RuntimeError
+        If the simplex ends before the optimum.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_ot.solvers.plan import exact_pairing
-    >>> exact_pairing(np.array([[0.0], [1.0], [2.0]]), np.array([[5.0], [3.0], [4.0]])).tolist()
-    [1, 2, 0]
+    >>> from sklearn_ot.solvers.plan import exact_plan
+    >>> plan = exact_plan(np.array([[0.0], [1.0], [2.0]]), np.array([[5.0], [3.0], [4.0]]))
+    >>> plan.value, plan.partner.tolist()
+    (9.0, [1, 2, 0])
     """
-    costs = ot.dist(X, Y)
-    # With equal uniform weights the plan of least cost is a permutation. The solver has absolute tolerances.
-    return ot.emd([], [], costs / (costs.max() or 1.0), numItermax=10_000_000).argmax(axis=1)
+    x, y = (torch.as_tensor(sample, dtype=torch.float64, device="cpu") for sample in (x, y))
+    a, b = ([] if weight is None else torch.as_tensor(weight).double().cpu().numpy() for weight in (a, b))
+    costs = read_cost(cost).pairwise(x, y, by_product=by_product)
+    # The simplex has absolute tolerances.
+    scale = float(costs.max()) or 1.0
+    coupling, log = ot.emd(a, b, costs.div_(scale).numpy(), numItermax=MAX_PIVOTS, log=True)
+    if log["warning"] is not None:
+        raise RuntimeError(f"No exact plan between {len(x)} and {len(y)} rows was found. POT says: {log['warning']}")
+    constant = log["u"].mean()
+    return Plan(
+        float(scale * log["cost"]),
+        torch.from_numpy(scale * (log["u"] - constant)),
+        torch.from_numpy(scale * (log["v"] + constant)),
+        torch.from_numpy(coupling),
+    )

@@ -24,7 +24,7 @@ from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.conjugate import Maximum, convex_conjugate
 from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
-from sklearn_ot.solvers.plan import exact_pairing
+from sklearn_ot.solvers.plan import exact_plan
 from sklearn_ot.transport._neural import NeuralTransport
 
 PLAN_STEPS = 500
@@ -390,8 +390,7 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         if size == 0 or self.max_iter == 0:
             return None
         x, y = (sample[torch.as_tensor(rng.permutation(len(sample))[:size])] for sample in (train.x, train.y))
-        partner = exact_pairing(*(sample.cpu().double().numpy() for sample in (x, y)))
-        pairs = torch.cat([x, y[torch.as_tensor(partner)]], dim=1)
+        pairs = torch.cat([x, y[exact_plan(x, y).partner]], dim=1)
         return TensorPairs(pairs, pairs)
 
     def _net_to_resume(self, architecture):

@@ -8,7 +8,6 @@ from torch import nn
 from sklearn_ot.objectives.lsot import (
     LARGEST_EXPONENT,
     barycentric_regression,
-    half_squared_distances,
     regularized_dual,
 )
 
@@ -129,8 +128,3 @@ def test_the_tangent_joins_the_exponential():
     below, above = (penalty_and_slope(LARGEST_EXPONENT + step) for step in (-1e-6, 1e-6))
     assert above == pytest.approx(below, rel=1e-5)
     assert penalty_and_slope(LARGEST_EXPONENT + 1)[0] == pytest.approx(2 * below[0], rel=1e-5)
-
-
-def test_costs(rows):
-    x, y = rows
-    torch.testing.assert_close(half_squared_distances(x, y), (x[:, None] - y).square().sum(2) / 2)
