@@ -144,30 +144,13 @@ class TransportDisplay:
             check_scalar(subsample, "subsample", Integral, min_val=1)
         if isinstance(estimator, Pipeline):
             estimator, X, X_target = _last_step(estimator, X, X_target)
-        if X_target is None:
-            X_target = getattr(estimator, "target_reference_", None)
-            if X_target is None:
-                raise ValueError(f"{type(estimator).__name__} keeps no target rows: pass X_target=...")
-
+        X_target = _target_of(estimator, X_target)
         rng = random_source(random_state)
         rows = draw_rows(_num_samples(X), subsample, rng)
         transported = check_array(estimator.transform(_safe_indexing(X, rows)), input_name="The transported rows")
-        X, X_target = check_array(X, input_name="X"), check_array(X_target, input_name="X_target")
-        if not X.shape[1] == X_target.shape[1] == transported.shape[1]:
-            raise ValueError(
-                f"X has {X.shape[1]} features, X_target {X_target.shape[1]} and the transported rows "
-                f"{transported.shape[1]}; all must have the same, in the space in which the map works."
-            )
+        X, X_target = _check_features(X, X_target, transported)
         target_rows = draw_rows(len(X_target), subsample, rng)
-        points = [X[rows], X_target[target_rows], transported]
-        if X.shape[1] > 2:
-            # Fitted on all rows: the axes do not depend on those drawn.
-            pca = PCA(2, random_state=0).fit(np.vstack([X, X_target]))
-            points = [pca.transform(part) for part in points]
-            shares = 100 * pca.explained_variance_ratio_
-            labels = [f"PC {i} ({share:.0f} % of variance)" for i, share in enumerate(shares, start=1)]
-        else:
-            labels = [*getattr(estimator, "feature_names_in_", ["x0", "x1"][: X.shape[1]]), ""]
+        points, labels = _in_the_plane([X[rows], X_target[target_rows], transported], [X, X_target], estimator)
         display = cls(
             *points,
             xlabel=labels[0] if xlabel is None else xlabel,
@@ -256,3 +239,34 @@ def _last_step(pipeline, X, X_target):
         return pipeline[-1], X, X_target
     before = pipeline[:-1]
     return pipeline[-1], before.transform(X), None if X_target is None else before.transform(X_target)
+
+
+def _target_of(estimator, X_target):
+    """The given target, or the rows that the transport has kept."""
+    if X_target is None:
+        X_target = getattr(estimator, "target_reference_", None)
+    if X_target is None:
+        raise ValueError(f"{type(estimator).__name__} keeps no target rows: pass X_target=...")
+    return X_target
+
+
+def _check_features(X, X_target, transported):
+    X, X_target = check_array(X, input_name="X"), check_array(X_target, input_name="X_target")
+    if not X.shape[1] == X_target.shape[1] == transported.shape[1]:
+        raise ValueError(
+            f"X has {X.shape[1]} features, X_target {X_target.shape[1]} and the transported rows "
+            f"{transported.shape[1]}; all must have the same, in the space in which the map works."
+        )
+    return X, X_target
+
+
+def _in_the_plane(points, samples, estimator):
+    """Points on the line or in the plane, and two labels for its axes."""
+    n_features = points[0].shape[1]
+    if n_features <= 2:
+        return points, [*getattr(estimator, "feature_names_in_", ["x0", "x1"][:n_features]), ""]
+    # Fitted on all rows: the axes do not depend on those drawn.
+    pca = PCA(2, random_state=0).fit(np.vstack(samples))
+    shares = 100 * pca.explained_variance_ratio_
+    labels = [f"PC {i} ({share:.0f} % of variance)" for i, share in enumerate(shares, start=1)]
+    return [pca.transform(part) for part in points], labels
