@@ -18,7 +18,7 @@ from sklearn_ot.metrics import (
 
 # float64 sums over a few dozen rows: 1e-15 each, with room for another order of summation.
 ROUNDING = 1e-12
-# The energy distance is a small difference of three means, and scikit-learn expands |x - y|², which loses digits.
+# The energy distance is a small difference of three means, and scikit-learn expands |x - y|²; both lose digits.
 CANCELLATION = 1e-9
 
 
@@ -37,21 +37,21 @@ def samples():
 
 @pytest.fixture
 def weights():
-    """Small integers, so that weighing a row and repeating it are the same distribution; some are 0."""
+    """Small integers: a weight of n is the same as n copies of the row. Some are 0."""
     rng = np.random.RandomState(1)
     return rng.randint(4, size=40), rng.randint(4, size=25)
 
 
-# What every distance keeps
+# Properties of every distance
 
 
 @DISTANCES
-def test_a_distance_is_symmetric_and_separates(distance, samples):
+def test_a_distance_is_symmetric_and_separates_different_samples(distance, samples):
     X, Y = samples
     assert type(distance(X, Y)) is float
     assert distance(X, Y) > 0.1
     assert distance(X, Y) == pytest.approx(distance(Y, X), rel=ROUNDING)
-    # |x - x| is exactly 0; equal sums in another order leave the rounding of a mean, and W2 takes its root.
+    # |x - x| is exactly 0. Sums in another order differ by rounding, of which W2 takes the root.
     assert distance(X, X[::-1]) == pytest.approx(0, abs=1e-7)
 
 
@@ -62,14 +62,14 @@ def test_a_distance_has_the_units_of_the_data(distance, samples):
 
 
 @DISTANCES
-def test_a_distance_forgets_the_origin(distance, samples):
+def test_a_distance_does_not_depend_on_the_origin(distance, samples):
     X, Y = samples
     # Adding 1e4 to numbers of size 1 rounds them to 1e-12.
     assert distance(X + 1e4, Y + 1e4) == pytest.approx(distance(X, Y), rel=1e-10)
 
 
 @DISTANCES
-def test_a_weight_is_a_repetition(distance, samples, weights):
+def test_an_integer_weight_repeats_a_row(distance, samples, weights):
     (X, Y), (x_weight, y_weight) = samples, weights
     weighted = distance(X, Y, sample_weight=x_weight, target_weight=y_weight)
     repeated = distance(np.repeat(X, x_weight, axis=0), np.repeat(Y, y_weight, axis=0))
@@ -86,9 +86,9 @@ def test_weights_are_normalised(distance, samples, weights, scale):
 
 
 @DISTANCES
-def test_a_row_of_weight_zero_is_not_there(distance, samples):
+def test_a_row_of_weight_zero_has_no_effect(distance, samples):
     X, Y = samples
-    # Far enough for a mass of one rounding, or an origin it takes part in, to show.
+    # So far away that even a weight of one rounding error would show, and so would an effect on the origin.
     far = np.full((1, 3), 1e12)
     weighted = distance(
         np.vstack([X, far]),
@@ -144,7 +144,7 @@ def test_wasserstein_agrees_with_pot(samples):
 
 
 @pytest.mark.parametrize("p", [1, 1.5, 2])
-def test_wasserstein_in_one_dimension_is_that_on_a_line_in_two(samples, weights, p):
+def test_wasserstein_of_one_feature_is_that_of_points_on_a_line_in_the_plane(samples, weights, p):
     (X, Y), (x_weight, y_weight) = samples, weights
     X, Y, w = X[:, :1], Y[:, :1], {"sample_weight": x_weight, "target_weight": y_weight}
     line = wasserstein_distance(X * [0.6, 0.8], Y * [0.6, 0.8], p=p, **w)
@@ -162,7 +162,7 @@ def test_wasserstein_has_the_units_of_the_data(samples, p, scale):
     assert scaled == pytest.approx(scale * wasserstein_distance(X, Y, p=p), rel=ROUNDING, abs=0)
 
 
-def test_wasserstein_that_stops_short_says_so(samples, monkeypatch):
+def test_wasserstein_warns_if_the_solver_stops_early(samples, monkeypatch):
     monkeypatch.setattr("sklearn_ot.solvers.plan.MAX_PIVOTS", 3)
     with pytest.warns(UserWarning, match="numItermax"), pytest.raises(RuntimeError, match="No exact plan between"):
         wasserstein_distance(*samples)
@@ -180,7 +180,8 @@ def test_sliced_agrees_with_pot(samples, p):
 
 
 def test_sliced_of_a_translation_is_its_length_over_root_d(samples):
-    # The mean of <θ, t>² has a relative deviation below sqrt(2 / n): 5 of them, halved by the root.
+    # The mean of <θ, t>² has a relative standard deviation below sqrt(2 / n). The tolerance is 5 of them, halved by the
+    # root.
     distance = sliced(samples[0], samples[0] + [2, -1, 2], n_projections=10_000)
     assert distance == pytest.approx(3 / np.sqrt(3), rel=5 * np.sqrt(2 / 10_000) / 2)
 
@@ -194,7 +195,7 @@ def test_sliced_is_below_wasserstein(samples):
     assert sliced(*samples) < wasserstein_distance(*samples)
 
 
-def test_sliced_repeats_with_a_seed_only(samples):
+def test_sliced_repeats_only_with_a_seed(samples):
     first, second = (sliced_wasserstein_distance(*samples, random_state=seed) for seed in (0, 1))
     assert first == sliced_wasserstein_distance(*samples, random_state=np.random.RandomState(0))
     assert first != second
@@ -218,8 +219,8 @@ def test_energy_between_gaussians():
     X, Y = rng.standard_normal((n, 3)), rng.standard_normal((n, 3)) + m
     between = np.sqrt(2) * stats.ncx2(3, m @ m / 2).expect(np.sqrt)
     within = 4 / np.sqrt(np.pi)
-    # The bias of the V-statistic is known. Its deviation is 2 std(h) √(2 / n) with h(x) = E|x - Y| - E|x - X'|, which
-    # is between -3 and 3; std(h) is 0.81 here. 4 deviations.
+    # The bias of the V-statistic is known. Its standard deviation is 2 std(h) √(2 / n) with
+    # h(x) = E|x - Y| - E|x - X'|, which is between -3 and 3; std(h) is 0.81 here. The tolerance is 4 deviations.
     deviation = 2 * 0.81 * np.sqrt(2 / n)
     assert energy_distance(X, Y) == pytest.approx(2 * (between - within) + 2 * within / n, abs=4 * deviation)
 
@@ -242,19 +243,19 @@ def test_uvp_is_a_percentage_of_the_variance(samples):
     assert type(l2_uvp(true, true)) is float
 
 
-def test_uvp_forgets_units(samples):
+def test_uvp_does_not_depend_on_units(samples):
     true, mapped = samples[0], samples[0] + 1
     assert l2_uvp(1e3 * mapped, 1e3 * true) == pytest.approx(l2_uvp(mapped, true), rel=ROUNDING)
 
 
-def test_cosine_sees_directions_only(samples):
+def test_cosine_depends_on_directions_only(samples):
     X = samples[0]
     step = np.random.RandomState(1).standard_normal(X.shape)
     assert map_cosine(X, X + 0.3 * step, X + step) == pytest.approx(1, abs=ROUNDING)
     assert map_cosine(X, X - step, X + step) == pytest.approx(-1, abs=ROUNDING)
     assert map_cosine(X, X + step @ [[0, 0, 0], [0, 1, 0], [0, 0, 1]], X + step * [1, 0, 0]) == 0
     assert map_cosine(X, X, X + step) == 0
-    # One row turned by a right angle out of two of equal length: the cosine of the whole is a half.
+    # Of two displacements of equal length one is turned by a right angle, so the cosine is one half.
     assert map_cosine(np.zeros((2, 2)), np.eye(2), [[1, 0], [1, 0]]) == pytest.approx(0.5, abs=ROUNDING)
 
 
@@ -276,14 +277,14 @@ def test_unusable_images_are_refused(call, message):
 # Coverage of modes
 
 
-def test_coverage_counts_what_its_definitions_say():
+def test_coverage_follows_its_definitions():
     modes = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
-    # Four rows at the first mode, two at the second of which one is 3.01 stds off, two near the third but far from it.
+    # Four rows at the first mode; two at the second, one of them 3.01 std away; two nearest to the third, but far away.
     X = [[0, 0], [3, 0], [0, -3], [1, 1], [10, 0], [10, 3.01], [0, 15], [-4, 10]]
     coverage = mode_coverage(X, modes, std=1)
     assert coverage.n_modes == 2
     assert coverage.high_quality == 5 / 8
-    # Shares 1/2, 1/4, 1/4, 0 against quarters: (log 2) / 2.
+    # The shares 1/2, 1/4, 1/4, 0 have the divergence (log 2) / 2 from four quarters.
     assert coverage.reverse_kl == pytest.approx(np.log(2) / 2, rel=ROUNDING)
     assert mode_coverage(X, modes, std=1, mode_weight=[4, 2, 2, 1e-9]).reverse_kl == pytest.approx(0, abs=1e-9)
 
@@ -299,7 +300,7 @@ def test_coverage_of_the_mixture_itself():
     assert 0 <= coverage.reverse_kl < 21 / 1e5
 
 
-def test_coverage_of_one_mode_is_of_high_quality_and_far():
+def test_rows_of_one_mode_have_high_quality_and_a_large_divergence():
     coverage = mode_coverage(np.zeros((9, 2)), np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), std=0.01)
     assert coverage == (1, 1.0, pytest.approx(np.log(3)))
 
@@ -346,19 +347,19 @@ def test_sample_quality_agrees_with_prdc():
     np.testing.assert_allclose(sample_quality(X, Y), (56 / 60, 79 / 80, 0.78, 74 / 80))
 
 
-def test_sample_quality_of_the_law_itself():
+def test_sample_quality_of_the_same_distribution():
     """By symmetry of exchangeable rows, coverage is 1 − 2⁻ᵏ up to 1/n, and density 1."""
     rng = np.random.default_rng(0)
     X, Y = rng.normal(size=(2000, 4)), rng.normal(size=(2000, 4))
     quality = sample_quality(X, Y, n_neighbors=3)
-    # 2000 coins: 0.008 is one standard error; the balls of density overlap, which doubles it.
+    # Coverage is a share of 2000 rows with a standard error of 0.008. The balls of density overlap, which doubles it.
     assert quality.coverage == pytest.approx(1 - 2**-3, abs=0.03)
     assert quality.density == pytest.approx(1, abs=0.05)
     assert quality.precision > 0.9
     assert quality.recall > 0.9
 
 
-def test_each_quality_sees_its_own_failure():
+def test_each_number_of_sample_quality_shows_its_own_failure():
     rng = np.random.default_rng(0)
     Y = rng.normal(size=(400, 2)) + np.repeat([[0, 0], [20, 0]], 200, axis=0)
     one_mode = sample_quality(rng.normal(size=(400, 2)), Y)
@@ -384,7 +385,7 @@ def test_frechet_distance_of_known_moments():
     expected = np.sum((X.mean(0) - Y.mean(0)) ** 2) + np.trace(sum(covariances) - 2 * middle)
     assert frechet_distance(X, Y) == pytest.approx(expected.real)
     assert frechet_distance(Y, X) == pytest.approx(expected.real)
-    # A translation costs the square of its length, and a factor the square of what it changes.
+    # A translation costs the square of its length, and a factor a costs (a - 1)² times the second moments.
     assert frechet_distance(X, X + np.array([3, 4, 0, 0])) == pytest.approx(25)
     assert frechet_distance(X, 3 * X) == pytest.approx(4 * np.trace(covariances[0]) + 4 * np.sum(X.mean(0) ** 2))
 
@@ -399,6 +400,6 @@ def test_frechet_distance_of_fewer_rows_than_features():
     expected = np.sum((X.mean(0) - turned.mean(0)) ** 2) + np.trace(
         sum(covariances) - 2 * linalg.sqrtm(root @ covariances[1] @ root)
     )
-    assert frechet_distance(X, turned) == pytest.approx(expected.real, rel=1e-3)  # roots of what rounding leaves
+    assert frechet_distance(X, turned) == pytest.approx(expected.real, rel=1e-3)  # roots of rounding errors
     with pytest.raises(ValueError, match="a covariance needs 2 or more"):
         frechet_distance(X[:1], X)
