@@ -1,4 +1,4 @@
-"""The contract of a transport, shown on the closed-form one."""
+"""Base class of transports, tested on the map in closed form."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ LABELS = np.arange(60) % 2
 XS.flags.writeable = XT.flags.writeable = False
 
 
-def frame(X, columns="abc"):
+def table(X, columns="abc"):
     return pd.DataFrame(X, columns=list(columns))
 
 
@@ -52,11 +52,11 @@ def to_the_normal():
         ((XS, LABELS), {"X_target": XT}),
         ((XS, np.zeros((60, 3))), {"X_target": XT}),
         ((XS.tolist(), XT.tolist()), {}),
-        ((frame(XS), frame(XT)), {}),
-        ((frame(XS), XT), {}),
+        ((table(XS), table(XT)), {}),
+        ((table(XS), XT), {}),
         ((XS,), {"X_target": XT.astype(np.float32)}),
     ],
-    ids=["short form", "keyword", "labels", "2-d labels", "lists", "frames", "frame and array", "float32 target"],
+    ids=["short form", "keyword", "labels", "2-d labels", "lists", "tables", "table and array", "float32 target"],
 )
 @pytest.mark.filterwarnings("error")
 def test_a_given_target_is_the_target(fitted, args, kwargs):
@@ -71,7 +71,7 @@ def test_a_given_target_is_the_target(fitted, args, kwargs):
 def test_without_a_target_the_standard_normal_is_the_target(to_the_normal):
     assert not to_the_normal.target_mean_.any()
     generated = GaussianTransport(shrinkage=None).fit(XS).inverse_transform(np.random.RandomState(0).randn(4000, 3))
-    # Three standard errors of 4000 rows, at deviations up to 2.6.
+    # Three standard errors of 4000 rows, with standard deviations up to 2.6.
     np.testing.assert_allclose(generated.mean(axis=0), XS.mean(axis=0), atol=0.13)
     np.testing.assert_allclose(np.cov(generated.T), np.cov(XS.T), atol=0.45)
 
@@ -84,7 +84,7 @@ def test_labels_without_a_target_warn_where_fit_is_called(to_the_normal, y):
     assert np.array_equal(transport.transform(XS), to_the_normal.transform(XS))
 
 
-# X, the arguments after it, what the message must say
+# X, the other arguments, pattern of the message
 UNUSABLE = {
     "nan": (with_entry(XS, np.nan), {"X_target": XT}, "Input X contains NaN"),
     "infinity": (with_entry(XS, np.inf), {"X_target": XT}, "Input X contains infinity"),
@@ -105,9 +105,9 @@ UNUSABLE = {
     "target columns": (XS, {"X_target": XT[:, :2]}, "X_target has 2 features, but the source has 3"),
     "labels of two outputs": (XS, {"y": np.c_[LABELS, LABELS]}, "pass labels as a 1-d y"),
     "column of labels": (XS, {"y": LABELS[:, None]}, "pass labels as a 1-d y"),
-    "other names": (frame(XS), {"X_target": frame(XT, "abd")}, r"\['a', 'b', 'd'\] differ from .*\['a', 'b', 'c'\]"),
-    "names in another order": (frame(XS), {"y": frame(XT, "acb")}, "the same columns in the same order"),
-    "frame of labels": (frame(XS), {"y": pd.DataFrame({"label": LABELS})}, "pass labels as a 1-d y"),
+    "other names": (table(XS), {"X_target": table(XT, "abd")}, r"\['a', 'b', 'd'\] differ from .*\['a', 'b', 'c'\]"),
+    "names in another order": (table(XS), {"y": table(XT, "acb")}, "the same columns in the same order"),
+    "table of labels": (table(XS), {"y": pd.DataFrame({"label": LABELS})}, "pass labels as a 1-d y"),
 }
 
 
@@ -127,10 +127,10 @@ def test_unusable_data_are_refused_and_leave_no_trace(X, kwargs, message):
     assert np.array_equal(transport.transform(XS), mapped)
 
 
-def test_failure_in_the_middle_of_a_fit_leaves_no_trace():
+def test_a_fit_that_fails_late_changes_no_attribute():
     transport = FailsLate()
     with pytest.raises(FloatingPointError, match="diverged"):
-        transport.fit(frame(XS), X_target=frame(XT))
+        transport.fit(table(XS), X_target=table(XT))
     assert vars(transport) == {"shrinkage": "auto"}
     with pytest.raises(NotFittedError):
         transport.transform(XS)
@@ -154,15 +154,15 @@ def test_use_before_fit_and_rows_of_another_width_are_refused(fitted, method):
         getattr(fitted, method)(with_entry(XS, np.nan))
 
 
-def test_frames_keep_their_names():
-    transport = GaussianTransport().fit(frame(XS), frame(XT)).set_output(transform="pandas")
+def test_tables_keep_their_names():
+    transport = GaussianTransport().fit(table(XS), table(XT)).set_output(transform="pandas")
     assert list(transport.feature_names_in_) == list(transport.get_feature_names_out()) == ["a", "b", "c"]
-    assert list(transport.transform(frame(XS)).columns) == ["a", "b", "c"]
+    assert list(transport.transform(table(XS)).columns) == ["a", "b", "c"]
     with pytest.raises(ValueError, match="feature names should match"):
-        transport.transform(frame(XS, "abd"))
+        transport.transform(table(XS, "abd"))
 
 
-def test_interpolation_goes_straight_from_the_source_to_its_image(fitted):
+def test_interpolation_moves_rows_on_straight_lines_to_their_images(fitted):
     mapped = fitted.transform(XS)
     assert np.array_equal(fitted.interpolate(XS, 0), XS)
     assert np.array_equal(fitted.interpolate(XS, 1), mapped)
@@ -180,7 +180,7 @@ def test_interpolation_at_several_times(fitted):
 def test_interpolation_is_a_geodesic():
     transport = GaussianTransport(shrinkage=None).fit(XS, XT)
     quarter = transport.interpolate(XS, 0.25)
-    # Gaussians with these moments: the way to the quarter is a quarter of the way.
+    # The distance between Gaussians with the moments of the source and of the rows at time ¼ is ¼ of the whole.
     distance = GaussianTransport(shrinkage=None).fit(XS, quarter).wasserstein_distance_
     assert distance == pytest.approx(0.25 * transport.wasserstein_distance_, rel=1e-8)
 
@@ -190,14 +190,14 @@ def test_interpolation_keeps_float32(fitted):
 
 
 @pytest.mark.parametrize("t", [-0.1, 1.1, np.nan, [[0.5]], [0, 2]])
-def test_times_outside_the_way_are_refused(fitted, t):
+def test_times_outside_0_to_1_are_refused(fitted, t):
     with pytest.raises(ValueError, match="between 0 and 1"):
         fitted.interpolate(XS, t)
 
 
 def test_score_is_minus_the_squared_distance_to_the_target(fitted):
     distance = sliced_wasserstein_distance(fitted.transform(XS), XT, random_state=0)
-    # The reference of fit is the whole target here.
+    # The target is small, so fit keeps all of it for the comparison.
     assert fitted.score(XS) == fitted.score(XS, LABELS) == pytest.approx(-(distance**2), rel=1e-12)
     assert fitted.score(XS, X_target=XT) == fitted.score(XS, XT) == fitted.score(XS)
 
@@ -212,13 +212,13 @@ def test_score_of_a_better_map_is_higher(fitted, to_the_normal):
     unmoved = GaussianTransport().fit(XS, XS)
     scores = [transport.score(XS, X_target=XT) for transport in (fitted, shift_only, unmoved)]
     assert 0 > scores[0] > scores[1] > scores[2]
-    # Without a target it is the distance to the standard normal.
+    # Without a target the distance is that to the standard normal.
     assert 0 > to_the_normal.score(XS) > -0.2 > to_the_normal.score(3 * XS)
 
 
-def test_weights_of_a_score_are_repetitions(fitted):
+def test_an_integer_weight_in_score_repeats_a_row(fitted):
     weights = np.arange(60) % 3
-    # A sliced distance is a sum over sorted rows: equal up to the order of additions.
+    # A sliced distance is a sum over sorted rows, so the two differ only by the order of additions.
     assert fitted.score(XS, sample_weight=weights) == pytest.approx(fitted.score(XS.repeat(weights, axis=0)), rel=1e-9)
     assert fitted.score(XS, sample_weight=np.ones(60)) == pytest.approx(fitted.score(XS), rel=1e-9)
     with pytest.raises(ValueError, match=r"sample_weight has shape \(59,\), but X has 60 rows"):

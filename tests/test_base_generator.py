@@ -1,4 +1,4 @@
-"""The contract of a generator, shown on a resampling one."""
+"""Base class of generators, tested on one that draws training rows."""
 
 import numpy as np
 import pandas as pd
@@ -47,7 +47,7 @@ def test_rows_are_drawn():
 
 
 def test_no_global_state_is_touched():
-    before = np.random.get_state()[1].copy()  # noqa: NPY002 (it is this state that must not move)
+    before = np.random.get_state()[1].copy()  # noqa: NPY002 (the state that must not change)
     offsets = {Bootstrap().fit(X).offset_ for _ in range(2)}
     Bootstrap().fit(X).sample(5)
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
@@ -72,11 +72,11 @@ def test_score_is_minus_the_squared_sliced_distance():
     # A translation by r costs r² / 3 in three dimensions, and the rest is small.
     assert generator.score(X + np.array([30, 0, 0])) == pytest.approx(-300, rel=0.1)
     weight = np.arange(300) < 20
-    # Weights that hide all rows but 20, or those 20 rows alone.
+    # Weights of 0 for all rows but 20 give the same score as those 20 rows alone.
     assert generator.score(X, sample_weight=weight) == pytest.approx(generator.score(X[:20]), rel=1e-9)
 
 
-def test_weights_are_normalised_and_zeros_left_out():
+def test_weights_are_normalised_and_rows_of_weight_zero_removed():
     weight = np.where(np.arange(300) < 100, 0.0, 3.0)
     generator = Bootstrap().fit(X, sample_weight=weight)
     assert generator.rows_.shape == (200, 3)
@@ -84,17 +84,17 @@ def test_weights_are_normalised_and_zeros_left_out():
     assert Bootstrap().fit(X).weight_ is None
 
 
-def test_pipelines_and_frames():
-    frame = pd.DataFrame(X, columns=list("abc"))
-    generator = Bootstrap().fit(frame)
+def test_pipelines_and_tables():
+    table = pd.DataFrame(X, columns=list("abc"))
+    generator = Bootstrap().fit(table)
     assert list(generator.feature_names_in_) == list("abc")
     with pytest.raises(ValueError, match="feature names"):
-        generator.score(frame[["b", "a", "c"]])
+        generator.score(table[["b", "a", "c"]])
     pipe = make_pipeline(FunctionTransformer(), Bootstrap()).fit(X)
     assert pipe.score(X) == Bootstrap().fit(X).score(X)
 
 
-def test_a_failed_fit_leaves_no_trace():
+def test_a_failed_fit_changes_no_attribute():
     generator = Bootstrap()
     with pytest.raises(FloatingPointError):
         generator.set_params(noise=-1.0).fit(X)

@@ -1,4 +1,4 @@
-"""Domain adaptation: an estimator learnt in one domain, used in another."""
+"""Domain adaptation: an estimator learns from labels in one domain and predicts in another."""
 
 from sklearn_ot.adaptation._domain_adapter import DomainAdapter
 from sklearn_ot.adaptation._scorers import transport_match, transported_source_accuracy

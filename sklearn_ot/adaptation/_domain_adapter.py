@@ -1,4 +1,4 @@
-"""DomainAdapter: a transport and an estimator, put together so that each sees the rows of its own domain."""
+"""DomainAdapter: a transport between two domains, and an estimator that is fitted and used in one of them."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -24,60 +24,61 @@ from sklearn_ot.exceptions import MissingTargetWarning
 
 @dataclass(eq=False, repr=False)
 class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
-    """Learn from a labelled source and predict an unlabelled target, with a transport between the two.
+    """Learn from a labelled source and predict an unlabelled target, with a transport between them.
 
-    The source :math:`(X, y)` has labels, the target does not, and their distributions differ. A transport moves the
-    rows of one domain onto the other, so that the estimator is fitted and used on rows that look alike
-    [Courty17]_. ``align`` names the domain whose rows are moved.
+    The source :math:`(X, y)` has labels, the target has none, and their distributions differ. A transport moves the
+    rows of one domain onto the other, so that the training rows of the estimator and the rows to predict have the same
+    distribution [Courty17]_. ``align`` names the domain whose rows are moved.
 
     Parameters
     ----------
     transport : estimator with ``fit(X, *, X_target)`` and ``transform(X)``
-        The map, for example `sklearn_ot.transport.GaussianTransport`. It is cloned, and sees no labels.
+        The map, for example `sklearn_ot.transport.GaussianTransport`. The adapter fits a clone of it, without labels.
     estimator : classifier or regressor
-        Fitted on the labelled rows. It is cloned.
+        The estimator. The adapter fits a clone of it on the labelled rows.
     align : {"source", "target"}, default="source"
-        "source": source rows are moved onto the target, the estimator is fitted there, and target rows are predicted
-        as they are. "target": the estimator is fitted on the source as it is, the transport is fitted from the target
-        to the source, and target rows are moved onto the source before they are predicted.
+        The domain whose rows are moved. With "source", the transport is fitted from the source to the target, the
+        estimator is fitted on moved source rows, and target rows are predicted without a move. With "target", the
+        transport is fitted from the target to the source, the estimator is fitted on the source rows, and target rows
+        are moved before they are predicted.
 
     Attributes
     ----------
     transport_ : estimator or None
-        The fitted transport; None if ``fit`` was given no target.
+        The fitted transport; None if ``fit`` got no target.
     estimator_ : estimator
         The fitted estimator.
     classes_ : ndarray of shape (n_classes,)
         The class labels, if the estimator is a classifier.
     target_reference_ : ndarray of shape (<= 4096, n_features_in_) or None
-        Rows of the target that `transport_match` compares with.
+        Target rows for the comparison in `transport_match`.
     n_features_in_ : int
         Number of features of both domains.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, if the source was given as a DataFrame.
+        Names of the features, if the source is a DataFrame.
 
     See Also
     --------
     transport_match : Scorer to choose the parameters of the transport.
-    transported_source_accuracy : Scorer to choose those of the estimator.
+    transported_source_accuracy : Scorer to choose the parameters of the estimator.
 
     Notes
     -----
-    Do not put a transport and a classifier into a plain `sklearn.pipeline.Pipeline`: its ``predict`` would transport
-    the target rows too, as if they came from the source. It runs without a warning and gains nothing.
+    Do not put a transport and a classifier into a plain `sklearn.pipeline.Pipeline`: its ``predict`` would also
+    transport the target rows, as if they came from the source. This raises no warning, and the predictions are no
+    better than without a transport.
 
-    A scaler goes either into ``estimator`` (then the transport sees the raw features) or in front of the
-    adapter. In front of it, the target must be scaled as well, which needs metadata routing and
+    A scaler can be a step of ``estimator``; the transport then gets the unscaled features. Or it can stand before the
+    adapter; then it must scale the target too, which needs metadata routing and
     ``make_pipeline(StandardScaler(), DomainAdapter(...), transform_input=["X_target"])``. Without ``transform_input``
-    the target stays unscaled, silently.
+    the target is not scaled, and no warning says so.
 
-    In `sklearn.model_selection.GridSearchCV` the default score is that of ``predict`` on held-out *source* rows, as if
-    they came from the target, and prefers no transport at all. Score with `transport_match`, and with
-    `transported_source_accuracy` beside it.
+    The default score of `sklearn.model_selection.GridSearchCV` treats held-out *source* rows as target rows, and so
+    prefers a map that moves nothing. Use `transport_match` as the score, with `transported_source_accuracy` beside it.
 
-    Both parts receive plain float arrays, DataFrames included. With metadata routing enabled, metadata is routed to
-    ``fit`` and ``transform`` of the transport and to all methods of the estimator; ``X_target`` and ``domain`` are
-    requested by default.
+    The transport and the estimator receive plain float arrays, also if the adapter gets DataFrames. With metadata
+    routing enabled, metadata is routed to ``fit`` and ``transform`` of the transport and to all methods of the
+    estimator; ``X_target`` and ``domain`` are requested by default.
 
     References
     ----------
@@ -110,14 +111,14 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         "estimator": [HasMethods(["fit"])],
         "align": [StrOptions({"source", "target"})],
     }
-    # What the adapter itself consumes. The weights of a score are the estimator's, which is asked for them.
+    # Metadata that the adapter itself consumes. The estimator must request the weights of a score.
     __metadata_request__fit: ClassVar[dict] = {"X_target": True}
     __metadata_request__predict: ClassVar[dict] = {"domain": True}
     __metadata_request__predict_proba: ClassVar[dict] = {"domain": True}
     __metadata_request__decision_function: ClassVar[dict] = {"domain": True}
     __metadata_request__score: ClassVar[dict] = {"domain": True, "sample_weight": UNUSED}
 
-    # The parameters of the two parts are validated by the parts.
+    # The transport and the estimator validate their own parameters.
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, *, X_target=None, **params):
         """Fit the transport between the domains, and the estimator on the labelled source.
@@ -127,9 +128,10 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
             Source rows.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Their labels or values.
+            Labels or values of the source rows.
         X_target : array-like of shape (n_target_samples, n_features), default=None
-            Target rows, without labels. Without them the estimator is fitted as it is, with a warning.
+            Target rows, without labels. If None, the estimator is fitted on the source without adaptation, and a
+            `~sklearn_ot.exceptions.MissingTargetWarning` says so.
         **params : dict
             Metadata for the transport and the estimator; needs metadata routing.
 
@@ -141,19 +143,19 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If an array or a parameter is unusable; the adapter is then left as it was.
+            If an array or a parameter is unusable; the adapter then keeps its previous state.
         """
         _raise_for_params(params, self, "fit")
         routed = process_routing(self, "fit", **params)
         with all_or_nothing(self):
             X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=2)
-            # Before the transport is trained, which may take long.
+            # The labels are checked before the transport is trained, which may take long.
             self._validate_labels(X, y)
             training = X
             if X_target is None:
                 warn_user(
-                    "DomainAdapter.fit got no X_target: the estimator is fitted on the source as it is, without "
-                    "adaptation. Pass the unlabelled target rows as X_target=...",
+                    "DomainAdapter.fit got no X_target: the estimator is fitted on the source without adaptation. "
+                    "Pass the unlabelled target rows as X_target=...",
                     MissingTargetWarning,
                 )
                 self.transport_ = self.target_reference_ = None
@@ -176,14 +178,14 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
             Rows of the domain ``domain``.
         domain : {"target", "source"}, default="target"
-            Where the rows come from.
+            The domain of the rows.
         **params : dict
             Metadata for the estimator; needs metadata routing.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            What the estimator predicts.
+            Predictions of the estimator.
         """
         return self._predict("predict", X, domain, params)
 
@@ -194,7 +196,7 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``.
+            Probabilities of the classes, in the order of ``classes_``.
         """
         return self._predict("predict_proba", X, domain, params)
 
@@ -205,31 +207,31 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         values : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            As the estimator gives them.
+            Decision values of the estimator.
         """
         return self._predict("decision_function", X, domain, params)
 
     @available_if(_estimator_has("score"))
     def score(self, X, y, sample_weight=None, *, domain="target", **params):
-        """The estimator's own score: accuracy of a classifier, R² of a regressor.
+        """Score of the estimator: accuracy of a classifier, R² of a regressor.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows of the domain ``domain``.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Their true labels or values.
+            True labels or values of the rows.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows. With metadata routing enabled the estimator must request them.
+            Weights of the rows. If metadata routing is enabled, the estimator must request them.
         domain : {"target", "source"}, default="target"
-            Where the rows come from.
+            The domain of the rows.
         **params : dict
             Metadata for the estimator; needs metadata routing.
 
         Returns
         -------
         score : float
-            Higher is better.
+            The score; higher is better.
         """
         check_is_fitted(self)
         _raise_for_params(params, self, "score")
@@ -254,17 +256,17 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
 
     def _bring_to_estimator(self, X, domain, routed):
         if domain not in ("source", "target"):
-            raise ValueError(f"domain must be 'target' or 'source', where the rows come from; got {domain!r}.")
+            raise ValueError(f"domain must be 'target' or 'source', the domain of the rows; got {domain!r}.")
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
         return X if self.transport_ is None or domain != self.align else self._move(X, routed)
 
     def _move(self, X, routed):
-        # An array even where transforms are configured to give DataFrames: the other domain comes as an array.
+        # Always an array, like the rows of the other domain, even if transforms are set to give DataFrames.
         return np.asarray(self.transport_.transform(X, **routed.transport.transform))
 
     def _validate_labels(self, X, y):
         tags = get_tags(self.estimator)
-        # A Pipeline does not say that it needs labels, but what it is.
+        # The tags of a Pipeline do not show whether it needs labels, but they show whether it is a classifier.
         if y is None and (tags.target_tags.required or tags.estimator_type in ("classifier", "regressor")):
             raise ValueError(
                 f"{type(self.estimator).__name__} requires y to be passed, but the target y is None. Give the labels "
@@ -281,12 +283,12 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
             ) from error
 
     def get_metadata_routing(self):
-        """Who consumes which metadata.
+        """Get the metadata routing of the adapter, the transport and the estimator.
 
         Returns
         -------
         routing : MetadataRouter
-            The requests of the adapter, the transport and the estimator.
+            Their requests.
         """
         methods = ["fit", "predict", "predict_proba", "decision_function", "score"]
         to_transport, to_estimator = MethodMapping().add(caller="fit", callee="fit"), MethodMapping()

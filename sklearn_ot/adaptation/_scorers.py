@@ -11,23 +11,24 @@ from sklearn_ot.metrics import sliced_wasserstein_distance
 def _last_step(estimator, X):
     if not isinstance(estimator, Pipeline):
         return estimator, X
-    # A pipeline of no steps has no transform.
+    # An empty pipeline has no transform.
     return estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X
 
 
 def transport_match(estimator, X, y=None):
-    """How well the moved domain matches the other: minus their squared sliced Wasserstein-2 distance.
+    """Match of the two domains after transport: minus their squared sliced Wasserstein-2 distance.
 
-    Use it to choose the parameters of a transport: the callable is a value of ``scoring`` of scikit-learn's searches,
-    where ``X`` are held-out source rows. They are compared with the target of ``fit``, after the map has moved them
-    onto the target (``align="source"``, and a transport by itself) or the target onto them (``align="target"``). It
-    sees whether the domains match, not whether the map is optimal, nor whether classes meet.
+    Use this scorer to choose the parameters of a transport: give it as ``scoring`` to one of scikit-learn's searches,
+    in which ``X`` are held-out source rows. With ``align="source"``, and for a transport without an adapter, the map
+    moves these rows, and the score compares them with the target of ``fit``. With ``align="target"`` the map moves the
+    target of ``fit``, and the score compares it with these rows. The score measures whether the distributions match. It
+    does not measure whether the map is optimal, nor whether it sends each class to the same class.
 
     Parameters
     ----------
     estimator : DomainAdapter, transport, or Pipeline that ends in one
-        Fitted, with a target. With a Pipeline, the distance is measured in the space of its last step: compare only
-        pipelines whose first steps are the same.
+        An estimator that was fitted with a target. In a Pipeline the distance is measured in the features of the last
+        step: compare only pipelines whose other steps are the same.
     X : array-like of shape (n_samples, n_features)
         Source rows.
     y : array-like, default=None
@@ -36,8 +37,8 @@ def transport_match(estimator, X, y=None):
     Returns
     -------
     score : float
-        0 is perfect, higher is better; without the factor ½, in squared units of the data. The projections are fixed,
-        so equal arguments give equal scores.
+        Minus the squared distance, in squared units of the data and without the factor ½. 0 is perfect, higher is
+        better. The projections are fixed, so equal arguments give equal scores.
 
     Raises
     ------
@@ -68,7 +69,7 @@ def transport_match(estimator, X, y=None):
     if estimator.transport_ is None:
         raise ValueError(
             "This DomainAdapter was fitted without X_target: it has no map to score. Pass X_target=... to fit "
-            "(fit(X, y, X_target=...) of a search hands it on)."
+            "(a search passes it on: search.fit(X, y, X_target=...))."
         )
     X = validate_data(estimator, X, dtype=FLOAT_DTYPES, reset=False)
     target = estimator.target_reference_
@@ -78,22 +79,22 @@ def transport_match(estimator, X, y=None):
 
 
 def transported_source_accuracy(estimator, X, y):
-    """The score of a `DomainAdapter` on labelled source rows, brought to where its estimator was fitted.
+    """Score of a `DomainAdapter` on labelled source rows.
 
-    Use it to choose the parameters of the estimator, where the target has no labels: the callable is a value of
-    ``scoring`` of scikit-learn's searches, where ``X`` and ``y`` are held-out source rows. (Their default, ``score``,
-    would take those rows for target rows.) It is blind to much of what a transport does, so ``refit`` by
-    `transport_match` when the transport has parameters too:
+    Use this scorer to choose the parameters of the estimator when the target has no labels: give it as ``scoring`` to
+    one of scikit-learn's searches, in which ``X`` and ``y`` are held-out source rows. The default score of a search
+    would treat these rows as target rows. This scorer does not show whether the transport is right. If the search
+    also runs over parameters of the transport, set ``refit`` to `transport_match`.
 
-    * with ``align="source"`` the rows are moved like those the estimator was fitted on; any map that keeps the
-      classes apart, right or wrong, scores as high;
-    * with ``align="target"`` the estimator lives in the source, so that the rows stay as they are and the transport
-      has no part in the score.
+    * With ``align="source"`` the map moves the rows, as it moved the training rows of the estimator. A wrong map that
+      keeps the classes apart has the same score as the right one.
+    * With ``align="target"`` the estimator was fitted on unmoved source rows, so the rows are not moved and the
+      transport has no effect on the score.
 
     Parameters
     ----------
     estimator : DomainAdapter or Pipeline that ends in one
-        Fitted.
+        A fitted estimator.
     X : array-like of shape (n_samples, n_features)
         Source rows.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -115,7 +116,7 @@ def transported_source_accuracy(estimator, X, y):
     >>> adapter = DomainAdapter(GaussianTransport(), LogisticRegression()).fit(Xs, ys, X_target=Xt)
     >>> transported_source_accuracy(adapter, Xs, ys) > 0.95
     True
-    >>> adapter.score(Xs, ys)  # takes the source rows for target rows
+    >>> adapter.score(Xs, ys)  # treats the source rows as target rows
     0.56
     """
     estimator, X = _last_step(estimator, X)

@@ -1,4 +1,4 @@
-"""The contracts of a transport and of a generator, and what every fit needs."""
+"""Base classes of transports and generators, and helpers of every fit."""
 
 from sklearn_ot.base._fitting import (
     FLOAT_DTYPES,

@@ -1,4 +1,4 @@
-"""What every fit needs: attributes that change together or not at all, a random state, warnings at the user's line."""
+"""Helpers of every fit: all-or-nothing changes of attributes, random states, warnings, shared parts of docstrings."""
 
 import inspect
 import os
@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 
 FLOAT_DTYPES = (np.float64, np.float32)
 MAX_REFERENCE_ROWS = 4096
-# Code in these folders stands between the user's line and the one that warns.
+# A warning is shown at the innermost line outside these folders, which is the user's.
 INNER_FOLDERS = tuple(
     f"{folder}{os.sep}"
     for folder in (Path(__file__).parents[1], Path(sklearn.__file__).parent, Path(joblib.__file__).parent)
@@ -24,7 +24,7 @@ INNER_FOLDERS = tuple(
 
 @contextmanager
 def all_or_nothing(estimator):
-    """Give ``estimator`` its former attributes back if the block fails: no half-fitted estimator is left behind."""
+    """Restore the attributes of ``estimator`` if the block raises an error, so that it is never half-fitted."""
     state = estimator.__dict__.copy()
     try:
         yield
@@ -35,12 +35,12 @@ def all_or_nothing(estimator):
 
 
 def random_source(random_state):
-    """A RandomState as `sklearn.utils.check_random_state` makes it, but None never touches numpy's global state."""
+    """The RandomState of `sklearn.utils.check_random_state`; None gives a new one instead of NumPy's global one."""
     return np.random.RandomState() if random_state is None else check_random_state(random_state)
 
 
 def draw_reference(X, target, rng):
-    """At most ``MAX_REFERENCE_ROWS`` rows of the target, or of N(0, I) in the dimension of ``X`` if it is None."""
+    """At most ``MAX_REFERENCE_ROWS`` target rows; rows of N(0, I) with the columns of ``X`` if the target is None."""
     if target is None:
         return rng.standard_normal((MAX_REFERENCE_ROWS, X.shape[1])).astype(X.dtype)
     if len(target) <= MAX_REFERENCE_ROWS:
@@ -49,7 +49,7 @@ def draw_reference(X, target, rng):
 
 
 def warn_user(message, category=UserWarning):
-    """Warn at the line of the user: the innermost one outside this package, scikit-learn and joblib.
+    """Warn at the line of the user, which is the innermost line outside this package, scikit-learn and joblib.
 
     Parameters
     ----------
@@ -65,13 +65,13 @@ def warn_user(message, category=UserWarning):
 
 
 def documented(**parts):
-    """A class decorator that fills shared parts of a docstring in.
+    """Make a class decorator that inserts shared parts into the docstring of the class.
 
     Parameters
     ----------
     **parts : str
-        A line ``<name>`` of the docstring becomes the text of this name, in which ``{parameter}`` stands for the
-        default of a parameter of the class.
+        Texts by name. Each text replaces the line ``<name>`` of the docstring; ``{parameter}`` in the text stands for
+        the default of this parameter of the class.
 
     Returns
     -------

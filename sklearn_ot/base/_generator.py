@@ -1,4 +1,4 @@
-"""The contract of a generator."""
+"""Base class of generators."""
 
 from abc import ABCMeta, abstractmethod
 from typing import ClassVar
@@ -13,26 +13,26 @@ from sklearn_ot.metrics import sliced_wasserstein_distance
 
 
 class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
-    """Base class of models that draw new rows like those they were fitted to.
+    """Base class of estimators that draw new rows with the distribution of their training rows.
 
-    A subclass writes ``_fit(X, sample_weight, rng)`` on validated arrays, with ``rng`` the RandomState of this fit,
-    and ``_sample(n_samples, rng)``. ``sample_weight`` is None or positive with sum 1: rows of weight 0 are gone.
-    A subclass that can use weights gives its ``fit`` the argument, and hands it to ``_fit_rows``. What else it hands to
-    ``_fit_rows`` or ``_draw_rows`` comes to ``_fit`` or ``_sample`` by name.
+    A subclass writes ``_fit(X, sample_weight, rng)`` and ``_sample(n_samples, rng)``. ``_fit`` gets validated arrays
+    and the RandomState ``rng`` of this fit. ``sample_weight`` is None, or positive with sum 1: rows of weight 0 are
+    removed before. A subclass that supports weights adds the argument to its ``fit`` and passes it to ``_fit_rows``.
+    Further keyword arguments of ``_fit_rows`` reach ``_fit``, and those of ``_draw_rows`` reach ``_sample``.
 
     Attributes
     ----------
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, if the data were given as a DataFrame.
+        Names of the features, if ``X`` is a DataFrame.
     """
 
     _parameter_constraints: ClassVar[dict] = {}
 
     @abstractmethod
     def _fit(self, X, sample_weight, rng):
-        """Learn from validated arrays."""
+        """Learn the distribution of validated rows."""
 
     @abstractmethod
     def _sample(self, n_samples, rng):
@@ -40,14 +40,14 @@ class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Learn to draw rows like those of ``X``.
+        """Learn the distribution of the rows of ``X``.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Training rows.
         y : None
-            Ignored; it is here for pipelines.
+            Ignored, present for pipelines.
 
         Returns
         -------
@@ -57,7 +57,7 @@ class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
         Raises
         ------
         ValueError
-            If the rows or a parameter are unusable; the estimator is then left as it was.
+            If the rows or a parameter are unusable; the estimator then keeps its previous state.
         """
         return self._fit_rows(X)
 
@@ -85,8 +85,8 @@ class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
         n_samples : int, default=1
             Number of rows.
         random_state : int, RandomState instance or None, default=None
-            Draws the rows. Pass an int for the same rows at each call; with None they are new each time, and the
-            global state of numpy is neither read nor changed.
+            Draws the rows. With an int, each call gives the same rows. With None, each call gives new rows, and NumPy's
+            global random state is neither read nor changed.
 
         Returns
         -------
@@ -107,17 +107,17 @@ class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to compare with, best such as ``fit`` has not seen.
+            Rows of the data, if possible rows that were not in ``fit``.
         y : None
-            Ignored; it is here for pipelines.
+            Ignored, present for pipelines.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 
         Returns
         -------
         score : float
-            Minus the squared distance, in the squared units of the data and without the factor ½; higher is better.
-            Between finite samples of one distribution it is a little below 0. The sample, of 4096 rows, and the
+            Minus the squared distance, in squared units of the data and without the factor ½; higher is better. Two
+            finite samples of the same distribution have a score slightly below 0. The sample of 4096 rows and the
             projections are fixed, so equal arguments give equal scores.
         """
         check_is_fitted(self)

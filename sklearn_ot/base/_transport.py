@@ -1,4 +1,4 @@
-"""The contract of a transport: a map that carries a source sample onto a target sample."""
+"""Base classes of transports."""
 
 from abc import ABCMeta, abstractmethod
 from typing import ClassVar
@@ -16,22 +16,22 @@ from sklearn_ot.metrics import sliced_wasserstein_distance
 class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metaclass=ABCMeta):
     """Base class of maps that carry a source sample onto a target sample.
 
-    A subclass writes ``_fit(X, target, rng)`` and ``_transform(X)`` on validated arrays; ``target`` is an array of
-    the dtype of ``X``, or None for the standard normal N(0, I), and ``rng`` the RandomState of this fit. A subclass
-    whose ``fit`` takes more arguments hands them to ``_fit_rows``, which passes them on to ``_fit`` by name. Reading
-    and checking the other arguments, and leaving nothing half-fitted, is done here.
+    A subclass writes ``_fit(X, target, rng)`` and ``_transform(X)``, which get validated arrays. ``target`` is an array
+    of the dtype of ``X``, or None for the standard normal N(0, I). ``rng`` is the RandomState of this fit. A subclass
+    whose ``fit`` takes more arguments passes them to ``_fit_rows``, which passes them to ``_fit`` by name. The base
+    class reads and checks the other arguments, and restores the estimator if a fit fails.
 
     Attributes
     ----------
     n_features_in_ : int
         Number of features of both samples.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, if the source was given as a DataFrame.
+        Names of the features, if the source is a DataFrame.
     target_reference_ : ndarray of shape (<= 4096, n_features_in_)
-        Rows of the target that `score` compares with when it is given none.
+        Target rows for the comparison in `score`, if `score` gets none.
     """
 
-    # Requested by default, so that nobody has to call set_fit_request.
+    # X_target is requested by default, so that users need not call set_fit_request.
     __metadata_request__fit: ClassVar[dict] = {"X_target": True}
     __metadata_request__score: ClassVar[dict] = {"X_target": True}
     _parameter_constraints: ClassVar[dict] = {}
@@ -53,11 +53,11 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
         X : array-like of shape (n_samples, n_features)
             Source sample.
         y : array-like, default=None
-            With two dimensions, the target sample (the short form ``fit(Xs, Xt)``); with one, labels of the source,
-            which a map does not use.
+            A two-dimensional ``y`` is the target sample (the short form ``fit(Xs, Xt)``). A one-dimensional ``y`` is
+            taken as labels of the source, which are not used.
         X_target : array-like of shape (n_target_samples, n_features), default=None
-            Target sample; any number of rows. Without a target the standard normal N(0, I) is the target, and
-            ``inverse_transform`` of noise then generates rows like ``X``.
+            Target sample; any number of rows. Without a target sample the target is the standard normal N(0, I), and
+            ``inverse_transform`` of rows drawn from N(0, I) then generates rows like those of ``X``.
 
         Returns
         -------
@@ -67,7 +67,7 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
         Raises
         ------
         ValueError
-            If an array or a parameter is unusable; the estimator is then left as it was.
+            If an array or a parameter is unusable; the estimator then keeps its previous state.
         """
         return self._fit_rows(X, y, X_target)
 
@@ -86,34 +86,35 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Source rows, seen in ``fit`` or not.
+            Source rows, also rows that were not in ``fit``.
 
         Returns
         -------
         X_mapped : ndarray of shape (n_samples, n_features)
-            Their images, in the dtype of ``X`` if it is a float dtype, else float64.
+            Images of the rows, in the dtype of ``X`` if it is a float dtype, else float64.
         """
         check_is_fitted(self)
         return self._transform(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))
 
     def interpolate(self, X, t=0.5):
-        """Displacement interpolation: move source rows a part of the way along their transport rays.
+        """Move source rows a fraction of the way to their images (displacement interpolation).
 
         .. math:: X_t = (1 - t) X + t\\, T(X)
 
-        With the optimal map of the squared cost, this is the geodesic of the Wasserstein-2 space [McCann97]_.
+        For the optimal map of the squared cost, the distributions of :math:`X_t` are the geodesic of the Wasserstein-2
+        space between source and target [McCann97]_.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Source rows.
         t : float or array-like of shape (n_times,), default=0.5
-            Time, 0 (source) to 1 (target).
+            The fraction, from 0 (source) to 1 (target).
 
         Returns
         -------
         X_t : ndarray of shape (n_samples, n_features) or (n_times, n_samples, n_features)
-            The rows at time ``t``; one block per time if ``t`` is an array.
+            The moved rows; if ``t`` is an array, one block of rows for each of its values.
 
         References
         ----------
@@ -130,27 +131,27 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
     def score(self, X, y=None, sample_weight=None, *, X_target=None):
         """Minus the squared sliced Wasserstein-2 distance between ``transform(X)`` and the target.
 
-        A match score: it sees whether the image looks like the target, not whether the map is optimal.
+        The score measures whether the images have the distribution of the target, not whether the map is optimal.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Source rows.
         y : array-like, default=None
-            With two dimensions, the target rows to compare with; else ignored.
+            A two-dimensional ``y`` holds the target rows for the comparison; any other ``y`` is ignored.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows of ``X``.
         X_target : array-like of shape (n_target_samples, n_features), default=None
-            Target rows to compare with; those of ``fit`` if None.
+            Target rows for the comparison; rows of the target of ``fit`` if None.
 
         Returns
         -------
         score : float
-            Minus the squared distance, without the factor ½; 0 is perfect, higher is better. The projections are
-            fixed, so equal arguments give equal scores.
+            Minus the squared distance, in squared units of the data and without the factor ½. 0 is perfect, higher is
+            better. The projections are fixed, so equal arguments give equal scores.
         """
         check_is_fitted(self)
-        # Not transform, which may be configured to give a DataFrame.
+        # Not self.transform, which may be set to give a DataFrame.
         mapped = self._transform(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))
         target = self._read_target(mapped, y, X_target)
         if target is None:
@@ -158,30 +159,30 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
         return -(sliced_wasserstein_distance(mapped, target, sample_weight=sample_weight, random_state=0) ** 2)
 
     def _validate_target(self, X, y, X_target):
-        """The target of ``fit`` as an array, or None for N(0, I), with a warning if it was probably forgotten."""
+        """The target of ``fit`` as an array, or None for N(0, I); warns if the target was probably forgotten."""
         target = self._read_target(X, y, X_target)
         if target is None and y is not None:
             warn_user(
                 f"{type(self).__name__}.fit got a 1-d y and no X_target: y is taken as labels, which the map does not "
-                "use, and the standard normal is the target. Pass X_target=... (or a 2-d y) to transport to a sample, "
-                "or y=None to silence this.",
+                "use, and the target is the standard normal distribution. Pass X_target=... (or a 2-d y) to transport "
+                "to a sample, or y=None to silence this warning.",
                 MissingTargetWarning,
             )
         return target
 
     def _read_target(self, X, y, X_target):
-        """``X_target``, else a two-dimensional ``y``, checked against the source; else None."""
+        """The target rows, ``X_target`` or a two-dimensional ``y``, checked against the source; None without them."""
         if X_target is None:
-            # np.ndim would call __array_function__ on array-likes that refuse it.
+            # np.ndim calls __array_function__, which some array-likes do not support.
             ndim = getattr(y, "ndim", None)
             if y is None or (np.asarray(y).ndim if ndim is None else ndim) != 2:
                 return None
             X_target = y
         name = type(self).__name__
-        hint = "A 2-d y is the target sample: pass labels as a 1-d y and the target as X_target=..."
+        hint = "A 2-d y is taken as the target sample: pass labels as a 1-d y, and the target as X_target=..."
         names = _get_feature_names(X_target)
         expected = getattr(self, "feature_names_in_", None)
-        # Names are compared before shapes: a table of labels is then refused for what it is.
+        # Names are compared before shapes, so that the error for a table of labels shows its name and not its shape.
         if names is not None and expected is not None and list(names) != list(expected):
             raise ValueError(
                 f"The columns of the target {list(names)[:5]} differ from those of the source {list(expected)[:5]}. "
@@ -204,24 +205,24 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
 
 
 class InvertibleTransport(BaseTransport):
-    """Base class of transports whose map has an inverse; a subclass writes ``_inverse_transform(X)`` as well."""
+    """Base class of transports whose map has an inverse; a subclass also writes ``_inverse_transform(X)``."""
 
     @abstractmethod
     def _inverse_transform(self, X):
-        """Map validated target rows back to the source."""
+        """Map validated target rows to the source."""
 
     def inverse_transform(self, X):
-        """Map target rows back to the source.
+        """Map target rows to the source, by the inverse map.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Target rows, seen in ``fit`` or not.
+            Target rows, also rows that were not in ``fit``.
 
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features)
-            Their preimages, in the dtype of ``X`` if it is a float dtype, else float64.
+            Preimages of the rows, in the dtype of ``X`` if it is a float dtype, else float64.
         """
         check_is_fitted(self)
         return self._inverse_transform(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))

@@ -24,7 +24,7 @@ rng = np.random.RandomState(0)
 
 
 def domain(n_samples, rng):
-    """A source with two classes, and the same rows seen in the target domain (a positive definite map and a shift)."""
+    """A source with two classes, and the same rows in the target domain, after a positive definite map and a shift."""
     y = np.arange(n_samples) % 2
     X = rng.randn(n_samples, 2) * 0.3 + np.c_[2 * y, y]
     return X, X @ [[2.0, 0.5], [0.5, 1.0]] + [6, -3], y
@@ -48,7 +48,7 @@ class Unmoved(BaseEstimator):
 
 
 class Recorder(BaseEstimator):
-    """A transport and an estimator that keep the metadata they were given."""
+    """A transport and an estimator that keeps the metadata that it gets."""
 
     def __init__(self, fails=False):
         self.fails = fails
@@ -106,7 +106,7 @@ def test_regressor(align):
     fitted = adapter(align, Ridge(1e-6)).fit(XS, values, X_target=XT)
     assert is_regressor(fitted)
     assert not is_classifier(fitted)
-    # The domains are two samples of one population, seen differently: their covariances agree to a few per cent.
+    # The domains are two samples of one population, in different coordinates: covariances agree to a few per cent.
     assert fitted.score(XT, target_values) > 0.97
     assert transported_source_accuracy(fitted, XS, values) == pytest.approx(1, abs=1e-6)
     assert not hasattr(fitted, "classes_")
@@ -147,7 +147,7 @@ def test_without_a_target_the_estimator_is_fitted_as_it_is(align):
 @pytest.mark.parametrize("align", ALIGNS)
 @pytest.mark.parametrize("output", ["default", "pandas"])
 @pytest.mark.filterwarnings("error")
-def test_frames_in_both_domains(fitted, align, output):
+def test_data_frames_in_both_domains(fitted, align, output):
     source, target = (pd.DataFrame(X, columns=["a", "b"]) for X in (XS, XT))
     with sklearn.config_context(transform_output=output):
         framed = adapter(align).fit(source, YS, X_target=target)
@@ -160,7 +160,7 @@ def test_frames_in_both_domains(fitted, align, output):
         framed.predict(target[["b", "a"]])
 
 
-# X, y, X_target, what the message must say
+# X, y, X_target, pattern of the message
 UNUSABLE = {
     "nan": (np.vstack([XS[1:], [[0, np.nan]]]), YS, XT, "Input X contains NaN"),
     "one row": (XS[:1], YS[:1], XT, "minimum of 2 is required by DomainAdapter"),
@@ -204,7 +204,7 @@ def test_labels_are_counted_before_the_transport_is_trained():
 
 
 @pytest.mark.parametrize("estimator", [LogisticRegression(), make_pipeline(StandardScaler(), Ridge())])
-def test_missing_labels_are_missed_before_the_transport_is_trained(estimator):
+def test_missing_labels_are_refused_before_the_transport_is_trained(estimator):
     with pytest.raises(ValueError, match="requires y to be passed, but the target y is None"):
         adapter(estimator=estimator, transport=Recorder(fails=True)).fit(XS, None, X_target=XT)
 
@@ -242,7 +242,7 @@ def test_use_before_fit_and_an_unknown_domain_are_refused(fitted, method):
         getattr(fitted, method)(XT[:, :1], *args[1:])
 
 
-def test_parts_given_are_not_fitted_and_copies_predict_alike(fitted):
+def test_the_parameters_are_not_fitted_and_copies_predict_the_same(fitted):
     assert not hasattr(fitted.transport, "linear_")
     assert not hasattr(fitted.estimator, "classes_")
     expected = fitted.predict_proba(XT)
@@ -298,7 +298,7 @@ def test_sample_weights_are_routed_to_the_estimator(align):
 
 
 @pytest.mark.parametrize("align", ALIGNS)
-def test_router_of_a_pipeline_and_of_a_search_pass_what_is_needed(align):
+def test_a_pipeline_and_a_search_route_the_metadata(align):
     with sklearn.config_context(enable_metadata_routing=True):
         estimator = LogisticRegression().set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
         pipe = make_pipeline(StandardScaler(), adapter(align, estimator), transform_input=["X_target"])
@@ -323,7 +323,7 @@ def test_router_of_a_pipeline_and_of_a_search_pass_what_is_needed(align):
 # Scorers
 
 
-def test_match_is_the_distance_between_what_is_moved_and_the_other_domain():
+def test_match_is_the_distance_between_moved_rows_and_the_other_domain():
     held_out, target = domain(80, np.random.RandomState(1))[0], XT
     onto_target = adapter("source").fit(XS, YS, X_target=target)
     assert transport_match(onto_target, held_out) == onto_target.transport_.score(held_out)
@@ -335,23 +335,23 @@ def test_match_is_the_distance_between_what_is_moved_and_the_other_domain():
 
 
 @pytest.mark.parametrize("align", ALIGNS)
-def test_match_prefers_the_right_map_where_the_default_score_prefers_none(align):
+def test_match_prefers_the_right_map_and_the_default_score_prefers_no_map(align):
     right = adapter(align).fit(XS, YS, X_target=XT)
     none = adapter(align, transport=Unmoved()).fit(XS, YS, X_target=XT)
     assert transport_match(right, XS) > -0.1 > transport_match(none, XS)
-    # What GridSearchCV takes by default: source rows, as if they came from the target.
+    # The default score of GridSearchCV treats source rows as target rows.
     assert right.score(XS, YS) < none.score(XS, YS)
 
 
 @pytest.mark.parametrize("align", ALIGNS)
-def test_transported_source_accuracy_takes_rows_for_what_they_are(align):
+def test_transported_source_accuracy_treats_source_rows_as_source_rows(align):
     right = adapter(align).fit(XS, YS, X_target=XT)
     assert transported_source_accuracy(right, XS, YS) == 1
     assert transported_source_accuracy(right, XS, 1 - YS) == 0
     assert right.score(XS, YS) < 0.8
 
 
-def test_scorers_see_through_a_pipeline_of_one_step(fitted):
+def test_scorers_work_on_a_pipeline_of_one_step(fitted):
     pipe = make_pipeline(fitted)
     assert transport_match(pipe, XS) == transport_match(fitted, XS)
     assert transported_source_accuracy(pipe, XS, YS) == 1
