@@ -1,4 +1,4 @@
-"""Toy distributions, pairs whose optimal map is known, and pairs of real data sets."""
+"""Toy distributions, pairs of samples with a known optimal map, and pairs of real data sets."""
 
 from sklearn_ot.datasets._digits import load_digits_pair, load_usps_mnist
 from sklearn_ot.datasets._pairs import make_gaussian_pair, make_potential_pair

