@@ -35,6 +35,7 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
     __metadata_request__fit: ClassVar[dict] = {"X_target": True}
     __metadata_request__score: ClassVar[dict] = {"X_target": True}
     _parameter_constraints: ClassVar[dict] = {}
+    _min_samples = 2
 
     @abstractmethod
     def _fit(self, X, target, rng):
@@ -73,12 +74,16 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
 
     def _fit_rows(self, X, y, X_target, **fit_params):
         with all_or_nothing(self):
-            X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=2)
+            X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=self._min_samples)
             target = self._validate_target(X, y, X_target)
             rng = random_source(getattr(self, "random_state", 0))
             self._fit(X, target, rng, **fit_params)
-            self.target_reference_ = draw_reference(X, target, rng)
+            self.target_reference_ = self._draw_reference(X, target, rng)
         return self
+
+    def _draw_reference(self, X, target, rng):
+        """Target rows that `score` compares with when it is given none."""
+        return draw_reference(X, target, rng)
 
     def transform(self, X):
         """Map source rows to the target.

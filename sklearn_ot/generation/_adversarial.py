@@ -23,7 +23,6 @@ from sklearn_ot.nets import (
     GAME_MEASURES,
     AdversarialNet,
     LabelledRows,
-    even_noise,
     resolve_device,
     to_arrays,
     to_tensors,
@@ -31,6 +30,7 @@ from sklearn_ot.nets import (
 )
 from sklearn_ot.nn import DCGANCritic, MLPCritic
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
+from sklearn_ot.solvers.sources import even_noise
 
 CRITICS = {"mlp": MLPCritic, "dcgan": DCGANCritic}
 # Samples and held-out rows that a block of training is scored on.

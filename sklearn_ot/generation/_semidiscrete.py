@@ -11,6 +11,7 @@ from sklearn_ot.base import warn_user
 from sklearn_ot.generation._neural import NeuralGenerator
 from sklearn_ot.nets import AssignedNoise, SemiDiscreteNet, resolve_device, to_arrays, to_tensors, torch_seed
 from sklearn_ot.objectives.semidiscrete import assigned_regression
+from sklearn_ot.solvers.costs import COSTS, Cost
 
 HISTORY_KEYS = ("n_iter", "dur", "distance", "mass_error", "n_empty", "train_loss")
 
@@ -135,7 +136,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
 
     _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
         **NeuralGenerator._parameter_constraints,
-        "cost": [StrOptions({"sqeuclidean", "euclidean", "cityblock"}), Interval(Real, 1, None, closed="left")],
+        "cost": [StrOptions(COSTS.keys()), Interval(Real, 1, None, closed="left"), Cost],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_samples": [Interval(Integral, 1, None, closed="left"), None],
         "n_fit_samples": [Interval(Integral, 1, None, closed="left")],

@@ -4,7 +4,6 @@ from sklearn_ot.nets._adversarial import GAME_MEASURES, AdversarialNet
 from sklearn_ot.nets._assigned import AssignedNoise
 from sklearn_ot.nets._device import resolve_device, threads_worth_it, torch_seed
 from sklearn_ot.nets._joint import BLOCK_SIZE, JointNet
-from sklearn_ot.nets._noise import even_noise
 from sklearn_ot.nets._owner import NetOwner, to_arrays, to_tensors
 from sklearn_ot.nets._pairs import PairLoader, TensorPairs, spatial_order
 from sklearn_ot.nets._rounds import LabelledRows
@@ -21,7 +20,6 @@ __all__ = [
     "PairLoader",
     "SemiDiscreteNet",
     "TensorPairs",
-    "even_noise",
     "resolve_device",
     "spatial_order",
     "threads_worth_it",

@@ -11,10 +11,10 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.nets._callbacks import Progress
 from sklearn_ot.nets._device import threads_worth_it
-from sklearn_ot.nets._noise import even_noise
 from sklearn_ot.nets._rounds import BLOCK_ROUNDS, RoundLoader, halves
 from sklearn_ot.nn import LabelledCritic, normalise_spectra_
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
+from sklearn_ot.solvers.sources import even_noise
 
 # The average forgets all but the last of so many equal parts of the training.
 AVERAGE_PARTS = 8

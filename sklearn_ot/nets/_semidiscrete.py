@@ -4,6 +4,7 @@ import copy
 import math
 import time
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,7 +16,9 @@ from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.nets._assigned import AssignedLoader
 from sklearn_ot.nets._device import threads_worth_it
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
-from sklearn_ot.solvers.semidiscrete import assign, assignment_cost, cost_power, semidiscrete_dual
+from sklearn_ot.solvers.costs import read_cost
+from sklearn_ot.solvers.semidiscrete import assign, assignment_cost, semidiscrete_dual
+from sklearn_ot.solvers.sources import normal, pushforward
 
 MAX_SOBOL_FEATURES = 8
 PROBE_ROWS = 256
@@ -247,7 +250,7 @@ class SemiDiscreteNet(NeuralNet):
         self.n_rounds_ += 1
         # Neither is above 1, but for noise.
         left = min(1.0, self.history[-1, "train_loss"] / max(self.mean_square_, 1e-30))
-        self._solve(dataset_train, start=self.potential_ * left ** ((cost_power(self.cost) - 1) / 2))
+        self._solve(dataset_train, start=self.potential_ * left ** ((read_cost(self.cost).power - 1) / 2))
         self.n_fitted_ += 1
         self._keep()
 
@@ -266,23 +269,17 @@ class SemiDiscreteNet(NeuralNet):
 
     @torch.no_grad()
     def _solve(self, dataset, start):
-        generator = self._generator(SOLVE)
-
-        def draw(n_samples):
-            return self.generate(self.draw_noise(n_samples, generator))
-
-        if not torch.isfinite(draw(PROBE_ROWS)).all():
+        source = self._source()
+        if not torch.isfinite(source.sample(PROBE_ROWS)).all():
             raise DivergenceError(f"Samples are not finite after {self.n_rounds_} rounds of training. {self.remedy}")
         solution = semidiscrete_dual(
-            draw,
+            source,
             dataset.points,
             dataset.weights,
             cost=self.cost,
             tol=self.tol,
             max_samples=self.max_samples,
             start=start,
-            generator=generator,
-            quasi_sampler=self._quasi_sampler(),
         )
         self.potential_ = solution.potential
         self.history.record("n_iter", self.n_rounds_)
@@ -290,19 +287,12 @@ class SemiDiscreteNet(NeuralNet):
         self.history.record("mass_error", solution.mass_error)
         self.history.record("n_empty", solution.n_empty)
 
-    def _quasi_sampler(self):
-        """Draws of the generator from a Sobol sequence, which fills a space of few dimensions evenly; else None."""
+    def _source(self):
+        """The distribution of the generator; only a space of few dimensions is filled evenly by a Sobol sequence."""
         latent_dim = self.get_params_for("module")["latent_dim"]
-        if latent_dim > MAX_SOBOL_FEATURES:
-            return None
-        sobol = torch.quasirandom.SobolEngine(latent_dim, scramble=True, seed=self._seed(SOLVE))
-
-        def draw(n_samples):
-            # Half a cell of the 30 bits of the sequence keeps it away from 0.
-            uniform = sobol.draw(n_samples, dtype=torch.float64) + 2.0**-31
-            return self.generate(torch.special.ndtri(uniform).to(self.device, torch.float32))
-
-        return draw
+        generator, seed = self._generator(SOLVE), self._seed(SOLVE)
+        source = pushforward(normal(latent_dim, device=self.device, generator=generator, seed=seed), self.generate)
+        return source if latent_dim <= MAX_SOBOL_FEATURES else replace(source, quasi_sample=None)
 
     @torch.no_grad()
     def _assign(self, dataset):
@@ -320,7 +310,7 @@ class SemiDiscreteNet(NeuralNet):
         dataset.noise, dataset.index, dataset.noise_weights = noise, index, (weights / weights.mean()).float()
         self.mean_square_ = torch.cat(squares).mean().item()
         # Not the dual value, which is the same in the end: its noise is that of the potential, far above a small cost.
-        return torch.cat(costs).double().mean().item() ** (1 / cost_power(self.cost))
+        return torch.cat(costs).double().mean().item() ** (1 / read_cost(self.cost).power)
 
     @torch.no_grad()
     def generate(self, noise):

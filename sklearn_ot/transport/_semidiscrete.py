@@ -1,40 +1,28 @@
 """SemiDiscreteTransport: the optimal map from what one can sample to finitely many points."""
 
-import inspect
 import math
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import (
-    FLOAT_DTYPES,
-    MAX_REFERENCE_ROWS,
-    BaseTransport,
-    all_or_nothing,
-    random_source,
-    warn_user,
-)
+from sklearn_ot.base import FLOAT_DTYPES, MAX_REFERENCE_ROWS, BaseTransport, random_source, warn_user
 from sklearn_ot.checks import check_n_samples, check_weight
 from sklearn_ot.nets import resolve_device, torch_seed
-from sklearn_ot.solvers.semidiscrete import (
-    assign,
-    assignment_gap,
-    cost_power,
-    named_source,
-    primal_dual_interval,
-    semidiscrete_dual,
-    soft_assign,
-)
+from sklearn_ot.solvers.costs import COSTS, Cost, read_cost
+from sklearn_ot.solvers.semidiscrete import assign, assignment_gap, primal_dual_interval, semidiscrete_dual, soft_assign
+from sklearn_ot.solvers.sources import SOURCES, Source, source_of
 
 GAP_ROWS = 1024
 
 
+@dataclass(eq=False, repr=False)
 class SemiDiscreteTransport(BaseTransport):
     r"""The optimal map from a source one can sample to finitely many weighted points.
 
@@ -48,16 +36,22 @@ class SemiDiscreteTransport(BaseTransport):
 
     Parameters
     ----------
-    source : {"normal", "uniform"}, callable, object with a ``sample`` method or None, default=None
+    source : {"normal", "uniform"}, callable, array, object that can be sampled, Source or None, default=None
         What is transported. None is the sample given to ``fit``, as in every transport; its rows are drawn with
         replacement. Else ``fit`` takes the target points alone:
 
         * "normal" is N(0, I), "uniform" the uniform distribution on the unit cube;
         * a callable takes a number n and a `numpy.random.Generator` and returns n rows;
-        * of an object ``sample(n, random_state=...)`` is called, so that a fitted generator can be the source.
-          (`sklearn.base.clone` makes an estimator unfitted: wrap it in `sklearn.frozen.FrozenEstimator` for a search.)
-    cost : {"sqeuclidean", "euclidean", "cityblock"} or float, default="sqeuclidean"
-        c(x, y). A number p, 1 or more, is :math:`|x - y|^p` with the Euclidean norm.
+        * rows of an array are drawn with replacement;
+        * of an object ``sample(n, random_state=...)`` is called, so that a fitted generator or a
+          `sklearn.neighbors.KernelDensity` can be the source, and a `sklearn.mixture.GaussianMixture`, which takes no
+          ``random_state``, but has one. (`sklearn.base.clone` makes an estimator unfitted: wrap it in
+          `sklearn.frozen.FrozenEstimator` for a search.)
+        * a frozen distribution of `scipy.stats` is sampled by ``rvs``;
+        * a `sklearn_ot.solvers.sources.Source` is taken as it is.
+    cost : {"sqeuclidean", "euclidean", "cityblock"}, float or Cost, default="sqeuclidean"
+        c(x, y). A number p, 1 or more, is :math:`|x - y|^p` with the Euclidean norm. See `sklearn_ot.solvers.costs` for
+        a cost of your own.
     tol : float, default=0.05
         The fit ends as soon as the cells' masses are off by at most this: root mean square of
         :math:`P(\text{cell}_i) / \nu_i - 1`, measured on fresh rows. A sample of n rows as the source does not tell
@@ -153,10 +147,29 @@ class SemiDiscreteTransport(BaseTransport):
     0
     """
 
-    __metadata_request__fit = {"X_target": True, "target_weight": True}  # noqa: RUF012 (scikit-learn's protocol)
-    _parameter_constraints: dict = {  # noqa: RUF012
-        "source": [StrOptions({"normal", "uniform"}), callable, HasMethods("sample"), None],
-        "cost": [StrOptions({"sqeuclidean", "euclidean", "cityblock"}), Interval(Real, 1, None, closed="left")],
+    source: Any = None
+    _: KW_ONLY
+    cost: str | float | Cost = "sqeuclidean"
+    tol: float = 0.05
+    max_samples: int | None = None
+    smoothing: float = 0.0
+    confidence: float | None = 0.95
+    warm_start: bool = False
+    device: str | torch.device = "auto"
+    random_state: int | np.random.RandomState | None = None
+
+    __metadata_request__fit: ClassVar[dict] = {"X_target": True, "target_weight": True}
+    _parameter_constraints: ClassVar[dict] = {
+        "source": [
+            StrOptions(SOURCES.keys()),
+            callable,
+            np.ndarray,
+            HasMethods("sample"),
+            HasMethods("rvs"),
+            Source,
+            None,
+        ],
+        "cost": [StrOptions(COSTS.keys()), Interval(Real, 1, None, closed="left"), Cost],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_samples": [Interval(Integral, 1, None, closed="left"), None],
         "smoothing": [Interval(Real, 0, np.inf, closed="left")],
@@ -165,29 +178,6 @@ class SemiDiscreteTransport(BaseTransport):
         "device": [str, torch.device],
         "random_state": ["random_state"],
     }
-
-    def __init__(
-        self,
-        source=None,
-        *,
-        cost="sqeuclidean",
-        tol=0.05,
-        max_samples=None,
-        smoothing=0.0,
-        confidence=0.95,
-        warm_start=False,
-        device="auto",
-        random_state=None,
-    ):
-        self.source = source
-        self.cost = cost
-        self.tol = tol
-        self.max_samples = max_samples
-        self.smoothing = smoothing
-        self.confidence = confidence
-        self.warm_start = warm_start
-        self.device = device
-        self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, *, X_target=None, target_weight=None):
@@ -215,78 +205,76 @@ class SemiDiscreteTransport(BaseTransport):
         ValueError
             If an array or a parameter is unusable; the estimator is then left as it was.
         """
-        with all_or_nothing(self):
-            X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=2 if self.source is None else 1)
-            rng = random_source(self.random_state)
-            if self.source is None:
-                points = self._validate_target(X, y, X_target)
-                if points is None:
-                    if target_weight is not None:
-                        raise ValueError("target_weight is given without target points: pass X_target=...")
-                    points = rng.standard_normal((min(len(X), MAX_REFERENCE_ROWS), X.shape[1])).astype(X.dtype)
-            elif self._read_target(X, y, X_target) is not None:
-                raise ValueError(
-                    f"With source={self.source!r} the target points are the first argument: fit(points). X_target "
-                    "and a 2-d y are for source=None, where the first argument is the source sample."
-                )
-            else:
-                points = X
-            self._fit(X, points, rng, target_weight)
-        return self
+        return self._fit_rows(X, y, X_target, target_weight=target_weight)
+
+    @property
+    def _min_samples(self):
+        return 2 if self.source is None else 1
+
+    def _validate_target(self, X, y, X_target):
+        if self.source is None:
+            return super()._validate_target(X, y, X_target)
+        if self._read_target(X, y, X_target) is not None:
+            raise ValueError(
+                f"With source={self.source!r} the target points are the first argument: fit(points). X_target "
+                "and a 2-d y are for source=None, where the first argument is the source sample."
+            )
+        return X
 
     def _fit(self, X, target, rng, target_weight=None):
-        weight = np.full(len(target), 1 / len(target))
-        if target_weight is not None:
-            weight = check_weight(target_weight, len(target), "target_weight", "the target")
-            target, weight = target[weight > 0], weight[weight > 0]
+        if target is None:
+            if target_weight is not None:
+                raise ValueError("target_weight is given without target points: pass X_target=...")
+            target = rng.standard_normal((min(len(X), MAX_REFERENCE_ROWS), X.shape[1])).astype(X.dtype)
+        weight = check_weight(target_weight, len(target), "target_weight", "the target")
         start = getattr(self, "potential_", None) if self.warm_start else None
-        if start is not None and len(start) != len(target):
-            start = None
+        self.points_, self.target_weight_ = target[weight > 0].copy(), weight[weight > 0]
         self._source_rows = X if self.source is None else None
-        self.points_, self.target_weight_ = target.copy(), weight
-
-        device = resolve_device(self.device)
-        points, weights = torch.as_tensor(self.points_, device=device), torch.as_tensor(weight, device=device)
-        n_points, tol, max_samples = len(points), self.tol, self.max_samples
+        n_points, tol, max_samples = len(self.points_), self.tol, self.max_samples
         if self.source is None:
             tol = max(tol, 0.5 * math.sqrt(n_points / len(X)))
             # A small sample has told all that it can after its rows have been seen often.
             max_samples = max_samples or min(2**20 + math.ceil(8 * n_points / tol**2), 2**17 + 100 * len(X))
+        device = resolve_device(self.device)
         with torch_seed(rng.randint(2**31), device):
-            sampler, quasi_sampler = self._samplers(device, rng)
+            source, points = self._source(device, rng)
+            weights = torch.as_tensor(self.target_weight_, device=device)
             solution = semidiscrete_dual(
-                # Of a source with a name the solver knows more than rows.
-                self.source if isinstance(self.source, str) else sampler,
+                source,
                 points,
                 weights,
                 cost=self.cost,
                 tol=tol,
                 max_samples=max_samples,
-                start=None if start is None else torch.as_tensor(start, device=device),
-                quasi_sampler=quasi_sampler,
+                start=None if start is None or len(start) != n_points else torch.as_tensor(start, device=device),
             )
-            self.potential_ = solution.potential.cpu().numpy()
-            self.mass_error_, self.mass_error_floor_ = solution.mass_error, solution.mass_error_floor
-            self.empty_cells_, self.n_samples_ = solution.n_empty, solution.n_samples
-            self._measure(sampler, points, solution.potential, weights)
+            self._measure(source, points, solution.potential, weights)
+        self._store(solution, tol)
+
+    def _source(self, device, rng):
+        """The source and the points on a device."""
+        points = _to_tensor(self.points_, device)
+        return source_of(self._source_rows if self.source is None else self.source, points, rng), points
+
+    def _store(self, solution, tol):
+        """Keep what the solver found, with a warning where it is not what was asked for."""
+        self.potential_ = solution.potential.cpu().numpy()
+        self.mass_error_, self.mass_error_floor_ = solution.mass_error, solution.mass_error_floor
+        self.empty_cells_, self.n_samples_ = solution.n_empty, solution.n_samples
         # A sample with few rows for each point cannot fill all cells.
         if not solution.converged and (self.source is not None or self.mass_error_ > tol):
             warn_user(
                 f"The masses of the cells are off by {self.mass_error_:.2g} (root mean square, wanted: tol={tol:.2g}) "
-                f"and {self.empty_cells_} of {n_points} cells are empty after {self.n_samples_} source rows. Raise "
-                "max_samples or tol.",
+                f"and {self.empty_cells_} of {len(self.points_)} cells are empty after {self.n_samples_} source rows. "
+                "Raise max_samples or tol.",
                 ConvergenceWarning,
             )
-        draws = rng.choice(n_points, MAX_REFERENCE_ROWS, p=weight) if target_weight is not None else None
-        if draws is None:
-            draws = rng.permutation(n_points)[:MAX_REFERENCE_ROWS]
-        self.target_reference_ = self.points_[draws]
 
-    def _measure(self, sampler, points, potential, weights):
+    def _measure(self, source, points, potential, weights):
         """The distance, its interval and the gap, on fresh rows."""
-        self.gap_ = assignment_gap(sampler(GAP_ROWS), points, potential, self.cost)
+        self.gap_ = assignment_gap(source.sample(GAP_ROWS), points, potential, self.cost)
         interval = primal_dual_interval(
-            sampler,
+            source,
             points,
             potential,
             weights,
@@ -294,43 +282,16 @@ class SemiDiscreteTransport(BaseTransport):
             confidence=self.confidence or 0.95,
             n_batches=0 if self.confidence is None else 6,
         )
-        root = 1 / cost_power(self.cost)
+        root = 1 / read_cost(self.cost).power
         self.distance_ = max(interval.dual_value, 0.0) ** root
         self.distance_interval_ = None
         if self.confidence is not None:
             self.distance_interval_ = np.array([interval.low, interval.high]) ** root
 
-    def _samplers(self, device, rng):
-        """Functions of a number of rows: independent ones, and better ones or None; of a name, the solver has them."""
-        dtype = torch.float64 if self.points_.dtype == np.float64 else torch.float32
-        if isinstance(self.source, str):
-            return named_source(self.source, self.n_features_in_, dtype, device).sample, None
-        if self.source is None:
-            rows = _to_tensor(self._source_rows, device)
-            return (
-                lambda n: rows[torch.randint(len(rows), (n,), device=device)],
-                lambda n: rows[torch.randperm(len(rows), device=device)[:n]],
-            )
-        if hasattr(self.source, "sample"):
-            try:
-                inspect.signature(self.source.sample).bind(1, random_state=rng)
-            except TypeError as error:
-                raise ValueError(
-                    f"source={self.source!r} cannot be seeded: its method must be sample(n, random_state=...). Give a "
-                    "function of n and a numpy.random.Generator."
-                ) from error
-            return lambda n: self._check_rows(self.source.sample(n, random_state=rng), n, dtype, device), None
-        generator = np.random.default_rng(rng.randint(2**31))
-        return lambda n: self._check_rows(self.source(n, generator), n, dtype, device), None
-
-    def _check_rows(self, rows, n, dtype, device):
-        rows = check_array(rows, dtype=FLOAT_DTYPES, input_name="The rows of source")
-        if rows.shape != (n, self.n_features_in_):
-            raise ValueError(
-                f"source returned rows of shape {rows.shape} where ({n}, {self.n_features_in_}) was asked for: n rows "
-                "with as many features as the target points have."
-            )
-        return torch.as_tensor(rows, dtype=dtype, device=device)
+    def _draw_reference(self, X, target, rng):
+        if self.target_weight_.min() == self.target_weight_.max():
+            return super()._draw_reference(X, self.points_, rng)
+        return self.points_[rng.choice(len(self.points_), MAX_REFERENCE_ROWS, p=self.target_weight_)]
 
     def assign(self, X):
         """The index of the target point that each source row is sent to.
@@ -379,8 +340,7 @@ class SemiDiscreteTransport(BaseTransport):
         rng = random_source(random_state)
         device = resolve_device(self.device)
         with torch_seed(rng.randint(2**31), device):
-            sampler, _ = self._samplers(device, rng)
-            return self._transform(sampler(n_samples).cpu().numpy().astype(self.points_.dtype, copy=False))
+            return self._transform(self._source(device, rng)[0].sample(n_samples).cpu().numpy())
 
 
 def _to_tensor(array, device):

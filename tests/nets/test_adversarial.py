@@ -6,12 +6,11 @@ from collections import Counter
 
 import pytest
 import torch
-from scipy import stats
 from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_ot.exceptions import DivergenceError
-from sklearn_ot.nets import AdversarialNet, LabelledRows, even_noise, torch_seed
+from sklearn_ot.nets import AdversarialNet, LabelledRows, torch_seed
 from sklearn_ot.nets._rounds import RoundLoader, halves
 from sklearn_ot.nn import MLPCritic, MLPGenerator
 from sklearn_ot.objectives import wgan
@@ -111,25 +110,6 @@ def test_batches_have_classes_in_their_proportions():
 def test_the_loader_ends():
     loader = RoundLoader(LabelledRows(torch.randn(8, 1)), 4, n_batches=1, n_rounds=130)
     assert [len(list(loader)) for _ in range(3)] == [100, 30, 0]
-
-
-@pytest.mark.parametrize("dim", [1, 2, 8, 9])
-def test_each_row_of_noise_is_normal(dim):
-    noise = even_noise(2000, 3, dim, "cpu", torch.Generator().manual_seed(0))
-    assert noise.shape == (2000, 3, dim)
-    for row in range(3):
-        assert stats.kstest(noise[:, row, dim - 1], "norm").pvalue > 1e-3
-    # Batches are independent of each other.
-    assert torch.corrcoef(torch.stack([noise[:-1, 0, 0], noise[1:, 0, 0]]))[0, 1].abs() < 4 / 2000**0.5
-
-
-@pytest.mark.parametrize(("dim", "gain"), [(1, 4), (2, 2), (4, 1.2)])
-def test_means_over_even_noise_vary_less(dim, gain):
-    generator = torch.Generator().manual_seed(0)
-    means = (even_noise(200, 128, dim, "cpu", generator).relu().sum(2)).mean(1)
-    independent = torch.randn(200, 128, dim, generator=generator).relu().sum(2).mean(1)
-    assert independent.std() > gain * means.std()
-    assert torch.isfinite(even_noise(200, 1000, dim, "cpu", generator)).all()
 
 
 def test_both_move_as_often_as_they_should():

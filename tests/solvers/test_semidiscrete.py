@@ -6,15 +6,16 @@ import pytest
 import torch
 from scipy import integrate, stats
 
+from sklearn_ot.solvers import sources
 from sklearn_ot.solvers.semidiscrete import (
     assign,
     assignment_cost,
     assignment_gap,
-    named_source,
     primal_dual_interval,
     semidiscrete_dual,
     soft_assign,
 )
+from sklearn_ot.solvers.sources import Source
 
 COSTS = ["sqeuclidean", "euclidean", "cityblock", 1.5, 3.0]
 
@@ -30,7 +31,8 @@ def one_thread_one_seed():
 
 
 def normal(n_features, scale=1.0, shift=0.0, dtype=torch.float32):
-    return lambda n: scale * torch.randn(n, n_features, dtype=dtype) + shift
+    """A source of which no more is known than its rows."""
+    return Source(lambda n: scale * torch.randn(n, n_features, dtype=dtype) + shift)
 
 
 def costs_by_hand(x, y, cost):
@@ -40,8 +42,8 @@ def costs_by_hand(x, y, cost):
     return np.sqrt((difference**2).sum(-1)) ** {"sqeuclidean": 2, "euclidean": 1}.get(cost, cost)
 
 
-def masses(sampler, points, potential, cost="sqeuclidean", n_samples=100_000):
-    index = assign(sampler(n_samples), points, potential, cost)
+def masses(source, points, potential, cost="sqeuclidean", n_samples=100_000):
+    index = assign(source.sample(n_samples), points, potential, cost)
     return torch.bincount(index, minlength=len(points)).double() / n_samples
 
 
@@ -219,14 +221,7 @@ def test_a_shift_of_the_source_adds_a_linear_function():
 def test_a_small_discrete_source_agrees_with_the_exact_plan(cost):
     rows, points = torch.randn(400, 2), torch.randn(12, 2)
     exact = ot.emd2([], [], costs_by_hand(rows, points, cost))
-    solution = semidiscrete_dual(
-        lambda n: rows[torch.randint(len(rows), (n,))],
-        points,
-        cost=cost,
-        tol=0.05,
-        max_samples=50_000,
-        quasi_sampler=lambda n: rows[torch.randperm(len(rows))[:n]],
-    )
+    solution = semidiscrete_dual(sources.rows(rows), points, cost=cost, tol=0.05, max_samples=50_000)
     value = (costs_by_hand(rows, points, cost) - solution.potential.numpy()).min(axis=1).mean()
     # The dual value falls short by the square of the error of the masses, about 1 % of the cost.
     assert value == pytest.approx(exact, rel=0.02)
@@ -380,7 +375,7 @@ def test_the_same_generator_gives_the_same_potential():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"sampler": "cauchy"}, "source must be"),
+        ({"source": "cauchy"}, "source must be"),
         ({"cost": "cosine"}, "cost must be"),
         ({"cost": 0.5}, "cost must be"),
         ({"tol": 0.0}, "tol must be"),
@@ -392,16 +387,7 @@ def test_the_same_generator_gives_the_same_potential():
 )
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
-        semidiscrete_dual(**{"sampler": "normal", "points": torch.randn(5, 2), **arguments})
-
-
-def test_quasi_random_rows_have_the_distribution_and_less_noise():
-    source = named_source("normal", 2, torch.float64, torch.device("cpu"))
-    first, second = source.quasi_sample(1024), source.quasi_sample(1024)
-    assert not torch.equal(first, second)
-    # The mean of 2048 independent rows would have an error of 0.022.
-    assert torch.cat([first, second]).mean(0).abs().max() < 0.004
-    assert torch.cat([first, second]).std(0).sub(1).abs().max() < 0.01
+        semidiscrete_dual(**{"source": "normal", "points": torch.randn(5, 2), **arguments})
 
 
 @pytest.mark.parametrize("n", [60, 27, 4])

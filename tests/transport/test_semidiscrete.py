@@ -127,14 +127,20 @@ def test_points_of_weight_zero_are_gone(rng):
     np.testing.assert_allclose(transport.target_weight_, 1 / 9)
 
 
-class Source:
+class Normal:
     def sample(self, n_samples=1, random_state=None):
         return np.random.RandomState(random_state.randint(2**31)).standard_normal((n_samples, 4))
 
 
 def test_all_kinds_of_sources_agree(rng):
     Y = rng.standard_normal((15, 4))
-    sources = ["normal", lambda n, generator: generator.standard_normal((n, 4)), Source()]
+    sources = [
+        "normal",
+        lambda n, generator: generator.standard_normal((n, 4)),
+        Normal(),
+        stats.multivariate_normal(np.zeros(4)),
+        rng.standard_normal((100_000, 4)),
+    ]
     distances = [SemiDiscreteTransport(s, tol=0.05, random_state=0).fit(Y).distance_ for s in sources]
     # Each is a mean of 100 000 costs: a standard error of 0.3 %.
     assert np.ptp(distances) < 0.02 * np.mean(distances)
@@ -225,7 +231,7 @@ def test_a_frozen_generator_survives_cloning(points):
         ({"cost": 0.5}, {}, "'cost' parameter"),
         ({}, {"target_weight": np.ones(9)}, "without target points"),
         ({"source": "normal"}, {"y": np.ones((3, 2))}, "first argument"),
-        ({"source": GaussianMixture()}, {}, "cannot be seeded"),
+        ({"source": GaussianMixture()}, {}, "not fitted yet"),
         ({"smoothing": np.inf}, {}, "'smoothing' parameter"),
         ({}, {"X_target": np.eye(2), "target_weight": [0, 0]}, "target_weight is 0"),
         ({}, {"X_target": np.eye(2), "target_weight": [1, -1]}, "target_weight has a negative"),

@@ -2,8 +2,7 @@
 
 from sklearn_ot.solvers.semidiscrete._dual import SemiDiscreteSolution, semidiscrete_dual
 from sklearn_ot.solvers.semidiscrete._interval import CostInterval, primal_dual_interval
-from sklearn_ot.solvers.semidiscrete._scores import assign, assignment_cost, assignment_gap, cost_power, soft_assign
-from sklearn_ot.solvers.semidiscrete._sources import named_source
+from sklearn_ot.solvers.semidiscrete._scores import assign, assignment_cost, assignment_gap, soft_assign
 
 __all__ = [
     "CostInterval",
@@ -11,8 +10,6 @@ __all__ = [
     "assign",
     "assignment_cost",
     "assignment_gap",
-    "cost_power",
-    "named_source",
     "primal_dual_interval",
     "semidiscrete_dual",
     "soft_assign",

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from sklearn_ot.solvers.semidiscrete._scores import FRAME_ROWS, MIN_ROWS, best_gaps, cost_power
+from sklearn_ot.solvers.semidiscrete._scores import FRAME_ROWS, MIN_ROWS, best_gaps
 
 MIN_BATCH, MAX_BATCH, GAP_ROWS = 256, 4096, 8
 # Steps of the soft phase, and of them for each halving of the temperature.
@@ -61,7 +61,7 @@ def soft_ascent(scores, draw, weights, h):
     spread = spread.std(1).mean().double() / 2
     used, gap = len(x), top_gap(scores, x, h)
     n_steps = MAX_SOFT_STEPS
-    if scores.cost == "sqeuclidean":
+    if scores.cost.is_squared:
         halvings = math.log2(float(spread / gap.clamp_min(1e-9)) + 1e-9)
         n_steps = min(n_steps, max(MIN_SOFT_STEPS, math.ceil(STEPS_PER_HALVING * halvings)))
     for step in range(n_steps):
@@ -103,7 +103,7 @@ def natural_ascent(scores, draw, weights, h, gap, rms):
     rate = min(0.5, 2 * rms**2 * batch / n_points)
     # Where the cost is the distance, cells are thin rays: large steps leave a bias that no average removes, and small
     # ones take long, so that an average should forget.
-    decay, recency = (0.7, 0.5) if cost_power(scores.cost) > 1 else (0.85, 2)
+    decay, recency = (0.7, 0.5) if scores.cost.power > 1 else (0.85, 2)
     before = max(4 * n_points / rate ** (1 / decay), 20 * batch)
     average, total, used, seen = h.clone(), 0.0, 0, 0
     while True:

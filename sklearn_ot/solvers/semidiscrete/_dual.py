@@ -9,12 +9,13 @@ import torch
 from sklearn.covariance import shrunk_covariance
 from torch import Tensor
 
+from sklearn_ot.solvers.costs import Cost, read_cost
 from sklearn_ot.solvers.gaussian import gaussian_map
 from sklearn_ot.solvers.semidiscrete import _newton
 from sklearn_ot.solvers.semidiscrete._ascent import is_smooth, natural_ascent, soft_ascent, top_gap
 from sklearn_ot.solvers.semidiscrete._line import line_potential, sample_quantile
-from sklearn_ot.solvers.semidiscrete._scores import Scores, cost_power, distinct, read_cost
-from sklearn_ot.solvers.semidiscrete._sources import Source, named_source
+from sklearn_ot.solvers.semidiscrete._scores import Scores, distinct
+from sklearn_ot.solvers.sources import Source, read_source
 
 MOMENT_ROWS, MAX_MOMENT_FEATURES = 4096, 1024
 MAX_LINE_ROWS = 2**24
@@ -62,16 +63,15 @@ class SemiDiscreteSolution(NamedTuple):
 
 @torch.no_grad()
 def semidiscrete_dual(
-    sampler: Callable[[int], Tensor] | str,
+    source: Source | str,
     points: Tensor,
     weights: Tensor | None = None,
     *,
-    cost: str | float = "sqeuclidean",
+    cost: str | float | Cost = "sqeuclidean",
     tol: float = 0.05,
     max_samples: int | None = None,
     start: Tensor | None = None,
     generator: torch.Generator | None = None,
-    quasi_sampler: Callable[[int], Tensor] | None = None,
     callback: Callable[[Tensor, int], bool | None] | None = None,
 ) -> SemiDiscreteSolution:
     r"""The potential of the optimal transport from a source one can sample to weighted points.
@@ -84,8 +84,8 @@ def semidiscrete_dual(
     * On a line the potential is exact, from the quantiles of the source.
     * Otherwise it starts at the map between Gaussians with the moments of both sides (squared cost; else at 0), and
       steps of Sinkhorn's algorithm with a falling temperature bring it near.
-    * In two and three dimensions Newton's method on growing pools of rows finishes it. With ``quasi_sampler``, or one
-      of the two sources that it knows by name, this goes far below the error of counting independent rows.
+    * In two and three dimensions Newton's method on growing pools of rows finishes it. With quasi-random
+      rows, which the sources with a name have, this goes far below the error of counting independent rows.
     * In more, and where the pool was not enough, averaged natural steps do. Rows of "normal" are made orthogonal, and
       taken 26 times, turned into others: all of these are normal, and fill space more evenly than independent ones
       (squared cost). Of other rows with 256 features or more, kernel estimates of the masses are taken.
@@ -95,9 +95,9 @@ def semidiscrete_dual(
 
     Parameters
     ----------
-    sampler : callable or {"normal", "uniform"}
-        Takes a number n, returns n independent rows of the source, shape (n, d), on the device of ``points``; or the
-        name of N(0, I) or of the uniform distribution on the unit cube.
+    source : Source or {"normal", "uniform"}
+        What is transported, with rows on the device of ``points``; or the name of N(0, I) or of the uniform
+        distribution on the unit cube. See `sklearn_ot.solvers.sources`.
     points : Tensor of shape (N, d)
         The points.
     weights : Tensor of shape (N,), default=None
@@ -113,10 +113,6 @@ def semidiscrete_dual(
         A potential to go on from; a good one skips the first phase, one that is good enough is returned at once.
     generator : torch.Generator, default=None
         For the sources with a name.
-    quasi_sampler : callable, default=None
-        Takes n, returns rows that represent the source better than independent ones do (a randomised quasi-Monte Carlo
-        sequence, or rows of a finite source without repetition), new ones with each call; they may be fewer than n if
-        the source has no more.
     callback : callable, default=None
         ``callback(potential, n_samples)`` is called from time to time with the result so far; if it returns True, the
         solver ends.
@@ -156,10 +152,7 @@ def semidiscrete_dual(
     """
     cost = read_cost(cost)
     weights = _read_arguments(points, weights, tol, start)
-    if callable(sampler):
-        source = Source(sampler, quasi_sampler)
-    else:
-        source = named_source(sampler, points.shape[1], points.dtype, points.device, generator)
+    source = read_source(source, points, generator)
     kept, group = distinct(points)
     if kept is not None:
         weights = torch.zeros(len(kept), dtype=weights.dtype, device=weights.device).index_add_(0, group, weights)
@@ -207,7 +200,7 @@ class _Fit:
                 self.scores = self.make_scores(torch.float64)
                 h = self.scores.offsets(potential)
         # Where costs grow with the distance itself, the dual has ridges on which a quadratic model is of no use.
-        if self.points.shape[1] <= _newton.MAX_FEATURES and cost_power(self.cost) > 1:
+        if self.points.shape[1] <= _newton.MAX_FEATURES and self.cost.power > 1:
             best, solution = self.newton(h, gap)
             if solution.converged or self.ended:
                 return solution
@@ -243,7 +236,7 @@ class _Fit:
         A is the map from the points to the source.
         """
         h = torch.zeros(len(self.points), dtype=torch.float64, device=self.points.device)
-        if self.cost != "sqeuclidean":
+        if not self.cost.is_squared:
             return h
         y = self.scores.points
         if not is_worth_moments(*y.shape):
@@ -286,7 +279,7 @@ class _Fit:
             quantile = sample_quantile(rows)
         h = self.scores.offsets(line_potential(self.points, self.weights, self.cost, quantile))
         self.report(h)
-        if self.source.quantile is None or cost_power(self.cost) == 1:
+        if self.source.quantile is None or self.cost.power == 1:
             return self.finish(h)
         # Nothing is left for fresh rows to find.
         return SemiDiscreteSolution(self.scores.potential(h, self.weights), 0.0, math.inf, 0, 0, True)

@@ -1,16 +1,16 @@
 """Lower and upper bounds of the optimal cost from a potential, good or bad."""
 
 import math
-from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import ot
 import torch
 from scipy import stats
 from torch import Tensor
 
+from sklearn_ot.solvers.costs import Cost, read_cost
+from sklearn_ot.solvers.plan import exact_plan
 from sklearn_ot.solvers.semidiscrete._ascent import top_gap
 from sklearn_ot.solvers.semidiscrete._newton import MAX_FEATURES, Pool
 from sklearn_ot.solvers.semidiscrete._scores import (
@@ -18,14 +18,11 @@ from sklearn_ot.solvers.semidiscrete._scores import (
     Scores,
     assignment_cost,
     best_gaps,
-    cost_power,
-    pairwise_cost,
 )
-from sklearn_ot.solvers.semidiscrete._sources import named_source
+from sklearn_ot.solvers.sources import Source, read_source
 
 # Largest cost matrix of an exact problem of the repair, and of a whole batch.
 MAX_COSTS, SMALL_PROBLEM = 4_000_000, 400_000
-EMD_MAX_ITER = 10**9
 N_BALANCE_STEPS = 40
 # Multiply-adds for the scores of all rows.
 MAX_WORK = 1e12
@@ -52,12 +49,12 @@ class CostInterval(NamedTuple):
 
 @torch.no_grad()
 def primal_dual_interval(
-    sampler: Callable[[int], Tensor] | str,
+    source: Source | str,
     points: Tensor,
     potential: Tensor,
     weights: Tensor | None = None,
     *,
-    cost: str | float = "sqeuclidean",
+    cost: str | float | Cost = "sqeuclidean",
     confidence: float = 0.95,
     n_samples: int | None = None,
     n_batches: int = 6,
@@ -84,7 +81,7 @@ def primal_dual_interval(
 
     Parameters
     ----------
-    sampler, points, weights, cost, generator
+    source, points, weights, cost, generator
         See `semidiscrete_dual`.
     potential : Tensor of shape (N,)
         Any potential; the better, the narrower the interval.
@@ -114,8 +111,7 @@ def primal_dual_interval(
     0.40 to 0.41
     """
     n_points, n_features = points.shape
-    if not callable(sampler):
-        sampler = named_source(sampler, n_features, points.dtype, points.device, generator).sample
+    cost, sampler = read_cost(cost), read_source(source, points, generator).sample
     if weights is None:
         weights = torch.full((n_points,), 1 / n_points, dtype=torch.float64, device=points.device)
     weights, potential = weights.double(), potential.double()
@@ -157,21 +153,19 @@ def _reduced_costs(scores, x, points, potential, h, cost):
 
 def _coupling_cost(scores, x, points, weights, h, cost):
     """Cost of a coupling between the rows of x, equally weighted, and the points."""
-    # The exact solver has absolute tolerances: costs go to it in units in which they are near 1.
-    unit = scores.width ** cost_power(cost)
     if len(x) * len(points) <= SMALL_PROBLEM:
         mass = np.full(len(x), 1 / len(x))
-        return _transport(x.double().cpu(), mass, points.double().cpu(), weights.cpu().numpy(), cost, unit)
+        return _transport(x.double().cpu(), mass, points.double().cpu(), weights.cpu().numpy(), cost)
     rows = scores.rows(x)
     h = _balance(scores, rows, weights, h)
     index = scores.cells(rows, h)
     costs = assignment_cost(x, points, index, cost).double()
-    return float(costs.mean()) + _repair(scores, x, points, h, index, costs, weights, cost, unit)
+    return float(costs.mean()) + _repair(scores, x, points, h, index, costs, weights, cost)
 
 
 def _balance(scores, x, weights, h):
     """Offsets whose cells hold about the right masses of the rows of this batch."""
-    if x.shape[1] <= MAX_FEATURES and cost_power(scores.cost) > 1:
+    if x.shape[1] <= MAX_FEATURES and scores.cost.power > 1:
         gap = max(float(top_gap(scores, x, h)), 1e-12)
         pool = Pool(scores, x, weights.cpu().numpy(), h.cpu().numpy())
         balanced = h.cpu().numpy()
@@ -192,7 +186,7 @@ def _balance(scores, x, weights, h):
     return h
 
 
-def _repair(scores, x, points, h, index, costs, weights, cost, unit):
+def _repair(scores, x, points, h, index, costs, weights, cost):
     """What it costs to bring the masses of an assignment of m rows to ``weights``."""
     n_rows = len(x)
     surplus = torch.bincount(index, minlength=len(weights)) / n_rows - weights
@@ -209,20 +203,17 @@ def _repair(scores, x, points, h, index, costs, weights, cost, unit):
     moved = (surplus[cells] - rank / n_rows).clamp(0, 1 / n_rows)
     leaving, moved = candidates[moved > 0], moved[moved > 0]
     lacking = (surplus < 0).nonzero()[:, 0]
-    # In units in which the costs are near 1: the exact solver has absolute tolerances.
-    unit = scores.width ** cost_power(cost)
     value = _transport(
         x[leaving].double().cpu(),
         moved.cpu().numpy(),
         points[lacking].double().cpu(),
         -surplus[lacking].cpu().numpy(),
         cost,
-        unit,
     )
     return value - float(moved @ costs[leaving])
 
 
-def _transport(x, mass, y, wanted, cost, unit):
+def _transport(x, mass, y, wanted, cost):
     """Cost of a plan between weighted rows: the exact one, or exact in slabs if it would be too large."""
     axis = int(y.var(0, correction=0).argmax())
     by_axis = [rows[:, axis].argsort().numpy() for rows in (x, y)]
@@ -236,7 +227,7 @@ def _transport(x, mass, y, wanted, cost, unit):
         # Rows and points on the edge of a slab belong to both, each with a part of its mass.
         parts = [np.clip(end[1:], low, high) - np.clip(end[:-1], low, high) for end in ends]
         rows, columns = (part > 0 for part in parts)
-        costs = pairwise_cost(x[torch.from_numpy(rows)], y[torch.from_numpy(columns)], cost)
         a, b = parts[0][rows], parts[1][columns]
-        value += ot.emd2(a / a.sum(), b / b.sum(), costs.numpy() / unit, numItermax=EMD_MAX_ITER) * unit * (high - low)
+        plan = exact_plan(x[torch.from_numpy(rows)], y[torch.from_numpy(columns)], a / a.sum(), b / b.sum(), cost)
+        value += plan.value * (high - low)
     return float(value)

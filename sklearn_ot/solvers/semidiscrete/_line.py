@@ -2,8 +2,6 @@
 
 import torch
 
-from sklearn_ot.solvers.semidiscrete._scores import cost_power
-
 
 def line_potential(points, weights, cost, quantile):
     r"""The potential of points on a line, exactly.
@@ -19,8 +17,8 @@ def line_potential(points, weights, cost, quantile):
         The points, all different.
     weights : Tensor of shape (N,)
         Their masses.
-    cost : str or float
-        See `read_cost`.
+    cost : Cost
+        The cost, convex in x - y.
     quantile : callable
         The quantile function of the source, of a float64 tensor of probabilities in (0, 1).
 
@@ -34,9 +32,11 @@ def line_potential(points, weights, cost, quantile):
     # Beside a weight of 1 the lightest ones are lost, and 1 has no quantile.
     ends = quantile(weights[order].cumsum(0)[:-1].clamp(max=1 - 2**-53))
     left, right = y[:-1] - ends, y[1:] - ends
-    power = cost_power(cost)
-    # A product of differences: the squares of far points would cancel.
-    steps = (right - left) * (right + left) if power == 2 else right.abs() ** power - left.abs() ** power
+    if cost.is_squared:
+        # The squares of far points would cancel.
+        steps = (right - left) * (right + left)
+    else:
+        steps = cost.value(right[:, None]) - cost.value(left[:, None])
     potential = torch.zeros(len(y), dtype=torch.float64, device=y.device)
     potential[order[1:]] = steps.cumsum(0)
     return potential

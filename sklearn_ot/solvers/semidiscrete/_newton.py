@@ -78,11 +78,10 @@ class Pool:
 
     def _less_h(self, pairs):
         """Scores less h, in float64: the steps of the last levels are tiny. ``pairs`` are the coordinates of both."""
-        if self.cost == "sqeuclidean":
+        if self.cost.is_squared:
             return sum(x * y for x, y in pairs)
-        if self.cost == "cityblock":
-            return -sum(np.abs(x - y) for x, y in pairs)
-        return -(sum((x - y) ** 2 for x, y in pairs) ** (self.cost / 2))
+        differences = torch.from_numpy(np.stack([x - y for x, y in pairs]))
+        return -self.cost.value(differences.movedim(0, -1)).numpy()
 
     def _best(self, h):
         return self.index[np.arange(len(self.index)), np.argmax(self.base + h[self.index], axis=1)]

@@ -7,51 +7,13 @@ import torch
 from scipy.special import gammaincinv
 from torch import Tensor
 
+from sklearn_ot.solvers.costs import Cost, read_cost
+
 # Numbers in a tile of scores: 64 MB of float32 at most, and no more than a cache holds where rows are still many.
 MAX_TILE, CPU_TILE, MIN_ROWS = 2**24, 2**19, 256
 # How often `Scores.turned_tiles` turns a frame. Frames have a multiple of 12 rows: of 2^k, some turns undo others.
 N_TURNS, FRAME_ROWS = 12, 12
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
-
-COSTS = ("sqeuclidean", "euclidean", "cityblock")
-
-
-def read_cost(cost: str | float) -> str | float:
-    """The cost as "sqeuclidean", "cityblock" or the power p of the Euclidean norm.
-
-    Raises
-    ------
-    ValueError
-        If it is none of the costs of this package.
-    """
-    if cost == "euclidean":
-        return 1.0
-    if cost in COSTS:
-        return cost
-    if isinstance(cost, str | bool) or not 1 <= cost < float("inf"):
-        raise ValueError(f"cost must be one of {', '.join(COSTS)} or a power p >= 1 of the distance, got {cost!r}.")
-    return "sqeuclidean" if cost == 2 else float(cost)
-
-
-def cost_power(cost: str | float) -> float:
-    """The power p of a cost: multiplying the data by t multiplies it by t to the p."""
-    cost = read_cost(cost)
-    return {"sqeuclidean": 2.0, "cityblock": 1.0}.get(cost, cost)
-
-
-def pairwise_cost(x: Tensor, y: Tensor, cost: str | float) -> Tensor:
-    """Costs between all rows of x and of y."""
-    if cost == "cityblock":
-        return torch.cdist(x, y, p=1)
-    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist") ** cost_power(cost)
-
-
-def _cost_of(difference, cost):
-    if cost == "cityblock":
-        return difference.abs().sum(-1)
-    if cost == "sqeuclidean":
-        return difference.square().sum(-1)
-    return torch.linalg.vector_norm(difference, dim=-1) ** cost
 
 
 class Scores:
@@ -69,8 +31,8 @@ class Scores:
     ----------
     points : Tensor of shape (N, d)
         The points.
-    cost : str or float
-        See `read_cost`.
+    cost : str, float or Cost
+        See `sklearn_ot.solvers.costs.read_cost`.
     source : Tensor of shape (n, d) or "normal", default=None
         Rows that show where the source is and how wide; or N(0, I), of which `turned_tiles` makes more.
     dtype : torch.dtype, default=None
@@ -81,7 +43,7 @@ class Scores:
         self.cost = read_cost(cost)
         self.n_points, n_features = points.shape
         self.shift, self.width = _location(points)
-        self.is_normal = isinstance(source, str) and self.cost == "sqeuclidean"
+        self.is_normal = isinstance(source, str) and self.cost.is_squared
         if source is None:
             self.source_shift, self.source_width = self.shift, self.width
         elif isinstance(source, str):
@@ -91,7 +53,7 @@ class Scores:
         # A point or a source without extension has no scale of its own.
         self.width = self.width or self.source_width or 1.0
         self.source_width = self.source_width or self.width
-        if self.cost == "sqeuclidean":
+        if self.cost.is_squared:
             # In the exact arithmetic of float64, for points that may have an offset much larger than their spread.
             self.unit = 2 * self.width * self.source_width
             self.bend = _row_squares(points, self.source_shift)
@@ -100,7 +62,7 @@ class Scores:
                 self.width, self.source_width, float((self.shift - self.source_shift).norm())
             )
             self.shift = self.source_shift = (self.shift + self.source_shift) / 2
-            self.unit = self.width ** cost_power(cost)
+            self.unit = self.width**self.cost.power
             self.bend = 0.0
         if n_features == 1:
             # Gaps on a line fall with the square of the number of points.
@@ -157,12 +119,9 @@ class Scores:
     def tile(self, x: Tensor, h: Tensor, out: Tensor | None = None) -> Tensor:
         """Scores of a tile of rows (`rows`), shape (n, N), maybe in ``out``."""
         h = h.to(x.dtype)
-        if self.cost == "sqeuclidean":
+        if self.cost.is_squared:
             return torch.addmm(h, x, self.points.T, out=out)
-        distance = torch.cdist(x, self.points, p=1.0 if self.cost == "cityblock" else 2.0)
-        if self.cost not in ("cityblock", 1):
-            distance.pow_(self.cost)
-        return torch.sub(h, distance, out=out)
+        return torch.sub(h, self.cost.pairwise(x, self.points, by_product=True), out=out)
 
     def in_tiles(self, x: Tensor, h: Tensor):
         """Slices of the rows x, and the scores of each, which the next ones overwrite."""
@@ -288,7 +247,7 @@ def _row_squares(rows, centre):
 
 
 @torch.no_grad()
-def assign(x: Tensor, points: Tensor, potential: Tensor, cost: str | float = "sqeuclidean") -> Tensor:
+def assign(x: Tensor, points: Tensor, potential: Tensor, cost: str | float | Cost = "sqeuclidean") -> Tensor:
     r"""The point to which each source row goes.
 
     .. math:: T(x) = y_{i(x)}, \qquad i(x) = \arg\min_i c(x, y_i) - \psi_i
@@ -322,7 +281,7 @@ def assign(x: Tensor, points: Tensor, potential: Tensor, cost: str | float = "sq
 
 
 @torch.no_grad()
-def assignment_cost(x: Tensor, points: Tensor, index: Tensor, cost: str | float = "sqeuclidean") -> Tensor:
+def assignment_cost(x: Tensor, points: Tensor, index: Tensor, cost: str | float | Cost = "sqeuclidean") -> Tensor:
     """The cost c(x, y) of sending each row to its point.
 
     Parameters
@@ -351,13 +310,13 @@ def assignment_cost(x: Tensor, points: Tensor, index: Tensor, cost: str | float 
     """
     cost = read_cost(cost)
     return torch.cat(
-        [_cost_of(x[rows] - points[index[rows]], cost) for rows in torch.arange(len(x), device=x.device).split(8192)]
+        [cost.value(x[rows] - points[index[rows]]) for rows in torch.arange(len(x), device=x.device).split(8192)]
     )
 
 
 @torch.no_grad()
 def soft_assign(
-    x: Tensor, points: Tensor, potential: Tensor, epsilon: float, cost: str | float = "sqeuclidean"
+    x: Tensor, points: Tensor, potential: Tensor, epsilon: float, cost: str | float | Cost = "sqeuclidean"
 ) -> Tensor:
     r"""The barycentre of the points between which each source row is divided at a temperature.
 
@@ -392,7 +351,7 @@ def soft_assign(
 
 
 @torch.no_grad()
-def assignment_gap(x: Tensor, points: Tensor, potential: Tensor, cost: str | float = "sqeuclidean") -> float:
+def assignment_gap(x: Tensor, points: Tensor, potential: Tensor, cost: str | float | Cost = "sqeuclidean") -> float:
     r"""Mean of what a row would lose at its second best point, the natural unit of temperatures and of steps.
 
     Parameters

@@ -1,0 +1,280 @@
+"""Sources: distributions that one can sample, with what else is known of them."""
+
+import copy
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
+
+import numpy as np
+import torch
+from scipy import stats
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import check_array
+from torch import Tensor
+
+# Above this dimension a Kronecker sequence of few rows is no more even than independent rows.
+MAX_EVEN_FEATURES = 8
+
+
+@dataclass(frozen=True)
+class Source:
+    """A distribution from which rows can be drawn; all rows have one shape, dtype and device.
+
+    Parameters
+    ----------
+    sample : callable
+        Takes a number n, returns n independent rows, a tensor of shape (n, d).
+    quasi_sample : callable, default=None
+        Takes n, returns rows that represent the distribution better than independent ones do (a randomised quasi-Monte
+        Carlo sequence, or rows of a finite sample without repetition), new ones with each call; they may be fewer than
+        n if the source has no more. None if no such rows are known.
+    quantile : callable, default=None
+        The quantile function of a continuous distribution on a line, of a float64 tensor of probabilities in (0, 1).
+    is_normal : bool, default=False
+        Whether the distribution is N(0, I).
+    """
+
+    sample: Callable[[int], Tensor]
+    quasi_sample: Callable[[int], Tensor] | None = None
+    quantile: Callable[[Tensor], Tensor] | None = None
+    is_normal: bool = False
+
+
+def normal(
+    n_features: int,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+) -> Source:
+    """The normal distribution N(0, I).
+
+    Parameters
+    ----------
+    n_features : int
+        Dimension of the rows.
+    dtype, device : torch.dtype and torch.device
+        Those of the rows.
+    generator : torch.Generator, default=None
+        For the independent rows; torch's global one if None.
+    seed : int, default=None
+        Of the Sobol sequence that the quasi-random rows are made from; drawn from ``generator`` if None.
+
+    Returns
+    -------
+    source : Source
+        With all that a source can have; without quasi-random rows above the 21 201 dimensions of Sobol sequences.
+
+    Examples
+    --------
+    >>> from sklearn_ot.solvers.sources import normal
+    >>> normal(2).sample(3).shape
+    torch.Size([3, 2])
+    """
+    return _named(torch.randn, torch.special.ndtri, n_features, dtype, device, generator, seed, is_normal=True)
+
+
+def uniform(
+    n_features: int,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+) -> Source:
+    """The uniform distribution on the unit cube; parameters as those of `normal`."""
+    return _named(torch.rand, torch.clone, n_features, dtype, device, generator, seed)
+
+
+# The sources with a name.
+SOURCES: dict[str, Callable[..., Source]] = {"normal": normal, "uniform": uniform}
+
+
+def _named(draw, quantile, n_features, dtype, device, generator, seed, is_normal=False):
+    if seed is None:
+        seed = int(torch.randint(2**31, (), generator=generator, device=device))
+    # To set it up takes long where it may never be asked.
+    sequence = cache(partial(torch.quasirandom.SobolEngine, n_features, scramble=True, seed=seed))
+
+    def quasi_sample(n):
+        # Half a cell of the 30 bits of the sequence keeps it away from 0.
+        return quantile(sequence().draw(n, dtype=torch.float64) + 2.0**-31).to(device, dtype)
+
+    is_known = n_features <= torch.quasirandom.SobolEngine.MAXDIM
+    return Source(
+        lambda n: draw(n, n_features, dtype=dtype, device=device, generator=generator),
+        quasi_sample if is_known else None,
+        quantile,
+        is_normal,
+    )
+
+
+def rows(x: Tensor) -> Source:
+    """The uniform distribution on the rows of a sample, shape (n, d): rows are drawn with replacement.
+
+    The quasi-random rows are drawn without, and are n at most.
+    """
+    return Source(
+        lambda n: x[torch.randint(len(x), (n,), device=x.device)],
+        lambda n: x[torch.randperm(len(x), device=x.device)[:n]],
+    )
+
+
+def pushforward(source: Source, function: Callable[[Tensor], Tensor]) -> Source:
+    """The distribution of the images of the rows of a source under a function of tensors."""
+    quasi_sample = source.quasi_sample
+    return Source(
+        lambda n: function(source.sample(n)),
+        None if quasi_sample is None else lambda n: function(quasi_sample(n)),
+    )
+
+
+def read_source(source: Source | str, points: Tensor, generator: torch.Generator | None = None) -> Source:
+    """The source with a name (a key of `SOURCES`) in the dimension and dtype and on the device of points; or itself.
+
+    Raises
+    ------
+    ValueError
+        If it is neither a `Source` nor such a name.
+    """
+    if isinstance(source, Source):
+        return source
+    if not isinstance(source, str) or source not in SOURCES:
+        raise ValueError(f"The source must be a Source or one of {', '.join(SOURCES)}, got {source!r}.")
+    return SOURCES[source](points.shape[1], points.dtype, points.device, generator)
+
+
+def source_of(source, points: Tensor, random_state: np.random.RandomState) -> Source:
+    """Anything that can be sampled as a `Source` of rows in the dimension and dtype and on the device of points.
+
+    Parameters
+    ----------
+    source : str, callable, array, Source or object
+        * A `Source` is returned as it is.
+        * A name is a key of `SOURCES`; its rows come from torch's global generator.
+        * A callable takes a number n and a `numpy.random.Generator`, and returns n rows.
+        * Rows of an array are drawn with torch's global generator, see `rows`.
+        * Of an object ``sample(n, random_state=...)`` is called: a fitted generator of this package,
+          `sklearn.neighbors.KernelDensity`. If the method takes no ``random_state`` but the object has one, as
+          `sklearn.mixture.GaussianMixture` has, a copy is given ``random_state``. Of a pair (rows, labels) the first
+          is taken, in random order, since a mixture sorts its rows by component. A
+          `sklearn.frozen.FrozenEstimator` stands for the estimator in it.
+        * A frozen distribution of `scipy.stats` is sampled with ``rvs``; a continuous one on a line gives its
+          quantiles.
+    points : Tensor of shape (n, d)
+        Rows like those that are wanted.
+    random_state : RandomState
+        Draws the rows, but for the cases with torch's generator.
+
+    Returns
+    -------
+    source : Source
+        Each draw is checked: it must have the shape that was asked for, and finite numbers.
+
+    Raises
+    ------
+    ValueError
+        If it is nothing that can be sampled, or cannot be seeded.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from scipy import stats
+    >>> from sklearn_ot.solvers.sources import source_of
+    >>> source = source_of(stats.expon(), torch.zeros(1, 1, dtype=torch.float64), np.random.RandomState(0))
+    >>> source.sample(2).shape, source.quantile(torch.tensor([0.5], dtype=torch.float64))
+    (torch.Size([2, 1]), tensor([0.6931], dtype=torch.float64))
+    """
+    if isinstance(source, Source | str):
+        return read_source(source, points)
+    if isinstance(source, np.ndarray | Tensor):
+        return rows(_checked(source, len(source), points))
+    quantile = None
+    if isinstance(source, FrozenEstimator):
+        source = source.estimator
+    if hasattr(source, "rvs"):
+        draw = partial(_scipy_rows, source, random_state)
+        if isinstance(getattr(source, "dist", None), stats.rv_continuous):
+            quantile = partial(_scipy_quantile, source)
+    elif hasattr(source, "sample"):
+        draw = _seeded(source, random_state)
+    elif callable(source):
+        generator = np.random.default_rng(random_state.randint(2**31))
+        draw = partial(_called, source, generator)
+    else:
+        raise ValueError(f"The source {source!r} cannot be sampled: give a name, a function, rows or a fitted model.")
+    return Source(lambda n: _checked(draw(n), n, points), quantile=quantile)
+
+
+def _called(function, generator, n):
+    return function(n, generator)
+
+
+def _scipy_rows(distribution, random_state, n):
+    return np.reshape(distribution.rvs(size=n, random_state=random_state), (n, -1))
+
+
+def _scipy_quantile(distribution, probability):
+    return torch.as_tensor(distribution.ppf(probability.cpu().numpy())).to(probability)
+
+
+def _seeded(model, random_state):
+    """A function of n that draws rows from an object with a method ``sample``."""
+    try:
+        inspect.signature(model.sample).bind(1, random_state=random_state)
+    except TypeError as error:
+        if not hasattr(model, "random_state"):
+            raise ValueError(
+                f"The source {model!r} cannot be seeded: its method must be sample(n, random_state=...). Give a "
+                "function of n and a numpy.random.Generator."
+            ) from error
+        model = copy.copy(model)
+        model.random_state = random_state
+        return lambda n: random_state.permutation(_first(model.sample(n)))
+    return lambda n: _first(model.sample(n, random_state=random_state))
+
+
+def _first(drawn):
+    return drawn[0] if isinstance(drawn, tuple) else drawn
+
+
+def _checked(drawn, n, points):
+    """``drawn`` as a tensor like points."""
+    drawn = check_array(drawn, dtype=[np.float64, np.float32], input_name="The rows of source")
+    shape = (n, points.shape[1])
+    if drawn.shape != shape:
+        raise ValueError(
+            f"source returned rows of shape {drawn.shape} where {shape} was asked for: n rows with as many features as "
+            "the target points have."
+        )
+    return torch.as_tensor(np.require(drawn, requirements="W"), dtype=points.dtype, device=points.device)
+
+
+def even_noise(n_batches, n_rows, n_features, device="cpu", generator=None):
+    """Normal rows of shape (n_batches, n_rows, n_features), in few dimensions spread evenly within each batch.
+
+    Each row is normal, and each batch independent of the others. The rows of one are a Kronecker sequence of the
+    generalised golden ratio with a random shift [Roberts18]_, as normal quantiles: means over them vary far less than
+    over independent rows. Above 8 dimensions the rows are independent.
+
+    References
+    ----------
+    .. [Roberts18] M. Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018.
+    """
+    options = {"device": device, "generator": generator}
+    if n_features > MAX_EVEN_FEATURES:
+        return torch.randn(n_batches, n_rows, n_features, **options)
+    sequence = _kronecker_sequence(n_rows, n_features).to(device)
+    shifted = (sequence + torch.rand(n_batches, 1, n_features, **options)).frac()
+    # Half a step of float32 away from 0 and 1.
+    return torch.special.ndtri(shifted.clamp(2**-24, 1 - 2**-24))
+
+
+@lru_cache
+def _kronecker_sequence(n_rows, n_features):
+    ratio = 2.0
+    for _ in range(60):  # to the root of x^(n_features + 1) = x + 1
+        ratio = (1 + ratio) ** (1 / (n_features + 1))
+    step = torch.tensor([ratio**-k for k in range(1, n_features + 1)], dtype=torch.float64)
+    return (torch.arange(n_rows)[:, None] * step).frac().float()
