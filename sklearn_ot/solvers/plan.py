@@ -1,5 +1,6 @@
 """Exact transport plans between samples."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +73,7 @@ def exact_plan(
     Returns
     -------
     plan : Plan
-        Its value, potentials and coupling.
+        Its value, potentials and coupling; NaN, all of them, if a cost is not finite.
 
     Raises
     ------
@@ -92,6 +93,8 @@ def exact_plan(
     costs = read_cost(cost).pairwise(x, y, by_product=by_product)
     # The simplex has absolute tolerances.
     scale = float(costs.max()) or 1.0
+    if not math.isfinite(scale):
+        return Plan(math.nan, *(torch.full_like(part, math.nan) for part in (costs[:, 0], costs[0], costs)))
     coupling, log = ot.emd(a, b, costs.div_(scale).numpy(), numItermax=MAX_PIVOTS, log=True)
     if log["warning"] is not None:
         raise RuntimeError(f"No exact plan between {len(x)} and {len(y)} rows was found. POT says: {log['warning']}")

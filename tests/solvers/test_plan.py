@@ -73,3 +73,13 @@ def test_an_end_before_the_optimum_is_an_error(samples, monkeypatch):
     monkeypatch.setattr(plan_module, "MAX_PIVOTS", 3)
     with pytest.warns(UserWarning, match="numItermax"), pytest.raises(RuntimeError, match="60 and 60 rows"):
         exact_plan(*samples)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, 1e200])
+def test_what_is_not_finite_comes_out_as_such(samples, number):
+    """So that a training that diverges ends with its own message."""
+    x = samples[0].copy()
+    x[3, 1] = number
+    plan = exact_plan(x, samples[1])
+    assert np.isnan(plan.value)
+    assert all(part.isnan().all() for part in (plan.potential, plan.target_potential, plan.images(plan.coupling)))
