@@ -1,4 +1,4 @@
-"""The displays: the artists show the data, in the right space, and nothing else is touched."""
+"""The displays: their artists show the right data, and no global state changes."""
 
 import runpy
 import sys
@@ -43,7 +43,7 @@ def make_samples(n_features, n_source=60, n_target=90):
 
 
 def arrow_ends(display):
-    """Tails and heads of the arrows in the coordinates of the data."""
+    """Tails and heads of the arrows, in the units of the data."""
     arrows = display.arrows_
     assert (arrows.angles, arrows.scale_units, arrows.scale) == ("xy", "xy", 1)
     return arrows.XY, arrows.XY + np.c_[arrows.U, arrows.V]
@@ -65,12 +65,12 @@ def test_plane_shows_the_points_and_their_displacements():
     assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["source", "target", "transported"]
 
 
-def test_beyond_two_features_everything_is_projected_on_the_axes_of_both_samples():
+def test_more_than_two_features_are_projected_on_the_axes_of_both_samples():
     Xs, Xt = make_samples(5)
     transport = Shift().fit(Xs, Xt)
     display = TransportDisplay.from_estimator(transport, Xs, Xt, subsample=10, random_state=0)
     pca = PCA(2).fit(np.vstack([Xs, Xt]))
-    # Up to the sign of each axis, which PCA leaves open between solvers.
+    # The sign of each axis depends on the solver of PCA.
     drawn, projected = np.asarray(display.source_.get_offsets()), pca.transform(Xs)
     errors = np.abs(np.abs(drawn[:, None]) - np.abs(projected[None])).max(axis=2)
     assert_allclose(errors.min(axis=1), 0, atol=1e-9)
@@ -80,7 +80,7 @@ def test_beyond_two_features_everything_is_projected_on_the_axes_of_both_samples
         assert f"{100 * share:.0f} %" in label
 
 
-def test_line_shows_where_the_mass_is():
+def test_one_feature_is_drawn_as_histograms():
     Xs, Xt = make_samples(1)
     transport = Shift().fit(Xs, Xt)
     display = TransportDisplay.from_estimator(transport, Xs, Xt, n_arrows=1000)
@@ -97,10 +97,10 @@ def test_line_shows_where_the_mass_is():
     assert_allclose(heads, np.c_[transport.transform(Xs), np.ones(len(Xs))])
 
 
-def test_subsample_draws_rows_reproducibly_and_leaves_the_global_state_alone():
+def test_subsample_draws_rows_reproducibly_and_does_not_change_the_global_state():
     Xs, Xt = make_samples(2)
     transport = Shift().fit(Xs, Xt)
-    state = np.random.get_state()[1].copy()  # noqa: NPY002 (the global state is the point)
+    state = np.random.get_state()[1].copy()  # noqa: NPY002 (the test is about the global state)
 
     def offsets(random_state):
         display = TransportDisplay.from_estimator(transport, Xs, Xt, subsample=20, random_state=random_state)
@@ -129,7 +129,7 @@ def test_target_of_fit_is_the_default():
     assert_allclose(display.target_.get_offsets(), transport.target_reference_)
 
 
-def test_given_axes_are_used_and_styles_reach_the_artists():
+def test_the_axes_and_styles_of_the_caller_are_used():
     Xs, Xt = make_samples(2)
     figure, axes = plt.subplots(1, 2)
     display = TransportDisplay.from_estimator(
@@ -154,7 +154,7 @@ def test_data_frames_name_the_axes():
     assert_allclose(heads - tails, np.tile(transport.shift_, (5, 1)))
 
 
-def test_pipeline_is_drawn_in_the_space_of_its_transport():
+def test_pipeline_is_drawn_in_the_features_of_its_last_step():
     Xs, Xt = make_samples(2)
     scaler = StandardScaler().fit(Xs)
     pipeline = make_pipeline(StandardScaler(), Shift()).fit(Xs, scaler.transform(Xt))
@@ -166,7 +166,7 @@ def test_pipeline_is_drawn_in_the_space_of_its_transport():
     assert_allclose(TransportDisplay.from_estimator(alone, Xs, Xt).source_.get_offsets(), Xs)
 
 
-def test_bad_input_is_named():
+def test_errors_name_the_unusable_argument():
     Xs, Xt = make_samples(2)
     transport = Shift().fit(Xs, Xt)
     draw = TransportDisplay.from_estimator
@@ -189,7 +189,7 @@ def test_bad_input_is_named():
 
 
 def test_matplotlib_is_needed_only_to_draw(monkeypatch):
-    # What a machine without it looks like; the module is run afresh, so an import at its top would fail here.
+    # As on a machine without matplotlib. The module is run again, so that an import at its top would fail here.
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     display_class = runpy.run_path(sys.modules[TransportDisplay.__module__].__file__)["TransportDisplay"]
     point = [[0.0, 0.0]]
@@ -201,7 +201,7 @@ def test_matplotlib_is_needed_only_to_draw(monkeypatch):
 
 
 class Voronoi(BaseEstimator):
-    """Stands for a fitted SemiDiscreteTransport: cells of the nearest point."""
+    """In the place of a fitted SemiDiscreteTransport: sends each row to the nearest point."""
 
     n_features_in_ = 2
 
@@ -219,11 +219,11 @@ class Voronoi(BaseEstimator):
 def test_cells_have_the_colours_of_their_points():
     points = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
     display = CellsDisplay.from_estimator(Voronoi(points), resolution=40)
-    # Half-width 0.55 times the largest extent, around the middle of both.
+    # The half-width is 0.55 times the largest extent, around the middle of each axis.
     assert display.ax_.get_xlim() == pytest.approx((-0.2, 4.2))
     assert display.ax_.get_ylim() == pytest.approx((-0.2, 4.2))
     pixels = display.cells_.get_array()
-    # The image and the coordinates agree: left below is the first point, right below the second, left above the third.
+    # The first point is at the lower left of the image, the second at the lower right, the third at the upper left.
     assert [display.index[row, column] for row, column in ((0, 0), (0, -1), (-1, 0))] == [0, 1, 2]
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) == 3
     np.testing.assert_array_equal(display.points_.get_offsets(), points)
@@ -232,12 +232,12 @@ def test_cells_have_the_colours_of_their_points():
 def test_cells_boundaries_lie_between_the_cells():
     display = CellsDisplay.from_estimator(Voronoi([[0.0, 0.0], [4.0, 0.0]]), resolution=101)
     segments = np.array(display.boundaries_.get_segments())
-    # The bisector is x = 2; a boundary is drawn between two pixels.
+    # The cells meet at x = 2; a boundary is drawn between two pixels.
     assert len(segments) == 101
     np.testing.assert_allclose(segments[:, :, 0], 2, atol=4.4 / 101)
 
 
-def test_cells_picture_holds_the_rows_given_and_takes_names():
+def test_cells_picture_contains_the_rows_and_has_the_names():
     fitted = Voronoi([[0.0, 0.0], [1.0, 1.0]])
     fitted.feature_names_in_ = np.array(["a", "b"], dtype=object)
     _, ax = plt.subplots()
@@ -248,8 +248,8 @@ def test_cells_picture_holds_the_rows_given_and_takes_names():
     assert ax.get_xlim()[1] > 5
 
 
-def test_cells_display_says_what_it_wants():
-    with pytest.raises(TypeError, match="no assign"):
+def test_errors_of_the_cells_display():
+    with pytest.raises(TypeError, match="no method assign"):
         CellsDisplay.from_estimator(Shift())
     fitted = Voronoi([[0.0, 0.0]])
     fitted.n_features_in_ = 3
@@ -267,7 +267,7 @@ def test_cells_picture_of_one_row_has_an_extent(point, half):
 
 
 class Draws(BaseEstimator):
-    """A generator and critic of which everything is known."""
+    """A generator and a critic in closed form."""
 
     def __init__(self, n_features):
         self.n_features = n_features
@@ -293,7 +293,7 @@ def test_samples_lie_on_the_data():
     assert GeneratorDisplay.from_estimator(generator).data_ is None
 
 
-def test_samples_of_many_features_are_projected_as_the_data_are():
+def test_samples_of_many_features_are_projected_like_the_data():
     generator, X = Draws(5), np.random.RandomState(1).rand(20, 5)
     display = GeneratorDisplay.from_estimator(generator, X, random_state=0)
     pca = PCA(2, random_state=0).fit(X)
@@ -313,7 +313,7 @@ def test_a_grid_of_images(colours):
     for place, image in enumerate(images):
         top, left = 5 * (place // 3), 6 * (place % 3)
         assert_allclose(grid[top : top + 4, left : left + 5], image)
-    assert_allclose(grid[4], images.max())  # the line between
+    assert_allclose(grid[4], images.max())  # the line between two rows of images
 
 
 def test_the_surface_of_a_critic():
@@ -329,18 +329,22 @@ def test_the_surface_of_a_critic():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: GeneratorDisplay.from_estimator(Shift()), TypeError, "got Shift: no sample"),
+        (lambda: GeneratorDisplay.from_estimator(Shift()), TypeError, "got Shift, which has no method sample"),
         (lambda: GeneratorDisplay.from_estimator(Draws(1)), ValueError, "draw a histogram"),
         (
             lambda: GeneratorDisplay.from_estimator(Draws(6), image_shape=(2, 2)),
             ValueError,
             r"not an image of shape \(2, 2\)",
         ),
-        (lambda: CriticDisplay.from_estimator(Shift(), [[0, 0]]), TypeError, "got Shift: no critic_function"),
+        (
+            lambda: CriticDisplay.from_estimator(Shift(), [[0, 0]]),
+            TypeError,
+            "Shift, which has no method critic_func",
+        ),
         (lambda: CriticDisplay.from_estimator(Draws(3), [[0, 0]]), ValueError, "there are 3 features"),
     ],
 )
-def test_what_cannot_be_drawn_of_a_generator(call, error, message):
+def test_errors_of_the_displays_of_a_generator(call, error, message):
     with pytest.raises(error, match=message):
         call()
 
@@ -350,7 +354,7 @@ def test_colours_beyond_0_to_1_are_scaled():
     grid = np.asarray(GeneratorDisplay(images).plot().samples_.get_array())
     assert_allclose((grid.min(), grid.max()), (0, 1))
     assert_allclose(grid[:2, :2] * np.ptp(images) + images.min(), images[0])
-    # One colour only is no range.
+    # A single colour has a range of 0, by which the image must not be divided.
     assert_allclose(GeneratorDisplay(np.full((2, 2, 2, 3), 7.0)).plot().samples_.get_array(), 0)
 
 
@@ -377,9 +381,9 @@ def test_curves_of_a_history(history, names, curves):
         assert line.get_linewidth() == 3
 
 
-def test_what_has_no_history():
+def test_an_estimator_without_history_is_refused():
     estimator = Shift().fit(*make_samples(2))
-    with pytest.raises(ValueError, match="Shift has recorded no history_"):
+    with pytest.raises(ValueError, match="Shift has no history_: its fit trained no network"):
         HistoryDisplay.from_estimator(estimator)
     estimator.history_ = [{"n_iter": 1, "dur": 0.0}]
     with pytest.raises(ValueError, match="no 'score'; it has n_iter, dur"):

@@ -10,10 +10,11 @@ from torch.nn import functional as F
 
 
 class _Activation(torch.autograd.Function):
-    """A convex, non-decreasing activation together with its slope: both are needed, and they share their work.
+    """A convex, non-decreasing activation and its slope, which share their computation.
 
-    Takes ``v`` of shape (n, pool_size, n_pools), one pool of units for each output, so that sums over a pool run over
-    whole vectors. Returns the outputs, shape (n, n_pools), and their slopes in each unit, of the shape of ``v``.
+    The input ``v`` of shape (n, pool_size, n_pools) has one pool of units for each output, so that sums over a pool run
+    over whole vectors. The results are the outputs, shape (n, n_pools), and the slope of each output in the units of
+    its pool, of the shape of ``v``.
     """
 
     @classmethod
@@ -43,7 +44,7 @@ class CELU(_Activation):
 
     @staticmethod
     def curve(slope, direction):
-        # The curvature is the slope where it is below 1, else 0: one pass, where `torch.where` takes several.
+        # Where the slope is below 1 the curvature is equal to it, elsewhere 0. `torch.where` would take several passes.
         return -F.threshold(-slope, -1, 0) * direction
 
 
@@ -60,7 +61,7 @@ class Softplus(_Activation):
 
 
 class LogSumExp(_Activation):
-    """``log(sum(exp(v)))`` over each pool of units, a smooth maximum; its slopes are their softmax."""
+    """``log(sum(exp(v)))`` over each pool of units, a smooth maximum; its slopes are the softmax of ``v``."""
 
     @staticmethod
     def value_and_slope(v):
@@ -75,25 +76,25 @@ class LogSumExp(_Activation):
         return slope * (direction - (slope * direction).sum(1, keepdim=True))
 
 
-ALIVE = 1e-4  # the least weight of a pool in the top layer
-MAX_MATRIX_FEATURES = 512  # a full matrix of more would cost more than the rest of the network
+ALIVE = 1e-4  # smallest weight of a pool in the top layer
+MAX_MATRIX_FEATURES = 512  # with more features a full matrix would take more time than the rest of the network
 ACTIVATIONS = {"celu": CELU, "softplus": Softplus, "logsumexp": LogSumExp}
 
 
 class DenseICNN(nn.Module):
-    r"""Fully connected input-convex network with convex-quadratic skips, and its gradient in closed form.
+    r"""Fully connected input-convex network with convex-quadratic skip connections and a gradient in closed form.
 
     .. math::
         \psi(x) &= \tfrac{\beta}{2} \|x\|^2 + \tfrac12 \|F x\|^2 + \langle s, x \rangle + \langle w, z_K(x) \rangle \\
         z_k(x) &= \sigma(W_k z_{k-1}(x) + q_k(x)), \qquad z_0 = 0 \\
         q_k(x)_h &= \sum_{r} \langle a_{khr}, x \rangle^2 + \langle b_{kh}, x \rangle + c_{kh}
 
-    It is convex because :math:`W_k, w \ge 0` and :math:`\sigma` is convex and non-decreasing [Amos17]_; the quadratic
-    skips are those of [Korotin21]_. The activation "logsumexp" is a smooth maximum over pools of units,
-    :math:`\sigma(v)_g = \log \sum_{j} e^{v_{jg}}`, which passes on one output for each pool: its layers are smooth
-    max-affine functions, whose gradient turns sharply from one slope to another. F is a square matrix, above 512
-    features a diagonal one. As built, :math:`w = 0` and :math:`F = \sqrt{1 - \beta}\, I`, so the network *is*
-    :math:`\|x\|^2 / 2` and its gradient the identity.
+    The network is convex because :math:`W_k, w \ge 0` and :math:`\sigma` is convex and non-decreasing [Amos17]_. The
+    quadratic skip connections :math:`q_k` are those of [Korotin21]_. The activation "logsumexp" is a smooth maximum
+    over pools of units, :math:`\sigma(v)_g = \log \sum_{j} e^{v_{jg}}`, with one output for each pool. Its layers are
+    smooth maxima of affine functions, whose gradient changes quickly from one slope to another. F is a square matrix,
+    and a diagonal one above 512 features. A new network has :math:`w = 0` and :math:`F = \sqrt{1 - \beta}\, I`, so that
+    it is equal to :math:`\|x\|^2 / 2` and its gradient is the identity.
 
     Parameters
     ----------
@@ -102,13 +103,13 @@ class DenseICNN(nn.Module):
     hidden_layer_sizes : sequence of int, default=(128, 128)
         Widths of the K hidden layers, counted before pooling.
     rank : int, default=1
-        Number of squares in each convex-quadratic skip; 0 leaves affine skips.
+        Number of squares in each convex-quadratic skip connection. With 0 the skip connections are affine.
     activation : {"celu", "softplus", "logsumexp"}, default="celu"
         The activation :math:`\sigma`.
     pool_size : int, default=8
         Units in a pool of "logsumexp"; it must divide the widths.
     strong_convexity : float, default=1e-2
-        The modulus :math:`\beta`, between 0 and 1; with it above 0 the gradient is invertible.
+        The modulus :math:`\beta`, between 0 and 1. If it is above 0, the gradient is an invertible map.
 
     References
     ----------
@@ -147,14 +148,14 @@ class DenseICNN(nn.Module):
                 "choose widths that pool_size divides."
             )
         n_hidden, scale = sum(self.hidden_layer_sizes), 1 / math.sqrt(n_features)
-        # The gradient of a smooth maximum is an average over its pool; steeper units make up for that.
+        # The gradient of a smooth maximum is an average over its pool, which steeper units compensate.
         steepness = 2 if activation == "logsumexp" else 1
         is_small = n_features <= MAX_MATRIX_FEATURES
         self.quadratic = nn.Parameter(
             math.sqrt(1 - strong_convexity) * (torch.eye(n_features) if is_small else torch.ones(n_features))
         )
         self.shift = nn.Parameter(torch.zeros(n_features))
-        # The skips of all layers read the same input, so they are one matrix product.
+        # The skip connections of all layers have the same input, so they are computed by one matrix product.
         self.skip = nn.Linear(n_features, n_hidden)
         nn.init.normal_(self.skip.weight, std=steepness * scale)
         nn.init.normal_(self.skip.bias, std=0.5)
@@ -162,7 +163,7 @@ class DenseICNN(nn.Module):
             self._scatter_pools_()
         self.squares = nn.Parameter(0.3 * scale * torch.randn(n_hidden * rank, n_features)) if rank else None
         pools = [width // self.pool_size for width in self.hidden_layer_sizes]
-        # Non-negative weights of mean 1 / n_in: a layer's output is then of the size of its input at any width.
+        # Weights of 0 or more with the mean 1 / n_in, so that the output of a layer has the size of its input.
         self.inner = nn.ParameterList(
             [2 * torch.rand(n, m) / m for m, n in zip(pools, [*self.hidden_layer_sizes[1:], 1], strict=True)]
         )
@@ -170,9 +171,10 @@ class DenseICNN(nn.Module):
 
     @torch.no_grad()
     def _scatter_pools_(self):
-        """Move each pool so that its units meet around a centre of its own, drawn from N(0, I) as if it were a row.
+        """Shift the biases so that all units of a pool are equal near a centre, drawn from N(0, I) for each pool.
 
-        Outside the region where its units meet a pool is linear: what bends in the tails has to meet there.
+        A pool is nearly linear far away from the points where its units are equal. The centres are drawn like rows, so
+        that some pools can bend the map in the tails of the data.
         """
         layers = zip(*(part.split(self.hidden_layer_sizes) for part in self.skip.parameters()), strict=True)
         for weight, bias in layers:
@@ -180,45 +182,46 @@ class DenseICNN(nn.Module):
             bias -= (weight * centres.repeat(self.pool_size, 1)).sum(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Values, shape (n,)."""
+        """Compute the values, shape (n,)."""
         top, _, _ = self._hidden(x)
         return self._value(x, self._quadratic_gradient(x), top)
 
     def gradient(self, x: Tensor) -> Tensor:
-        """Gradients, shape (n, d): a monotone map, differentiable in ``x`` and in the weights."""
+        """Compute the gradients, shape (n, d): a monotone map, differentiable in ``x`` and in the weights."""
         _, slopes, projections = self._hidden(x)
         return self._gradient(self._quadratic_gradient(x), slopes, projections)
 
     def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Both at the cost of one forward and one backward pass, without automatic differentiation."""
+        """Compute values and gradients in the time of one forward and one backward pass, without autograd."""
         top, slopes, projections = self._hidden(x)
         quadratic = self._quadratic_gradient(x)
         return self._value(x, quadratic, top), self._gradient(quadratic, slopes, projections)
 
     @torch.no_grad()
     def project_(self) -> None:
-        """Set the negative ones of the weights that must not be negative to zero.
+        """Raise the weights that must not be negative to at least 0.
 
-        With "logsumexp" the weights w of the top layer end at 1e-4 instead: else a target whose tails are heavier than
-        those of the source may hold all of them at zero from the first steps on, for good.
+        With "logsumexp" the weights w of the top layer are raised to at least 1e-4 instead. Otherwise a target with
+        heavier tails than the source can bring all of them to zero in the first steps, and they stay there.
         """
         for weight in self.inner:
             weight.clamp_(min=0)
         if self.activation == "logsumexp":
-            # Below a zero nothing learns. Adam does not see how small a gradient is, so this much keeps a pool alive.
+            # The units below a weight of zero get no gradient. The steps of Adam do not depend on the size of a
+            # gradient, so a small weight is enough.
             self.inner[-1].clamp_(min=ALIVE)
 
     @torch.no_grad()
     def pruned(self) -> "DenseICNN":
-        """The same function by a narrower network: without the pools (units, if not pooled) that nothing reads.
+        """Make a narrower network for the same function, without the pools (or units) that have no effect.
 
-        Nothing reads a pool all of whose outgoing weights are exactly zero; going from the top layer down, what only
-        such pools read goes with them. A layer keeps one pool at least. The function is the same up to rounding.
+        A pool has no effect if all its outgoing weights are exactly zero, or lead only to pools without effect. A layer
+        keeps at least one pool. The two functions are equal up to rounding.
         """
         kept, inner = [], []
         rows, is_read = torch.ones(1, dtype=torch.bool, device=self.shift.device), True
         for weight in reversed(self.inner):
-            # What only holds the place of a layer needs no input.
+            # A pool that is kept only because a layer needs one gets no input.
             weight = weight[rows] * is_read
             pools = weight.any(dim=0)
             is_read = pools.any()
@@ -237,7 +240,7 @@ class DenseICNN(nn.Module):
         return network
 
     def _hidden(self, x):
-        """The top layer, the slopes of all layers, and the projections that the quadratic skips square."""
+        """The top layer, the slopes of all layers, and the projections whose squares are in the skip connections."""
         projections, skips = None, self.skip(x)
         if self.rank:
             projections = F.linear(x, self.squares)
@@ -261,12 +264,12 @@ class DenseICNN(nn.Module):
         return torch.addmm(linear, F.linear(x, self.quadratic), self.quadratic)
 
     def _value(self, x, quadratic, top):
-        # ½⟨x, Q x⟩ + ⟨s, x⟩ is half the product of x with the gradient Q x + s plus s.
+        # ½⟨x, Q x⟩ + ⟨s, x⟩ is half of the product ⟨x, (Q x + s) + s⟩, where Q x + s is the gradient.
         products = (x * (quadratic + self.shift)).sum(1)
         return torch.addmv(products, top, self.inner[-1][0], beta=0.5)
 
     def _gradient(self, quadratic, slopes, projections):
-        # The chain rule from the top layer down, written as a forward computation.
+        # The chain rule, from the top layer down, computed without autograd so that it can be differentiated again.
         deltas = [(self.inner[-1] * slopes[-1]).flatten(1)]
         for weight, slope in zip(reversed(self.inner[:-1]), reversed(slopes[:-1]), strict=True):
             deltas.append(((deltas[-1] @ weight).unsqueeze(1) * slope).flatten(1))

@@ -1,4 +1,4 @@
-"""Pictures of maps, cells, generators, critics and training, in the manner of scikit-learn's Displays."""
+"""Displays, as in scikit-learn, of maps, cells, generators, critics and training."""
 
 from sklearn_ot.plotting._cells import CellsDisplay
 from sklearn_ot.plotting._generators import CriticDisplay, GeneratorDisplay

@@ -1,4 +1,4 @@
-"""Pictures of the cells of a semi-discrete map."""
+"""Display of the cells of a semi-discrete map."""
 
 import warnings
 from numbers import Integral
@@ -10,19 +10,19 @@ from sklearn.utils.validation import check_is_fitted
 
 
 class CellsDisplay:
-    """Picture of the cells of a semi-discrete transport in the plane.
+    """Display of the cells of a semi-discrete transport in the plane.
 
-    Each pixel has the colour of the point that it is sent to. Points are coloured by their direction from their mean,
-    so that neighbours look alike and a cell is found by its colour.
+    Each pixel has the colour of its image, one of the points. The colour of a point shows its direction from the mean
+    of the points, so that neighbours have similar colours and the colour of a cell shows its point.
 
-    Use `from_estimator` to make one; all parameters are stored as attributes.
+    Use `from_estimator` to make a display; all parameters are stored as attributes.
 
     Parameters
     ----------
     xx0, xx1 : ndarray of shape (n_rows, n_columns)
         Coordinates of the pixels, as `numpy.meshgrid` makes them.
     index : ndarray of shape (n_rows, n_columns)
-        The point of each pixel.
+        Index of the point to which each pixel is sent.
     points : ndarray of shape (n_points, 2)
         The points.
     xlabel, ylabel : str, default=""
@@ -72,15 +72,15 @@ class CellsDisplay:
         estimator : SemiDiscreteTransport
             A fitted transport of two features.
         X : array-like of shape (n_samples, 2), default=None
-            Source rows that the picture must hold; if None, the points themselves.
+            Rows that set the limits of the picture, for example source rows. If None, the points set them.
         resolution : int, default=400
-            Pixels along each side.
+            Number of pixels along each side.
         xlabel, ylabel : str, default=None
             Labels of the axes; the names of the features if None.
         ax : matplotlib Axes, default=None
             Axes to draw on; a new figure is made if None.
         **plot_kwargs : dict
-            Arguments for `plot`.
+            Further arguments of `plot`.
 
         Returns
         -------
@@ -94,13 +94,13 @@ class CellsDisplay:
         TypeError
             If ``estimator`` has no ``assign``.
         ValueError
-            If it, or ``X``, has not two features.
+            If ``estimator`` or ``X`` does not have two features.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         if not hasattr(estimator, "assign"):
             raise TypeError(
                 f"{cls.__name__} draws a fitted SemiDiscreteTransport, got {type(estimator).__name__}, which has no "
-                "assign."
+                "method assign."
             )
         check_is_fitted(estimator)
         check_scalar(resolution, "resolution", Integral, min_val=2)
@@ -110,13 +110,13 @@ class CellsDisplay:
         if X.shape[1] != 2:
             raise ValueError(f"X has {X.shape[1]} columns; {cls.__name__} draws in the plane and needs 2.")
         low, high = X.min(axis=0), X.max(axis=0)
-        # The same half-width on both axes: cells are compared by their areas.
-        # A single row has no extent: the picture then reaches to the origin.
+        # Both axes have the same half-width, because the areas of cells are to be compared. A single row has no extent:
+        # the picture then reaches to the origin.
         centre, half = (low + high) / 2, 0.55 * (high - low).max() or np.abs(low).max() or 1.0
         axes = (np.linspace(middle - half, middle + half, resolution) for middle in centre)
         xx0, xx1 = np.meshgrid(*axes)
         with warnings.catch_warnings():
-            # An estimator fitted to a DataFrame misses the names of the pixels.
+            # The pixels have no feature names, which an estimator fitted to a DataFrame would warn about.
             warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
             index = estimator.assign(np.column_stack([xx0.ravel(), xx1.ravel()]))
         names = getattr(estimator, "feature_names_in_", ("x0", "x1"))
@@ -138,10 +138,10 @@ class CellsDisplay:
         ax : matplotlib Axes, default=None
             Axes to draw on; a new figure is made if None.
         cmap : str or matplotlib Colormap, default="hsv"
-            Colours of the directions; a cyclic map.
+            A cyclic colour map for the directions.
         scatter_kwargs, line_kwargs : dict, default=None
-            Arguments for `matplotlib.axes.Axes.scatter` (the points) and for `matplotlib.collections.LineCollection`
-            (the boundaries).
+            Arguments of `matplotlib.axes.Axes.scatter` (the points) and of `matplotlib.collections.LineCollection` (the
+            boundaries).
 
         Returns
         -------
@@ -158,7 +158,7 @@ class CellsDisplay:
         offset = self.points - self.points.mean(axis=0)
         angle = np.arctan2(offset[:, 1], offset[:, 0]) / (2 * np.pi) + 0.5
         colors = mpl.colormaps[cmap](angle)[:, :3] if isinstance(cmap, str) else cmap(angle)[:, :3]
-        # A shade of its own tells a cell from a neighbour in the same direction; halfway to white lets points show.
+        # Each cell has its own shade, so that neighbours in the same direction differ. Cells are paler than points.
         shade = 0.35 + 0.3 * (np.arange(len(colors)) * 0.618 % 1)
         pale = 1 - (1 - colors) * shade[:, None]
         (left, right), (bottom, top) = self.xx0[0, [0, -1]], self.xx1[[0, -1], 0]

@@ -1,4 +1,4 @@
-"""Pictures of generators and critics."""
+"""Displays of generators and critics."""
 
 import warnings
 from numbers import Integral
@@ -14,16 +14,16 @@ from sklearn_ot.plotting._common import COLORS, draw_rows
 
 
 class GeneratorDisplay:
-    """Picture of what a generator draws: a grid of images, or points in the plane beside the data.
+    """Display of the samples of a generator: a grid of images, or points in the plane beside the data.
 
-    Use `from_estimator` to make one; all parameters are stored as attributes.
+    Use `from_estimator` to make a display; all parameters are stored as attributes.
 
     Parameters
     ----------
     samples : ndarray of shape (n_samples, 2), or (n_samples, height, width) or (n_samples, height, width, 3)
-        Points in the plane, or images. Colours outside of 0 to 1 are scaled from their range to it.
-    data : ndarray of the same kind, default=None
-        Rows of the data, drawn beneath points; images have none.
+        Points in the plane, or images. Colours with values outside 0 to 1 are scaled to 0 to 1.
+    data : ndarray of shape (n_rows, 2), default=None
+        Rows of the data, drawn beneath the points; not drawn with images.
     xlabel, ylabel : str, default=""
         Labels of the axes of points.
 
@@ -41,7 +41,7 @@ class GeneratorDisplay:
     See Also
     --------
     GeneratorDisplay.from_estimator : Draw a fitted generator.
-    CriticDisplay : What the critic of a generator makes of the plane.
+    CriticDisplay : Display of the critic of a generator.
 
     Examples
     --------
@@ -67,13 +67,13 @@ class GeneratorDisplay:
         Parameters
         ----------
         estimator : generator
-            With a method ``sample``.
+            A fitted estimator with a method ``sample``.
         X : array-like of shape (n_rows, n_features), default=None
-            Rows to draw beneath; not for images.
+            Rows of the data to draw beneath the samples; not for images.
         n_samples : int, default=None
             Number of samples; 64 images or 1000 points if None.
         y : label or array-like of shape (n_samples,), default=None
-            Their class, for a generator that was fitted with classes.
+            Classes of the samples, for a generator that was fitted with classes.
         image_shape : tuple of int, default=None
             Shape of an image, (height, width) or (height, width, 3), if the rows are flattened images.
         random_state : int, RandomState instance or None, default=None
@@ -81,7 +81,7 @@ class GeneratorDisplay:
         ax : matplotlib Axes, default=None
             Axes to draw on; a new figure is made if None.
         **plot_kwargs : dict
-            Arguments for `plot`.
+            Further arguments of `plot`.
 
         Returns
         -------
@@ -95,11 +95,13 @@ class GeneratorDisplay:
         TypeError
             If ``estimator`` has no ``sample``.
         ValueError
-            If the rows are not images of this shape, or, without one, have only one feature.
+            If the rows are not images of shape ``image_shape``, or if it is None and the rows have only one feature.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         if not hasattr(estimator, "sample"):
-            raise TypeError(f"{cls.__name__} draws a fitted generator, got {type(estimator).__name__}: no sample.")
+            raise TypeError(
+                f"{cls.__name__} draws a fitted generator, got {type(estimator).__name__}, which has no method sample."
+            )
         if n_samples is None:
             n_samples = 1000 if image_shape is None else 64
         labels = {} if y is None else {"y": y}
@@ -110,7 +112,9 @@ class GeneratorDisplay:
                 raise ValueError(f"A row of {n_features} features is not an image of shape {tuple(image_shape)}.")
             return cls(samples.reshape(n_samples, *image_shape)).plot(ax, **plot_kwargs)
         if n_features < 2:
-            raise ValueError(f"{cls.__name__} draws in the plane, but there is one feature: draw a histogram instead.")
+            raise ValueError(
+                f"{cls.__name__} draws in the plane, but there is only one feature: draw a histogram instead."
+            )
         data = None if X is None else check_array(X, input_name="X")
         names = list(getattr(estimator, "feature_names_in_", ["x0", "x1"]))
         if n_features > 2:
@@ -129,9 +133,9 @@ class GeneratorDisplay:
         ax : matplotlib Axes, default=None
             Axes to draw on; a new figure is made if None.
         n_columns : int, default=None
-            Images in a row of the grid; a grid as square as possible if None.
+            Number of images in a row of the grid; if None, the grid is as square as possible.
         **artist_kwargs : dict
-            Arguments for `matplotlib.axes.Axes.scatter` (the samples) or `matplotlib.axes.Axes.imshow`.
+            Arguments of `matplotlib.axes.Axes.scatter` (the samples) or `matplotlib.axes.Axes.imshow`.
 
         Returns
         -------
@@ -158,11 +162,11 @@ class GeneratorDisplay:
         return self
 
     def _grid(self, n_columns):
-        """All images in one, in lines, with a pixel of background between them."""
+        """Arrange all images in one, with one pixel of background between them."""
         images = np.asarray(self.samples, dtype=float)
         n_images, height, width, *colours = images.shape
         if colours and (images.min() < 0 or images.max() > 1):
-            # matplotlib takes colours for what they are, and cuts them off at 0 and 1.
+            # matplotlib does not scale colours, and clips them to 0 to 1.
             images = (images - images.min()) / (np.ptp(images) or 1.0)
         if n_columns is None:
             n_columns = int(np.ceil(np.sqrt(n_images)))
@@ -175,27 +179,27 @@ class GeneratorDisplay:
 
 
 class CriticDisplay:
-    """Picture of what the critic of a generator makes of the plane: high where it sees data, low where samples.
+    """Display of the critic of a generator in the plane: its values are high near data and low near samples.
 
-    Use `from_estimator` to make one; all parameters are stored as attributes.
+    Use `from_estimator` to make a display; all parameters are stored as attributes.
 
     Parameters
     ----------
     xx0, xx1 : ndarray of shape (n_rows, n_columns)
         Coordinates of the points, as `numpy.meshgrid` makes them.
     values : ndarray of shape (n_rows, n_columns)
-        The critic there.
+        Values of the critic at these points.
     data, samples : ndarray of shape (n, 2), default=None
-        Rows of both to draw on it.
+        Rows of the data and samples of the generator, drawn over the values.
     xlabel, ylabel : str, default=""
         Labels of the axes.
 
     Attributes
     ----------
     surface_ : matplotlib QuadContourSet
-        The values.
+        The values of the critic.
     data_, samples_ : matplotlib PathCollection or None
-        The rows.
+        The rows and the samples.
     ax_ : matplotlib Axes
         The axes.
     figure_ : matplotlib Figure
@@ -237,17 +241,17 @@ class CriticDisplay:
         X : array-like of shape (n_rows, 2)
             Rows of the data, at most ``n_samples`` of which are drawn.
         y : label, default=None
-            The class to show, for a generator that was fitted with classes; ``X`` should be rows of it.
+            The class to show, for a generator that was fitted with classes; ``X`` should hold rows of this class.
         n_samples : int, default=300
-            Rows and samples to draw.
+            Number of rows and of samples to draw.
         resolution : int, default=100
-            Points along each side.
+            Number of points along each side.
         random_state : int, RandomState instance or None, default=None
-            Draws rows and samples.
+            Draws the rows and the samples.
         ax : matplotlib Axes, default=None
             Axes to draw on; a new figure is made if None.
         **plot_kwargs : dict
-            Arguments for `plot`.
+            Further arguments of `plot`.
 
         Returns
         -------
@@ -261,12 +265,13 @@ class CriticDisplay:
         TypeError
             If ``estimator`` has no ``critic_function``.
         ValueError
-            If it has not two features.
+            If ``estimator`` does not have two features.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         if not hasattr(estimator, "critic_function"):
             raise TypeError(
-                f"{cls.__name__} draws the critic of a generator, got {type(estimator).__name__}: no critic_function."
+                f"{cls.__name__} draws the critic of a generator, got {type(estimator).__name__}, which has no method "
+                "critic_function."
             )
         check_is_fitted(estimator)
         check_scalar(resolution, "resolution", Integral, min_val=2)
@@ -284,25 +289,25 @@ class CriticDisplay:
         points = np.column_stack([xx0.ravel(), xx1.ravel()])
         labels = {} if y is None else {"y": np.full(len(points), y)}
         with warnings.catch_warnings():
-            # An estimator fitted to a DataFrame misses the names of the points.
+            # The points have no feature names, which an estimator fitted to a DataFrame would warn about.
             warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
             values = estimator.critic_function(points, **labels).reshape(xx0.shape)
         display = cls(xx0, xx1, values, data=data, samples=samples, xlabel=names[0], ylabel=names[1])
         return display.plot(ax, **plot_kwargs)
 
     def plot(self, ax=None, *, levels=20, cmap="RdBu_r", **contour_kwargs):
-        """Draw the surface and the rows.
+        """Draw the values of the critic, the rows and the samples.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Axes to draw on; a new figure is made if None.
         levels : int or array-like, default=20
-            Levels of the contours.
+            Number of contour levels, or the levels.
         cmap : str or matplotlib Colormap, default="RdBu_r"
-            Colours of the values.
+            Colour map of the values.
         **contour_kwargs : dict
-            Further arguments for `matplotlib.axes.Axes.contourf`.
+            Further arguments of `matplotlib.axes.Axes.contourf`.
 
         Returns
         -------

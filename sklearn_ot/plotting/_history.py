@@ -1,22 +1,22 @@
-"""Pictures of training."""
+"""Display of the history of a training."""
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-# What says how good the result is, of each family: drawn if nothing else is asked for.
+# The quantity that measures the quality of the result: of generators with a critic, of those without, of transports.
 QUALITIES = ("score", "distance", "valid_loss")
 
 
 class HistoryDisplay:
-    """Curves of what an estimator recorded while it was trained.
+    """Display of quantities that an estimator recorded during training.
 
-    Use `from_estimator` to make one; all parameters are stored as attributes.
+    Use `from_estimator` to make a display; all parameters are stored as attributes.
 
     Parameters
     ----------
     n_iter : array-like of shape (n_rows,)
-        Steps or rounds so far.
+        Number of steps or rounds before each row of the history.
     curves : dict of str to array-like of shape (n_rows,)
         Values of each quantity.
 
@@ -52,14 +52,15 @@ class HistoryDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted, with a ``history_``.
+            A fitted estimator with an attribute ``history_``.
         names : str or list of str, default=None
-            The quantities to draw, keys of the rows of ``history_``. If None, what says how good the result is:
-            ``score`` of the generators with a critic, ``distance`` of those without one, ``valid_loss`` of transports.
+            The quantities to draw, keys of the rows of ``history_``. If None, the one that measures the quality of the
+            result: ``score`` of generators with a critic, ``distance`` of generators without a critic,
+            ``valid_loss`` of transports.
         ax : matplotlib Axes, default=None
             Axes to draw on; a new figure is made if None.
         **line_kwargs : dict
-            Arguments for `matplotlib.axes.Axes.plot`.
+            Arguments of `matplotlib.axes.Axes.plot`.
 
         Returns
         -------
@@ -71,20 +72,20 @@ class HistoryDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            If the estimator has no history, or none of these quantities in it.
+            If the estimator has no history, or its history does not have these quantities.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
         history = getattr(estimator, "history_", [])
         if not history:
-            raise ValueError(f"{type(estimator).__name__} has recorded no history_: nothing was trained.")
+            raise ValueError(f"{type(estimator).__name__} has no history_: its fit trained no network.")
         recorded = list(dict.fromkeys(name for row in history for name in row))
         if names is None:
             names = next((name for name in QUALITIES if name in recorded), QUALITIES[0])
         names = [names] if isinstance(names, str) else list(names)
         if missing := [name for name in names if name not in recorded]:
             raise ValueError(f"history_ has no {missing[0]!r}; it has {', '.join(recorded)}.")
-        # A row may lack what its stage has not: a gap in the curve.
+        # Rows of some training stages lack some quantities, which leaves a gap in their curves.
         curves = {name: np.array([row.get(name, np.nan) for row in history], dtype=float) for name in names}
         return cls(np.array([row["n_iter"] for row in history]), curves).plot(ax, **line_kwargs)
 
@@ -96,7 +97,7 @@ class HistoryDisplay:
         ax : matplotlib Axes, default=None
             Axes to draw on; a new figure is made if None.
         **line_kwargs : dict
-            Arguments for `matplotlib.axes.Axes.plot`.
+            Arguments of `matplotlib.axes.Axes.plot`.
 
         Returns
         -------

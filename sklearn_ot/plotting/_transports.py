@@ -1,4 +1,4 @@
-"""Pictures of maps."""
+"""Display of maps."""
 
 from numbers import Integral
 
@@ -14,15 +14,15 @@ from sklearn_ot.plotting._common import COLORS, draw_rows
 
 
 class TransportDisplay:
-    """Picture of a transport map: source, target, transported points and displacement arrows.
+    """Display of a map: source, target and transported points, with arrows for displacements.
 
-    Use `from_estimator` to make one from a fitted transport; the constructor takes coordinates that are already in the
-    plane or on the line. All parameters are stored as attributes.
+    Use `from_estimator` to draw a fitted transport; the constructor takes points with one or two features. All
+    parameters are stored as attributes.
 
     Parameters
     ----------
     source : array-like of shape (n_samples, n_dims)
-        Source points, ``n_dims`` being 1 or 2.
+        Source points; ``n_dims`` is 1 or 2.
     target : array-like of shape (n_target_samples, n_dims)
         Target points; any number of them.
     transported : array-like of shape (n_samples, n_dims)
@@ -33,7 +33,7 @@ class TransportDisplay:
     Attributes
     ----------
     source_, target_, transported_ : matplotlib PathCollection or StepPatch
-        The points in two dimensions, the histograms in one.
+        The points (two features) or the histograms (one feature).
     arrows_ : matplotlib Quiver
         The displacements.
     ax_ : matplotlib Axes
@@ -80,30 +80,30 @@ class TransportDisplay:
     ):
         """Draw a fitted transport.
 
-        Beyond two features the points are projected on the first two principal axes of the source and target rows
-        together; a displacement seen there is the projection of the true one. With one feature, the source is a
-        histogram below, the target and the transported points are histograms above, and arrows join the two.
+        With more than two features, the points and their displacements are projected on the first two principal axes
+        of all source and target rows. With one feature, the source is a histogram below, the target and the transported
+        points are histograms above, and arrows join the two.
 
         Parameters
         ----------
         estimator : object
-            A fitted transport, or a fitted `sklearn.pipeline.Pipeline` that ends with one: the picture is then drawn
-            in the space in which the transport works, after the other steps.
+            A fitted transport, or a fitted `sklearn.pipeline.Pipeline` that ends with one. A pipeline is drawn in the
+            features that its last step gets from the other steps.
         X : array-like of shape (n_samples, n_features)
             Source rows.
         X_target : array-like of shape (n_target_samples, n_features), default=None
-            Target rows. If None, those that the transport kept from ``fit``.
+            Target rows. If None, the target rows that the transport kept from ``fit``.
         subsample : int or None, default=500
-            Largest number of rows drawn on each side, chosen at random; None draws every row.
+            Largest number of rows of the source and of the target, chosen at random; None draws every row.
         n_arrows : int, default=30
             Largest number of arrows.
         random_state : int, RandomState instance or None, default=None
-            Determines the rows drawn if there are more than ``subsample``.
+            Chooses the rows if there are more than ``subsample``.
         xlabel, ylabel : str, default=None
-            Labels of the axes. If None: the names of the features, or the principal components with the share of the
+            Labels of the axes. If None, the names of the features, or of the principal components with the share of the
             variance that each explains.
         scatter_kwargs, arrow_kwargs : dict, default=None
-            Arguments for `matplotlib.axes.Axes.scatter` (three calls; none in one dimension) and
+            Arguments of `matplotlib.axes.Axes.scatter` (three calls; none with one feature) and
             `matplotlib.axes.Axes.quiver`.
         ax : matplotlib Axes, default=None
             Axes to draw on; a new figure is made if None.
@@ -137,7 +137,7 @@ class TransportDisplay:
         if not hasattr(estimator, "transform"):
             raise TypeError(
                 f"{cls.__name__} draws a fitted transport, got {type(estimator).__name__}, which has no transform. "
-                "Of a DomainAdapter, pass the fitted transport_."
+                "To draw the transport of a DomainAdapter, pass its transport_."
             )
         check_is_fitted(estimator)
         if subsample is not None:
@@ -166,9 +166,9 @@ class TransportDisplay:
         ax : matplotlib Axes, default=None
             Axes to draw on; a new figure is made if None.
         n_arrows : int, default=30
-            Largest number of arrows; they start at evenly spaced rows of ``source``.
+            Largest number of arrows. They start at rows of ``source`` with evenly spaced indices.
         scatter_kwargs, arrow_kwargs : dict, default=None
-            Arguments for `matplotlib.axes.Axes.scatter` (three calls; none in one dimension) and
+            Arguments of `matplotlib.axes.Axes.scatter` (three calls; none with one feature) and
             `matplotlib.axes.Axes.quiver`.
 
         Returns
@@ -183,8 +183,8 @@ class TransportDisplay:
         source, target, transported = (np.asarray(points) for points in (self.source, self.target, self.transported))
         if source.shape != transported.shape or source.ndim != 2 or source.shape[1] not in (1, 2):
             raise ValueError(
-                f"source has shape {source.shape} and transported {transported.shape}; both must have one row a point "
-                "and 1 or 2 columns. TransportDisplay.from_estimator projects what has more."
+                f"source has shape {source.shape} and transported {transported.shape}; both must have one row for each "
+                "point and 1 or 2 columns. TransportDisplay.from_estimator projects points with more columns."
             )
         self.ax_ = plt.subplots()[1] if ax is None else ax
         self.figure_ = self.ax_.figure
@@ -210,7 +210,7 @@ class TransportDisplay:
         self.source_ = scatter(source, "source", alpha=0.8, zorder=1.5)
         self.target_ = scatter(target, "target", marker="s", alpha=0.5, zorder=1)
         self.transported_ = scatter(transported, "transported", marker="^", alpha=0.8, zorder=2.5)
-        # A displacement is a length, and lengths compare only if both axes have one scale.
+        # Both axes have the same scale, because the lengths of displacements are to be compared.
         self.ax_.set_aspect("equal")
         return source, transported
 
@@ -228,13 +228,13 @@ class TransportDisplay:
         self.source_ = stairs(-source_part, "source", 0.0, fill=True, alpha=0.8)
         self.target_ = stairs(target_part, "target", 1.0, fill=True, alpha=0.5)
         self.transported_ = stairs(transported_part, "transported", 1.0, linewidth=1.5)
-        # The heights mean nothing but "before" and "after".
+        # The heights 0 and 1 have no meaning as numbers.
         self.ax_.set_yticks([])
         return np.hstack([source, np.zeros_like(source)]), np.hstack([transported, np.ones_like(transported)])
 
 
 def _last_step(pipeline, X, X_target):
-    """The last step of a pipeline, and the samples as the steps before it hand them on."""
+    """The last step of a pipeline, and both samples after the other steps."""
     if len(pipeline) == 1:
         return pipeline[-1], X, X_target
     before = pipeline[:-1]
@@ -242,7 +242,7 @@ def _last_step(pipeline, X, X_target):
 
 
 def _target_of(estimator, X_target):
-    """The given target, or the rows that the transport has kept."""
+    """The target rows of the caller, or those that the transport kept from ``fit``."""
     if X_target is None:
         X_target = getattr(estimator, "target_reference_", None)
     if X_target is None:
@@ -255,17 +255,17 @@ def _check_features(X, X_target, transported):
     if not X.shape[1] == X_target.shape[1] == transported.shape[1]:
         raise ValueError(
             f"X has {X.shape[1]} features, X_target {X_target.shape[1]} and the transported rows "
-            f"{transported.shape[1]}; all must have the same, in the space in which the map works."
+            f"{transported.shape[1]}; all three must have the same number, after the other steps of a pipeline."
         )
     return X, X_target
 
 
 def _in_the_plane(points, samples, estimator):
-    """Points on the line or in the plane, and two labels for its axes."""
+    """Project the points on the plane if they have more than two features; also return the labels of the axes."""
     n_features = points[0].shape[1]
     if n_features <= 2:
         return points, [*getattr(estimator, "feature_names_in_", ["x0", "x1"][:n_features]), ""]
-    # Fitted on all rows: the axes do not depend on those drawn.
+    # Fitted on all rows, so that the axes do not depend on the choice of rows.
     pca = PCA(2, random_state=0).fit(np.vstack(samples))
     shares = 100 * pca.explained_variance_ratio_
     labels = [f"PC {i} ({share:.0f} % of variance)" for i, share in enumerate(shares, start=1)]

@@ -17,7 +17,7 @@ ARCHITECTURES = [
 
 
 def trained(n_features=5, **architecture):
-    """A network whose every term matters, with weights that a projection has to mend."""
+    """A network in which every term has an effect, and some weights are negative before a projection."""
     torch.manual_seed(0)
     network = DenseICNN(n_features, **architecture).double()
     with torch.no_grad():
@@ -38,7 +38,7 @@ def test_gradient_is_that_of_autograd(architecture, x):
     x.requires_grad_()
     value, gradient = network.value_and_gradient(x)
     (expected,) = torch.autograd.grad(value.sum(), x)
-    # The same operations in another order: rounding of float64.
+    # The two differ by the order of operations, and so by rounding in float64.
     torch.testing.assert_close(gradient, expected, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(network.gradient(x), gradient)
     torch.testing.assert_close(network(x), value)
@@ -57,7 +57,7 @@ def test_training_gradients_agree_with_double_backward(architecture, x):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activations_against_finite_differences(activation):
-    """Value to slope, and slope to curvature, away from the kink that the curvature of CELU has at 0."""
+    """Slopes against values, and curvatures against slopes; not near 0, where the curvature of CELU jumps."""
     v = torch.cat([torch.linspace(-4, -0.1, 20), torch.linspace(0.1, 4, 20)]).double()
     pool_size = 4 if activation == "logsumexp" else 1
     v = v.reshape(2, pool_size, -1).requires_grad_()
@@ -88,7 +88,7 @@ def test_convex_along_random_segments(architecture):
     t = torch.rand(500, 1, dtype=torch.float64)
     chord = t[:, 0] * network(a) + (1 - t[:, 0]) * network(b)
     modulus = network.strong_convexity / 2 * (t * (1 - t) * (a - b).square()).sum(1)
-    # Strong convexity: the chord is above the function by at least the modulus; the slack is rounding.
+    # Strong convexity: the chord is above the function by at least the term of the modulus, up to rounding.
     assert bool((chord - network(t * a + (1 - t) * b) >= modulus - 1e-9 * chord.abs()).all())
 
 
@@ -118,7 +118,7 @@ def test_projection_removes_exactly_the_negative_weights():
 def test_starts_as_the_identity(architecture, x):
     network = DenseICNN(5, **architecture).double()
     value, gradient = network.value_and_gradient(x)
-    # The quadratic's root is built in float32.
+    # The root of the quadratic term is computed in float32.
     torch.testing.assert_close(gradient, x, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(value, x.square().sum(1) / 2, rtol=1e-6, atol=1e-6)
 
@@ -132,7 +132,7 @@ def test_of_many_features_only_the_diagonal_is_squared(n_features):
         for weight in network.parameters():
             weight.add_(0.1 * torch.rand_like(weight))
     value, gradient = network.value_and_gradient(x)
-    # Rounding of float32 over some hundred features.
+    # Rounding of float32, summed over some hundred features.
     torch.testing.assert_close(gradient, torch.autograd.grad(value.sum(), x)[0], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(guess.gradient(x), x + guess.rest(x), rtol=1e-5, atol=1e-5)
     is_large = n_features > 512
