@@ -52,7 +52,7 @@ def skorch_loop(data, n_features, batch_size):
         ConvexPair,
         OBJECTIVE,
         evaluation=no_evaluation,
-        max_steps=BLOCK_SIZE,
+        max_iter=BLOCK_SIZE,
         tol=0.0,
         n_iter_no_change=10**9,
         remedy="",

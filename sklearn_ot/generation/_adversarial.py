@@ -24,8 +24,6 @@ from sklearn_ot.nets import (
     AdversarialNet,
     LabelledRows,
     resolve_device,
-    to_arrays,
-    to_tensors,
     torch_seed,
 )
 from sklearn_ot.nn import DCGANCritic, MLPCritic
@@ -358,16 +356,16 @@ class AdversarialGenerator(NeuralGenerator):
             net.evaluation = None
         if net.interrupted_:
             warn_user(
-                f"Training was interrupted after {net.n_fitted_} of {net.max_rounds} rounds; the generator is what "
+                f"Training was interrupted after {net.n_fitted_} of {net.max_iter} rounds; the generator is what "
                 "they left.",
             )
-        if net.n_rounds_ >= AFTER_ROUNDS and net.score_ < WORSE_THAN_START * net.start_score_:
+        if net.n_iter_ >= AFTER_ROUNDS and net.score_ < WORSE_THAN_START * net.start_score_:
             warn_user(
                 f"Samples are farther from the data than those of the untrained generator: the score is "
                 f"{net.score_:.3g}, and was {net.start_score_:.3g}. {self._remedy()}",
                 ConvergenceWarning,
             )
-        self.net_, self.n_iter_ = net, net.n_rounds_
+        self.net_, self.n_iter_ = net, net.n_iter_
         keys = ("n_iter", "dur", *GAME_MEASURES, "score")
         self.history_ = [{key: row[key] for key in keys if key in row} for row in net.history]
         self._dtype = X.dtype
@@ -488,15 +486,14 @@ class AdversarialGenerator(NeuralGenerator):
         critic = {f"critic__{name}": value for name, value in arguments.items()}
         return {"critic": module, **critic, "spectral_norm": self._spectral_norm}
 
-    def _build_net(self, device, module, *, critic, **architecture):
+    def _build_net(self, device, module, *, critic, game=None, **architecture):
         parameters = self._net_parameters(device, module, architecture)
         parameters |= {"optimizer__betas": (0.5, 0.9), "critic_optimizer__betas": (0.5, 0.9)}
         parameters["critic_optimizer__fused"] = parameters["optimizer__fused"]
         return AdversarialNet(
-            criterion=self._game(),
+            criterion=game or self._game(),
             evaluation=None,
             n_critic=self.n_critic,
-            max_rounds=self.max_iter,
             clip=self._clip(),
             instance_noise=self.instance_noise,
             early_stopping=self.early_stopping,
@@ -532,15 +529,5 @@ class AdversarialGenerator(NeuralGenerator):
         critic = {f"critic__{name}": value for name, value in net.get_params_for("critic").items()}
         return {"critic": net.critic, **critic, "spectral_norm": net.spectral_norm}
 
-    def _net_state(self, net):
-        architecture = {**super()._net_state(net)["architecture"], "critic": self._critic_of(net)}
-        history = [{**row, "batches": []} for row in net.history]
-        weights = to_arrays(net.state())
-        return {"architecture": architecture, "weights": weights, "history": history, "game": net.criterion_}
-
-    def _restore_net(self, architecture, weights, history, game):
-        net = self._untrained_net(architecture)
-        net.criterion_ = game
-        net.load_state(to_tensors(weights))
-        net.history.extend(history)
-        return net
+    def _architecture_of(self, net):
+        return {**super()._architecture_of(net), "critic": self._critic_of(net), "game": net.criterion}

@@ -57,6 +57,7 @@ class NeuralGenerator(NetOwner, BaseGenerator):
             "optimizer__fused": device.type != "mps",
             "lr": self.learning_rate,
             "batch_size": self.batch_size,
+            "max_iter": self.max_iter,
             "callbacks": [clone(callback) for callback in self.callbacks or []],
             "device": device,
             "verbose": int(self.verbose),
@@ -156,7 +157,5 @@ class NeuralGenerator(NetOwner, BaseGenerator):
                 "Change them back, or set warm_start=False."
             )
 
-    def _net_state(self, net):
-        state = super()._net_state(net)
-        state["architecture"]["module"] = net.module
-        return state
+    def _architecture_of(self, net):
+        return {"module": net.module, **super()._architecture_of(net)}

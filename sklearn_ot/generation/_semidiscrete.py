@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_ot.base import warn_user
 from sklearn_ot.generation._neural import NeuralGenerator
-from sklearn_ot.nets import AssignedNoise, SemiDiscreteNet, resolve_device, to_arrays, to_tensors, torch_seed
+from sklearn_ot.nets import AssignedNoise, SemiDiscreteNet, resolve_device, torch_seed
 from sklearn_ot.objectives.semidiscrete import assigned_regression
 from sklearn_ot.solvers.costs import COSTS, Cost
 
@@ -237,10 +237,10 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
             net.partial_fit(dataset)
         if net.interrupted_:
             warn_user(
-                f"Training was interrupted after {net.n_fitted_} of {net.max_epochs} rounds; the generator is what the "
+                f"Training was interrupted after {net.n_fitted_} of {net.max_iter} rounds; the generator is what the "
                 "last whole round left.",
             )
-        self.net_, self.n_iter_ = net, net.n_rounds_
+        self.net_, self.n_iter_ = net, net.n_iter_
         self.history_ = [{key: row[key] for key in HISTORY_KEYS if key in row} for row in net.history]
         for row in self.history_:
             row["distance"] *= self.coordinates_.scale
@@ -255,27 +255,11 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
             n_fit_samples=self.n_fit_samples,
             n_fit_steps=self.n_fit_steps,
             rebalance=self.rebalance,
-            max_epochs=self.max_iter,
             seed=seed,
             remedy=f"Lower learning_rate (now {self.learning_rate:g}).",
             unit=self.coordinates_.scale,
             **self._net_parameters(device, module, architecture),
         ).initialize()
 
-    def _net_state(self, net):
-        state = super()._net_state(net)
-        state["architecture"]["seed"] = net.seed
-        return {
-            **state,
-            "optimizer": to_arrays(net.optimizer_.state_dict()),
-            "history": [{**row, "batches": []} for row in net.history],
-            **to_arrays({name: getattr(net, name) for name in ("n_rounds_", "potential_", "digest_")}),
-        }
-
-    def _restore_net(self, architecture, weights, optimizer, history, **facts):
-        net = super()._restore_net(architecture, weights)
-        net.optimizer_.load_state_dict(to_tensors(optimizer))
-        net.history.extend(history)
-        for name, value in to_tensors(facts).items():
-            setattr(net, name, value.to(net.device) if torch.is_tensor(value) else value)
-        return net
+    def _architecture_of(self, net):
+        return {"seed": net.seed, **super()._architecture_of(net)}

@@ -2,9 +2,11 @@
 
 from sklearn_ot.nets._adversarial import GAME_MEASURES, AdversarialNet
 from sklearn_ot.nets._assigned import AssignedNoise
+from sklearn_ot.nets._block import BlockNet
+from sklearn_ot.nets._callbacks import TimeBudget
 from sklearn_ot.nets._device import resolve_device, threads_worth_it, torch_seed
 from sklearn_ot.nets._joint import BLOCK_SIZE, JointNet
-from sklearn_ot.nets._owner import NetOwner, to_arrays, to_tensors
+from sklearn_ot.nets._owner import NetOwner
 from sklearn_ot.nets._pairs import PairLoader, TensorPairs, spatial_order
 from sklearn_ot.nets._rounds import LabelledRows
 from sklearn_ot.nets._semidiscrete import SemiDiscreteNet
@@ -14,16 +16,16 @@ __all__ = [
     "GAME_MEASURES",
     "AdversarialNet",
     "AssignedNoise",
+    "BlockNet",
     "JointNet",
     "LabelledRows",
     "NetOwner",
     "PairLoader",
     "SemiDiscreteNet",
     "TensorPairs",
+    "TimeBudget",
     "resolve_device",
     "spatial_order",
     "threads_worth_it",
-    "to_arrays",
-    "to_tensors",
     "torch_seed",
 ]

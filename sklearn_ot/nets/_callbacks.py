@@ -1,51 +1,51 @@
-"""Callbacks that every net of the package runs with."""
+"""Callbacks of the nets of this package: step sizes, the progress bar, and what ends training."""
 
 import math
+import time
 
-import torch
 from skorch.callbacks import Callback, EarlyStopping
 from tqdm.auto import tqdm
 
-from sklearn_ot.exceptions import DivergenceError
 
+class Schedule(Callback):
+    """Multiply the step sizes of all optimisers by ``net.step_factor()`` in each step; afterwards they are as before.
 
-class FiniteGuard(Callback):
-    """Stop with an error as soon as a loss or the optimiser is not finite; skorch itself would train on.
-
-    Parameters
-    ----------
-    remedy : str
-        What the error advises the user to change.
+    Groups of parameters are addressed by their places: ``load_state_dict`` of an optimiser replaces them.
     """
 
-    def __init__(self, remedy):
-        self.remedy = remedy
+    def on_train_begin(self, net, **kwargs):
+        """Keep the step sizes that the user has set."""
+        self.base_ = [group["lr"] for group in self._groups(net)]
 
-    def on_epoch_end(self, net, **kwargs):
-        """Check the losses and the state that the block has left."""
-        row = net.history[-1]
-        suspects = {name: row[name] for name in ("train_loss", "valid_loss") if not math.isfinite(row[name])}
-        # Squares of gradients overflow long before the loss does; the weights then stand still without a word.
-        moments = [moment for state in net.optimizer_.state.values() for moment in state.values()]
-        if not all(torch.isfinite(moment).all() for moment in moments if torch.is_tensor(moment)):
-            suspects["the square of a gradient"] = math.inf
-        if suspects:
-            what = ", ".join(f"{name} is {value}" for name, value in suspects.items())
-            raise DivergenceError(f"Training diverged: {what} after {net.n_steps_} gradient steps. {self.remedy}")
+    def on_batch_begin(self, net, training=False, **kwargs):
+        """Set the sizes of the next step."""
+        if training:
+            self._scale(net, net.step_factor())
+
+    def on_train_end(self, net, **kwargs):
+        """Leave the sizes as they were."""
+        self._scale(net, 1.0)
+
+    @staticmethod
+    def _groups(net):
+        return [group for name in net._optimizers for group in getattr(net, f"{name}_").param_groups]
+
+    def _scale(self, net, factor):
+        for group, base in zip(self._groups(net), self.base_, strict=True):
+            group["lr"] = base * factor
 
 
 class Progress(Callback):
-    """A progress bar over the steps of the fit, when the net is verbose."""
+    """Show a progress bar over the iterations of the fit if the net is verbose."""
 
     def on_train_begin(self, net, **kwargs):
         """Open the bar."""
-        self.bar_ = tqdm(total=net.max_steps, unit="step", disable=not net.verbose)
+        self.bar_ = tqdm(total=net.max_iter, unit=net.ITERATION, disable=not net.verbose)
 
     def on_epoch_end(self, net, **kwargs):
-        """Advance by one block and show its losses."""
-        row = net.history[-1]
-        self.bar_.set_postfix({name: f"{row[name]:.4g}" for name in ("train_loss", "valid_loss") if name in row})
-        self.bar_.update(row["train_batch_count"])
+        """Advance the bar to the iterations of the fit, and show numbers of the last block."""
+        self.bar_.set_postfix({name: f"{value:.4g}" for name, value in net.shown().items()})
+        self.bar_.update(net.n_fitted_ - self.bar_.n)
 
     def on_train_end(self, net, **kwargs):
         """Close the bar."""
@@ -54,52 +54,84 @@ class Progress(Callback):
 
 
 class StopWithoutGain(EarlyStopping):
-    """skorch's EarlyStopping on ``valid_loss``, but the loss at the start is already one to beat."""
+    """End training after some blocks in succession without a gain: skorch's EarlyStopping, without its message.
 
-    def __init__(self, patience, threshold):
-        super().__init__(patience=patience, threshold=threshold, threshold_mode="abs")
+    Parameters
+    ----------
+    monitor : str
+        Key of the history.
+    patience : int
+        Number of blocks.
+    threshold : float
+        Least difference that is a gain.
+    lower_is_better : bool
+        Whether a gain is a fall.
+    counts_start : bool
+        Whether the first block already has to be better than the start, which is ``net.best_loss_``.
+    """
+
+    def __init__(self, monitor, patience, threshold, lower_is_better=True, counts_start=False):
+        self.counts_start = counts_start
+        super().__init__(monitor, patience, threshold, "abs", lower_is_better)
 
     def on_train_begin(self, net, **kwargs):
-        """Start counting from the loss before the first step."""
+        """Start to count."""
         super().on_train_begin(net, **kwargs)
-        self.dynamic_threshold_ = self._calc_new_threshold(net.best_loss_)
+        if self.counts_start:
+            self.dynamic_threshold_ = self._calc_new_threshold(net.best_loss_)
 
     def _sink(self, text, verbose):
         # A message would break the progress bar.
         pass
 
 
-class StepSize(Callback):
-    """The step size: a warm-up, a slow decay, and a cut after every third of the patience without a gain.
+class TimeBudget(Callback):
+    """End training when a number of seconds is over.
 
-    The decay needs no horizon. The cuts make the noise of the last weights fall where it is what stands in the way of
-    a gain. Every fit has its own warm-up, a resumed one too.
+    The estimator then keeps what it keeps after an interruption from the keyboard, such as the best map so far or what
+    the last whole round left, but does not warn: the end is planned. A step (and, in `SemiDiscreteOTGenerator`, the
+    solution of the transport problem) that has begun comes to its end first.
+
+    The time begins with the first training after the callback was built or cloned. Estimators clone their callbacks
+    once in each ``fit``, so each fit has the whole budget, and all its stages share it.
+
+    Parameters
+    ----------
+    seconds : float
+        The budget, of wall time; above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_ot.nets import TimeBudget
+    >>> from sklearn_ot.transport import W2Transport
+    >>> rng = np.random.RandomState(0)
+    >>> transport = W2Transport(hidden_layer_sizes=(16,), callbacks=[TimeBudget(0.5)], random_state=0)
+    >>> transport.fit(rng.randn(200, 2), rng.rand(200, 2)).n_iter_ > 0
+    True
     """
 
-    WARM_UP_STEPS = 100
-    DECAY_STEPS = 1500
-    CUT = 0.3
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def initialize(self):
+        """Check the budget."""
+        if not 0 < self.seconds < math.inf:
+            raise ValueError(f"seconds must be a finite number above 0, got {self.seconds!r}.")
+        return self
 
     def on_train_begin(self, net, **kwargs):
-        """Begin with the step sizes of the optimiser."""
-        self.base_ = [group["lr"] for group in net.optimizer_.param_groups]
-        self.cut_ = 1.0
+        """Set the deadline, unless an earlier stage has set it."""
+        if not hasattr(self, "deadline_"):
+            self.deadline_ = time.monotonic() + self.seconds
 
-    def on_batch_begin(self, net, training=False, **kwargs):
-        """Set the sizes of the next step."""
-        if not training:
-            return
-        step = net.n_averaged_
-        factor = self.cut_ * min(1.0, (step + 1) / self.WARM_UP_STEPS) / (1 + step / self.DECAY_STEPS)
-        for group, base in zip(net.optimizer_.param_groups, self.base_, strict=True):
-            group["lr"] = base * factor
+    def on_batch_end(self, net, training=False, **kwargs):
+        """End training if the time is over."""
+        if training:
+            self.on_epoch_end(net)
 
     def on_epoch_end(self, net, **kwargs):
-        """Cut them if nothing has been gained for a third of the patience."""
-        if net.n_misses_ and net.n_misses_ % math.ceil(net.n_iter_no_change / 3) == 0:
-            self.cut_ *= self.CUT
-
-    def on_train_end(self, net, **kwargs):
-        """Leave the sizes as they were."""
-        for group, base in zip(net.optimizer_.param_groups, self.base_, strict=True):
-            group["lr"] = base
+        """End training if the time is over."""
+        if time.monotonic() >= self.deadline_:
+            net.ended_ = True
+            raise KeyboardInterrupt

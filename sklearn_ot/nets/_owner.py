@@ -1,4 +1,4 @@
-"""What estimators share that own a net."""
+"""The mixin of estimators that own a net."""
 
 import copy
 
@@ -11,9 +11,9 @@ from sklearn_ot.nets._device import resolve_device, torch_seed
 class NetOwner:
     """Mixin of estimators with a skorch net as ``net_``: copies of its module, and pickles without tensors.
 
-    A subclass has a parameter ``device`` and writes ``_build_net(device, **architecture)``, an initialised net. What a
-    pickle stores of the net is plain values and arrays; a subclass that needs more than the weights extends
-    ``_net_state`` and ``_restore_net``.
+    A subclass has a parameter ``device`` and writes ``_build_net(device, **architecture)``, an initialised `BlockNet`,
+    and, where its arguments are more than those of the module, ``_architecture_of(net)``. A pickle stores of the net
+    these arguments, its state and its history, as plain values and arrays.
     """
 
     def _module(self, dtype, name="module_"):
@@ -35,14 +35,19 @@ class NetOwner:
         if "net_" in state:
             self.net_ = self._restore_net(**state["net_"])
 
+    def _architecture_of(self, net):
+        """The arguments with which ``_build_net`` makes such a net: plain values."""
+        return net.get_params_for("module")
+
     def _net_state(self, net):
         """The net as plain values and arrays: the arguments of `_restore_net`."""
-        return {"architecture": net.get_params_for("module"), "weights": to_arrays(net.module_.state_dict())}
+        history = [{**row, "batches": []} for row in net.history]
+        return {"architecture": self._architecture_of(net), "state": to_arrays(net.state()), "history": history}
 
-    def _restore_net(self, architecture, weights):
-        """A net from plain arrays."""
+    def _restore_net(self, architecture, state, history):
         net = self._untrained_net(architecture)
-        net.module_.load_state_dict(to_tensors(weights))
+        net.load_state(to_tensors(state))
+        net.history.extend(history)
         return net
 
     def _untrained_net(self, architecture):

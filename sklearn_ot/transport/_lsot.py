@@ -183,13 +183,14 @@ class LSOTTransport(NeuralTransport):
         samples = self._balance(X, target, rng, device)
         width = max(X.shape[1], *architecture["hidden_layer_sizes"])
         with torch_seed(rng.randint(2**31), device), threads_worth_it(self.batch_size, width):
-            dual = self._build_net(device, stage="dual", **architecture)
+            callbacks = self._fresh_callbacks()
+            dual = self._build_net(device, callbacks, stage="dual", **architecture)
             if self._train(dual, *samples):
-                net = self._build_net(device, **architecture)
+                net = self._build_net(device, callbacks, **architecture)
                 net.resume(dual)
                 self._train(net, *samples)
 
-    def _build_net(self, device, stage="map", **architecture):
+    def _build_net(self, device, callbacks=(), stage="map", **architecture):
         objective = partial(STAGES[stage], reg=self.reg, regularization=self.regularization)
         return JointNet(
             PotentialsAndMap,
@@ -197,7 +198,7 @@ class LSOTTransport(NeuralTransport):
             evaluation=partial(_per_feature, objective),
             remedy=f"Lower learning_rate (now {self.learning_rate:g}) or raise reg (now {self.reg:g}).",
             stage=stage,
-            **self._net_parameters(device, architecture),
+            **self._net_parameters(device, architecture, callbacks),
         ).initialize()
 
 

@@ -26,9 +26,9 @@ HISTORY_KEYS = ("stage", "n_iter", "dur", "train_loss", "valid_loss")
 class NeuralTransport(NetOwner, BaseTransport):
     """Base class of transports that train one `JointNet`, in the balanced coordinates ``coordinates_``.
 
-    A subclass writes ``_build_net(device, **architecture)``, an initialised net whose module has the map as its method
-    ``transport``, and extends ``_architecture(n_features)``, the arguments of the module. Its ``_fit`` builds the net
-    and calls ``_train``.
+    A subclass writes ``_build_net(device, callbacks=(), **architecture)``, an initialised net whose module has the map
+    as its method ``transport``, and extends ``_architecture(n_features)``, the arguments of the module. Its ``_fit``
+    builds the net and calls ``_train``.
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
@@ -48,10 +48,14 @@ class NeuralTransport(NetOwner, BaseTransport):
     }
 
     @abstractmethod
-    def _build_net(self, device, **architecture):
+    def _build_net(self, device, callbacks=(), **architecture):
         """An initialised `JointNet`."""
 
-    def _net_parameters(self, device, architecture):
+    def _fresh_callbacks(self):
+        """Copies of the callbacks, for all stages of one fit: what one of them counts, such as time, goes on."""
+        return [clone(callback) for callback in self.callbacks or []]
+
+    def _net_parameters(self, device, architecture, callbacks):
         """The arguments of `JointNet` that do not depend on the method."""
         return {
             **{f"module__{name}": value for name, value in architecture.items()},
@@ -60,10 +64,10 @@ class NeuralTransport(NetOwner, BaseTransport):
             "optimizer__fused": device.type != "mps",
             "lr": self.learning_rate,
             "batch_size": self.batch_size,
-            "max_steps": self.max_iter,
+            "max_iter": self.max_iter,
             "tol": self.tol,
             "n_iter_no_change": self.n_iter_no_change,
-            "callbacks": [clone(callback) for callback in self.callbacks or []],
+            "callbacks": callbacks,
             "device": device,
             "verbose": int(self.verbose),
         }
@@ -109,7 +113,7 @@ class NeuralTransport(NetOwner, BaseTransport):
         return sample[~held_out] if self.early_stopping else sample, sample[held_out]
 
     def _train(self, net, train, valid, *, preliminary=False):
-        """Train, keep the net and its history, and return whether the user let it finish.
+        """Train, keep the net and its history, and return whether the training came to its own end.
 
         A ``preliminary`` training is one that others follow: it may end before it has converged.
         """
@@ -117,12 +121,12 @@ class NeuralTransport(NetOwner, BaseTransport):
         net.partial_fit(train)
         # The net would otherwise keep the held-out rows for as long as it lives.
         net.set_params(train_split=None)
-        self.net_, self.n_iter_ = net, net.n_steps_
+        self.net_, self.n_iter_ = net, net.n_iter_
         self.history_ = [{key: row[key] for key in HISTORY_KEYS if key in row} for row in net.history]
         if net.interrupted_:
-            n_steps = net.n_averaged_
+            n_steps = net.n_fitted_
             warn_user(f"Training was interrupted after {n_steps} steps; the best map so far is kept.")
-        elif self.max_iter and not net.converged_ and not preliminary:
+        elif self.max_iter and net.finished_ and not net.converged_ and not preliminary:
             warn_user(
                 f"{type(self).__name__} stopped at max_iter={self.max_iter} steps (stage {net.stage!r}) before the "
                 f"validation loss had settled to within tol={self.tol:g} for {self.n_iter_no_change} blocks of "
@@ -131,7 +135,7 @@ class NeuralTransport(NetOwner, BaseTransport):
                 "a larger tol accepts the map as it is.",
                 ConvergenceWarning,
             )
-        return not net.interrupted_
+        return net.finished_
 
     def _on_arrays(self, name, dtype):
         """A method of the module (``"potential.gradient"``, say) as a function of coordinates in a dtype."""
@@ -151,15 +155,3 @@ class NeuralTransport(NetOwner, BaseTransport):
 
     def _transform(self, X):
         return in_chunks(self._map(X.dtype), X)
-
-    def _net_state(self, net):
-        return {**super()._net_state(net), "n_steps": net.n_steps_}
-
-    def _restore_net(self, architecture, weights, n_steps):
-        net = super()._restore_net(architecture, weights)
-        net.n_steps_ = n_steps
-        for row in self.history_:
-            net.history.new_epoch()
-            for key, value in row.items():
-                net.history.record(key, value)
-        return net

@@ -174,9 +174,9 @@ class QCTransport(NeuralTransport):
         samples = self._balance(X, target, rng, device)
         width = max(X.shape[1], *architecture["hidden_layer_sizes"])
         with torch_seed(rng.randint(2**31), device), threads_worth_it(self.batch_size, width):
-            self._train(self._build_net(device, **architecture), *samples)
+            self._train(self._build_net(device, self._fresh_callbacks(), **architecture), *samples)
 
-    def _build_net(self, device, **architecture):
+    def _build_net(self, device, callbacks=(), **architecture):
         return JointNet(
             Critic,
             partial(plan_regression, reg=self.reg),
@@ -184,5 +184,5 @@ class QCTransport(NeuralTransport):
             remedy=f"Lower learning_rate (now {self.learning_rate:g}) or reg (now {self.reg:g}).",
             stage="critic",
             capturable=False,  # the plan of each batch is POT's, on the CPU
-            **self._net_parameters(device, architecture),
+            **self._net_parameters(device, architecture, callbacks),
         ).initialize()

@@ -318,13 +318,13 @@ class W2Transport(InvertibleTransport, NeuralTransport):
         train, valid = self._split(u, v, rng, device)
         width = max(n_inputs, *architecture["hidden_layer_sizes"])
         with torch_seed(rng.randint(2**31), device), threads_worth_it(self.batch_size, width):
-            finished = True
+            finished, callbacks = True, self._fresh_callbacks()
             if previous is None and (pairs := self._plan(train, rng)) is not None:
-                previous = self._build_net(device, stage="plan", **architecture)
+                previous = self._build_net(device, callbacks, stage="plan", **architecture)
                 finished = self._train(previous, pairs, valid, preliminary=True)
                 self.start_ = "plan" if previous.best_loss_ < previous.start_loss_ else "gaussian"
             if finished:
-                net = self._build_net(device, **architecture)
+                net = self._build_net(device, callbacks, **architecture)
                 if previous is not None:
                     net.resume(previous)
                 self._train(net, train, valid)
@@ -362,16 +362,16 @@ class W2Transport(InvertibleTransport, NeuralTransport):
             "strong_convexity": self.strong_convexity,
         }
 
-    def _build_net(self, device, stage=None, **architecture):
+    def _build_net(self, device, callbacks=(), stage=None, **architecture):
         solver = SOLVERS[self.solver]
         reg = solver.reg if self.reg == "auto" else self.reg
         learning_rate = self.learning_rate
         if learning_rate == "auto":
             learning_rate = solver.learning_rate * min(1, 4 / math.sqrt(architecture["n_features"]))
-        parameters = {**self._net_parameters(device, architecture), "lr": learning_rate}
+        parameters = {**self._net_parameters(device, architecture, callbacks), "lr": learning_rate}
         parameters["optimizer__param_groups"] = [("inverse*", {"lr": solver.relative_step * learning_rate})]
         if stage == "plan":
-            parameters["max_steps"] = min(PLAN_STEPS, self.max_iter)
+            parameters["max_iter"] = min(PLAN_STEPS, self.max_iter)
         return JointNet(
             ConvexPair,
             regression if stage == "plan" else partial(solver.objective, reg=reg),
@@ -442,9 +442,10 @@ class W2Transport(InvertibleTransport, NeuralTransport):
             inverse = inverse.pruned()
         inverse_sizes = getattr(inverse, "hidden_layer_sizes", architecture["hidden_layer_sizes"])
         architecture["pruned_sizes"] = (potential.hidden_layer_sizes, inverse_sizes)
-        weights = PotentialPair(potential, inverse).state_dict()
-        weights = {name: weight.cpu().numpy() for name, weight in weights.items()}
-        self.net_ = self._restore_net(architecture, weights, self.net_.n_steps_)
+        pruned = self._untrained_net(architecture)
+        pruned.module_.load_state_dict(PotentialPair(potential, inverse).state_dict())
+        pruned.n_iter_, pruned.history_ = self.net_.n_iter_, self.net_.history_
+        self.net_ = pruned
         return self
 
     def _inverse_transform(self, X):

@@ -331,7 +331,7 @@ def test_scores_on_the_way_are_of_all_rows():
 
 
 def test_samples_farther_than_at_the_start_are_told(X, monkeypatch):
-    monkeypatch.setattr(GAN, "_score_of", lambda self, net, reference, y: -2.0 if net.n_rounds_ else -1.0)
+    monkeypatch.setattr(GAN, "_score_of", lambda self, net, reference, y: -2.0 if net.n_iter_ else -1.0)
     with pytest.warns(ConvergenceWarning, match=r"score is -2, and was -1. Lower learning_rate") as caught:
         new("GAN", max_iter=500).fit(X)
     assert caught[0].filename == __file__

@@ -23,7 +23,7 @@ def build(module=MLPGenerator, game=WGAN, **parameters):
     settings = {
         "critic": MLPCritic,
         "n_critic": 3,
-        "max_rounds": 5,
+        "max_iter": 5,
         "clip": None,
         "spectral_norm": False,
         "instance_noise": 0.0,
@@ -114,7 +114,7 @@ def test_the_loader_ends():
 
 def test_both_move_as_often_as_they_should():
     net = play(build(callbacks=[Record(lambda net: (weights_of(net.module_), weights_of(net.critic_)))]))
-    assert net.n_rounds_ == len(net.record) == 5
+    assert net.n_iter_ == len(net.record) == 5
     steps = [[state["step"].item() for state in o.state.values()] for o in (net.optimizer_, net.critic_optimizer_)]
     assert set(steps[0]) == {5}
     assert set(steps[1]) == {15}
@@ -127,14 +127,14 @@ def test_the_critic_is_shown_other_rows_in_each_step():
         shown.append((real, fake.detach()))
         return wgan.critic_loss(critic, real, fake)
 
-    play(build(game=Game(loss, wgan.generator_loss, value), max_rounds=2))
+    play(build(game=Game(loss, wgan.generator_loss, value), max_iter=2))
     assert len(shown) == 6
     for part in zip(*shown, strict=True):
         assert len({tuple(rows.flatten().tolist()) for rows in part}) == 6
 
 
 def test_the_step_of_the_generator_leaves_the_critic_alone():
-    net = build(n_critic=1, max_rounds=1)
+    net = build(n_critic=1, max_iter=1)
     seen = []
 
     def loss(critic, real, fake):
@@ -149,7 +149,7 @@ def test_the_step_of_the_generator_leaves_the_critic_alone():
 
 def test_the_average_is_over_the_last_eighth():
     """Weights of round k in proportion to k⁸ − (k − 1)⁸."""
-    net = play(build(max_rounds=20, callbacks=[Record(lambda net: weights_of(net.module_))]))
+    net = play(build(max_iter=20, callbacks=[Record(lambda net: weights_of(net.module_))]))
     shares = torch.tensor([(k / 20) ** 8 - ((k - 1) / 20) ** 8 for k in range(1, 21)])
     torch.testing.assert_close(weights_of(net.average_), shares @ torch.stack(net.record))
 
@@ -168,10 +168,8 @@ def test_noise_falls(n_rounds, factor):
         seen.append(real - fake)
         return wgan.critic_loss(critic, real, fake)
 
-    net = build(
-        Constant, WGAN._replace(critic_loss=loss), n_critic=1, max_rounds=1, instance_noise=0.5, batch_size=4000
-    )
-    net.n_rounds_, net.random_ = n_rounds, {"cpu": torch.get_rng_state()}
+    net = build(Constant, WGAN._replace(critic_loss=loss), n_critic=1, max_iter=1, instance_noise=0.5, batch_size=4000)
+    net.n_iter_, net.random_ = n_rounds, {"cpu": torch.get_rng_state()}
     with torch.random.fork_rng():
         net.partial_fit(LabelledRows(torch.zeros(64, 2)))
     # 5 % are 6 standard errors of 8000 numbers.
@@ -180,8 +178,8 @@ def test_noise_falls(n_rounds, factor):
 
 def test_steps_fall():
     callback = Record(lambda net: [o.param_groups[0]["lr"] for o in (net.optimizer_, net.critic_optimizer_)])
-    net = build(callbacks=[callback], max_rounds=1, critic_optimizer__lr=2e-2)
-    net.n_rounds_, net.random_ = 6000, {"cpu": torch.get_rng_state()}
+    net = build(callbacks=[callback], max_iter=1, critic_optimizer__lr=2e-2)
+    net.n_iter_, net.random_ = 6000, {"cpu": torch.get_rng_state()}
     play(net)
     assert net.record == [pytest.approx([0.5e-2, 1e-2])]
     # Another fit begins with them as they were given.
@@ -195,25 +193,25 @@ def test_clipped_weights():
 
 
 def test_normalised_weights():
-    net = play(build(spectral_norm=True, max_rounds=40))
+    net = play(build(spectral_norm=True, max_iter=40))
     # Power steps keep pace with the weights to a few percent.
     assert net.critic_.eval().lipschitz_bound() == pytest.approx(1, abs=0.1)
 
 
 def test_going_on_is_going_on():
-    whole = play(build(max_rounds=10))
-    first = play(build(max_rounds=4))
-    second = build(max_rounds=6)
+    whole = play(build(max_iter=10))
+    first = play(build(max_iter=4))
+    second = build(max_iter=6)
     second.resume(first)
     kept = copy.deepcopy(first.state())
     play(second, seed=77)  # the caller's stream does not matter
     for name in ("module_", "critic_", "average_"):
         assert torch.equal(weights_of(getattr(second, name)), weights_of(getattr(whole, name)))
-    assert second.n_rounds_ == 10
+    assert second.n_iter_ == 10
     # The other net is left as it was.
-    assert all(torch.equal(kept["critic_"][key], tensor) for key, tensor in first.critic_.state_dict().items())
+    assert all(torch.equal(kept["parts"]["critic_"][key], tensor) for key, tensor in first.critic_.state_dict().items())
     assert all(
-        torch.equal(kept["optimizer_"]["state"][0][key], tensor)
+        torch.equal(kept["parts"]["optimizer_"]["state"][0][key], tensor)
         for key, tensor in first.optimizer_.state_dict()["state"][0].items()
     )
 
@@ -227,9 +225,9 @@ def test_early_stopping_keeps_the_best():
         kept.append([weights_of(module) for module in (net.average_, net.module_, net.critic_)])
         return next(scores)
 
-    net = play(build(max_rounds=600, n_critic=1, early_stopping=True, n_iter_no_change=3, evaluation=evaluation))
-    assert net.n_rounds_ == 500
-    assert net.stopped_
+    net = play(build(max_iter=600, n_critic=1, early_stopping=True, n_iter_no_change=3, evaluation=evaluation))
+    assert net.n_iter_ == 500
+    assert net.converged_
     assert not net.interrupted_
     assert [row["score"] for row in net.history] == [1.0, 3.0, 2.0, 2.5, 2.9]
     assert (net.start_score_, net.score_) == (0.5, 3.0)
@@ -237,7 +235,7 @@ def test_early_stopping_keeps_the_best():
         assert torch.equal(weights_of(module), weights)
     # Going on, what there is must be beaten.
     start = weights_of(net.average_)
-    play(net.set_params(evaluation=lambda net: -float(net.n_rounds_ > 500)))
+    play(net.set_params(evaluation=lambda net: -float(net.n_iter_ > 500)))
     assert torch.equal(weights_of(net.average_), start)
 
 
@@ -268,7 +266,7 @@ class Dying(MLPCritic):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"critic": Dying, "max_rounds": 500}, r"after \d00 rounds: the generator has no gradient any more. Change"),
+        ({"critic": Dying, "max_iter": 500}, r"after \d00 rounds: the generator has no gradient any more. Change"),
         ({"module": Leaving}, r"after 5 rounds: samples are 200 times as large as the data. Change something."),
         ({"module": Broken}, r"critic_loss is nan, generator_loss is"),
         ({"lr": 1e30}, "Training diverged after 5 rounds"),
@@ -286,7 +284,7 @@ def test_gradient_norms_are_recorded():
     def weights_sum(module):
         return sum(weight.sum() for weight in module.parameters())
 
-    net = build(game=Game(critic_loss, wgan.generator_loss, value), max_rounds=1)
+    net = build(game=Game(critic_loss, wgan.generator_loss, value), max_iter=1)
     play(net)
     n_weights = sum(weight.numel() for weight in net.critic_.parameters())
     assert net.history[-1, "critic_gradient"] == pytest.approx(3 * n_weights**0.5, rel=1e-5)

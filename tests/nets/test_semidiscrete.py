@@ -37,7 +37,7 @@ def fit(points, weights=None, module=MLPGenerator, **parameters):
         "n_fit_samples": 4000,
         "n_fit_steps": 20,
         "rebalance": 0.0,
-        "max_epochs": 1,
+        "max_iter": 1,
         **parameters,
     }
     device = torch.device("cpu")
@@ -67,7 +67,7 @@ def points():
 
 def test_noise_is_assigned_by_the_weights(points):
     weights = torch.tensor([0.2, 0.5, 0.3])
-    net, dataset = fit(points, weights, max_epochs=0)
+    net, dataset = fit(points, weights, max_iter=0)
     shares = torch.bincount(dataset.index) / 4000
     # The tolerance of the masses, and 4 standard errors of 4000 rows.
     torch.testing.assert_close(shares, weights, atol=0.05, rtol=0)
@@ -80,7 +80,7 @@ def test_noise_is_assigned_by_the_weights(points):
 
 def test_rebalanced_noise_has_the_weights_of_the_points(points):
     weights = torch.tensor([0.2, 0.5, 0.3])
-    _, dataset = fit(points, weights, max_epochs=0, rebalance=1.0)
+    _, dataset = fit(points, weights, max_iter=0, rebalance=1.0)
     masses = torch.bincount(dataset.index, dataset.noise_weights) / 4000
     # A thousand summands in float32.
     torch.testing.assert_close(masses, weights, rtol=1e-4, atol=0)
@@ -104,7 +104,7 @@ def test_batches_run_through_all_noise(points):
 
 
 def test_steps_fall_to_zero_in_each_round(points):
-    net, _ = fit(points, max_epochs=2, callbacks=[StepSizes()])
+    net, _ = fit(points, max_iter=2, callbacks=[StepSizes()])
     first, second = torch.tensor(net.step_sizes).view(2, 20)
     assert first[0] == pytest.approx(1e-2)
     assert second[0] == pytest.approx(1e-2 / math.sqrt(2))
@@ -127,10 +127,10 @@ def test_the_next_search_starts_at_the_potential_of_the_interpolation(points, mo
         return solve(*args, start=start, **kwargs)
 
     monkeypatch.setattr(f"{module}.semidiscrete_dual", watched)
-    net, _ = fit(points, torch.tensor([0.2, 0.5, 0.3]), max_epochs=0)
+    net, _ = fit(points, torch.tensor([0.2, 0.5, 0.3]), max_iter=0)
     first = net.potential_
     starts.clear()
-    trained, _ = fit(points, torch.tensor([0.2, 0.5, 0.3]), max_epochs=1)
+    trained, _ = fit(points, torch.tensor([0.2, 0.5, 0.3]), max_iter=1)
     row = trained.history[-1]
     assert starts[0] is None
     assert 0 < row["train_loss"] < trained.history[0]["distance"] ** 2

@@ -85,7 +85,7 @@ def test_interrupted_while_the_potentials_train():
 
     class Interrupt(Callback):
         def on_batch_end(self, net, **kwargs):
-            if net.n_steps_ == 50:
+            if net.n_iter_ == 50:
                 raise KeyboardInterrupt
 
     rng = np.random.RandomState(0)

@@ -115,7 +115,7 @@ def test_a_fit_that_converges_does_not_warn(cls, samples):
 
 class InterruptAt(Callback):
     def on_batch_end(self, net, **kwargs):
-        if net.n_steps_ == 50:
+        if net.n_iter_ == 50:
             raise KeyboardInterrupt
 
 

@@ -10,10 +10,12 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
 from sklearn.model_selection import GroupKFold, ShuffleSplit, StratifiedKFold
+from skorch.callbacks import Callback
 
 from sklearn_ot.datasets import make_gaussian_pair
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.metrics import l2_uvp
+from sklearn_ot.nets import TimeBudget
 from sklearn_ot.transport import GaussianTransport, W2Transport, W2TransportCV
 from sklearn_ot.transport import _w2_cv as module
 
@@ -252,16 +254,24 @@ def test_a_candidate_that_diverges_is_not_chosen(samples, monkeypatch):
         search.fit(*samples)
 
 
-def test_an_interrupted_fit_ends_the_search(samples, monkeypatch):
-    monkeypatch.setattr(W2Transport, "fit", interrupted(W2Transport.fit))
+@pytest.mark.filterwarnings("ignore:Training was interrupted")
+def test_an_interrupted_fit_ends_the_search(samples):
+    """The fit by itself would keep the best map so far."""
+    fits = []
+
+    class Interrupt(Callback):
+        def on_train_begin(self, net, **kwargs):
+            fits.append(net)
+
+        def on_batch_end(self, net, **kwargs):
+            raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        W2TransportCV(SHORT, cv=2).fit(*samples)
+        W2TransportCV(clone(SHORT).set_params(callbacks=[Interrupt()]), cv=2).fit(*samples)
+    assert len(fits) == 1
 
 
-def interrupted(fit):
-    def fit_and_stop(self, *args, **kwargs):
-        fit(self, *args, **kwargs)
-        self.net_.n_averaged_ -= 1
-        return self
-
-    return fit_and_stop
+def test_a_search_of_fits_with_a_time_budget_comes_to_its_end(samples):
+    transport = clone(SHORT).set_params(callbacks=[TimeBudget(0.1)], max_iter=100_000)
+    search = W2TransportCV(transport, regs=[0.0, 1.0], cv=2, random_state=0).fit(*samples)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()

@@ -38,14 +38,14 @@ class Held(nn.Module):
             self.held.clamp_(min=0)
 
 
-def train_held(evaluation, tol, max_steps=200):
+def train_held(evaluation, tol, max_iter=200):
     """Training drives one number to 3 and holds the other, which would be -2, at 0 after a few steps."""
     data = TensorPairs(torch.full((64, 1), 3.0), torch.full((64, 1), -2.0))
     net = JointNet(
         Held,
         lambda module, x, y: (module.free - x).square().mean() + (module.held - y).square().mean(),
         evaluation=evaluation,
-        max_steps=max_steps,
+        max_iter=max_iter,
         tol=tol,
         n_iter_no_change=10,
         remedy="",

@@ -1,0 +1,223 @@
+"""The skorch net that the nets of this package have in common."""
+
+import copy
+import math
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import EpochTimer
+from skorch.utils import TeeGenerator
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from sklearn_ot.exceptions import DivergenceError
+from sklearn_ot.nets._callbacks import Progress, Schedule
+from sklearn_ot.nets._device import threads_worth_it
+
+
+class BlockNet(NeuralNet):
+    """A net that trains in blocks of steps, whose whole state can be stored and taken over by another net.
+
+    An epoch is a block, and the history has one row per block. Losses leave the device once a block instead of once a
+    step. What a net counts, its *iterations*, are steps or rounds of several steps.
+
+    A subclass writes ``train_step``, if one step down the gradient of ``criterion(module, *batch)`` is not what it
+    needs, and any of the hooks ``after_step``, ``summary``, ``faults``, ``step_factor`` and ``shown``. Networks and
+    optimisers that it builds in ``initialize_module`` and ``initialize_optimizer`` are part of its state. It names
+    further attributes that the next step depends on in ``FACTS``, without their last underscore.
+
+    Every gradient step of every net is `descend`: it calls `backward` and `apply_gradients`. A subclass for mixed
+    precision or several devices overrides these two, and no other method::
+
+        def backward(self, loss):
+            self.scaler_.scale(loss).backward()
+
+        def apply_gradients(self, optimizer, module):
+            self.scaler_.step(optimizer)
+            self.scaler_.update()
+
+    Parameters
+    ----------
+    module : nn.Module class
+        The network.
+    criterion : callable
+        The objective; it is used as it is.
+    max_iter : int
+        Iterations at most in one fit.
+    block_size : int
+        Iterations in a block.
+    remedy : str
+        The advice that a `DivergenceError` gives.
+    **kwargs
+        As for `skorch.NeuralNet`.
+
+    Attributes
+    ----------
+    n_iter_ : int
+        Iterations in all fits since the net was initialised.
+    n_fitted_ : int
+        Iterations in the last fit.
+    ended_ : bool
+        Whether a callback has ended the last fit as planned, as `TimeBudget` does.
+    """
+
+    ITERATION = "step"
+    FACTS = ("n_iter",)
+
+    def __init__(self, module, criterion, *, max_iter, block_size, remedy, **kwargs):
+        self.max_iter = max_iter
+        self.remedy = remedy
+        super().__init__(module, criterion, max_epochs=math.ceil(max_iter / block_size), **kwargs)
+
+    @property
+    def _default_callbacks(self):
+        return [("timer", EpochTimer()), ("progress", Progress()), ("schedule", Schedule())]
+
+    @property
+    def n_misses_(self):
+        """Blocks in succession without a gain; 0 if nothing is to be gained."""
+        stop = dict(self.callbacks_).get("stop")
+        return 0 if stop is None else stop.misses_
+
+    @property
+    def converged_(self):
+        """Whether the last fit ended because nothing was gained any more."""
+        stop = dict(self.callbacks_).get("stop")
+        return stop is not None and stop.misses_ >= stop.patience
+
+    @property
+    def finished_(self):
+        """Whether the last fit came to its own end: it converged, or made ``max_iter`` iterations."""
+        return self.n_fitted_ >= self.max_iter or self.converged_
+
+    @property
+    def interrupted_(self):
+        """Whether the last fit was ended from outside."""
+        return not (self.finished_ or self.ended_)
+
+    def initialize_criterion(self):
+        """Take the objective as it is: functions have nothing to initialise."""
+        self.criterion_ = self.criterion
+        return self
+
+    def initialize_module(self):
+        """Build the network and start to count."""
+        self.n_iter_ = 0
+        return super().initialize_module()
+
+    def parts(self):
+        """The state dicts of all networks and optimisers."""
+        return {f"{name}_": getattr(self, f"{name}_").state_dict() for name in (*self._modules, *self._optimizers)}
+
+    def load_parts(self, parts):
+        """Load such state dicts; step sizes and other settings of the optimisers stay as they are."""
+        for name, part in parts.items():
+            target = getattr(self, name)
+            if "param_groups" in part:
+                part = {**part, "param_groups": target.state_dict()["param_groups"]}
+            target.load_state_dict(part)
+
+    def state(self):
+        """All that the next step depends on, as nested dicts of tensors and plain values."""
+        return {"parts": self.parts(), "facts": {f"{name}_": getattr(self, f"{name}_") for name in self.FACTS}}
+
+    def load_state(self, state):
+        """Go to a state of a net of the same architecture."""
+        self.load_parts(state["parts"])
+        for name, value in state["facts"].items():
+            setattr(self, name, value.to(self.device) if torch.is_tensor(value) else value)
+
+    def resume(self, other):
+        """Take over the state and the history of another net of the same architecture."""
+        self.load_state(copy.deepcopy(other.state()))  # else both would share its tensors
+        self.history_ = copy.deepcopy(other.history_)
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Start to count the iterations of this fit."""
+        super().on_train_begin(net, X=X, y=y, **kwargs)
+        self.n_fitted_, self.ended_ = 0, False
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Run through a block, record its summary, and stop with an error if training has diverged."""
+        if iterator is None:  # there is no validation
+            return
+        measured = []
+        width = math.isqrt(max(weight.numel() for _, weight in self.get_all_learnable_params()))
+        with threads_worth_it(self.batch_size, width):
+            for batch in iterator:
+                self.notify("on_batch_begin", batch=batch, training=training)
+                step = step_fn(batch, **fit_params)
+                measured.append(step["measures"] if "measures" in step else step["loss"])
+                if training:
+                    self.after_step()
+                self.notify("on_batch_end", batch=batch, training=training, **step)
+        summary = self.summary(prefix, torch.stack(measured))
+        for name, value in {**summary, f"{prefix}_batch_count": len(measured)}.items():
+            self.history.record(name, value)
+        self._guard(summary)
+
+    def _guard(self, summary):
+        faults = [f"{name} is {value}" for name, value in summary.items() if not math.isfinite(value)]
+        # Squares of gradients overflow long before the losses do, and weights then stand still without an error.
+        states = [state for name in self._optimizers for state in getattr(self, f"{name}_").state.values()]
+        moments = [moment for state in states for moment in state.values() if torch.is_tensor(moment)]
+        if not all(torch.isfinite(moment).all() for moment in moments):
+            faults.append("the square of a gradient is inf")
+        if faults := faults + self.faults(summary):
+            where = f"after {self.n_iter_} {self.ITERATION}s"
+            raise DivergenceError(f"Training diverged {where}: {', '.join(faults)}. {self.remedy}")
+
+    def train_step(self, batch, **fit_params):
+        """One step down the gradient of the objective.
+
+        It may return, beside the loss, a tensor ``measures`` of several numbers for `summary`.
+        """
+        self._set_training(True)
+        loss = self.criterion_(self.module_, *batch)
+        self.descend(self.optimizer_, self.module_, loss)
+        return {"loss": loss.detach(), "y_pred": None}
+
+    def descend(self, optimizer, module, loss):
+        """Take one step of the optimiser of a network down the gradient of a loss."""
+        optimizer.zero_grad()
+        self.backward(loss)
+        self.apply_gradients(optimizer, module)
+
+    def backward(self, loss):
+        """Add the gradient of a loss to those of the weights."""
+        loss.backward()
+
+    def apply_gradients(self, optimizer, module):
+        """Let the optimiser of a network take the step that its gradients ask for."""
+        self.notify("on_grad_computed", named_parameters=TeeGenerator(module.named_parameters()), training=True)
+        optimizer.step()
+
+    def after_step(self):
+        """Hook after each gradient step, before the callbacks: count an iteration."""
+        self.count()
+
+    def count(self):
+        """Count an iteration."""
+        self.n_iter_ += 1
+        self.n_fitted_ += 1
+
+    def summary(self, prefix, measured):
+        """Hook: numbers of a block by their names, from what its steps have measured, stacked; the mean of the loss."""
+        return {f"{prefix}_loss": measured.mean().item()}
+
+    def faults(self, summary):
+        """Hook: further reasons, as phrases, why training has diverged, given the summary of a block."""
+        return []
+
+    def step_factor(self):
+        """Hook: the factor by which `Schedule` multiplies all step sizes in the next step."""
+        return 1.0
+
+    def shown(self):
+        """Hook: numbers of the last block by their names, for the progress bar."""
+        row = self.history[-1]
+        return {name: row[name] for name in ("train_loss", "valid_loss") if name in row}
+
+
+def update_average(averaged, current, decay):
+    """Move averages of tensors, in place, by the part ``1 - decay`` of their way to the current tensors."""
+    get_ema_multi_avg_fn(decay)(averaged, current, None)

@@ -1,0 +1,100 @@
+"""Estimators that own a net: what a pickle stores, going on from it, and a budget of time for a fit."""
+
+import itertools
+import pickle
+import time
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_ot.generation import SemiDiscreteOTGenerator, WGANGenerator
+from sklearn_ot.nets import TimeBudget, _callbacks
+from sklearn_ot.transport import LSOTTransport, QCTransport, W2Transport
+
+RNG = np.random.RandomState(0)
+X, Y = RNG.randn(300, 2), RNG.rand(250, 2)
+SMALL = {"hidden_layer_sizes": (16,), "batch_size": 32, "random_state": 0}
+
+ESTIMATORS = [
+    W2Transport(**SMALL, max_iter=150),
+    W2Transport("w2gn", **SMALL, plan_size=0, early_stopping=False, max_iter=150),
+    LSOTTransport(**SMALL, max_iter=150),
+    QCTransport(**SMALL, max_iter=120),
+    WGANGenerator(**SMALL, max_iter=120),
+    WGANGenerator(**SMALL, max_iter=120, early_stopping=True),
+    SemiDiscreteOTGenerator(**SMALL, max_iter=2, n_fit_samples=1000, n_fit_steps=50),
+]
+over_estimators = pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+
+
+def fit(estimator):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return estimator.fit(X, X_target=Y) if hasattr(estimator, "transform") else estimator.fit(Y)
+
+
+def rows(estimator):
+    return estimator.transform(X) if hasattr(estimator, "transform") else estimator.sample(50, random_state=0)
+
+
+def history(estimator):
+    """Without times."""
+    return [{key: value for key, value in row.items() if key != "dur"} for row in estimator.history_]
+
+
+@pytest.mark.parametrize(
+    "estimator", [e for e in ESTIMATORS if hasattr(e, "warm_start")], ids=lambda e: type(e).__name__
+)
+def test_a_pickled_fit_goes_on_as_the_unpickled_one(estimator):
+    """Bit for bit: weights, the state of Adam, counters, averages and the random stream are all stored."""
+    fitted = fit(clone(estimator).set_params(warm_start=True))
+    loaded = pickle.loads(pickle.dumps(fitted))
+    for _ in range(2):
+        np.testing.assert_array_equal(rows(loaded), rows(fitted))
+        fit(fitted), fit(loaded)
+        assert history(loaded) == history(fitted)
+        assert loaded.n_iter_ == fitted.n_iter_
+    for one, other in zip(fitted.net_.module_.parameters(), loaded.net_.module_.parameters(), strict=True):
+        assert bool((one == other).all())
+
+
+@over_estimators
+def test_a_pickle_holds_no_tensor(estimator):
+    assert b"torch" not in pickle.dumps(fit(clone(estimator)))
+
+
+@over_estimators
+def test_a_time_budget_ends_a_fit(estimator):
+    """Without a warning, with a result that can be used, and for all stages together."""
+    estimator = clone(estimator).set_params(max_iter=10**6, callbacks=[TimeBudget(0.5)])
+    if not isinstance(estimator, SemiDiscreteOTGenerator):
+        estimator.set_params(n_iter_no_change=10**6)
+    for _ in range(2):  # Another fit has the whole budget again.
+        start = time.monotonic()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            fit(estimator)
+        # Beside the budget: one step or round, what comes before training, and the distance after it.
+        assert 0.5 < time.monotonic() - start < 5
+        assert np.isfinite(rows(estimator)).all()
+        assert estimator.n_iter_ > 0
+
+
+def test_stages_share_one_budget(monkeypatch):
+    """By a clock that ticks each time it is read, which is once a step and once a block."""
+    ticks = itertools.count()
+    monkeypatch.setattr(_callbacks, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    transport = fit(W2Transport(**SMALL, plan_size=100, max_iter=10**6, callbacks=[TimeBudget(700)]))
+    steps = [row["n_iter"] for row in transport.history_ if row["stage"] == "plan"]
+    assert 100 <= steps[-1] <= 500
+    assert 690 <= transport.n_iter_ <= 700
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, float("inf")])
+def test_a_budget_that_is_none(seconds):
+    with pytest.raises(ValueError, match="seconds must be a finite number above 0"):
+        fit(W2Transport(**SMALL, callbacks=[TimeBudget(seconds)]))
