@@ -1,11 +1,12 @@
-"""Read the digits of one data set with the labels of another.
+"""Classify the digits of one data set with the labels of another.
 
-A small network learns to read the source digits. Its last hidden layer turns an image into 84 features, and the
-nearest neighbour among the labelled source features reads the target digits: not too well, for other people wrote
-them. A transport then moves the source's features onto the target's, without a single label of the target. This is
-the digits experiment of "Wasserstein-2 generative networks" (Korotin et al., ICLR 2021).
+A small network learns to classify the source digits. The outputs of its last hidden layer are 84 features of an image.
+A nearest neighbour classifier on the labelled source features predicts the target digits, with errors because other
+people wrote them. A transport then moves the source features onto the target features, without labels of the target.
+This is the digits experiment of "Wasserstein-2 generative networks" (Korotin et al., ICLR 2021).
 
-Why features: between pixels the squared distance says little about digits, and maps of pixels lower these accuracies.
+The transport works on features, because squared distances between pixels depend little on the digit, and maps of pixels
+lower these accuracies.
 
     python examples/demo_digits.py               # load_digits and MNIST, both from Python packages
     python examples/demo_digits.py --data PATH   # USPS and MNIST, from files that load_usps_mnist describes
@@ -32,11 +33,11 @@ from sklearn_ot.adaptation import DomainAdapter
 from sklearn_ot.datasets import load_digits_pair, load_usps_mnist
 from sklearn_ot.transport import GaussianTransport, W2Transport
 
-MAX_ROWS = 5000  # training rows of a domain; the memory of POT's exact plan is their product
+MAX_ROWS = 5000  # training rows of a domain; POT's exact plan needs the memory of a square matrix of this size
 
 
 class LeNet(nn.Module):
-    """A small network in the manner of LeNet-5; its last hidden layer gives 84 features between -1 and 1."""
+    """A small network similar to LeNet-5; its last hidden layer has 84 features between -1 and 1."""
 
     def __init__(self, image_size):
         super().__init__()
@@ -60,7 +61,7 @@ class LeNet(nn.Module):
 
 
 class EMDTransport(BaseEstimator):
-    """POT's exact plan between the samples, with the two methods that `DomainAdapter` needs."""
+    """POT's exact plan between two samples, with the two methods that `DomainAdapter` needs."""
 
     def fit(self, X, y=None, *, X_target=None):
         self.plan_ = ot.da.EMDTransport(max_iter=1_000_000).fit(Xs=X, Xt=X_target)
@@ -74,7 +75,7 @@ NO_ADAPTATION = "no adaptation"
 TRANSPORTS = {
     "EMDTransport (POT)": EMDTransport(),
     "GaussianTransport": GaussianTransport(),
-    # A few seconds. The dual value rises for thousands of steps more; the accuracy does not.
+    # This takes a few seconds. The dual value would rise for thousands of further steps, but not the accuracy.
     "W2Transport": W2Transport(max_iter=300, random_state=0),
 }
 CEILING = "ceiling (target labels)"
@@ -82,7 +83,7 @@ CEILING = "ceiling (target labels)"
 
 @dataclass
 class Domain:
-    """One data set in the eyes of a network: features to fit on and features to score."""
+    """Features of one data set from a network: training rows and test rows."""
 
     X: np.ndarray
     y: np.ndarray
@@ -92,7 +93,7 @@ class Domain:
 
 @dataclass
 class Result:
-    """What a classifier says of the target's test rows, and how long it took to fit it and to ask it."""
+    """Predictions of a classifier for the target's test rows, and the time to fit it and to predict."""
 
     classifier: BaseEstimator
     predicted: np.ndarray
@@ -106,7 +107,7 @@ def train_network(data, seed):
         LeNet,
         module__image_size=data.images_train.shape[-1],
         criterion=nn.CrossEntropyLoss,
-        criterion__label_smoothing=0.1,  # with dropout, it gathers the features of a digit in one cluster
+        criterion__label_smoothing=0.1,  # together with dropout, this gathers the features of a digit in one cluster
         optimizer=torch.optim.Adam,
         lr=3e-3,
         batch_size=64,
@@ -137,10 +138,10 @@ def evaluate(classifier, X, y, test, **fit_params):
 
 
 def compare_methods(source, target):
-    """Yield the name and the result of each method; only the last one sees labels of the target."""
+    """Yield the name and the result of each method; only the last one uses labels of the target."""
     yield NO_ADAPTATION, evaluate(KNeighborsClassifier(1), source.X, source.y, target)
     for name, transport in TRANSPORTS.items():
-        # align="target", as in the paper, moves the target's features instead; here that gains less.
+        # align="target", as in the paper, moves the target's features instead, which gains less here.
         adapter = DomainAdapter(transport, KNeighborsClassifier(1), align="source")
         yield name, evaluate(adapter, source.X, source.y, target, X_target=target.X)
     yield CEILING, evaluate(KNeighborsClassifier(1), target.X, target.y, target)
@@ -162,11 +163,11 @@ def run_network(source_data, target_data, seed):
 
 
 def run_direction(source_data, target_data, n_networks):
-    """One direction with several networks; returns what the first one gave, for the picture."""
+    """Run one direction with several networks; return the result of the first one, for the picture."""
     n_test = len(target_data.y_test)
     print(
         f"\n{source_data.name} -> {target_data.name}: {len(source_data.y_train)} source rows with labels, "
-        f"{len(target_data.y_train)} target rows without, scored on {n_test} other target rows"
+        f"{len(target_data.y_train)} target rows without labels, accuracy on {n_test} other target rows"
     )
     runs = [run_network(source_data, target_data, seed) for seed in range(n_networks)]
     print_table([results for *_, results in runs], n_test)
@@ -174,7 +175,7 @@ def run_direction(source_data, target_data, n_networks):
 
 
 def print_table(runs, n_test):
-    """Means over the networks, and the gain over no adaptation with each of them."""
+    """Print the means over the networks, and the gain over no adaptation with each network."""
     print(f"\n  {'method':<25}{'accuracy':>8}{'seconds':>9}    gain in points, by network")
     for name in runs[0]:
         accuracies = np.array([results[name].accuracy for results in runs])
@@ -188,7 +189,7 @@ def print_table(runs, n_test):
 
 
 def draw_clouds(figure, source, target, transport):
-    """Features of both domains in the plane of the target's principal axes, before and after the transport."""
+    """Draw the features of both domains on two principal axes of the target, before and after the transport."""
     pca = PCA(2, random_state=0).fit(target.X)
     colors = {"cmap": "tab10", "vmin": -0.5, "vmax": 9.5}
     axes = figure.subplots(1, 2, sharex=True, sharey=True)
@@ -201,7 +202,7 @@ def draw_clouds(figure, source, target, transport):
 
 
 def draw_digits(figure, title, rows, images, y, before, after):
-    """Images with what is predicted without adaptation and with it; wrong in the end is red."""
+    """Draw images with their predictions without and with adaptation; the title is red if the second is wrong."""
     figure.suptitle(title, fontsize="medium")
     for ax in figure.subplots(3, 8).flat:
         ax.axis("off")
@@ -216,7 +217,7 @@ def draw_predictions(figure, images, y, before, after):
     top, bottom = figure.subfigures(2, 1)
     title = "first test rows: no adaptation → W2Transport (red: wrong)"
     draw_digits(top, title, range(len(y)), images, y, before, after)
-    title = f"rows whose prediction changes: {n_repaired} of {len(y)} become right, {n_broken} wrong"
+    title = f"rows with another prediction: {n_repaired} of {len(y)} become right, {n_broken} wrong"
     draw_digits(bottom, title, changed, images, y, before, after)
 
 
@@ -246,15 +247,15 @@ def main():
     parser.add_argument("--networks", metavar="N", type=int, default=2, help="how many networks to average over")
     parser.add_argument("--output", metavar="PATH", type=Path, default=Path("demo_output/digits.png"))
     args = parser.parse_args()
-    # W2Transport says that it could go on: see TRANSPORTS.
+    # W2Transport warns that more steps could improve the map: see TRANSPORTS.
     warnings.simplefilter("ignore", ConvergenceWarning)
-    # For tensors this small a second thread gains nothing, and where other programs are busy it costs much.
+    # Tensors are so small that a second thread gains nothing, and it takes time if other programs are running.
     torch.set_num_threads(1)
 
     start = time.perf_counter()
     print("Loading the images ...", flush=True)
     pair = load_pair(args.data)
-    print(f"Preprocessing, which moves accuracies more than any map: {pair.preprocessing}")
+    print(f"Preprocessing, which changes accuracies more than any map: {pair.preprocessing}")
     directions = [
         (source, target, *run_direction(source, target, args.networks))
         for source, target in [(pair.source, pair.target), (pair.target, pair.source)]

@@ -1,19 +1,20 @@
 r"""
 =================================
-Generators that play with critics
+Generators with critics
 =================================
 
-A critic learns to tell data from samples, the generator to deceive it. What kind of function the critic is decides what
-distance the generator descends on: :class:`~sklearn_ot.generation.GAN` has a classifier, and descends on a divergence
-[1]_; :class:`~sklearn_ot.generation.WGANGenerator` a function of slope 1, and the Wasserstein-1 distance [2]_;
-:class:`~sklearn_ot.generation.CramerGAN` an embedding, and the energy distance of embedded rows [3]_.
+A critic learns to distinguish data from samples, and the generator learns to make them indistinguishable. The kind of
+critic decides which distance the generator makes smaller. :class:`~sklearn_ot.generation.GAN` has a classifier, and the
+distance is a divergence [1]_. :class:`~sklearn_ot.generation.WGANGenerator` has a function of slope 1, and the distance
+is the Wasserstein-1 distance [2]_. :class:`~sklearn_ot.generation.CramerGAN` has an embedding, and the distance is the
+energy distance of embedded rows [3]_.
 """
 
 # %%
-# Three games on eight Gaussians
-# ------------------------------
-# Small networks and a short training keep this example short: a tenth of the defaults, which leave far fewer samples
-# between the modes.
+# Three generators on eight Gaussians
+# -----------------------------------
+# To keep this example short, the networks are small and the training takes a tenth of the default rounds. With the
+# defaults there are far fewer samples between the modes.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,10 +36,10 @@ for generator, ax in zip(generators, axes, strict=True):
 plt.show()
 
 # %%
-# What a critic sees
+# Values of a critic
 # ------------------
-# The critic of the Wasserstein game is high on the data and falls off with slope 1 all around: wherever a sample is, it
-# is shown a way.
+# The critic of ``WGANGenerator`` is high on the data and falls with slope 1 around them. So every sample, wherever it
+# is, gets a gradient that points to the data.
 
 _, ax = plt.subplots(figsize=(5, 4.5), layout="constrained")
 CriticDisplay.from_estimator(generators[1], X, random_state=0, ax=ax)
@@ -46,9 +47,10 @@ ax.set_title("critic of WGANGenerator")
 plt.show()
 
 # %%
-# The losses of a game do not say how good the samples are. The score does: minus the squared sliced Wasserstein
-# distance between samples and data. It is what searches and early stopping go by. Here it shows what the pictures above
-# hide: ``GAN`` is near all modes, but the shares that they have of its samples drift apart.
+# The losses of a generator and its critic do not measure the quality of the samples. The score does: it is minus the
+# squared sliced Wasserstein distance between samples and data, which searches and early stopping use. Here it shows a
+# difference that the pictures above do not show: ``GAN`` is near all modes, but their shares of its samples drift
+# apart.
 
 _, ax = plt.subplots(figsize=(5, 4), layout="constrained")
 for generator in generators:
@@ -61,8 +63,8 @@ plt.show()
 # %%
 # Rows of a class
 # ---------------
-# Given classes, both networks are told the class of each row, and `sample` draws rows of it. No sample needs to cross
-# from one mode to another any more: each class is a piece of its own.
+# If ``fit`` gets the classes of the rows, they are inputs of both networks, and ``sample`` draws rows of a given class.
+# Each class is one mode here, so that the network need not map nearby noise to different modes.
 
 generator = WGANGenerator(**settings).fit(X, y)
 _, ax = plt.subplots(figsize=(5, 5), layout="constrained")

@@ -3,15 +3,16 @@
 Use a classifier in another domain
 =======================================
 
-Labels are known in the source domain only, and the target looks different: another camera, another laboratory, here
-another shear and shift. :class:`~sklearn_ot.adaptation.DomainAdapter` moves the labelled source rows onto the target
-with a transport, fits the classifier there, and predicts target rows as they are.
+Labels are known only in the source domain, and the target has another distribution, because of another camera or
+another laboratory. In this example the target is sheared and shifted. :class:`~sklearn_ot.adaptation.DomainAdapter`
+moves the labelled source rows onto the target with a transport, fits the classifier on the moved rows, and predicts
+target rows.
 """
 
 # %%
 # Two domains
 # -----------
-# The labels of the target, ``yt``, serve to measure the accuracy and nothing else.
+# The labels of the target, ``yt``, are only used to measure the accuracy.
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import make_moons
@@ -30,8 +31,8 @@ Xt = Xt @ [[0.6, 0.5], [0.5, 1.6]] + [0.5, -0.6]
 # %%
 # Before and after
 # ----------------
-# Crosses are the rows that the classifier was fitted on, discs are target rows. The background is what it predicts,
-# the colours of the points are the true classes.
+# Crosses are the training rows of the classifier, discs are target rows. The background shows the predictions, the
+# colours of the points are the true classes.
 
 plain = SVC().fit(Xs, ys)
 adapter = DomainAdapter(GaussianTransport(), SVC()).fit(Xs, ys, X_target=Xt)
@@ -57,15 +58,15 @@ plt.show()
 # %%
 # Two traps
 # ---------
-# **A plain pipeline of a transport and a classifier is wrong.** Its ``predict`` transports every row it is given, so
-# target rows are moved as if they came from the source. It runs without a warning:
+# **A plain pipeline of a transport and a classifier is wrong.** Its ``predict`` transports every row, so it moves
+# target rows as if they came from the source. It raises no warning:
 
 trap = make_pipeline(GaussianTransport(), SVC()).fit(Xs, ys, gaussiantransport__X_target=Xt)
 print(f"plain pipeline: {trap.score(Xt, yt):.3f}, no adaptation: {plain.score(Xt, yt):.3f}")
 
 # %%
 # **The default score of a grid search is wrong too.** It predicts held-out *source* rows as if they were target rows,
-# and so is drawn to transports that do little. Score the match of the domains instead, and shuffle the folds:
+# and so prefers transports that move little. Use the match of the domains as the score, and shuffle the folds:
 
 grid = {"transport__shrinkage": [0.0, 0.25, 0.5, 0.75, 1.0]}
 cv = KFold(5, shuffle=True, random_state=0)

@@ -3,19 +3,19 @@ r"""
 The optimal map of Gaussians
 =============================
 
-Between two Gaussians the optimal map of the squared cost is affine, and known in closed form:
+The optimal map between two Gaussians for the squared cost is affine and known in closed form:
 
 .. math:: T(x) = m_t + A (x - m_s), \qquad
     A = \Sigma_s^{-1/2} (\Sigma_s^{1/2} \Sigma_t \Sigma_s^{1/2})^{1/2} \Sigma_s^{-1/2}.
 
 :class:`~sklearn_ot.transport.GaussianTransport` estimates the means and covariances and evaluates this formula. It
-takes no training, so it is the first thing to try and the baseline that every other map has to beat.
+needs no training. Try it first, and compare every other map with it.
 """
 
 # %%
 # A map and its inverse
 # ---------------------
-# Two samples, of 600 and 900 rows: they need not pair up.
+# The two samples have 600 and 900 rows: the rows need not be paired.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,10 +41,10 @@ display.ax_.set_title("A map and its displacements")
 plt.show()
 
 # %%
-# What means and covariances cannot see
-# -------------------------------------
-# For other samples this is the best that first and second moments can tell. The image of a Gaussian under an affine
-# map is a Gaussian: it has the position, the size and the tilt of the two moons, and not their shape.
+# Limits of means and covariances
+# -------------------------------
+# An affine map sends a Gaussian to a Gaussian. If the target is not Gaussian, the image has its mean and its
+# covariance, but not its shape: here the image has the position, the size and the tilt of the two moons.
 
 moons, _ = make_moons(900, noise=0.06, random_state=0)
 moons = 2 * moons + [4, 1]
@@ -57,8 +57,8 @@ plt.show()
 # %%
 # More than two features
 # ----------------------
-# The display projects everything on the two principal axes of both samples together; the labels say how much of the
-# variance is seen there.
+# The display projects all points on the two principal axes of both samples. The labels of the axes have the share of
+# the variance along each axis.
 
 scales = np.linspace(1, 3, 10)
 Xs10 = rng.normal(size=(400, 10))

@@ -3,20 +3,22 @@ r"""
 Cells of a semi-discrete transport
 =======================================
 
-The optimal transport of a distribution that can be sampled, such as :math:`\mathcal N(0, I)`, to finitely many points
-divides the space into cells. All of a cell goes to one point:
+Optimal transport from a distribution, such as :math:`\mathcal N(0, I)`, to finitely many points divides space into
+cells. The map sends all of a cell to one point:
 
 .. math:: T(x) = y_{i(x)}, \qquad i(x) = \arg\min_i |x - y_i|^2 - \psi_i .
 
-:class:`~sklearn_ot.transport.SemiDiscreteTransport` finds the numbers :math:`\psi_i` for which every cell is as heavy
-as its point. There is no network, nothing to tune, and the fit ends by itself when the masses are right to a tolerance.
+:class:`~sklearn_ot.transport.SemiDiscreteTransport` computes the numbers :math:`\psi_i` for which the mass of every
+cell is equal to the weight of its point. It needs no network and no tuning, and ends when the masses are right up to a
+tolerance.
 """
 
 # %%
 # Two moons from a normal distribution
 # ------------------------------------
-# With ``source="normal"`` the rows given to ``fit`` are the points. Every cell below holds 1/200 of the normal
-# distribution: cells are small where it is dense, and large where it is thin. A cell has the colour of its point.
+# With ``source="normal"`` the rows of ``fit`` are the points. Every cell below has the mass 1/200 under the normal
+# distribution: cells are small where the density is high, and large where it is low. A cell has the colour of its
+# point.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -34,20 +36,20 @@ display = CellsDisplay.from_estimator(transport, X)
 display.ax_.set_title("Laguerre cells of 200 points")
 
 # %%
-# How good is it?
-# ---------------
-# The error of the masses is measured on fresh rows, and the distance comes with an interval: its lower end is the dual
-# value, its upper end the cost of couplings that are feasible, each with its sampling error.
+# Quality of the map
+# ------------------
+# The error of the masses is measured on fresh rows. The distance has a confidence interval: the lower end is the dual
+# value, and the upper end the cost of a plan, each with its sampling error.
 
 low, high = transport.distance_interval_
-print(f"masses off by {100 * transport.mass_error_:.1f} %, {transport.empty_cells_} empty cells")
+print(f"error of the masses {100 * transport.mass_error_:.1f} %, {transport.empty_cells_} empty cells")
 print(f"Wasserstein-2 distance {transport.distance_:.3f}, between {low:.3f} and {high:.3f} at 95 %")
 
 # %%
 # Other costs and weights
 # -----------------------
 # With ``cost="euclidean"`` the boundaries are arcs of hyperbolas, and the cells are star-shaped around the points.
-# Below, the points on the right weigh four times as much as those on the left.
+# Below, the points on the right have four times the weight of those on the left.
 
 points = rng.uniform(-1.5, 1.5, size=(40, 2))
 weight = np.where(points[:, 0] > 0, 4.0, 1.0)
@@ -60,8 +62,8 @@ for cost, ax in zip(("sqeuclidean", "euclidean"), axes, strict=True):
 # %%
 # New points
 # ----------
-# ``smoothing`` maps to barycentres of neighbouring points instead of the points themselves, so that noise becomes rows
-# that are not in the data.
+# With ``smoothing`` the images are barycentres of neighbouring points instead of the points themselves, so that the
+# samples are new rows, which are not in the data.
 
 points = make_toy("moons", 200, random_state=0)
 smooth = SemiDiscreteTransport("normal", smoothing=3.0, confidence=None, random_state=0).fit(points)

@@ -1,17 +1,17 @@
 r"""
 =====================================
-A generator trained without adversary
+A generator without a critic
 =====================================
 
-:class:`~sklearn_ot.generation.SemiDiscreteOTGenerator` computes the optimal transport from what its network generates
-to the data, regresses the network on it, and starts over [1]_. Its training curve is the Wasserstein distance.
+In each round, :class:`~sklearn_ot.generation.SemiDiscreteOTGenerator` computes the optimal transport from the samples
+of its network to the data and fits the network to it [1]_. Its training curve is the Wasserstein distance.
 """
 
 # %%
 # Eight Gaussians
 # ---------------
-# The ring of the mode-coverage protocol, with narrow modes of standard deviation 0.01. Short rounds and a small network
-# keep this example short; the defaults are several times as thorough.
+# The data are the ring of the mode-coverage protocol, with narrow modes of standard deviation 0.01. The network is
+# small and the rounds are short, to keep this example short; the defaults train several times as long.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -27,9 +27,9 @@ samples = generator.sample(2500, random_state=0)
 print(mode_coverage(samples, ring_modes(), std=0.01))
 
 # %%
-# The curve falls steeply in the first round, in which the network learns where the modes are. What is left afterwards
-# are the samples between them: a continuous map of noise can only cross from one mode to the next, and learns to do so
-# faster and faster.
+# The curve falls steeply in the first round, in which the network learns the positions of the modes. The remaining
+# distance comes from samples between the modes. A continuous map of noise must cross from one mode to the next, and
+# becomes steeper there in each round.
 
 distances = [row["distance"] for row in generator.history_]
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
@@ -45,8 +45,8 @@ plt.show()
 # %%
 # From noise to modes
 # -------------------
-# The network maps the plane of noise to the plane of data. Which mode a piece of noise goes to shows how the transport
-# has divided it: into eight pieces of equal mass, each of which goes to the mode in its direction.
+# The network maps the plane of noise to the plane of data. The colours show the mode to which each point of noise is
+# sent. The transport has divided the noise into eight cells of equal mass, and each goes to the mode in its direction.
 
 side = np.linspace(-2.5, 2.5, 300)
 noise = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
@@ -56,7 +56,7 @@ nearest = np.linalg.norm(images[:, None] - modes, axis=2).argmin(axis=1)
 
 _, ax = plt.subplots(figsize=(5, 5), layout="constrained")
 ax.pcolormesh(side, side, nearest.reshape(300, 300), cmap="tab10", vmax=9)
-ax.set(title="Mode of each piece of noise", aspect="equal", xlabel="$z_0$", ylabel="$z_1$")
+ax.set(title="Mode of each point of noise", aspect="equal", xlabel="$z_0$", ylabel="$z_1$")
 plt.show()
 
 # %%

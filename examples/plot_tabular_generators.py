@@ -3,16 +3,16 @@ r"""
 Rows of a new table
 ===================
 
-Six generators that play with critics draw new patients after the 569 of a table with 30 measurements. Given the
-diagnoses, they draw rows of each, so that a classifier can be trained on generated rows alone: how well it does on real
-ones says how much of the table a generator has learned.
+Six generators with critics learn a table of 569 patients with 30 measurements, and draw new rows. They are fitted with
+the diagnoses, and draw rows of each diagnosis, so that a classifier can be trained on generated rows alone. Its
+accuracy on real rows measures the quality of the generated table.
 """
 
 # %%
 # The table
 # ---------
-# Measurements are sizes, and skewed; their logarithms are not. Generators work in units of their own, so that one scale
-# for all columns is left to a pipeline, as usual.
+# The measurements are sizes with skewed distributions; their logarithms are less skewed. A generator does not depend on
+# the units of the data as a whole, but it does not scale each column: the example does this with a scaler.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,9 +31,9 @@ scaler = StandardScaler().fit(X)
 X, X_test = scaler.transform(X), scaler.transform(X_test)
 
 # %%
-# Six games
-# ---------
-# A tenth of the default rounds keeps this example short.
+# Six generators
+# --------------
+# Training takes a tenth of the default rounds, to keep this example short.
 
 settings = {"hidden_layer_sizes": (64, 64, 64), "max_iter": 1000, "random_state": 0}
 generators = {
@@ -49,7 +49,7 @@ for generator in generators.values():
 
 
 def accuracy(rows, labels):
-    """Of a classifier that is trained on these rows, on the real test rows."""
+    """Accuracy on the real test rows of a classifier trained on these rows."""
     return LogisticRegression(max_iter=1000).fit(rows, labels).score(X_test, y_test)
 
 
@@ -66,9 +66,9 @@ for name, generator in generators.items():
     )
 
 # %%
-# The cloud
+# A picture
 # ---------
-# Real rows and generated ones in the plane of the first two principal components of the real ones.
+# Real rows and generated rows, on the first two principal components of the real rows.
 
 plane = PCA(2).fit(X)
 figure, axes = plt.subplots(2, 3, figsize=(11, 7), sharex=True, sharey=True, layout="constrained")
@@ -77,18 +77,18 @@ for (name, generator), ax in zip(generators.items(), axes.flat, strict=True):
         ax.scatter(*plane.transform(X_test[y_test == label]).T, s=12, facecolors="none", edgecolors=colour)
         ax.scatter(*plane.transform(generator.sample(150, random_state=0, y=label)).T, s=4, color=colour)
     ax.set(title=name, aspect="equal")
-figure.suptitle("Circles: real rows of the two diagnoses; dots: generated ones")
+figure.suptitle("Circles: real rows of the two diagnoses; dots: generated rows")
 plt.show()
 
 # %%
-# Which rows does a critic take for real?
+# Classification of real rows and samples
 # ---------------------------------------
-# The best critic of an f-divergence knows the ratio of the densities of data and samples, so that it can classify rows.
-# The better the samples, the nearer it is to guessing, which is right half of the time; with no overlap it would always
-# be right, and its estimate of the divergence would have no bound.
+# The best critic of an f-divergence depends only on the ratio of the densities of data and samples, so it can classify
+# rows as data or samples. The better the samples, the nearer its accuracy is to one half. If data and samples did not
+# overlap, it would always be right, and its estimate of the divergence would have no bound.
 
 fgan = generators["FGAN, KL"]
 samples = fgan.sample(len(X), random_state=2, y=y)
-print(f"real rows taken for real:    {fgan.classify(X, y).mean():.0%}")
-print(f"samples taken for real:      {fgan.classify(samples, y).mean():.0%}")
-print(f"estimate of the divergence:  {fgan.divergence_:.2f}")
+print(f"real rows classified as data:  {fgan.classify(X, y).mean():.0%}")
+print(f"samples classified as data:    {fgan.classify(samples, y).mean():.0%}")
+print(f"estimate of the divergence:    {fgan.divergence_:.2f}")

@@ -3,9 +3,9 @@ r"""
 A Wasserstein-2 map by convex potentials
 ==========================================
 
-The optimal map of the squared cost is the gradient of a convex function, and its inverse is the gradient of the
-convex conjugate. :class:`~sklearn_ot.transport.W2Transport` trains an input-convex network [1]_ to be that function and
-computes the conjugate: one fit gives a map, its inverse and the distance.
+The optimal map of the squared cost is the gradient of a convex potential, and its inverse is the gradient of the convex
+conjugate. :class:`~sklearn_ot.transport.W2Transport` trains an input-convex network [1]_ as the potential and computes
+the conjugate: one fit gives a map, its inverse and the distance.
 """
 
 # %%
@@ -28,9 +28,9 @@ transport = W2Transport(hidden_layer_sizes=(64, 64), random_state=0).fit(Xs, Xt)
 print(f"Wasserstein-2 distance: {transport.wasserstein_distance_:.3f} after {transport.n_iter_} steps")
 
 # %%
-# The affine map that :class:`~sklearn_ot.transport.GaussianTransport` computes knows means and covariances only.
-# Training starts there, and the network learns what is left. The few points between the modes are where the map has to
-# tear one cloud into eight: it is continuous, and can only be steep there.
+# The affine map of :class:`~sklearn_ot.transport.GaussianTransport` only uses means and covariances. Training starts at
+# this map, and the network learns the difference. A few points lie between the modes: the map is continuous, so it can
+# be steep there, but it cannot split one cloud into eight.
 
 baseline = GaussianTransport().fit(Xs, Xt)
 figure, axes = plt.subplots(1, 2, figsize=(10, 5), sharex=True, sharey=True, layout="constrained")
@@ -42,8 +42,8 @@ plt.show()
 # %%
 # The inverse
 # -----------
-# The same fit maps the target back. The picture is drawn from its coordinates, which suits any two samples whose rows
-# are paired.
+# The same fit maps the target to the source. This picture is drawn by the constructor of the display, which takes any
+# points and their images.
 
 back = transport.inverse_transform(Xt)
 round_trip = transport.inverse_transform(transport.transform(Xs))
@@ -56,11 +56,11 @@ ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 
 # %%
-# On the way
-# ----------
-# :meth:`~sklearn_ot.base.BaseTransport.interpolate` moves every point along its straight ray. With the optimal map
-# this displacement interpolation is the shortest path between the two distributions. A point keeps the colour of
-# its first coordinate at the start.
+# Interpolation
+# -------------
+# :meth:`~sklearn_ot.base.BaseTransport.interpolate` moves every point a part of the straight line to its image. For the
+# optimal map this displacement interpolation is the shortest path between the two distributions. A point keeps the
+# colour of its first coordinate at the start.
 
 times = [0, 0.25, 0.5, 0.75, 1]
 figure, axes = plt.subplots(1, 5, figsize=(13, 3), sharex=True, sharey=True, layout="constrained")
