@@ -29,18 +29,16 @@ format: $(call installed,test)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# All of it takes more than a day; a part: make bench W2="--tables potential --dims 2 16 --budgets 15 --seeds 1000"
+# Every script: measures, stores its rows in benchmarks/results, and reports. All of it takes more than a day;
+# `make bench BENCH=--smallest` tries each script on its smallest cell, in seconds and in a temporary folder, and
+# `make bench BENCH=--report` prints the results there are. For a part run one script: its --help says how.
+BENCH ?=
 bench: $(call installed,bench)
-	$(BIN)/python benchmarks/icnn_step.py
-	$(BIN)/python benchmarks/skorch_overhead.py
-	$(BIN)/python benchmarks/adversarial_step.py
-	$(BIN)/python benchmarks/w2.py $(W2)
-	$(BIN)/python benchmarks/w2.py --report
-	$(BIN)/python benchmarks/w2_reg.py
-	$(BIN)/python benchmarks/semidiscrete.py
-	$(BIN)/python benchmarks/semidiscrete.py --report
-	$(BIN)/python benchmarks/generators.py --tables modes
-	$(BIN)/python benchmarks/generators.py --report
+	$(BIN)/python benchmarks/steps.py $(BENCH)
+	$(BIN)/python benchmarks/w2.py $(BENCH)
+	$(BIN)/python benchmarks/w2_reg.py $(BENCH)
+	$(BIN)/python benchmarks/semidiscrete.py $(BENCH)
+	$(BIN)/python benchmarks/generators.py $(BENCH)
 
 docs: $(call installed,docs)
 	$(BIN)/sphinx-build -b html doc doc/_build/html

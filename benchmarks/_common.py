@@ -1,85 +1,106 @@
-"""What the benchmarks share: timing in turn, and results as a table with the command that made it."""
+"""Code that the benchmarks share: arguments, results as tables with their commands, failures, and times.
 
+Every script has the same shape: ``RESULTS``, the table that it fills; ``SMALLEST``, the arguments of a run that takes
+seconds; and ``main(argv=None)``, which measures, stores each row as soon as it is there, and reports.
+"""
+
+import argparse
 import csv
+import importlib.util
 import platform
 import shlex
 import statistics
 import sys
+import tempfile
 import time
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import torch
+HERE = Path(__file__).parent
+SEEDS = (1000, 1001, 1002)  # settings were chosen on seeds below 1000
 
-RESULTS = Path(__file__).parent / "results"
+
+def argument_parser(description):
+    """A parser whose help is the docstring of the script."""
+    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
-def time_in_turn(steps, n_rounds, n_calls):
-    """Seconds per call of several functions, timed in turn in each of ``n_rounds`` rounds.
+def start(parser, results, smallest, argv=None):
+    """Read the arguments of a script, with those that all scripts have, and open its results.
 
     Parameters
     ----------
-    steps : dict of str to callable
-        What to time.
-    n_rounds, n_calls : int
-        Rounds, and calls of each function in a round.
+    parser : argparse.ArgumentParser
+        The script's own arguments.
+    results : Results
+        The table that the script fills.
+    smallest : list of str
+        The arguments that ``--smallest`` stands for.
+    argv : list of str, default=None
+        The arguments; those of the command line if None.
 
     Returns
     -------
-    seconds : dict of str to list of float
-        One mean per round.
+    arguments : argparse.Namespace
+        The arguments.
+    results : Results
+        The table in the folder that the arguments name, with the command.
     """
-    seconds = {name: [] for name in steps}
-    for round_number in range(n_rounds + 1):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            for _ in range(n_calls):
-                step()
-            if round_number:  # the first round warms up
-                seconds[name].append((time.perf_counter() - start) / n_calls)
-    return seconds
+    parser.add_argument("--report", action="store_true", help="measure nothing: the report of the results so far")
+    parser.add_argument("--smallest", action="store_true", help=f"a trial, in a new folder: {shlex.join(smallest)}")
+    parser.add_argument("--output", type=Path, help="folder of results and pictures, instead of those of the project")
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = parser.parse_args(argv)
+    if arguments.smallest:
+        folder = arguments.output or Path(tempfile.mkdtemp(prefix="sklearn_ot_benchmark_"))
+        argv = [*smallest, "--output", str(folder)]
+        arguments = parser.parse_args(argv)
+    command = shlex.join(["python", f"benchmarks/{results.path.stem}.py", *argv])
+    folders = {"folder": arguments.output, "images": arguments.output} if arguments.output else {}
+    return arguments, replace(results, command=command, **folders)
 
 
-def spread(values, digits=3):
-    """Median and range, as text."""
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
-
-
-def write_results(rows):
-    """Print rows (dicts with the same keys) and write them to results/, named after the running benchmark."""
-    script = Path(sys.argv[0])
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{script.stem}.csv"
-    with path.open("w", newline="") as file:
-        file.write(f"# python benchmarks/{script.name} {' '.join(sys.argv[1:])}".rstrip() + "\n")
-        file.write(f"# torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}\n")
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    widths = {key: max(len(str(row[key])) for row in [*rows, {key: key}]) for key in rows[0]}
-    for row in [{key: key for key in widths}, *rows]:
-        print("  ".join(str(row[key]).ljust(width) for key, width in widths.items()))
-    print(f"written to {path}")
-
-
+@dataclass(frozen=True)
 class Results:
-    """A table in results/, written row by row: a row takes the place of an older one with the same key.
+    """The table of a script, written row by row: a row takes the place of an older one with the same key.
 
-    The commands that made the rows are at its top; the column ``setup`` says on what each was measured.
+    The commands that made the rows are at the top of the file. The column ``setup`` names the processor and the
+    versions with which each row was measured.
 
     Parameters
     ----------
     name : str
-        Name of the file.
+        Name of the file, which is that of the script but for its suffix.
     key, columns : tuple of str
-        Columns that tell rows apart, and all others.
+        The columns that identify a row, and all others.
     packages : tuple of str
-        Distributions whose versions matter.
+        Distributions whose versions ``setup`` lists.
+    folder : Path
+        Folder of the table and of its summaries.
+    images : Path
+        Folder of the pictures.
+    command : str
+        The command that measures.
     """
 
-    def __init__(self, name, key, columns, packages):
-        self.path, self.key, self.columns = RESULTS / name, key, (*key, *columns, "setup")
-        self.packages = packages
+    name: str
+    key: tuple
+    columns: tuple
+    packages: tuple
+    folder: Path = HERE / "results"
+    images: Path = HERE.parent / "doc" / "images"
+    command: str = ""
+
+    @property
+    def path(self):
+        """The file."""
+        return self.folder / self.name
+
+    @property
+    def header(self):
+        """All columns, in the order of the file."""
+        return (*self.key, *self.columns, "setup")
 
     def load(self):
         """Rows by their keys, and commands."""
@@ -90,24 +111,36 @@ class Results:
         rows = csv.DictReader(line for line in lines if not line.startswith("#"))
         return {tuple(row[name] for name in self.key): row for row in rows}, commands
 
+    def rows(self):
+        """The rows, each a dict of texts."""
+        return list(self.load()[0].values())
+
     def store(self, row):
         """Write one row, and print it."""
+        if unknown := row.keys() - set(self.header):
+            raise ValueError(f"{self.name} has no column {', '.join(sorted(unknown))}.")
         rows, commands = self.load()
-        row = {name: str(row.get(name, "")) for name in self.columns} | {"setup": setup(self.packages)}
+        row = {name: str(row.get(name, "")) for name in self.header} | {"setup": setup(self.packages)}
         rows[tuple(row[name] for name in self.key)] = row
-        command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
-        self.path.parent.mkdir(exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         partial_path = self.path.with_suffix(".partial")
         with partial_path.open("w", newline="") as file:
-            file.writelines(f"# {line}\n" for line in [*commands, *({command} - set(commands))])
-            writer = csv.DictWriter(file, self.columns, lineterminator="\n")
+            file.writelines(f"# {line}\n" for line in [*commands, *({self.command} - set(commands))])
+            writer = csv.DictWriter(file, self.header, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows.values())
         partial_path.replace(self.path)
         print(*(f"{name}={value}" for name, value in row.items() if value), flush=True)
 
+    def write_table(self, name, table):
+        """Write rows of text as they are to a file beside the results, and print them in columns."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / name).open("w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(table)
+        print_table(table)
+
     def summarise(self, name, by, columns, is_in=lambda row: True):
-        """Print, and write to results/, medians (ranges) of the rows that agree in some columns.
+        """Write, and print, the median (range) of the rows that agree in some columns.
 
         Parameters
         ----------
@@ -120,7 +153,7 @@ class Results:
             Whether a row takes part.
         """
         groups = {}
-        for row in filter(is_in, self.load()[0].values()):
+        for row in filter(is_in, self.rows()):
             groups.setdefault(tuple(row[column] for column in by), []).append(row)
         table = [[*by.values(), *columns.values()]]
         for key, rows in sorted(groups.items(), key=lambda item: [as_number(text) for text in item[0]]):
@@ -131,10 +164,24 @@ class Results:
                 if 0 < len(values) < len(rows):
                     texts[-1] += f"; {len(values)} of {len(rows)} seeds"
             table.append([*key, *texts])
-        with (RESULTS / name).open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(table)
-        for row in table:
-            print(*row, sep=" | ")
+        if groups:
+            self.write_table(name, table)
+
+    def save_figure(self, figure, name, dpi=110):
+        """Save a figure of matplotlib among the pictures, and close it."""
+        from matplotlib import pyplot as plt
+
+        self.images.mkdir(parents=True, exist_ok=True)
+        figure.savefig(self.images / name, dpi=dpi)
+        plt.close(figure)
+        print(f"written to {self.images / name}")
+
+
+def print_table(table):
+    """Print rows of text in columns."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
 def as_number(text):
@@ -172,3 +219,97 @@ def processor():
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def guarded(run, *args):
+    """The cells that a run gives, rounded, with ``diverged`` = 0; if it fails, ``diverged`` = 1 and a ``note``.
+
+    A failure is a result: the other cells are measured all the same.
+    """
+    try:
+        cell = {"diverged": 0, **run(*args)}
+    except Exception as error:
+        cell = {"diverged": 1, "note": f"{type(error).__name__}: {error}".replace("\n", " ")[:200]}
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in cell.items()}
+
+
+def without_missing(methods, needs, asked):
+    """The methods that can run here.
+
+    Parameters
+    ----------
+    methods : iterable of str
+        Names of methods.
+    needs : dict of str to str
+        The module that a method needs beyond the core dependencies, by the name of the method.
+    asked : bool
+        Whether the user has named the methods. One that cannot run then ends the script; else it is left out. Either
+        way a message says what to install.
+    """
+    missing = [name for name in methods if name in needs and importlib.util.find_spec(needs[name]) is None]
+    if missing:
+        modules = sorted({needs[name] for name in missing})
+        message = (
+            f"{', '.join(missing)}: {', '.join(modules)} is not installed. Install it with: pip install '.[bench]'"
+        )
+        if asked:
+            sys.exit(message)
+        print(f"{message}. These methods are left out.")
+    return [name for name in methods if name not in missing]
+
+
+def time_in_turn(steps, n_rounds):
+    """Call several functions in turn in each of some rounds, after one that warms up.
+
+    Parameters
+    ----------
+    steps : dict of str to callable
+        Functions that return how long they took.
+    n_rounds : int
+        Number of rounds.
+
+    Returns
+    -------
+    times : dict of str to list of float
+        One time for each round.
+    """
+    times = {name: [] for name in steps}
+    for round_number in range(n_rounds + 1):
+        for name, step in steps.items():
+            took = step()
+            if round_number:
+                times[name].append(took)
+    return times
+
+
+def timed(function, n_calls):
+    """A function that calls ``function`` some times, and returns the milliseconds of a call."""
+
+    def run():
+        begin = time.perf_counter()
+        for _ in range(n_calls):
+            function()
+        return 1e3 * (time.perf_counter() - begin) / n_calls
+
+    return run
+
+
+class BudgetSpentError(Exception):
+    """Ends a loop of another library that has no other way out."""
+
+
+class Clock:
+    """CPU-seconds of this process since the clock was built, and whether a budget of them is spent."""
+
+    def __init__(self, budget_s=float("inf")):
+        self.budget_s, self.start, self.start_wall = budget_s, time.process_time(), time.perf_counter()
+
+    def __call__(self):
+        return time.process_time() - self.start
+
+    def is_over(self):
+        return self() >= self.budget_s
+
+    def seconds(self):
+        """CPU-seconds and seconds of wall time so far, as cells of a row."""
+        return {"cpu_s": self(), "wall_s": time.perf_counter() - self.start_wall}

@@ -4,7 +4,6 @@
 that draws n images, the number of images it has made or been shown, and the history of its rounds (None without).
 """
 
-import time
 import warnings
 from functools import partial
 
@@ -16,19 +15,6 @@ from torch import nn
 from sklearn_ot.generation import FGAN, GAN, MMDGAN, WGANQC, CramerGAN, SemiDiscreteOTGenerator, WGANGenerator
 
 LATENT_DIM, WIDTH = 100, 512
-
-
-class Clock:
-    """CPU-seconds of this process, and whether they are spent."""
-
-    def __init__(self, budget_s):
-        self.budget_s, self.start = budget_s, time.process_time()
-
-    def __call__(self):
-        return time.process_time() - self.start
-
-    def is_over(self):
-        return self() >= self.budget_s
 
 
 class RoundsInBudget(Callback):

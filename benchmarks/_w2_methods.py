@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 import ot
+from _common import BudgetSpentError
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from sklearn.neighbors import KNeighborsRegressor
@@ -24,9 +25,8 @@ from sklearn_ot.solvers.gaussian import sample_gaussian_map
 from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, W2Transport
 
 MAX_PLAN_ROWS = 5000  # of an exact plan: 15 seconds, and 200 MB
-MAX_OTT_ROWS = (
-    100_000  # in 4096 dimensions all rows, in balanced coordinates, would not fit in memory; its start sees all
-)
+# In 4096 dimensions all rows, in balanced coordinates, would not fit in memory; the Gaussian map at the start sees all.
+MAX_OTT_ROWS = 100_000
 
 
 def plan_rows(rows, rng):
@@ -81,10 +81,6 @@ def regress(u, v, seed):
 
 # ott-jax. Both solvers start at the Bures map: their networks start near the identity, which is the Bures map in
 # balanced coordinates. The step decays over the budget, as a cosine.
-
-
-class BudgetSpentError(Exception):
-    """Ends the training loop of ott-jax, which has no other way out."""
 
 
 def import_jax():

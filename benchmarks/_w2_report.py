@@ -1,14 +1,11 @@
 """Tables and pictures of benchmarks/results/w2.csv: median and range over the seeds."""
 
-import csv
 import math
 import statistics
-from pathlib import Path
 
-from _common import RESULTS, median_range
+from _common import median_range
 from _w2_methods import METHODS, OURS, WITHOUT_BUDGET
 
-IMAGES = Path(__file__).parents[1] / "doc" / "images"
 TABLES = {"potential": "potential", "gaussian": "gaussian", "toys": "toy "}  # name and how its problems begin
 PICTURE_BUDGET = 60.0
 PICTURE_DIMS = (2, 16, 64, 256)
@@ -45,26 +42,21 @@ class Cells:
         return sorted({key[3] for key in self.rows if key[0].startswith(problem) and key[3] is not None})
 
 
-def write_table(cells, table, begins):
-    """Print one table and write it to results/: a row for each map, budget and method, a column for each problem."""
+def write_table(results, cells, table, begins):
+    """Write one table, and print it: a row for each map, budget and method, a column for each problem."""
     columns = sorted({(key[1], key[0]) for key in cells.rows if key[0].startswith(begins)})
     if not columns:
         return
     labels = [problem.removeprefix("toy ") if table == "toys" else str(n) for n, problem in columns]
     lines = []
-    for column, what in (("forward", "forward"), ("inverse", "inverse"), ("cpu_s", "CPU s")):
+    for column, title in (("forward", "forward"), ("inverse", "inverse"), ("cpu_s", "CPU s")):
         for budget in (None, *cells.budgets(begins)):
             for method in METHODS:
                 texts = [median_range(cells.values((problem, n, method, budget), column)) for n, problem in columns]
                 if any(texts):
-                    lines.append([what, "" if budget is None else f"{budget:g}", method, *texts])
-    header = ["", "budget, s", "method", *labels]
-    widths = [max(len(line[k]) for line in (header, *lines)) for k in range(len(header))]
+                    lines.append([title, "" if budget is None else f"{budget:g}", method, *texts])
     print(f"\n{table}: {'W2 to fresh rows ÷ floor' if table == 'toys' else 'L2-UVP, %'}; median (range) over seeds")
-    for line in (header, *lines):
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
-    with (RESULTS / f"w2_{table}.csv").open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *lines])
+    results.write_table(f"w2_{table}.csv", [["", "budget, s", "method", *labels], *lines])
 
 
 def print_advantage(cells):
@@ -122,7 +114,7 @@ def draw_line(axis, method, points):
     )
 
 
-def finish(figure, axes, path):
+def finish(results, figure, axes, name):
     handles = {}
     for axis in axes:
         handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
@@ -130,12 +122,10 @@ def finish(figure, axes, path):
     figure.legend(
         [handles[method] for method in order], order, loc="outside lower center", ncols=2 * len(axes), fontsize=9
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    print(f"written to {path}")
+    results.save_figure(figure, name)
 
 
-def draw_error_against_time(cells):
+def draw_error_against_time(results, cells):
     # A line needs two times.
     timed = {key[1:3] for key in cells.rows if key[0] == "potential" and key[3] is not None}
     budgets = cells.budgets("potential")
@@ -155,10 +145,10 @@ def draw_error_against_time(cells):
             draw_line(axis, method, [(max(x, 1e-2), values) for x, values in points if math.isfinite(x)])
         axis.set_xlabel("CPU-seconds of one thread, without compilation")
     axes[0].set_ylabel("error of the forward map, L2-UVP in %")
-    finish(figure, axes, IMAGES / "w2_error_against_time.png")
+    finish(results, figure, axes, "w2_error_against_time.png")
 
 
-def draw_error_against_dimension(cells):
+def draw_error_against_dimension(results, cells):
     panels = [
         (problem, column)
         for problem, column in (("potential", "forward"), ("potential", "inverse"), ("gaussian", "forward"))
@@ -183,14 +173,14 @@ def draw_error_against_dimension(cells):
         axis.set_xticks(dims, [str(n) for n in dims], rotation=45)
         axis.set_xlim(dims[0] / 1.5, dims[-1] * 1.5)
     axes[0].set_ylabel("error, L2-UVP in %")
-    finish(figure, axes, IMAGES / "w2_error_against_dimension.png")
+    finish(results, figure, axes, "w2_error_against_dimension.png")
 
 
-def report(rows):
+def report(results):
     """Print and write all tables, and draw the pictures of the documentation."""
-    cells = Cells(rows)
+    cells = Cells(results.rows())
     for table, begins in TABLES.items():
-        write_table(cells, table, begins)
+        write_table(results, cells, table, begins)
     print_advantage(cells)
-    draw_error_against_time(cells)
-    draw_error_against_dimension(cells)
+    draw_error_against_time(results, cells)
+    draw_error_against_dimension(results, cells)

@@ -6,7 +6,8 @@
     python benchmarks/generators.py --report                           # the tables of what is there
 
 All fits run in turn, on one thread; each result is written to results/generators.csv at once, in the place of an older
-one of the same problem, seed, method and budget. Times are CPU-seconds of this process. Tables:
+one of the same problem, seed, method and budget. Times are CPU-seconds of this process. All of modes takes about two
+hours, mnist three. Tables:
 
 modes
     The ring of 8 and the grid of 25 Gaussians of PacGAN's protocol: 2500 training rows, 2500 samples, `mode_coverage`;
@@ -18,22 +19,20 @@ mnist
     samples and 5000 test images: exact W1 and W2, with pixels from 0 to 1; ``class_tv``, the total variation between
     the classes that a classifier finds and equal shares; Frechet distance, precision, recall, density and coverage in
     its features (an MLP of 784-256-64-10 trained on the same digits: the last hidden layer; they compare with nothing
-    but each other). The row of the training images is the floor of what is true to the law. It is no lower bound of
+    but each other). The row of the training images says what a perfect generator would reach. It is no lower bound of
     W1 and W2: means of images are nearer to other images than images are.
 faces
     `SemiDiscreteOTGenerator` in the space of 200 principal components of 3500 colour faces of 64 x 64 pixels, where its
     cost is: exact W1 and W2 in it between 2000 samples and 500 test faces; pixels are from 0 to 1.
 
 Images need the files of `load_usps_mnist`, or of LFWcrop, in the folder that the environment variable SKLEARN_OT_DATA
-names. Grids of samples and curves of the distance go to doc/images.
+names; ``--random-images`` takes noise in their place, for a trial. Grids of samples and curves of the distance go to
+doc/images.
 """
 
-import argparse
-import math
 import os
 import re
 import sys
-import time
 import warnings
 from functools import reduce
 from io import BytesIO
@@ -42,8 +41,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _common import Results
-from _image_methods import METHODS, Clock, fit_ours
+from _common import SEEDS, Clock, Results, argument_parser, guarded, start
+from _image_methods import METHODS, fit_ours
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
@@ -54,7 +54,6 @@ from sklearn_ot.generation import FGAN, GAN, MMDGAN, WGANQC, CramerGAN, SemiDisc
 from sklearn_ot.metrics import SampleQuality, frechet_distance, mode_coverage, sample_quality, wasserstein_distance
 from sklearn_ot.objectives.fgan import DIVERGENCES
 
-IMAGES = Path(__file__).parents[1] / "doc" / "images"
 MODES = ("modes", "high_quality", "reverse_kl", "spread")
 DISTANCES = ("w1", "w2", "w1_floor", "w2_floor")
 FEATURES = ("class_tv", "frechet", *SampleQuality._fields)
@@ -64,13 +63,15 @@ RESULTS = Results(
     columns=(*MODES, *DISTANCES, *FEATURES, "images", "cpu_s", "wall_s", "diverged", "note"),
     packages=("torch", "POT", "scikit-learn"),
 )
-SEEDS = (1000, 1001, 1002)  # settings were chosen on seeds below 1000
+SMALLEST = [
+    *("--tables", "modes", "--seeds", "0", "--problems", "ring of 8", "--estimators", "WGANGenerator", "FGAN kl"),
+    *("--rounds", "3"),
+]
 TOYS = {
     "ring of 8": (make_gaussian_ring, ring_modes(), 0.01),
     "grid of 25": (make_gaussian_grid, grid_modes(), 0.05),
 }
 N_TRAIN, N_TEST = 10_000, 5000
-
 
 ESTIMATORS = {
     "SemiDiscreteOTGenerator": SemiDiscreteOTGenerator(),
@@ -84,18 +85,21 @@ ESTIMATORS = {
 }
 
 
-def run_modes(method, problem, seed):
-    """The default settings of an estimator on a toy: what the row says of them."""
+def run_modes(method, problem, n_rounds, seed):
+    """An estimator at its defaults on a toy: the cells of the row."""
     make, modes, std = TOYS[problem]
-    clock, start = Clock(math.inf), time.perf_counter()
-    generator = ESTIMATORS[method].set_params(device="cpu", random_state=seed).fit(make(2500, random_state=seed))
-    seconds = {"cpu_s": clock(), "wall_s": time.perf_counter() - start}
+    generator = clone(ESTIMATORS[method]).set_params(device="cpu", random_state=seed)
+    if n_rounds:
+        generator.set_params(max_iter=n_rounds)
+    X, clock = make(2500, random_state=seed), Clock()
+    generator.fit(X)
+    seconds = clock.seconds()
     samples = generator.sample(2500, random_state=seed + 500)
     coverage = mode_coverage(samples, modes, std)
     distances = np.linalg.norm(samples[:, None] - modes, axis=2).min(axis=1)
-    spread = np.sqrt(np.mean(distances[distances <= 3 * std] ** 2) / 2) / std
-    names = dict(zip(MODES, (*coverage, spread), strict=True))
-    return {**names, **seconds}
+    good = distances[distances <= 3 * std]
+    spread = np.sqrt(np.mean(good**2) / 2) / std if len(good) else ""
+    return {**dict(zip(MODES, (*coverage, spread), strict=True)), **seconds}
 
 
 def data_folder():
@@ -105,50 +109,57 @@ def data_folder():
     return Path(folder)
 
 
-def load_images(name, n):
-    """Rows of pixels in [-1, 1], and their digits."""
+def load_images(name, n, rng=None):
+    """Rows of pixels in [-1, 1], and their digits; of noise, drawn by ``rng``, if it is given."""
+    if rng is not None:
+        return rng.uniform(-1, 1, (n, 28 * 28)).astype(np.float32), np.arange(n) % 10
     file = np.load(data_folder() / name)
     return file["x"][:n].reshape(n, -1).astype(np.float32) / 127.5 - 1, file["y"][:n]
 
 
-def load_faces():
+def load_faces(n_random=None):
+    """Rows of pixels in [0, 1]; of noise if their number is given."""
+    if n_random:
+        return np.random.RandomState(0).uniform(0, 1, (n_random, 64 * 64 * 3)).astype(np.float32)
     from matplotlib import image
 
     faces = []
     for k in range(2):
         pack = np.load(data_folder() / f"lfwcrop_jpeg_{k}of2.npz")
-        for start, end in zip(pack["offsets"], pack["offsets"][1:], strict=False):
-            faces.append(image.imread(BytesIO(pack["jpeg"][start:end].tobytes()), format="jpeg"))
+        for begin, end in zip(pack["offsets"], pack["offsets"][1:], strict=False):
+            faces.append(image.imread(BytesIO(pack["jpeg"][begin:end].tobytes()), format="jpeg"))
     return np.stack(faces).reshape(len(faces), -1).astype(np.float32) / 255
 
 
-def run_faces(budget_s, seed):
-    faces = np.random.RandomState(seed).permutation(load_faces())
-    train, test = faces[:-500], faces[-500:]
+def run_faces(results, arguments, budget_s, seed):
+    faces = np.random.RandomState(seed).permutation(load_faces(arguments.random_images))
+    n_test = min(500, arguments.test_images)
+    train, test = faces[:-n_test], faces[-n_test:]
     pca = PCA(200, svd_solver="randomized", random_state=0).fit(train)
-    clock, start = Clock(budget_s), time.perf_counter()
+    clock = Clock(budget_s)
     generator = fit_ours(pca.transform(train), clock, seed)
-    seconds = {"cpu_s": clock(), "wall_s": time.perf_counter() - start}
-    save_rounds(generator.history_, "generators_rounds_faces.png")
-    samples = generator.sample(2000, random_state=seed)
-    save_grid(pca.inverse_transform(samples[:100]).clip(0, 1).reshape(-1, 64, 64, 3), IMAGES, "generators_faces.jpg")
-    test, real = pca.transform(test), pca.transform(train[:2000])
+    seconds = clock.seconds()
+    save_rounds(results, generator.history_, "generators_rounds_faces.png")
+    samples = generator.sample(4 * n_test, random_state=seed)
+    images = pca.inverse_transform(samples[:100]).clip(0, 1).reshape(-1, 64, 64, 3)
+    save_grid(results, images, "generators_faces.jpg")
+    test, real = pca.transform(test), pca.transform(train[: 4 * n_test])
     steps = generator.n_iter_ * generator.n_fit_steps
     distances = {f"w{p}": wasserstein_distance(samples, test, p=p) for p in (1, 2)}
     floor = {f"w{p}_floor": wasserstein_distance(real, test, p=p) for p in (1, 2)}
     return {**distances, **floor, "images": steps * generator.batch_size, **seconds}
 
 
-def run_mnist(method, budget_s, seed, images, judge):
-    clock, start = Clock(budget_s), time.perf_counter()
+def run_mnist(results, method, budget_s, seed, images, judge):
+    clock = Clock(budget_s)
     draw, n_images, history = METHODS[method](images, clock, seed)
-    seconds = {"cpu_s": clock(), "wall_s": time.perf_counter() - start}
+    seconds = clock.seconds()
     torch.manual_seed(seed)
     samples = draw(len(judge.test))
     slug = re.sub("[^a-z]+", "_", method.lower())
-    save_grid((samples[:100].reshape(-1, 28, 28) + 1) / 2, IMAGES, f"generators_mnist_{slug}.png")
+    save_grid(results, (samples[:100].reshape(-1, 28, 28) + 1) / 2, f"generators_mnist_{slug}.png")
     if history is not None:
-        save_rounds(history, "generators_rounds.png")
+        save_rounds(results, history, "generators_rounds.png")
     return {**judge(samples), "images": n_images, **seconds}
 
 
@@ -180,16 +191,17 @@ class DigitJudge:
         }
 
 
-def save_grid(images, folder, name):
+def save_grid(results, images, name):
     """100 images, of values from 0 to 1, as 10 rows of 10."""
     from matplotlib import image
 
     side = images.shape[1]
     grid = images.reshape(10, 10, *images.shape[1:]).swapaxes(1, 2).reshape(10 * side, 10 * side, *images.shape[3:])
-    image.imsave(folder / name, grid, cmap="gray", vmin=0, vmax=1)
+    results.images.mkdir(parents=True, exist_ok=True)
+    image.imsave(results.images / name, grid, cmap="gray", vmin=0, vmax=1)
 
 
-def save_rounds(history, name):
+def save_rounds(results, history, name):
     """The distance after each round."""
     from matplotlib import pyplot as plt
 
@@ -197,20 +209,10 @@ def save_rounds(history, name):
     ax.plot([row["distance"] for row in history], marker=".")
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel="round", ylabel="W2 distance to the training rows")
-    figure.savefig(IMAGES / name, dpi=100)
-    plt.close(figure)
+    results.save_figure(figure, name, dpi=100)
 
 
-def guarded(run, *args):
-    """A failure is a result."""
-    try:
-        cell = {"diverged": 0, **run(*args)}
-    except Exception as error:
-        cell = {"diverged": 1, "note": f"{type(error).__name__}: {error}".replace("\n", " ")[:200]}
-    return {key: round(value, 4) if isinstance(value, float) else value for key, value in cell.items()}
-
-
-def report():
+def report(results):
     """The tables of the guide."""
     modes = {
         "modes": "modes",
@@ -220,7 +222,7 @@ def report():
         "cpu_s": "CPU s",
     }
     by = {"problem": "problem", "method": "estimator"}
-    RESULTS.summarise("generators_modes.csv", by, modes, lambda row: row["problem"] in TOYS)
+    results.summarise("generators_modes.csv", by, modes, lambda row: row["problem"] in TOYS)
     mnist = {
         "class_tv": "classes, TV",
         "w1": "W1",
@@ -232,11 +234,35 @@ def report():
         "coverage": "coverage",
         "cpu_s": "CPU s",
     }
-    RESULTS.summarise("generators_mnist.csv", {"method": "method"}, mnist, lambda row: row["problem"] == "mnist")
+    results.summarise("generators_mnist.csv", {"method": "method"}, mnist, lambda row: row["problem"] == "mnist")
 
 
-def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run(arguments, results):
+    """Measure each cell, and store its row."""
+    if "modes" in arguments.tables:
+        for seed, problem, method in product(arguments.seeds, arguments.problems, arguments.estimators):
+            cell = guarded(run_modes, method, problem, arguments.rounds, seed)
+            results.store({"problem": problem, "seed": seed, "method": method, **cell})
+    seed = arguments.seeds[0]
+    if "faces" in arguments.tables:
+        for budget_s in arguments.budgets:
+            key = {"problem": "faces", "seed": seed, "method": "SemiDiscreteOTGenerator", "budget_s": f"{budget_s:g}"}
+            results.store({**key, **guarded(run_faces, results, arguments, budget_s, seed)})
+    if "mnist" in arguments.tables:
+        rng = np.random.RandomState(0) if arguments.random_images else None
+        n_test = arguments.test_images
+        images, digits = load_images("mnist_train_0of4.npz", arguments.random_images or N_TRAIN, rng)
+        test, _ = load_images("mnist_test.npz", n_test, rng)
+        judge = DigitJudge(images, digits, test, seed)
+        floor = guarded(judge, images[-n_test:])
+        results.store({"problem": "mnist", "seed": seed, "method": "training images", **floor})
+        for budget_s, method in product(arguments.budgets, arguments.methods):
+            key = {"problem": "mnist", "seed": seed, "method": method, "budget_s": f"{budget_s:g}"}
+            results.store({**key, **guarded(run_mnist, results, method, budget_s, seed, images, judge)})
+
+
+def main(argv=None):
+    parser = argument_parser(__doc__)
     parser.add_argument("--tables", nargs="+", choices=("modes", "mnist", "faces"), default=("modes", "mnist"))
     parser.add_argument("--budgets", nargs="+", type=float, default=(1200.0,), help="CPU-s of each method on images")
     parser.add_argument(
@@ -246,45 +272,16 @@ def parse_arguments():
     parser.add_argument(
         "--estimators", nargs="+", choices=ESTIMATORS, default=tuple(ESTIMATORS), help="of modes", metavar="ESTIMATOR"
     )
-    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, help="mnist: only the first of them")
-    parser.add_argument("--report", action="store_true", help="no fits: the tables of the results so far")
+    parser.add_argument("--rounds", type=int, help="max_iter of the estimators of modes, for a trial")
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, help="images: only the first of them")
     parser.add_argument("--test-images", type=int, default=N_TEST, help="fewer for a trial")
-    return parser.parse_args()
-
-
-def main():
-    arguments = parse_arguments()
-    if arguments.report:
-        report()
-        return
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
-        if "modes" in arguments.tables:
-            for seed in arguments.seeds:
-                for problem, method in product(arguments.problems, arguments.estimators):
-                    key = {"problem": problem, "seed": seed, "method": method}
-                    RESULTS.store({**key, **guarded(run_modes, method, problem, seed)})
-        if "faces" in arguments.tables:
-            for budget_s in arguments.budgets:
-                seed = arguments.seeds[0]
-                key = {
-                    "problem": "faces",
-                    "seed": seed,
-                    "method": "SemiDiscreteOTGenerator",
-                    "budget_s": f"{budget_s:g}",
-                }
-                RESULTS.store({**key, **guarded(run_faces, budget_s, seed)})
-        if "mnist" in arguments.tables:
-            n_test, seed = arguments.test_images, arguments.seeds[0]
-            images, digits = load_images("mnist_train_0of4.npz", N_TRAIN)
-            test, _ = load_images("mnist_test.npz", n_test)
-            judge = DigitJudge(images, digits, test, seed)
-            floor = guarded(judge, images[-n_test:])
-            RESULTS.store({"problem": "mnist", "seed": seed, "method": "training images", **floor})
-            for budget_s in arguments.budgets:
-                for method in arguments.methods:
-                    key = {"problem": "mnist", "seed": seed, "method": method, "budget_s": f"{budget_s:g}"}
-                    RESULTS.store({**key, **guarded(run_mnist, method, budget_s, seed, images, judge)})
+    parser.add_argument("--random-images", type=int, help="number of images of noise to train on, for a trial")
+    arguments, results = start(parser, RESULTS, SMALLEST, argv)
+    if not arguments.report:
+        torch.set_num_threads(1)
+        with threadpool_limits(1):
+            run(arguments, results)
+    report(results)
 
 
 if __name__ == "__main__":
