@@ -2,14 +2,13 @@
 
 ``fit(Xs, Xt, budget_s, seed)`` gives the map, its inverse (None if the method has none) and a dict of facts:
 ``steps``, and ``compile_s``, the CPU-seconds that went into compilation. Iterative methods stop after ``budget_s``
-CPU-seconds without compilation; with an infinite budget ours stop by themselves, at their defaults.
+CPU-seconds of training, without compilation; with an infinite budget ours stop by themselves, at their defaults.
 """
 
 import contextlib
 import math
 import os
 import time
-import warnings
 from functools import partial
 
 import numpy as np
@@ -18,8 +17,8 @@ from _common import BudgetSpentError
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from sklearn.neighbors import KNeighborsRegressor
-from skorch.callbacks import Callback
 
+from sklearn_ot.nets import TimeBudget
 from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, W2Transport
@@ -201,41 +200,13 @@ def fit_ott_expectile(Xs, Xt, budget_s, seed):
 # Ours.
 
 
-class StopAtBudget(Callback):
-    """End a training at the next deadline, a time of `time.process_time`; the estimator keeps its best weights.
-
-    Several deadlines are for estimators that train in stages: a stage that starts after one deadline has the next.
-    """
-
-    def __init__(self, deadlines):
-        self.deadlines = deadlines
-
-    def on_train_begin(self, net, **kwargs):
-        now = time.process_time()
-        self.deadline_ = min((deadline for deadline in self.deadlines if deadline > now), default=now)
-
-    def on_batch_end(self, net, training=False, **kwargs):
-        if training and time.process_time() > self.deadline_:
-            # As if it had converged: an estimator takes a bare interruption for the user's wish to end all its stages.
-            dict(net.callbacks_)["stop"].misses_ = net.n_iter_no_change
-            raise KeyboardInterrupt
-
-
-def budget_parameters(budget_s, n_stages):
-    """The parameters with which an estimator of ours trains for the budget, and no longer."""
-    if math.isinf(budget_s):
-        return {}
-    start = time.process_time()
-    deadlines = [start + budget_s * (stage + 1) / n_stages for stage in range(n_stages)]
-    # A gain too small to wait for at the defaults is worth it here; whatever is left of the budget then is not used.
-    return {"callbacks": [StopAtBudget(deadlines)], "max_iter": 10**7, "tol": 1e-4, "n_iter_no_change": 12}
-
-
 def fit_ours(estimator, Xs, Xt, budget_s, seed, n_stages=1):
-    estimator.set_params(random_state=seed, device="cpu", **budget_parameters(budget_s, n_stages))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a budget is not convergence
-        estimator.fit(Xs, Xt)
+    estimator.set_params(random_state=seed, device="cpu")
+    if math.isfinite(budget_s):
+        budget = TimeBudget(budget_s, n_stages=n_stages, clock=time.process_time)
+        # A gain too small to wait for at the defaults counts here; whatever is left of the budget then is not used.
+        estimator.set_params(callbacks=[budget], max_iter=10**7, tol=1e-4, n_iter_no_change=12)
+    estimator.fit(Xs, Xt)
     return estimator.transform, getattr(estimator, "inverse_transform", None), {"steps": estimator.n_iter_}
 
 

@@ -64,8 +64,8 @@ RESULTS = Results(
     packages=("torch", "POT", "scikit-learn"),
 )
 SMALLEST = [
-    *("--tables", "modes", "--seeds", "0", "--problems", "ring of 8", "--estimators", "WGANGenerator", "FGAN kl"),
-    *("--rounds", "3"),
+    *("--tables", "modes", "mnist", "faces", "--seeds", "0", "--problems", "ring of 8", "--rounds", "3"),
+    *("--estimators", "WGANGenerator", "FGAN kl", "--random-images", "300", "--test-images", "100", "--budgets", "0.1"),
 ]
 TOYS = {
     "ring of 8": (make_gaussian_ring, ring_modes(), 0.01),

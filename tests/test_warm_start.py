@@ -4,7 +4,6 @@ import itertools
 import pickle
 import time
 import warnings
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_ot.generation import SemiDiscreteOTGenerator, WGANGenerator
-from sklearn_ot.nets import TimeBudget, _callbacks
+from sklearn_ot.nets import TimeBudget
 from sklearn_ot.transport import LSOTTransport, QCTransport, W2Transport
 
 RNG = np.random.RandomState(0)
@@ -84,14 +83,26 @@ def test_a_time_budget_ends_a_fit(estimator):
         assert estimator.n_iter_ > 0
 
 
-def test_stages_share_one_budget(monkeypatch):
-    """By a clock that ticks each time it is read, which is once a step and once a block."""
+def ticking_clock():
+    """A clock that ticks each time it is read, which is once a step and once a block."""
     ticks = itertools.count()
-    monkeypatch.setattr(_callbacks, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
-    transport = fit(W2Transport(**SMALL, plan_size=100, max_iter=10**6, callbacks=[TimeBudget(700)]))
+    return lambda: next(ticks)
+
+
+def test_stages_share_one_budget():
+    budget = TimeBudget(700, clock=ticking_clock())
+    transport = fit(W2Transport(**SMALL, plan_size=100, max_iter=10**6, callbacks=[budget]))
     steps = [row["n_iter"] for row in transport.history_ if row["stage"] == "plan"]
     assert 100 <= steps[-1] <= 500
     assert 690 <= transport.n_iter_ <= 700
+
+
+def test_each_stage_may_take_an_equal_part_of_the_time_that_is_left():
+    budget = TimeBudget(200, n_stages=2, clock=ticking_clock())
+    transport = fit(LSOTTransport(**SMALL, max_iter=10**6, n_iter_no_change=10**6, callbacks=[budget]))
+    n_steps = {row["stage"]: row["n_iter"] for row in transport.history_}
+    assert 95 <= n_steps["dual"] <= 100
+    assert 190 <= n_steps["map"] <= 200
 
 
 @pytest.mark.parametrize("seconds", [0, -1.0, float("inf")])

@@ -92,13 +92,18 @@ class TimeBudget(Callback):
     the last whole round left, but does not warn: the end is planned. A step (and, in `SemiDiscreteOTGenerator`, the
     solution of the transport problem) that has begun comes to its end first.
 
-    The time begins with the first training after the callback was built or cloned. Estimators clone their callbacks
-    once in each ``fit``, so each fit has the whole budget, and all its stages share it.
+    The time begins when a fit builds its first net. Estimators clone their callbacks once in each ``fit``, so each fit
+    has the whole budget, and all its stages share it.
 
     Parameters
     ----------
     seconds : float
-        The budget, of wall time; above 0.
+        The budget, above 0.
+    n_stages : int, default=1
+        Number of trainings that follow each other in a fit. Each may take an equal part of the time that is left: give
+        2 to `LSOTTransport`, whose first training would otherwise leave no time for the second.
+    clock : callable, default=time.monotonic
+        Returns the time in seconds; `time.process_time` counts CPU time.
 
     Examples
     --------
@@ -111,19 +116,24 @@ class TimeBudget(Callback):
     True
     """
 
-    def __init__(self, seconds):
+    def __init__(self, seconds, n_stages=1, clock=time.monotonic):
         self.seconds = seconds
+        self.n_stages = n_stages
+        self.clock = clock
 
     def initialize(self):
-        """Check the budget."""
+        """Check the budget, and begin to measure the time unless an earlier stage has begun."""
         if not 0 < self.seconds < math.inf:
             raise ValueError(f"seconds must be a finite number above 0, got {self.seconds!r}.")
+        if not hasattr(self, "end_"):
+            self.end_, self.n_left_ = self.clock() + self.seconds, self.n_stages
         return self
 
     def on_train_begin(self, net, **kwargs):
-        """Set the deadline, unless an earlier stage has set it."""
-        if not hasattr(self, "deadline_"):
-            self.deadline_ = time.monotonic() + self.seconds
+        """Set the deadline of this stage."""
+        now = self.clock()
+        self.deadline_ = now + (self.end_ - now) / max(self.n_left_, 1)
+        self.n_left_ -= 1
 
     def on_batch_end(self, net, training=False, **kwargs):
         """End training if the time is over."""
@@ -132,6 +142,6 @@ class TimeBudget(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         """End training if the time is over."""
-        if time.monotonic() >= self.deadline_:
+        if self.clock() >= self.deadline_:
             net.ended_ = True
             raise KeyboardInterrupt

@@ -113,7 +113,7 @@ class NeuralTransport(NetOwner, BaseTransport):
         return sample[~held_out] if self.early_stopping else sample, sample[held_out]
 
     def _train(self, net, train, valid, *, preliminary=False):
-        """Train, keep the net and its history, and return whether the training came to its own end.
+        """Train, keep the net and its history, and return whether another stage may follow.
 
         A ``preliminary`` training is one that others follow: it may end before it has converged.
         """
@@ -135,7 +135,7 @@ class NeuralTransport(NetOwner, BaseTransport):
                 "a larger tol accepts the map as it is.",
                 ConvergenceWarning,
             )
-        return net.finished_
+        return not net.interrupted_
 
     def _on_arrays(self, name, dtype):
         """A method of the module (``"potential.gradient"``, say) as a function of coordinates in a dtype."""
