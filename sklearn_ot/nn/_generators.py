@@ -1,4 +1,4 @@
-"""Networks that turn noise into rows."""
+"""Networks from noise to rows."""
 
 import math
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ from torch import Tensor, nn
 from sklearn_ot.nn._mlp import MLP
 
 OUTPUT_ACTIVATIONS = {"identity": nn.Identity, "tanh": nn.Tanh}
-# Side of an image -> side of the square that the first layer makes; each further layer doubles it.
+# Side of an image: side of the output of the first layer, which every further layer doubles.
 FIRST_SIDES = {28: 7, 32: 4, 64: 4}
 
 
 class MLPGenerator(nn.Module):
-    r"""A random isometry plus a multilayer perceptron that is zero as built.
+    r"""A generator of a random isometry plus a multilayer perceptron that is zero at first.
 
     .. math:: g(z) = \sigma(z A + \text{MLP}(z))
 
-    As built, normal noise becomes a normal law whose mean variance over the features is 1, that of data in balanced
-    units. With ReLU, the default, the slope can change at once: such a network separates clusters with far fewer rows
-    between them than a smooth one.
+    At first the rows have a normal distribution with a mean variance of 1 over the features, like the data in unit
+    coordinates. With ReLU, the default, the slope can jump: such a network leaves far fewer rows between clusters than
+    a smooth one.
 
     Parameters
     ----------
@@ -59,15 +59,16 @@ class MLPGenerator(nn.Module):
         self.output = OUTPUT_ACTIVATIONS[output_activation]()
 
     def forward(self, z: Tensor) -> Tensor:
-        """Rows, shape (n, n_features), of noise, shape (n, latent_dim)."""
+        """Map noise, shape (n, latent_dim), to rows, shape (n, n_features)."""
         return self.output(torch.addmm(self.rest(z), z, self.linear))
 
 
 class DCGANGenerator(nn.Module):
-    """Transposed convolutions from noise to square images [Radford16]_.
+    """A generator of transposed convolutions from noise to square images.
 
-    Each layer doubles the sides and halves the channels, from 7 × 7 (28 pixels) or 4 × 4 (32 and 64 pixels) on. Batch
-    normalisation and ReLU follow every layer but the last.
+    The architecture is that of [Radford16]_. The first layer has 7 × 7 outputs (for images of 28 pixels) or 4 × 4 (32
+    and 64 pixels). Each further layer doubles the sides and halves the number of channels. Batch normalisation and ReLU
+    follow every layer but the last.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ class DCGANGenerator(nn.Module):
     Raises
     ------
     ValueError
-        If ``n_features`` belongs to no such image.
+        If ``n_features`` is not the size of such an image.
 
     References
     ----------
@@ -113,21 +114,21 @@ class DCGANGenerator(nn.Module):
         self.apply(_initialise)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Rows, shape (n, n_features), of noise, shape (n, latent_dim)."""
+        """Map noise, shape (n, latent_dim), to rows, shape (n, n_features)."""
         images = self.layers(z[:, :, None, None])
         return images.permute(0, 2, 3, 1).flatten(1)
 
 
 def image_shape(n_features: int) -> tuple[int, int]:
-    """Side and number of colours of a square image of so many numbers."""
+    """Side and number of colours of a square image with ``n_features`` numbers."""
     for side in FIRST_SIDES:
         for n_colours in (1, 3):
             if n_features == side**2 * n_colours:
                 return side, n_colours
     sizes = ", ".join(f"{side}x{side}" for side in FIRST_SIDES)
     raise ValueError(
-        f"Rows of {n_features} features are not images of {sizes} pixels with 1 or 3 colours, which is what the "
-        "convolutional networks are for. Resize the images, or use a multilayer perceptron."
+        f"Rows of {n_features} features are not images of {sizes} pixels with 1 or 3 colours, which the "
+        "convolutional networks need. Resize the images, or use fully connected layers."
     )
 
 

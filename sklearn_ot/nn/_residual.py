@@ -1,4 +1,4 @@
-"""A plain map in the place of the gradient of a potential."""
+"""A map without constraints, in the place of the gradient of a potential."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ from sklearn_ot.nn._mlp import MLP
 class ResidualMap(nn.Module):
     """A linear map plus a multilayer perceptron, at first the identity; above 512 features the linear map is diagonal.
 
-    In a `PotentialPair` it stands for ∇ω where only the gradient of ω is wanted, as a first guess: it is cheaper than
-    the gradient of a convex network, and nothing makes it one.
+    In a `PotentialPair` it replaces ∇ω if ω only gives the start of a search. It is faster than the gradient of a
+    convex network, but it is not the gradient of a potential.
 
     Parameters
     ----------
@@ -37,10 +37,10 @@ class ResidualMap(nn.Module):
         self.rest = MLP(n_features, hidden_layer_sizes, n_outputs=n_features)
 
     def gradient(self, y: Tensor) -> Tensor:
-        """The images of the rows of ``y``, shape (n, d)."""
+        """Map the rows of ``y``, shape (n, d)."""
         if self.linear.ndim == 1:
             return torch.addcmul(self.rest(y), y, self.linear)
         return torch.addmm(self.rest(y), y, self.linear)
 
     def project_(self) -> None:
-        """Nothing here is constrained."""
+        """Do nothing: no weight is constrained."""

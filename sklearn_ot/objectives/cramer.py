@@ -1,4 +1,4 @@
-"""The energy distance of embedded rows, and the game it makes."""
+"""The energy distance of embedded rows, and its game."""
 
 from collections.abc import Callable
 
@@ -7,30 +7,30 @@ from torch import Tensor
 from sklearn_ot.objectives.wgan import slope_penalty
 from sklearn_ot.solvers.costs import half_squared_distances
 
-# Far below any distance that matters, in units in which the data are of size 1.
+# Small against all distances between rows, in units in which the data are of size 1.
 ROUNDING = 1e-3
 
 
 def energy_distance(real: Tensor, fake: Tensor) -> Tensor:
-    r"""Unbiased estimate of the energy distance of two laws from a sample of each.
+    r"""Unbiased estimate of the energy distance between two distributions from samples.
 
     .. math:: 2 E\|X - Y\| - E\|X - X'\| - E\|Y - Y'\|
 
-    The two halves of each sample must be independent of each other, not the rows within them: X and X' run through the
-    one and the other. The gradients are unbiased too, whatever the number of rows, unlike those of Wasserstein
-    distances of samples [Bellemare17]_. In one dimension it is twice the Cramér distance.
+    X runs through the first half of a sample and X' through the second half. The two halves must be independent of each
+    other; the rows of a half need not be. The gradients are also unbiased for any number of rows, unlike those of
+    Wasserstein distances between samples [Bellemare17]_. For one feature this is twice the Cramér distance.
 
     Parameters
     ----------
     real : Tensor of shape (n, k)
-        Rows of the one.
+        Rows of the first distribution, 2 or more.
     fake : Tensor of shape (m, k)
-        Rows of the other; at least 2 of each.
+        Rows of the second distribution, 2 or more.
 
     Returns
     -------
     distance : Tensor of shape ()
-        The estimate, which can be below 0.
+        The estimate; it can be below 0.
 
     References
     ----------
@@ -49,12 +49,13 @@ def energy_distance(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def witness(outputs: Tensor, real: Tensor, fake: Tensor) -> Tensor:
-    r"""The function that the critic is [Bellemare17]_.
+    r"""The witness function of an embedding h.
 
     .. math:: f(x) = E\|h(x) - h(Y)\| - \|h(x)\|
 
-    The last term stands for the distance from the data, :math:`E\|h(x) - h(X)\|`: that of a batch would vanish, as f
-    would, where the laws meet, and no embedding gives 0 a slope.
+    This is the function of [Bellemare17]_. The last term replaces the mean distance to the data,
+    :math:`E\|h(x) - h(X)\|`. With the mean distance, f would be 0 if the distributions were equal, and its slope could
+    not be kept at 1.
 
     Parameters
     ----------
@@ -63,12 +64,12 @@ def witness(outputs: Tensor, real: Tensor, fake: Tensor) -> Tensor:
     real : Tensor of shape (m, k)
         Not used.
     fake : Tensor of shape (m, k)
-        Embedded rows of Q.
+        Embedded samples h(Y).
 
     Returns
     -------
     values : Tensor of shape (n,)
-        The function at the rows.
+        Values f(x).
 
     References
     ----------
@@ -79,11 +80,12 @@ def witness(outputs: Tensor, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, reg: float) -> Tensor:
-    r"""Minus the difference of the means of f on data and on samples, plus λ times its `slope_penalty` [Bellemare17]_.
+    r"""Loss of the critic: minus the difference of the means of f on data and samples, plus λ times a slope penalty.
 
     .. math:: -\bigl( E\,f(X) - E\,f(Y') \bigr) + \lambda\, E (\|\nabla f(\hat x)\| - 1)^2
 
-    with Y and Y' independent: they run through the two halves of ``fake``.
+    This is the loss of [Bellemare17]_ with the `slope_penalty`. Y and Y' are independent: they run through the two
+    halves of ``fake``.
 
     References
     ----------
@@ -96,40 +98,40 @@ def critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, reg: float) -> 
 
 
 def energy_loss(critic: Callable, real: Tensor, fake: Tensor) -> Tensor:
-    """What a generator minimises: the `energy_distance` of embedded rows.
+    """Loss of a generator: the `energy_distance` of embedded rows.
 
-    Whatever the embedding, its gradient is unbiased, and it is least where the embedded laws are equal. There its pull
-    fades, as f does not.
+    For every embedding its gradient is unbiased, and it has its minimum if the embedded distributions are equal. The
+    gradient becomes small near the minimum, unlike that of f.
     """
     return energy_distance(critic(real), critic(fake))
 
 
 def witness_loss(critic: Callable, real: Tensor, fake: Tensor) -> Tensor:
-    """What a generator minimises: the difference of the means of f, which the critic maximises.
+    """Loss of a generator: the difference of the means of f, which the critic maximises.
 
-    Its pull does not fade before the laws are equal, but for a given embedding it is not least where they are: this is
-    for the game to find.
+    Its gradient does not become small before the distributions are equal. But for a fixed embedding it does not have
+    its minimum at equal distributions: only the game has.
     """
     return _difference(critic(real), critic(fake))
 
 
 def _difference(h_real, h_fake):
-    """:math:`E f(X) - E f(Y')`, of embedded rows."""
+    """Difference of the means :math:`E f(X) - E f(Y')` of embedded rows."""
     mean_of_fake = distances(*h_fake.chunk(2)).mean() - norms(h_fake).mean()
     return witness(h_real, h_real, h_fake).mean() - mean_of_fake
 
 
 def distances(a: Tensor, b: Tensor) -> Tensor:
-    r"""Distances of all pairs, shape (n, m), rounded off where rows meet.
+    r"""Smoothed distances of all pairs, shape (n, m).
 
     .. math:: \sqrt{\|a - b\|^2 + \delta^2}, \qquad \delta = 10^{-3}
 
-    They have derivatives of any order, which those of a distance 0 have not, and what is made of them is an energy
-    distance as well: of the squared distance they are, like the root itself, a Bernstein function.
+    They have derivatives of any order everywhere, also at a distance of 0. They still define an energy distance,
+    because this function of the squared distance is a Bernstein function, like the root.
     """
     return (2 * half_squared_distances(a, b) + ROUNDING**2).sqrt()
 
 
 def norms(rows: Tensor) -> Tensor:
-    """Norms of rows, shape (n,), rounded off in the same way."""
+    """Norms of rows, shape (n,), smoothed like `distances`."""
     return (rows.square().sum(1) + ROUNDING**2).sqrt()

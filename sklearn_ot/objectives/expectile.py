@@ -1,4 +1,4 @@
-"""The expectile-regularised objective of Wasserstein-2 maps. The ½ is in the cost: ½‖x − y‖²."""
+"""The expectile-regularised objective of Wasserstein-2 maps, with the cost ½‖x − y‖²."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from sklearn_ot.objectives.minimax import conjugate_at
 
 
 def expectile(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, tau: float = 0.99) -> Tensor:
-    r"""The game of `minimax` with an expectile regulariser of the dual potential [Buzun24]_, played both ways.
+    r"""The game of `minimax` in both directions, with an expectile regulariser of the dual potential.
 
     With ψ as the dual potential and :math:`\hat x = \nabla\omega(y)` as its argmax the objective is
 
@@ -18,16 +18,17 @@ def expectile(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, tau: flo
         \mathcal L_\tau\big(\langle x, y \rangle - \psi(x) - \hat\psi(y)\big),
         \qquad \hat\psi(y) = \langle \hat x, y \rangle - \psi(\hat x)
 
-    where :math:`\mathcal L_\tau(u) = |\tau - 1_{u < 0}|\, u^2`, and the regulariser moves ψ alone. By the inequality of
-    Fenchel and Young u ≤ 0 for the conjugate itself: u > 0 tells that :math:`\hat x` is not the argmax, and as τ tends
-    to 1 only that is punished. For any other τ the slack u < 0 of rows that do not belong together is punished too,
-    with weight 1 − τ: a bias of the solution, which grows with λ. The squared slack of such rows grows faster with the
-    number d of features than the rest does; hence the divisor.
+    where :math:`\mathcal L_\tau(u) = |\tau - 1_{u < 0}|\, u^2`. The regulariser has a gradient for ψ only. With the
+    exact conjugate, u ≤ 0 by the inequality of Fenchel and Young. So u > 0 means that :math:`\hat x` is not the argmax,
+    and for τ → 1 only u > 0 has a penalty. For other τ, u < 0 has a penalty too, with weight 1 − τ, although it is
+    right for most pairs of rows. This gives the solution a bias that grows with λ. The square of u grows faster with
+    the number d of features than the other terms, and is therefore divided by d.
 
-    The published algorithm swaps the roles of ψ and ω from step to step; this is the mean of both. It writes the
-    objective for a general cost, with :math:`f = \tfrac12\|x\|^2 - \psi` and :math:`g = \tfrac12\|y\|^2 - \omega`,
-    pairs the rows of the two batches one to one where this takes all pairs (the same mean at less variance), and the
-    common implementation has the cost ‖x − y‖², so that its weight of 1 is λ = 2 d here.
+    The method is that of [Buzun24]_. The published algorithm swaps the roles of ψ and ω in each step; this objective is
+    the mean of both directions. The paper has a general cost, with :math:`f = \tfrac12\|x\|^2 - \psi` and
+    :math:`g = \tfrac12\|y\|^2 - \omega`, and pairs the rows of the two batches one to one; this objective takes all
+    pairs, which gives the same mean with a smaller variance. The usual implementation has the cost ‖x − y‖², so that
+    its weight of 1 is λ = 2 d here.
 
     Parameters
     ----------
@@ -38,14 +39,14 @@ def expectile(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, tau: flo
     y : Tensor of shape (m, d)
         Target batch.
     reg : float
-        λ, the weight of the regulariser, per feature.
+        λ, the weight of the regulariser for each feature.
     tau : float, default=0.99
         The expectile τ, from ½ to 1.
 
     Returns
     -------
     loss : Tensor of shape ()
-        The mean of the two games and their regularisers. It need not fall: each net raises the game of the other.
+        The mean of both directions. It can rise during training, because each network raises the game of the other.
 
     References
     ----------
@@ -54,7 +55,7 @@ def expectile(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, tau: flo
 
     Examples
     --------
-    At the start ψ and ω are ‖·‖²/2, and the slack between x and y is ½‖x − y‖²:
+    At the start ψ and ω are ‖·‖²/2, and u is −½‖x − y‖²:
 
     >>> import torch
     >>> from sklearn_ot.nn import DenseICNN, PotentialPair

@@ -1,6 +1,6 @@
-r"""Variational estimates of f-divergences and the games they make.
+r"""Variational estimates of f-divergences, and their games.
 
-One convention throughout: :math:`D_f(P \| Q) = E_Q\, f(p / q)` with f convex and f(1) = 0, P the data.
+The divergence is :math:`D_f(P \| Q) = E_Q\, f(p / q)` with f convex and f(1) = 0; P is the distribution of the data.
 """
 
 import math
@@ -22,11 +22,11 @@ class Divergence(NamedTuple):
     f : callable
         The function f of the ratio u = p/q.
     activation : callable
-        :math:`g_f`, which brings any number v into the domain of the conjugate. It may be given another ``exp``.
+        :math:`g_f`, which maps any number v into the domain of the conjugate. It takes another ``exp`` as an argument.
     conjugate : callable
         :math:`f^*(t) = \sup_u u t - f(u)`, as a function of t.
     conjugate_of_activation : callable
-        :math:`f^*(g_f(v))`, as a function of v: where both together neither overflow nor cancel. With ``exp``, too.
+        :math:`f^*(g_f(v))`, as one function of v, which avoids overflow and cancellation. It takes ``exp`` too.
     threshold : float
         :math:`f'(1)`, the value of the best critic where p = q.
     """
@@ -85,22 +85,22 @@ DIVERGENCES = {
 
 
 def variational_bound(divergence: str, real: Tensor, fake: Tensor, *, exp: Callable = torch.exp) -> Tensor:
-    r"""The value of a critic in the variational form of an f-divergence [Nowozin16]_.
+    r"""The value of a critic in the variational form of an f-divergence, a lower bound of the divergence.
 
     .. math:: E_P\, T(x) - E_Q\, f^*(T(x)) \le D_f(P \| Q), \qquad T = g_f(V)
 
-    with equality for :math:`T = f'(p/q)`.
+    The two sides are equal for :math:`T = f'(p/q)` [Nowozin16]_.
 
     Parameters
     ----------
     divergence : {"kl", "reverse-kl", "pearson", "squared-hellinger", "jensen-shannon", "gan"}
-        Which f; "jensen-shannon" is twice the divergence with the weights ½, and "gan" that minus log 4.
+        The divergence. "jensen-shannon" is twice the divergence with the weights ½, and "gan" is the same minus log 4.
     real : Tensor of shape (n,)
         Values of V, before the activation, at rows of P.
     fake : Tensor of shape (m,)
         Values of V at rows of Q.
     exp : callable, default=torch.exp
-        What stands for the exponential; with another one the value need not be a bound.
+        The exponential, or a function in its place; the value is then not always a bound.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def variational_bound(divergence: str, real: Tensor, fake: Tensor, *, exp: Calla
 
     Examples
     --------
-    A critic that tells the two laws apart proves that the Jensen–Shannon divergence has nearly its largest value:
+    If a critic separates the two distributions, the Jensen–Shannon divergence has nearly its largest value:
 
     >>> import torch
     >>> from sklearn_ot.objectives.fgan import variational_bound
@@ -126,31 +126,32 @@ def variational_bound(divergence: str, real: Tensor, fake: Tensor, *, exp: Calla
 
 
 def critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, divergence: str) -> Tensor:
-    """Minus the `variational_bound` of a critic V, with tangents in the place of exponentials of numbers above 5.
+    """Loss of the critic V: minus its `variational_bound`, with `tame_exp` as the exponential.
 
-    A single row on the wrong side would else outweigh all others, and overflow in the end.
+    Otherwise a single row with a wrong sign could outweigh all others, and overflow in the end.
     """
     return -variational_bound(divergence, critic(real), critic(fake), exp=tame_exp)
 
 
 def tame_exp(v: Tensor) -> Tensor:
-    """The exponential, continued by its tangent."""
+    """The exponential, continued by its tangent above 5."""
     return torch.exp(v.clamp(max=LARGEST_EXPONENT)) * (1 + (v - LARGEST_EXPONENT).clamp(min=0))
 
 
 def generator_loss(critic: Callable, real: Tensor, fake: Tensor, *, divergence: str, loss: str) -> Tensor:
-    r"""What a generator minimises in the game of an f-divergence.
+    r"""Loss of a generator in the game of an f-divergence.
 
     .. math::
         -E_Q\, f^*(T(x)) \quad \text{(saturating)}, \qquad -E_Q\, T(x) \quad \text{(non-saturating)}, \qquad
         -E_Q\, V(x) \quad \text{(linear)}
 
-    All three push samples to where V, and so the ratio of the densities, is higher. The first is the game itself; its
-    gradient fades where the critic knows samples for what they are, for all divergences but "reverse-kl". That of the
-    second does not [Goodfellow14]_, [Nowozin16]_, but for "reverse-kl" and "squared-hellinger" it grows there like
-    exp(−V), without a bound. The third is as steep as V is everywhere. With the best critic of "gan",
-    "jensen-shannon", "kl" and "reverse-kl" V is :math:`\log(p / q)` up to a constant, with that of
-    "squared-hellinger" half of it, and its gradient is that of :math:`D_{KL}(Q \| P)` [Sonderby17]_.
+    All three move samples to larger V, where the ratio p/q of the densities is higher. The first is the loss of the
+    game itself. Its gradient is small on samples that the critic recognises (V far below the threshold), for all
+    divergences but "reverse-kl". The gradient of the second is not small there [Goodfellow14]_, [Nowozin16]_, but for
+    "reverse-kl" and "squared-hellinger" it grows like exp(−V) without a bound. The third has the gradient of V
+    everywhere. The best critic V of "gan", "jensen-shannon", "kl" and "reverse-kl" is :math:`\log(p / q)` up to a
+    constant, and that of "squared-hellinger" half of it; the third loss then has the gradient of :math:`D_{KL}(Q \| P)`
+    [Sonderby17]_.
 
     References
     ----------
@@ -169,5 +170,5 @@ def generator_loss(critic: Callable, real: Tensor, fake: Tensor, *, divergence: 
 
 
 def witness(outputs: Tensor, real: Tensor, fake: Tensor, *, divergence: str) -> Tensor:
-    """The values T of the critic, in the domain of the conjugate."""
+    """The values T of the critic, which lie in the domain of the conjugate."""
     return DIVERGENCES[divergence].activation(outputs)

@@ -1,4 +1,4 @@
-"""What an adversarial method consists of."""
+"""Games between a critic and a generator."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Game(NamedTuple):
-    """The two losses of a game between a critic and a generator, and the function that the critic stands for.
+    """The two losses of a game between a critic and a generator, and the witness function of the critic.
 
     Attributes
     ----------
@@ -16,8 +16,9 @@ class Game(NamedTuple):
     generator_loss : callable
         ``generator_loss(critic, real, fake) -> Tensor of shape ()``, which the generator minimises through ``fake``.
     witness : callable
-        ``witness(outputs, real, fake) -> Tensor of shape (n,)``, the function that tells data (high) from samples (low)
-        at rows with these outputs of the critic; ``real`` and ``fake`` are its outputs at rows of both laws.
+        ``witness(outputs, real, fake) -> Tensor of shape (n,)``, a function whose values are high on data and low on
+        samples. ``outputs`` are the outputs of the critic at the rows; ``real`` and ``fake`` are its outputs at data
+        and at samples.
     """
 
     critic_loss: Callable[..., Tensor]
@@ -26,5 +27,5 @@ class Game(NamedTuple):
 
 
 def value(outputs: Tensor, real: Tensor, fake: Tensor) -> Tensor:
-    """The witness of methods whose critic is itself the function: its values."""
+    """The witness of games whose critic is a scalar function: its outputs."""
     return outputs

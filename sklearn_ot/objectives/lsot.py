@@ -1,4 +1,4 @@
-"""Objectives of large-scale regularised transport. Every formula has the ½ in the cost: c(x, y) = ½‖x − y‖²."""
+"""Objectives of large-scale regularised transport; every formula has the cost c(x, y) = ½‖x − y‖²."""
 
 import math
 
@@ -7,26 +7,27 @@ from torch import Tensor, nn
 
 from sklearn_ot.solvers.costs import half_squared_distances
 
-# Plan densities from which the exponential goes on as its tangent; e^30 is far above any density of a fitted plan.
+# Above this exponent, the exponential is replaced by its tangent. The density of a fitted plan is far below e^30.
 LARGEST_EXPONENT = 30.0
 
 
 def regularized_dual(module: nn.Module, x: Tensor, y: Tensor, *, reg: float, regularization: str) -> Tensor:
-    r"""Minus the stochastic dual of regularised transport [Seguy18]_, to be minimised over both potentials.
+    r"""Minus the stochastic dual of regularised transport, which is minimised over both potentials.
 
     .. math::
         -\mathbb E_P\, u(x) - \mathbb E_Q\, v(y) + \mathbb E_{P \times Q}\, G(u(x) + v(y) - c(x, y)), \qquad
         G(t) = \begin{cases} \varepsilon e^{t / \varepsilon} & \text{entropic} \\
         \max(t, 0)^2 / 4 \varepsilon & \text{L2} \end{cases}
 
-    At the optimum it is minus the least value of :math:`\mathbb E_\pi\, c + \varepsilon R(\pi)` over the plans π, with
-    h the density of π by :math:`P \times Q` and :math:`R = \mathbb E_\pi [\log h - 1]`, or :math:`R = \mathbb E_\pi h`
-    with L2. The expectation over the product is a mean over all pairs of the two batches, and an unbiased estimate.
+    The dual is that of [Seguy18]_. At the optimum this is minus the minimum of
+    :math:`\mathbb E_\pi\, c + \varepsilon R(\pi)` over the plans π, where h is the density of π with respect to
+    :math:`P \times Q`, and :math:`R = \mathbb E_\pi [\log h - 1]` (entropic) or :math:`R = \mathbb E_\pi h` (L2). The
+    expectation over the product is estimated by the mean over all pairs of the two batches, without bias.
 
     Parameters
     ----------
     module : nn.Module
-        With two scalar functions ``u`` and ``v``, the potentials.
+        A module with two scalar functions ``u`` and ``v``, the potentials.
     x : Tensor of shape (n, d)
         Source batch.
     y : Tensor of shape (m, d)
@@ -34,7 +35,7 @@ def regularized_dual(module: nn.Module, x: Tensor, y: Tensor, *, reg: float, reg
     reg : float
         ε, above 0, in the units of the cost.
     regularization : {"entropic", "l2"}
-        Which one.
+        The regulariser R.
 
     Returns
     -------
@@ -50,7 +51,7 @@ def regularized_dual(module: nn.Module, x: Tensor, y: Tensor, *, reg: float, reg
     violation = u[:, None] + v - half_squared_distances(x, y)
     if regularization == "entropic":
         exponent = violation / reg
-        # Exact up to a density no plan reaches, then linear: still convex, and it cannot overflow.
+        # Linear above a density that no plan reaches: this is still convex, and it cannot overflow.
         beyond = (exponent - LARGEST_EXPONENT).clamp(min=0)
         penalty = reg * exponent.clamp(max=LARGEST_EXPONENT).exp() + reg * math.exp(LARGEST_EXPONENT) * beyond
     else:
@@ -59,28 +60,29 @@ def regularized_dual(module: nn.Module, x: Tensor, y: Tensor, *, reg: float, reg
 
 
 def barycentric_regression(module: nn.Module, x: Tensor, y: Tensor, *, reg: float, regularization: str) -> Tensor:
-    r"""Least squares that make a map the barycentric projection of the plan with the potentials u and v [Seguy18]_.
+    r"""Regression of a map on the barycentric projection of the plan with the potentials u and v.
 
     .. math::
         \mathbb E_{P \times Q}\, h(x, y)\, \|T(x) - y\|^2, \qquad
         h(x, y) = G'(u(x) + v(y) - c(x, y)) = \begin{cases} e^{(u(x) + v(y) - c(x, y)) / \varepsilon} & \text{entropic}
         \\ \max(u(x) + v(y) - c(x, y), 0) / 2 \varepsilon & \text{L2} \end{cases}
 
-    Its minimiser is :math:`T(x) = \mathbb E_\pi [y \mid x]`. The potentials are held fixed. Entropic densities are
-    divided by their mean over y for each x, L2 densities, which may vanish there, by that over the batch; for a plan
-    both are 1. So nothing overflows, and what is wrong with the potentials matters less.
+    This is the second stage of [Seguy18]_. The minimiser is :math:`T(x) = \mathbb E_\pi [y \mid x]`. The potentials are
+    held fixed. Entropic densities are divided by their mean over y for each x. L2 densities can be 0 for all y, and are
+    divided by their mean over the batch. Both means are 1 for a plan. The division prevents overflow and reduces the
+    effect of errors of the potentials.
 
     Parameters
     ----------
     module : nn.Module
-        With two scalar functions ``u`` and ``v``, and the map ``transport``.
+        A module with two scalar functions ``u`` and ``v``, and the map ``transport``.
     x, y, reg, regularization
-        As for `regularized_dual`.
+        As in `regularized_dual`.
 
     Returns
     -------
     loss : Tensor of shape ()
-        The objective; 0 where no pair of the batch has any density.
+        The objective; 0 if the density is 0 for all pairs of the batch.
     """
     with torch.no_grad():
         violation = module.u(x)[:, None] + module.v(y) - half_squared_distances(x, y)

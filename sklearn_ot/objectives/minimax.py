@@ -1,7 +1,8 @@
-"""Minimax objectives of Wasserstein-2 maps. Every formula has the ½ in the cost: ½‖x − y‖².
+"""Minimax objectives of Wasserstein-2 maps; every formula has the cost ½‖x − y‖².
 
-Both solve the dual: minimise over ψ what `w2gn` calls the correlations, with the conjugate as a maximum over x̂. One
-optimiser minimises one scalar over ψ and ω: who moves which term, and which way, is decided by what is held fixed.
+Both solve the dual: they minimise the correlations of `w2gn` over ψ, with the conjugate as a maximum over x̂. One
+optimiser minimises one scalar over ψ and ω. In each of its terms one network is held fixed, and a term that ω maximises
+has the opposite sign.
 """
 
 from torch import Tensor
@@ -11,26 +12,27 @@ from sklearn_ot.objectives.w2 import exact_dual, mean_squared_norm
 
 
 def minimax(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float) -> Tensor:
-    r"""The minimax objective with an amortised argmax [Makkuva20]_, as simultaneous descent and ascent.
+    r"""The minimax objective in which ω computes the argmax, by simultaneous descent and ascent.
 
     .. math::
         \min_\psi \max_\omega\; \mathbb E_P\, \psi(x) + \mathbb E_Q [\langle \hat x, y \rangle - \psi(\hat x)],
         \qquad \hat x = \nabla\omega(y)
 
-    ψ descends on the game with :math:`\hat x` held fixed, ω ascends on it with ψ held fixed, and both descend on
+    This is the game of [Makkuva20]_. ψ descends with :math:`\hat x` held fixed, ω ascends with ψ held fixed, and both
+    descend on
 
     .. math::
         \tfrac{\lambda}{2} \left( \mathbb E_Q \|\nabla\psi(\hat x) - y\|^2
         + \mathbb E_P \|\nabla\omega(\hat y) - x\|^2 \right), \qquad \hat y = \nabla\psi(x)
 
-    with :math:`\hat x` and :math:`\hat y` held fixed: each map is regressed on the inverse of the other, ψ by the first
-    term, ω by the second. At the solution both terms vanish; no derivative goes through both networks.
+    with :math:`\hat x` and :math:`\hat y` held fixed. The first term fits ∇ψ to the inverse of ∇ω, the second ∇ω to the
+    inverse of ∇ψ. At the solution both terms are 0. No derivative goes through both networks.
 
-    The published algorithm takes K steps of ω (10 or 16) for each step of ψ; here each step moves both. With equal
-    step sizes ω would lag behind ψ, and the game would cycle: `W2Transport` gives ω ten times the step size of ψ, a
-    two-time-scale rule [Heusel17]_. (To weigh the two parts differently would not do: they share no weight of the
-    networks, and Adam does not see the scale of a gradient.) What is left of the cycles is damped by λ, by its first
-    term above all; λ = 0 is the published game.
+    The published algorithm takes K steps of ω (10 or 16) for each step of ψ; here each step moves both networks. With
+    equal step sizes ω would lag behind ψ, and the game would cycle. `W2Transport` therefore gives ω ten times the step
+    size of ψ, a two-time-scale rule [Heusel17]_. Another weight of one part would have no effect: ψ and ω share no
+    weights, and the steps of Adam do not depend on the scale of a gradient. λ damps the remaining cycles, mostly by the
+    first term. The published game has λ = 0.
 
     Parameters
     ----------
@@ -46,7 +48,7 @@ def minimax(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float) -> Tensor:
     Returns
     -------
     loss : Tensor of shape ()
-        The value of the game plus the regressions. It need not fall: ω raises the game.
+        The value of the game plus the regressions. It can rise during training, because ω raises the game.
 
     References
     ----------
@@ -57,7 +59,7 @@ def minimax(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float) -> Tensor:
 
     Examples
     --------
-    At the start ψ and ω are ‖·‖²/2, and the game is worth the half mean squares of both batches:
+    At the start ψ and ω are ‖·‖²/2, and the value of the game is half the sum of the mean squares of both batches:
 
     >>> import torch
     >>> from sklearn_ot.nn import DenseICNN, PotentialPair
@@ -75,7 +77,7 @@ def minimax(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float) -> Tensor:
 
 
 def conjugate_at(potential, x_hat: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    r"""The conjugate of ψ at ``y`` with a guess of its argmax.
+    r"""Evaluate the conjugate of ψ at ``y`` with a guess of its argmax.
 
     Parameters
     ----------
@@ -93,8 +95,8 @@ def conjugate_at(potential, x_hat: Tensor, y: Tensor) -> tuple[Tensor, Tensor, T
     gradient : Tensor of shape (n, d)
         :math:`\nabla\psi(\hat x)`, with ``x_hat`` held fixed too.
     ascent : Tensor of shape (n,)
-        Zeros, whose derivative in ``x_hat`` is *minus* that of the conjugate, :math:`\nabla\psi(\hat x) - y`, with ψ
-        held fixed: to minimise them is to raise the conjugate.
+        Zeros. Their derivative in ``x_hat`` is *minus* that of the conjugate, :math:`\nabla\psi(\hat x) - y`, with ψ
+        held fixed, so that a minimisation over ``x_hat`` raises the conjugate.
     """
     fixed = x_hat.detach()
     value, gradient = potential.value_and_gradient(fixed)
@@ -103,15 +105,15 @@ def conjugate_at(potential, x_hat: Tensor, y: Tensor) -> tuple[Tensor, Tensor, T
 
 
 def minimax_v1(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, max_iter: int = 20) -> Tensor:
-    r"""The minimax objective with one maximisation per row and no amortisation [Taghvaei19]_.
+    r"""The minimax objective with one maximisation for each row.
 
     .. math::
         \min_\psi\; \mathbb E_P\, \psi(x) + \mathbb E_Q [\langle \hat x, y \rangle - \psi(\hat x)],
         \qquad \hat x(y) \approx \operatorname*{arg\,max}_x \langle x, y \rangle - \psi(x)
 
-    It is the objective `sklearn_ot.objectives.w2.exact_dual`, λ included, but the search for the argmax starts from y
-    itself: as good a start as the Gaussian map in coordinates where that map is the identity. ψ does not feel ω, which
-    learns the inverse map beside it.
+    This is the method of [Taghvaei19]_. The objective is that of `sklearn_ot.objectives.w2.exact_dual`, with its λ, but
+    the search for the argmax starts at y, which is the image of the Gaussian map in balanced coordinates. ω learns the
+    inverse map and has no effect on ψ.
 
     Parameters
     ----------
@@ -122,9 +124,9 @@ def minimax_v1(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, max_ite
     y : Tensor of shape (m, d)
         Target batch.
     reg : float
-        λ, the pull of the map towards the identity, which is the Gaussian map in balanced coordinates.
+        λ, the weight of the pull towards the identity, which is the Gaussian map in balanced coordinates.
     max_iter : int, default=20
-        Steps of the search for the argmax, at most; for a row it ends at a residual of 1e-3 √d.
+        Largest number of steps of the search for the argmax; the search of a row ends at a residual of 1e-3 √d.
 
     Returns
     -------

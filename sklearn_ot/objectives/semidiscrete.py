@@ -1,4 +1,4 @@
-"""The objective of generators that are fitted to points assigned to their noise."""
+"""The objective of generators that are fitted to the points assigned to their noise."""
 
 from torch import Tensor, nn
 
@@ -6,12 +6,13 @@ from sklearn_ot.objectives.w2 import mean_squared_norm
 
 
 def assigned_regression(generator: nn.Module, z: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-    r"""Regression of a generator on the points that optimal transport assigns to its samples.
+    r"""Regression of a generator on the points to which optimal transport sends its samples.
 
     .. math:: E\, w(z)\, \|g(z) - y(z)\|^2, \qquad y(z) = T(g_0(z))
 
-    with :math:`g_0` the generator as it was when the transport map T of its law onto the data was computed: FIT, the
-    second half of a round of [Chen19]_. Whatever the cost of T, this square is what the generator is fitted by.
+    Here T is the transport map from the distribution of the generator :math:`g_0` to the data, and :math:`g_0` is the
+    generator when T was computed. This is FIT, one of the two parts of a round of [Chen19]_. The regression minimises
+    the square for every cost of T.
 
     Parameters
     ----------
@@ -22,7 +23,7 @@ def assigned_regression(generator: nn.Module, z: Tensor, y: Tensor, weight: Tens
     y : Tensor of shape (n, d)
         The point assigned to each row of noise.
     weight : Tensor of shape (n,)
-        w, with mean 1 over the noise.
+        w, the weights of the noise, with mean 1.
 
     Returns
     -------

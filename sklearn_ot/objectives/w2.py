@@ -1,4 +1,4 @@
-"""Objectives of Wasserstein-2 maps. Every formula has the ½ in the cost: ½‖x − y‖²."""
+"""Objectives of Wasserstein-2 maps; every formula has the cost ½‖x − y‖²."""
 
 import math
 
@@ -19,7 +19,7 @@ def exact_dual(
     tol: float = 1e-2,
     max_iter: int = 16,
 ) -> Tensor:
-    r"""The dual with exact conjugates, and the regression that amortises them.
+    r"""The dual with exact conjugates, plus a regression that predicts their maximisers.
 
     .. math::
         \mathbb E_P\, \psi(x) + \mathbb E_Q\, \psi^*(y)
@@ -27,27 +27,27 @@ def exact_dual(
         + \tfrac{\lambda}{2} \mathbb E_P \|\nabla\psi(x) - x\|^2, \qquad
         \hat x(y) = \arg\max_x \langle x, y \rangle - \psi(x)
 
-    The search for :math:`\hat x(y)` starts at :math:`\nabla\omega(y)` and has no graph: by the envelope theorem the
-    gradient of :math:`\psi^*(y)` in the weights of ψ is that of :math:`-\psi(\hat x)` with :math:`\hat x` held fixed,
-    so there is no second derivative. The regression of ω on what was found is the amortisation of [Amos23]_. All rows
-    count, whether their search has converged or not: leaving some out would bias the dual.
+    The search for :math:`\hat x(y)` starts at :math:`\nabla\omega(y)`. No derivative goes through it: by the envelope
+    theorem, the gradient of :math:`\psi^*(y)` in the weights of ψ is that of :math:`-\psi(\hat x)` with
+    :math:`\hat x` held fixed. The regression of ω on :math:`\hat x` is the amortisation of [Amos23]_. Rows whose search
+    has not converged are kept: without them the dual would be biased.
 
     Parameters
     ----------
     pair : PotentialPair
-        ψ and the amortising ω, of which only the gradient is used.
+        ψ and ω; only the gradient of ω is used.
     x : Tensor of shape (n, d)
         Source batch.
     y : Tensor of shape (m, d)
         Target batch.
     reg : float
-        λ, the pull of the map towards the identity, which is the Gaussian map in balanced coordinates.
+        λ, the weight of the pull towards the identity, which is the Gaussian map in balanced coordinates.
     amortized : bool, default=True
-        Whether the searches start at :math:`\nabla\omega(y)`; else they start at y.
+        Whether the searches start at :math:`\nabla\omega(y)`; otherwise they start at y.
     tol : float, default=1e-2
-        Residual per :math:`\sqrt d` at which a search ends.
+        Residual, divided by :math:`\sqrt d`, at which a search ends.
     max_iter : int, default=16
-        Steps of a search at most.
+        Largest number of steps of a search.
 
     Returns
     -------
@@ -70,18 +70,18 @@ def exact_dual(
 
 
 def w2gn(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float) -> Tensor:
-    r"""The non-minimax objective of Wasserstein-2 generative networks [Korotin21]_.
+    r"""The objective of Wasserstein-2 generative networks (W2GN), which is minimised over both networks.
 
     .. math::
         \mathbb E_P\, \psi(x) + \mathbb E_Q [\langle \hat x, y \rangle - \psi(\hat x)]
         + \tfrac{\lambda}{4} \left( \mathbb E_Q \|\nabla\psi(\nabla\omega(y)) - y\|^2
         + \mathbb E_P \|\nabla\omega(\nabla\psi(x)) - x\|^2 \right), \qquad \hat x = \nabla\omega(y)
 
-    The first two terms are the correlations, whose minimum over convex ψ and exact conjugates is the dual of W2; the
-    cycle terms make ω the conjugate of ψ. The correlations are differentiated with :math:`\hat x` held fixed. At the
-    solution this changes nothing (envelope theorem: their derivative in :math:`\hat x` is
-    :math:`y - \nabla\psi(\hat x) = 0`); before, it is what keeps a joint minimisation bounded: moving
-    :math:`\hat x` to *lower* the correlations, which are a maximum over it, has no end.
+    The method is that of [Korotin21]_. The first two terms are the correlations, whose minimum over convex ψ with exact
+    conjugates is the dual of W2. The last two, the cycle terms, make ω the conjugate of ψ. The gradient of the
+    correlations is taken with :math:`\hat x` held fixed. At the solution this changes nothing, because their derivative
+    in :math:`\hat x` is :math:`y - \nabla\psi(\hat x) = 0` (envelope theorem). Before the solution it keeps the joint
+    minimisation bounded: the correlations are a maximum over :math:`\hat x`, and have no minimum over it.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def w2gn(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float) -> Tensor:
     value, mapped = pair.potential.value_and_gradient(x)
     x_hat = pair.inverse.gradient(y)
     value_hat, y_hat = pair.potential.value_and_gradient(x_hat)
-    # One evaluation at x_hat serves both parts: the last product cancels the derivative of value_hat in x_hat.
+    # Both parts use one evaluation at x_hat. The last product cancels the derivative of value_hat in x_hat.
     held_fixed = ((x_hat - x_hat.detach()) * y_hat.detach()).sum(1)
     correlations = value.mean() + ((x_hat.detach() * y).sum(1) - value_hat + held_fixed).mean()
     cycle = mean_squared_norm(y_hat - y) + mean_squared_norm(pair.inverse.gradient(mapped) - x)
@@ -115,7 +115,7 @@ def w2gn(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float) -> Tensor:
 
 
 def regression(pair: PotentialPair, x: Tensor, y: Tensor) -> Tensor:
-    r"""Regression of both maps on coupled rows, to start the dual near the answer of an exact plan.
+    r"""Regression of both maps on coupled rows, which starts the dual near the map of an exact plan.
 
     .. math:: \tfrac12 \mathbb E \|\nabla\psi(x) - y\|^2 + \tfrac12 \mathbb E \|\nabla\omega(y) - x\|^2
 
@@ -124,7 +124,7 @@ def regression(pair: PotentialPair, x: Tensor, y: Tensor) -> Tensor:
     pair : PotentialPair
         ψ and ω.
     x, y : Tensor of shape (n, 2 d)
-        Two batches of coupled rows, a source row and its target row side by side: one for each of the terms.
+        Two batches of coupled rows, one for each term. A row is a source row followed by its target row.
 
     Returns
     -------
