@@ -1,14 +1,14 @@
-"""Functions of many rows, evaluated on some of them at a time."""
+"""Evaluation of functions of many rows, in chunks of rows."""
 
 import numpy as np
 from sklearn.utils import gen_batches
 
-# Rows that are evaluated together: enough to keep a processor busy, few enough for its memory.
+# Number of rows that are evaluated together: enough to keep a processor busy, few enough for its memory.
 CHUNK_ROWS = 8192
 
 
 def in_chunks(function, *arrays):
-    """A function of rows, on a chunk of them at a time: beyond its result, memory does not grow with their number."""
+    """Evaluate a function of rows in chunks, so that only the memory of the result grows with the number of rows."""
     result = None
     for rows in gen_batches(len(arrays[0]), CHUNK_ROWS):
         chunk = function(*(array[rows] for array in arrays))

@@ -1,4 +1,4 @@
-"""Convex conjugates, one convex minimisation per point."""
+"""Convex conjugates, by one convex minimisation for each point."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,18 +8,18 @@ from torch import Tensor
 
 
 class Maximum(NamedTuple):
-    """What `convex_conjugate` returns.
+    """Result of `convex_conjugate`.
 
     Attributes
     ----------
     argmax : Tensor of shape (n, d)
         The maximisers x of ⟨x, y⟩ − ψ(x): the images of y under the inverse of ∇ψ.
     value : Tensor of shape (n,)
-        The values ψ*(y) reached there, never above the true ones.
+        The values ⟨x, y⟩ − ψ(x) at the maximisers, lower bounds of ψ*(y).
     residual : Tensor of shape (n,)
-        ‖∇ψ(x) − y‖. If ψ is β-strongly convex, the value is short of ψ*(y) by at most residual² / (2 β).
+        ‖∇ψ(x) − y‖. If ψ is β-strongly convex, ψ*(y) is at most residual² / (2 β) above the value.
     n_iter : int
-        Steps taken.
+        Number of steps.
     """
 
     argmax: Tensor
@@ -44,23 +44,23 @@ def convex_conjugate(
 
     .. math:: \psi^*(y) = \max_x \langle x, y \rangle - \psi(x)
 
-    Gradient steps of the length of [Barzilai88]_, each row with its own; a row accepts a step only if it lowers
-    the row's own objective ψ(x) − ⟨x, y⟩, else it shortens the next one, so no row can end worse than it started.
-    Rows that have converged leave the search: each costs the steps it needs, rounded up to the next check. While a
-    CUDA graph is recorded there is no check, and all rows take ``max_iter`` steps.
+    The method is gradient descent with the step sizes of [Barzilai88]_, one for each row. A row accepts a step only if
+    the step lowers its objective ψ(x) − ⟨x, y⟩, and otherwise takes a smaller step next. So no row ends worse than it
+    started. Every few steps, rows that have converged leave the search. During the recording of a CUDA graph no row
+    leaves it, and all rows take ``max_iter`` steps.
 
     Parameters
     ----------
     value_and_gradient : callable
-        Takes a tensor of shape (n, d), returns the values ψ, shape (n,), and the gradients, shape (n, d).
+        Takes a tensor of shape (n, d) and returns the values of ψ, shape (n,), and its gradients, shape (n, d).
     y : Tensor of shape (n, d)
         Points.
     start : Tensor of shape (n, d)
         First guesses of the maximisers.
     tol : float or Tensor of shape (n,), default=1e-4
-        A row has converged when its residual is at most ``tol``; when all have, the search ends.
+        A row has converged when its residual is at most ``tol``. The search ends when all rows have.
     max_iter : int, default=100
-        Steps at most.
+        Largest number of steps.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def convex_conjugate(
     """
     search = _Search.begin(value_and_gradient, y, start, tol)
     if y.is_cuda and torch.cuda.is_current_stream_capturing():
-        # On a GPU the steps of rows that have converged cost next to nothing.
+        # On a GPU, steps of rows that have converged take almost no time.
         for _ in range(max_iter):
             search = search.step(value_and_gradient)
         return Maximum(search.x, -search.objective, search.residual.norm(dim=1), max_iter)
@@ -92,7 +92,7 @@ def convex_conjugate(
     rows = torch.arange(len(y), device=y.device)
     n_iter = 0
     while True:
-        # The only look at the results from the outside: on a GPU this is where the computation is waited for.
+        # The only place where the results are read: a GPU has to finish its computation here.
         unsolved = (~(search.residual.norm(dim=1) <= search.tol)).nonzero()[:, 0]
         if len(unsolved) < len(rows) or n_iter >= max_iter:
             argmax[rows], objective[rows], residual[rows] = search.x, search.objective, search.residual.norm(dim=1)
@@ -125,12 +125,12 @@ class _Search(NamedTuple):
         return _Search(*(tensor[rows] for tensor in self))
 
     def step(self, value_and_gradient):
-        """Try one step for every point, and set the length of the next."""
+        """Try one step for every point, and set the size of the next step."""
         move = self.length[:, None] * self.residual
         x = self.x - move
         value, gradient = value_and_gradient(x)
         objective, residual = value - (x * self.y).sum(1), gradient - self.y
-        # Below this, a difference of objectives is rounding and says nothing about a step.
+        # A smaller difference of objectives is only rounding, and no reason to reject a step.
         rounding = 4 * torch.finfo(x.dtype).eps * (1 + value.abs())
         enough = 1e-4 * (move * self.residual).sum(1) - rounding
         accepted = self.objective - objective >= enough

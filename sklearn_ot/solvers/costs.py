@@ -7,23 +7,23 @@ from functools import partial
 import torch
 from torch import Tensor
 
-# Numbers in a block of differences (rows x rows x features) of a cost that has no faster way: 16 MB of float32.
+# Size of a block of differences (rows x rows x features), for costs without a faster method: 16 MB of float32.
 BLOCK_NUMBERS = 2**22
 
 
 @dataclass(frozen=True)
 class Cost:
-    r"""A convex cost :math:`c(x, y) = h(x - y)` whose h is homogeneous: :math:`h(t z) = t^p h(z)` for t > 0.
+    r"""A convex cost :math:`c(x, y) = h(x - y)` with a homogeneous h: :math:`h(t z) = t^p h(z)` for t > 0.
 
-    This class needs nothing but h and p. A row of `COSTS` makes a cost known by its name:
-    ``COSTS["mine"] = Cost(h, power=p)``.
+    A row of the table `COSTS` gives a cost a name: ``COSTS["mine"] = Cost(h, power=p)``.
 
     Parameters
     ----------
     value : callable
-        h, of differences of shape (..., d), with values of shape (...): a function of tensors that autograd knows.
+        The function h, which takes differences of shape (..., d) and returns values of shape (...). It must be
+        differentiable by autograd.
     power : float
-        p, 1 or more. Multiplying the data by t multiplies all costs by :math:`t^p`.
+        The power p, 1 or more. If the data are multiplied by t, all costs are multiplied by :math:`t^p`.
 
     Examples
     --------
@@ -41,14 +41,14 @@ class Cost:
 
     @property
     def is_squared(self) -> bool:
-        """Whether this is the squared Euclidean distance, for which cells and plans need inner products only."""
+        """Whether this is the squared Euclidean distance, for which cells and plans only need inner products."""
         return False
 
     def pairwise(self, x: Tensor, y: Tensor, *, by_product: bool = False) -> Tensor:
-        """Costs between all rows of x, shape (n, d), and of y, shape (m, d), in blocks; shape (n, m).
+        """Costs between all rows of x, shape (n, d), and y, shape (m, d); the result has shape (n, m).
 
-        With ``by_product`` they may come from a matrix product, which is faster in many dimensions, and as precise
-        where rows are not far from the origin beside their distances.
+        With ``by_product`` they may be computed by a matrix product, which is faster in many dimensions. It is as
+        precise if the norms of the rows are not large against their distances.
         """
         blocks = x.split(max(1, BLOCK_NUMBERS // y.numel()))
         return torch.cat([self.value(block[:, None] - y) for block in blocks])
@@ -63,11 +63,11 @@ class Cost:
         Raises
         ------
         ValueError
-            If the gradient has no inverse, or none that this cost knows.
+            If the gradient has no inverse, or its inverse is not implemented.
         """
         raise ValueError(
-            f"The gradient of {self} has no known inverse: with this cost a potential does not determine the map. Take "
-            "a power p > 1 of the Euclidean distance."
+            f"The inverse of the gradient of {self} is not known, so a potential does not determine the map. "
+            "Take a power p > 1 of the Euclidean distance as the cost."
         )
 
 
@@ -118,7 +118,7 @@ class EuclideanPower(Cost):
         distance = torch.cdist(x, y, compute_mode=mode)
         if self.power == 1:
             return distance
-        # In place unless a gradient needs the distances: to fill new memory takes longer than the powers.
+        # In place unless a gradient needs the distances: new memory takes more time than the powers.
         return distance.pow(self.power) if distance.requires_grad else distance.pow_(self.power)
 
     def gradient(self, difference: Tensor) -> Tensor:
@@ -143,14 +143,14 @@ def _norm_power(difference: Tensor, power: float) -> Tensor:
 
 
 def _scaled(rows: Tensor, exponent: float) -> Tensor:
-    """Each row z multiplied by the power of its norm; 0 at 0."""
+    """Multiply each row by a power of its norm; the result is 0 at 0."""
     if exponent == 0:
         return rows
     norm = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
     return rows * torch.where(norm > 0, norm, 1.0) ** exponent
 
 
-# The costs with a name. Estimators accept each key of this table, those that are added later too.
+# The costs by their names. Estimators accept every key of this table, also keys that are added later.
 COSTS: dict[str, Cost] = {
     "sqeuclidean": EuclideanPower(2.0),
     "euclidean": EuclideanPower(1.0),
@@ -159,12 +159,12 @@ COSTS: dict[str, Cost] = {
 
 
 def read_cost(cost: str | float | Cost) -> Cost:
-    r"""The cost with a name (a key of `COSTS`), or of a number p ≥ 1 the cost :math:`\|x - y\|^p`.
+    r"""Read a cost: a key of `COSTS`, a number p ≥ 1 for :math:`\|x - y\|^p`, or a `Cost`.
 
     Raises
     ------
     ValueError
-        If it is neither of them.
+        If ``cost`` is none of these.
 
     Examples
     --------
@@ -182,6 +182,6 @@ def read_cost(cost: str | float | Cost) -> Cost:
 
 
 def half_squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    """The costs ½‖x − y‖² of all pairs, shape (n, m), by one matrix product: for the batches of a training."""
+    """Costs ½‖x − y‖² of all pairs, shape (n, m), by one matrix product; used for batches of a training."""
     costs = torch.addmm(y.square().sum(1) / 2, x, y.T, alpha=-1)
     return (costs + x.square().sum(1, keepdim=True) / 2).clamp(min=0)

@@ -1,4 +1,4 @@
-"""The optimal map between two Gaussians, and the moments it is made of."""
+"""The optimal map between two Gaussians, and moments of samples."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from sklearn.covariance import shrunk_covariance
 from sklearn.utils import gen_batches
 
 RELATIVE_FLOOR = 1e-6
-# Rows that are multiplied at once, and rows that are centred at once: those stay in a cache.
+# Size of the chunks of rows that are multiplied, and of the smaller blocks that are centred and fit into a cache.
 CHUNK_NUMBERS, BLOCK_NUMBERS = 2**24, 2**17
 
 
@@ -34,19 +34,19 @@ class GaussianMap(NamedTuple):
 
 
 def sample_moments(X: np.ndarray, shrinkage: float | str | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and (shrunk) covariance of a sample, in float64 and one pass over chunks of rows for each.
+    """Mean and (shrunk) covariance of a sample, computed in chunks of rows.
 
-    The rows are centred and brought to unit scale before anything is squared, so an offset that is large beside the
-    spread does no harm, and multiplying ``X`` by a number multiplies the covariance by its square. Products of float32
-    rows are computed in float32 and added up in float64. Memory does not grow with the number of rows.
+    The rows are centred and scaled before they are squared, so a mean that is large against the standard deviation does
+    no harm, and a factor of ``X`` becomes its square in the covariance. Products of float32 rows are computed in
+    float32 and added up in float64. Memory does not grow with the number of rows.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
         The sample.
     shrinkage : float, "auto" or None, default=None
-        Weight in [0, 1] of the isotropic covariance :math:`\\frac{\\operatorname{tr} S}{d} I` in the mixture with the
-        empirical one, :math:`S`. "auto" is the weight of [LedoitWolf04]_, None is 0.
+        Weight in [0, 1] of the isotropic covariance :math:`\\frac{\\operatorname{tr} S}{d} I` in its mean with the
+        empirical covariance :math:`S`. "auto" is the weight of [LedoitWolf04]_, None is 0.
 
     Returns
     -------
@@ -72,12 +72,12 @@ def sample_moments(X: np.ndarray, shrinkage: float | str | None = None) -> tuple
     n_samples, n_features = X.shape
     first = X[0].astype(np.float64)
     offset = sum(block.sum(axis=0) for block in _centred(X, first)) / n_samples
-    # The fourth powers of the shrinkage would leave the range of floats.
+    # Without a scale, the fourth powers for the shrinkage could leave the range of floats.
     scale = max(max(block.max(), -block.min()) for block in _centred(X, first, offset)) or 1.0
     covariance, fourth = np.zeros((n_features, n_features)), 0.0
     dtype = np.float32 if X.dtype == np.float32 else np.float64
     n_rows = min(n_samples, max(1, CHUNK_NUMBERS // n_features))
-    # Memory that is new for each chunk would cost a third of the time.
+    # New memory for each chunk would take a third of the time.
     buffer, product = np.empty((n_rows, n_features), dtype), np.empty((n_features, n_features), dtype)
     for rows in gen_batches(n_samples, n_rows):
         chunk, end = buffer[: rows.stop - rows.start], 0
@@ -95,9 +95,9 @@ def sample_moments(X: np.ndarray, shrinkage: float | str | None = None) -> tuple
 
 
 def _centred(X, first, offset=0.0):
-    """Rows less ``first``, a row of the sample, and ``offset``, in blocks of float64.
+    """Yield the rows minus ``first``, a row of the sample, and minus ``offset``, in blocks of float64.
 
-    Differences of large numbers are exact where their mean is not: columns that do not vary come out as zeros.
+    The difference of two large numbers is exact, unlike their mean: constant columns become exact zeros.
     """
     for rows in gen_batches(len(X), max(1, BLOCK_NUMBERS // X.shape[1])):
         block = X[rows] - first
@@ -106,9 +106,9 @@ def _centred(X, first, offset=0.0):
 
 
 def _ledoit_wolf_weight(covariance, fourth, n_samples):
-    """The shrinkage of [LedoitWolf04]_ from the empirical covariance and the mean of the fourth powers of the norms.
+    """The shrinkage of Ledoit and Wolf, from the empirical covariance and the mean of the fourth powers of the norms.
 
-    `sklearn.covariance.ledoit_wolf` computes the same from all rows at once.
+    `sklearn.covariance.ledoit_wolf` computes the same number from all rows at once.
     """
     n_features = len(covariance)
     mean_variance = np.trace(covariance) / n_features
@@ -118,7 +118,7 @@ def _ledoit_wolf_weight(covariance, fourth, n_samples):
 
 
 def _roots(covariance, floor):
-    """The root, and the root and inverse root with eigenvalues of at least ``floor``."""
+    """The root of a covariance, and its root and inverse root with eigenvalues raised to at least ``floor``."""
     variances, axes = linalg.eigh(covariance)
     deviations, lifted = np.sqrt(np.maximum(variances, 0)), np.sqrt(np.maximum(variances, floor))
     return (axes * deviations) @ axes.T, (axes * lifted) @ axes.T, (axes / lifted) @ axes.T
@@ -127,23 +127,23 @@ def _roots(covariance, floor):
 def gaussian_map(
     source_mean: np.ndarray, source_covariance: np.ndarray, target_mean: np.ndarray, target_covariance: np.ndarray
 ) -> GaussianMap:
-    """The optimal map of the squared cost between two Gaussians, also called the Bures map [Olkin82]_.
+    """The optimal map of the squared cost between two Gaussians, also called the Bures map.
 
     .. math:: T(x) = m_t + A (x - m_s), \\qquad
         A = \\Sigma_s^{-1/2} (\\Sigma_s^{1/2} \\Sigma_t \\Sigma_s^{1/2})^{1/2} \\Sigma_s^{-1/2}
 
-    It is computed as :math:`A = \\Sigma_t^{1/2} U \\Sigma_s^{-1/2}`, where :math:`U` is the orthogonal factor in the
-    polar decomposition of :math:`\\Sigma_t^{1/2} \\Sigma_s^{1/2}`. This is the same matrix, but nothing is squared on
-    the way, so that it stays accurate where the first form (`ot.gaussian.bures_wasserstein_mapping`) has lost its
-    digits, or all of them, to the condition of the product.
+    The formula is that of [Olkin82]_. The matrix is computed as :math:`A = \\Sigma_t^{1/2} U \\Sigma_s^{-1/2}`, where
+    :math:`U` is the orthogonal factor in the polar decomposition of :math:`\\Sigma_t^{1/2} \\Sigma_s^{1/2}`. This form
+    squares no matrix, and so stays accurate for covariances with a large condition number, for which the first form
+    (`ot.gaussian.bures_wasserstein_mapping`) loses many or all digits.
 
-    The map needs covariances of full rank, so their eigenvalues are lifted to at least 1e-6 of their mean (where all
-    are zero, of the other covariance's mean). In directions that are degenerate in
+    The map needs covariances of full rank, so their eigenvalues are raised to at least 1e-6 of their mean (or of the
+    mean of the other covariance, if all are 0). In a direction without variance in
 
-    * both, the map multiplies by the square root of the ratio of the traces;
-    * the target, it shrinks to 1e-3 of the typical target deviation, not to nothing, and so keeps its inverse;
-    * the source, no row says what it should do, and it stretches what little there is by up to 1e3: shrink the
-      covariances if new rows may differ there.
+    * both distributions, the map multiplies by the square root of the ratio of the traces;
+    * the target only, the map shrinks to 1e-3 of the typical standard deviation of the target, and so has an inverse;
+    * the source only, the rows do not determine the map, and it stretches by up to 1e3. Shrink the covariances if new
+      rows may vary in this direction.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def gaussian_map(
     Returns
     -------
     map : GaussianMap
-        Both means, the matrix :math:`A` and the distance between the Gaussians as they are, degenerate or not.
+        Both means, the matrix :math:`A`, and the distance between the Gaussians with their unchanged covariances.
 
     References
     ----------
@@ -179,8 +179,8 @@ def gaussian_map(
     target_root, lifted_target_root, _ = _roots(target_covariance, target_floor)
     rotation, _ = linalg.polar(lifted_target_root @ lifted_source_root)
     linear = lifted_target_root @ rotation @ inverse_root
-    # The distance of the roots up to a rotation: the trace formula takes a difference of large numbers if they are
-    # close, and the cost of the map leaves out what the target varies where the source does not.
+    # The distance is that of the roots up to a rotation. For similar covariances the trace formula is a small
+    # difference of large numbers, and the cost of the map leaves out directions in which only the target varies.
     squared_distance = np.sum((target_mean - source_mean) ** 2) + np.sum((rotation @ source_root - target_root) ** 2)
     return GaussianMap(
         np.asarray(source_mean), np.asarray(target_mean), (linear + linear.T) / 2, float(np.sqrt(squared_distance))
@@ -197,7 +197,7 @@ def sample_gaussian_map(
     X : ndarray of shape (n_samples, n_features)
         Source sample.
     target : ndarray of shape (n_target_samples, n_features) or None
-        Target sample; None is the standard normal, whose moments are known.
+        Target sample; None is the standard normal distribution.
     shrinkage : float, "auto" or None, default=None
         See `sample_moments`.
 
@@ -206,7 +206,7 @@ def sample_gaussian_map(
     map : GaussianMap
         See `gaussian_map`.
     source_covariance : ndarray of shape (n_features, n_features)
-        Covariance of ``X``, shrunk.
+        Shrunk covariance of ``X``.
     """
     n_features = X.shape[1]
     moments = sample_moments(X, shrinkage)

@@ -10,20 +10,20 @@ from torch import Tensor
 
 from sklearn_ot.solvers.costs import Cost, read_cost
 
-# More pivots than a plan that fits in memory needs: POT's default ends before the optimum at 5000 rows a side.
+# More pivots than any plan needs that fits into memory. With POT's default, plans of 5000 × 5000 rows end too early.
 MAX_PIVOTS = 10**9
 
 
 @dataclass(frozen=True)
 class Plan:
-    """An optimal plan between two weighted samples; tensors are float64, on the CPU.
+    """An optimal plan between two weighted samples; its tensors are float64 and on the CPU.
 
     Parameters
     ----------
     value : float
-        The least mean cost.
+        The mean cost of the plan.
     potential, target_potential : Tensor of shape (n,), (m,)
-        Kantorovich potentials of the rows of both samples, in units of the cost; the mean of the first is 0.
+        Kantorovich potentials at the rows of both samples, in units of the cost; the mean of the first is 0.
     coupling : Tensor of shape (n, m)
         The mass that each row sends to each row of the target.
     """
@@ -35,11 +35,11 @@ class Plan:
 
     @property
     def partner(self) -> Tensor:
-        """The target row that each row sends most of its mass to, int64, shape (n,)."""
+        """Index of the target row that gets most of the mass of each row, int64, shape (n,)."""
         return self.coupling.argmax(1)
 
     def images(self, y: Tensor) -> Tensor:
-        """Means of the target rows y that each row is sent to, in the dtype and on the device of y; shape (n, d)."""
+        """Barycentric image of each row: the mean of the target rows y that get its mass; shape (n, d)."""
         return (self.coupling / self.coupling.sum(1, keepdim=True)).to(y) @ y
 
 
@@ -53,27 +53,26 @@ def exact_plan(
     *,
     by_product: bool = False,
 ) -> Plan:
-    r"""The optimal plan between two samples, by POT's network simplex on the CPU in float64.
+    r"""Compute the optimal plan between two samples, by POT's network simplex on the CPU in float64.
 
     .. math:: \min_{\pi \in \Pi(a, b)} \sum_{ij} \pi_{ij}\, c(x_i, y_j)
 
     Parameters
     ----------
     x, y : Tensor or ndarray of shape (n, d), (m, d)
-        The samples. Memory grows with n m, time a little faster.
+        The samples. Memory grows with n m, and time a little faster.
     a, b : Tensor or ndarray of shape (n,), (m,), default=None
-        Their weights, positive, with equal sums; all equal, with sum 1, if None. With equal weights and m = n the plan
-        is a permutation.
+        Weights of the rows, positive and with equal sums. If None, all weights are equal, with sum 1. With equal
+        weights and m = n the plan is a permutation.
     cost : str, float or Cost, default="sqeuclidean"
-        c, see `sklearn_ot.solvers.costs.read_cost`; the squared cost has no factor ½.
-
+        The cost c, see `sklearn_ot.solvers.costs.read_cost`; the squared cost has no factor ½.
     by_product : bool, default=False
         Whether a matrix product may compute the costs, see `sklearn_ot.solvers.costs.Cost.pairwise`.
 
     Returns
     -------
     plan : Plan
-        Its value, potentials and coupling; NaN, all of them, if a cost is not finite.
+        The plan. All its numbers are NaN if a cost is not finite.
 
     Raises
     ------
@@ -91,7 +90,7 @@ def exact_plan(
     x, y = (torch.as_tensor(sample, dtype=torch.float64, device="cpu") for sample in (x, y))
     a, b = ([] if weight is None else torch.as_tensor(weight).double().cpu().numpy() for weight in (a, b))
     costs = read_cost(cost).pairwise(x, y, by_product=by_product)
-    # The simplex has absolute tolerances.
+    # The costs are scaled, because the tolerances of the simplex are absolute.
     scale = float(costs.max()) or 1.0
     if not math.isfinite(scale):
         return Plan(math.nan, *(torch.full_like(part, math.nan) for part in (costs[:, 0], costs[0], costs)))

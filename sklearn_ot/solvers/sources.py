@@ -1,4 +1,4 @@
-"""Sources: distributions that one can sample, with what else is known of them."""
+"""Sources: distributions that can be sampled."""
 
 import copy
 import inspect
@@ -13,24 +13,25 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_array
 from torch import Tensor
 
-# Above this dimension a Kronecker sequence of few rows is no more even than independent rows.
+# With more features, a short Kronecker sequence is not more even than independent rows.
 MAX_EVEN_FEATURES = 8
 
 
 @dataclass(frozen=True)
 class Source:
-    """A distribution from which rows can be drawn; all rows have one shape, dtype and device.
+    """A distribution that can be sampled; all its rows have the same shape, dtype and device.
 
     Parameters
     ----------
     sample : callable
-        Takes a number n, returns n independent rows, a tensor of shape (n, d).
+        Takes a number n and returns n independent rows, a tensor of shape (n, d).
     quasi_sample : callable, default=None
-        Takes n, returns rows that represent the distribution better than independent ones do (a randomised quasi-Monte
-        Carlo sequence, or rows of a finite sample without repetition), new ones with each call; they may be fewer than
-        n if the source has no more. None if no such rows are known.
+        Takes a number n and returns n rows that represent the distribution better than independent rows: points of a
+        randomised quasi-Monte Carlo sequence, or rows of a finite sample without repetition (fewer than n if the sample
+        has fewer). Each call returns new rows. None if the source has no such rows.
     quantile : callable, default=None
-        The quantile function of a continuous distribution on a line, of a float64 tensor of probabilities in (0, 1).
+        The quantile function of a continuous distribution of one feature. It takes a float64 tensor of probabilities in
+        (0, 1).
     is_normal : bool, default=False
         Whether the distribution is N(0, I).
     """
@@ -53,18 +54,18 @@ def normal(
     Parameters
     ----------
     n_features : int
-        Dimension of the rows.
+        Number of features of the rows.
     dtype, device : torch.dtype and torch.device
-        Those of the rows.
+        Dtype and device of the rows.
     generator : torch.Generator, default=None
-        For the independent rows; torch's global one if None.
+        Generator of the independent rows; torch's global generator if None.
     seed : int, default=None
-        Of the Sobol sequence that the quasi-random rows are made from; drawn from ``generator`` if None.
+        Seed of the Sobol sequence of the quasi-random rows; drawn from ``generator`` if None.
 
     Returns
     -------
     source : Source
-        With all that a source can have; without quasi-random rows above the 21 201 dimensions of Sobol sequences.
+        The source. Above 21 201 features, the limit of Sobol sequences, it has no quasi-random rows.
 
     Examples
     --------
@@ -82,22 +83,22 @@ def uniform(
     generator: torch.Generator | None = None,
     seed: int | None = None,
 ) -> Source:
-    """The uniform distribution on the unit cube; parameters as those of `normal`."""
+    """The uniform distribution on the unit cube; its parameters are those of `normal`."""
     return _named(torch.rand, torch.clone, n_features, dtype, device, generator, seed)
 
 
-# The sources with a name.
+# The sources by their names.
 SOURCES: dict[str, Callable[..., Source]] = {"normal": normal, "uniform": uniform}
 
 
 def _named(draw, quantile, n_features, dtype, device, generator, seed, is_normal=False):
     if seed is None:
         seed = int(torch.randint(2**31, (), generator=generator, device=device))
-    # To set it up takes long where it may never be asked.
+    # Built at its first use, because that takes long and many fits do not need it.
     sequence = cache(partial(torch.quasirandom.SobolEngine, n_features, scramble=True, seed=seed))
 
     def quasi_sample(n):
-        # Half a cell of the 30 bits of the sequence keeps it away from 0.
+        # The sequence has 30 bits; half of its smallest step keeps the numbers away from 0.
         return quantile(sequence().draw(n, dtype=torch.float64) + 2.0**-31).to(device, dtype)
 
     is_known = n_features <= torch.quasirandom.SobolEngine.MAXDIM
@@ -110,9 +111,9 @@ def _named(draw, quantile, n_features, dtype, device, generator, seed, is_normal
 
 
 def rows(x: Tensor) -> Source:
-    """The uniform distribution on the rows of a sample, shape (n, d): rows are drawn with replacement.
+    """The uniform distribution on the rows of a sample, shape (n, d).
 
-    The quasi-random rows are drawn without, and are n at most.
+    Rows are drawn with replacement. Quasi-random rows are drawn without replacement, so there are at most n of them.
     """
     return Source(
         lambda n: x[torch.randint(len(x), (n,), device=x.device)],
@@ -130,12 +131,12 @@ def pushforward(source: Source, function: Callable[[Tensor], Tensor]) -> Source:
 
 
 def read_source(source: Source | str, points: Tensor, generator: torch.Generator | None = None) -> Source:
-    """The source with a name (a key of `SOURCES`) in the dimension and dtype and on the device of points; or itself.
+    """Read a source: a `Source`, or a key of `SOURCES` for rows with the features, dtype and device of points.
 
     Raises
     ------
     ValueError
-        If it is neither a `Source` nor such a name.
+        If ``source`` is neither of them.
     """
     if isinstance(source, Source):
         return source
@@ -145,36 +146,36 @@ def read_source(source: Source | str, points: Tensor, generator: torch.Generator
 
 
 def source_of(source, points: Tensor, random_state: np.random.RandomState) -> Source:
-    """Anything that can be sampled as a `Source` of rows in the dimension and dtype and on the device of points.
+    """Make a `Source` of anything that can be sampled, with the features, dtype and device of points.
 
     Parameters
     ----------
     source : str, callable, array, Source or object
-        * A `Source` is returned as it is.
-        * A name is a key of `SOURCES`; its rows come from torch's global generator.
+        * A `Source` is returned unchanged.
+        * A name is a key of `SOURCES`; its rows are drawn with torch's global generator.
         * A callable takes a number n and a `numpy.random.Generator`, and returns n rows.
         * Rows of an array are drawn with torch's global generator, see `rows`.
-        * Of an object ``sample(n, random_state=...)`` is called: a fitted generator of this package,
-          `sklearn.neighbors.KernelDensity`. If the method takes no ``random_state`` but the object has one, as
-          `sklearn.mixture.GaussianMixture` has, a copy is given ``random_state``. Of a pair (rows, labels) the first
-          is taken, in random order, since a mixture sorts its rows by component. A
-          `sklearn.frozen.FrozenEstimator` stands for the estimator in it.
-        * A frozen distribution of `scipy.stats` is sampled with ``rvs``; a continuous one on a line gives its
+        * An object with a method ``sample(n, random_state=...)`` is sampled by this method: a fitted generator of this
+          package, `sklearn.neighbors.KernelDensity`. If the method has no argument ``random_state`` but the object has
+          this attribute, like `sklearn.mixture.GaussianMixture`, it is set on a copy of the object. If the method
+          returns a pair (rows, labels), the rows are taken in random order, because a mixture sorts its rows by
+          component. A `sklearn.frozen.FrozenEstimator` is replaced by its estimator.
+        * A frozen distribution of `scipy.stats` is sampled by ``rvs``; a continuous one of one feature also has
           quantiles.
     points : Tensor of shape (n, d)
-        Rows like those that are wanted.
+        Rows with the features, dtype and device of the source.
     random_state : RandomState
-        Draws the rows, but for the cases with torch's generator.
+        Draws the rows, unless torch's generator does.
 
     Returns
     -------
     source : Source
-        Each draw is checked: it must have the shape that was asked for, and finite numbers.
+        The source. Every draw is checked: its shape must be right and its numbers finite.
 
     Raises
     ------
     ValueError
-        If it is nothing that can be sampled, or cannot be seeded.
+        If ``source`` cannot be sampled, or cannot be seeded.
 
     Examples
     --------
@@ -240,23 +241,23 @@ def _first(drawn):
 
 
 def _checked(drawn, n, points):
-    """``drawn`` as a tensor like points."""
+    """Check the drawn rows, and make them a tensor with the dtype and device of points."""
     drawn = check_array(drawn, dtype=[np.float64, np.float32], input_name="The rows of source")
     shape = (n, points.shape[1])
     if drawn.shape != shape:
         raise ValueError(
-            f"source returned rows of shape {drawn.shape} where {shape} was asked for: n rows with as many features as "
-            "the target points have."
+            f"source returned rows of shape {drawn.shape}, but {shape} is needed: n rows with the "
+            "features of the points."
         )
     return torch.as_tensor(np.require(drawn, requirements="W"), dtype=points.dtype, device=points.device)
 
 
 def even_noise(n_batches, n_rows, n_features, device="cpu", generator=None):
-    """Normal rows of shape (n_batches, n_rows, n_features), in few dimensions spread evenly within each batch.
+    """Draw normal rows of shape (n_batches, n_rows, n_features), spread evenly within each batch up to 8 features.
 
-    Each row is normal, and each batch independent of the others. The rows of one are a Kronecker sequence of the
-    generalised golden ratio with a random shift [Roberts18]_, as normal quantiles: means over them vary far less than
-    over independent rows. Above 8 dimensions the rows are independent.
+    Each row is normal, and the batches are independent of each other. The rows of a batch are normal quantiles of a
+    Kronecker sequence of the generalised golden ratio with a random shift [Roberts18]_, so that means over a batch vary
+    far less than means over independent rows. Above 8 features the rows are independent.
 
     References
     ----------

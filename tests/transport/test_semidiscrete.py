@@ -237,7 +237,7 @@ def test_a_frozen_generator_survives_cloning(points):
         ({}, {"X_target": np.eye(2), "target_weight": [1, -1]}, "target_weight has a negative"),
         ({}, {"X_target": np.eye(2), "target_weight": [1, 1, 1]}, r"target_weight has shape \(3,\)"),
         ({}, {"X_target": np.eye(3)}, "3 features"),
-        ({"source": lambda n, generator: np.zeros((n, 3))}, {}, r"\(4096, 2\) was asked for"),
+        ({"source": lambda n, generator: np.zeros((n, 3))}, {}, r"\(4096, 2\) is needed"),
     ],
 )
 def test_bad_arguments_are_named(rng, parameters, arguments, message):
