@@ -99,11 +99,11 @@ def test_a_distribution_of_scipy_on_a_line(distribution):
         ("cauchy", "one of normal, uniform"),
         (3.0, "cannot be sampled"),
         (type("Unseeded", (), {"sample": lambda self, n: np.zeros((n, 2))})(), "cannot be seeded"),
-        (lambda n, generator: np.zeros((n, 3)), r"shape \(4, 3\) where \(4, 2\) is needed"),
-        (lambda n, generator: np.zeros((n + 1, 2)), r"\(5, 2\) where"),
+        (lambda n, generator: np.zeros((n, 3)), r"shape \(4, 3\), but \(4, 2\) is needed"),
+        (lambda n, generator: np.zeros((n + 1, 2)), r"\(5, 2\), but"),
         (lambda n, generator: np.full((n, 2), np.nan), "The rows of source contains NaN"),
         (np.zeros((10, 3)), r"shape \(10, 3\)"),
-        (stats.norm(), r"\(4, 1\) where"),
+        (stats.norm(), r"\(4, 1\), but"),
     ],
 )
 def test_what_cannot_be_a_source_is_named(source, message, points):
