@@ -1,4 +1,4 @@
-"""How a step is taken: skorch nets, loaders, callbacks, devices and seeds."""
+"""Training with skorch: nets, loaders, callbacks, devices and seeds."""
 
 from sklearn_ot.nets._adversarial import GAME_MEASURES, AdversarialNet
 from sklearn_ot.nets._assigned import AssignedNoise

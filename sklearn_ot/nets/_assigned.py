@@ -1,4 +1,4 @@
-"""Noise that is assigned to points, and its batches."""
+"""Noise assigned to points, and its batches."""
 
 import zlib
 from itertools import islice
@@ -8,14 +8,14 @@ from torch.utils.data import Dataset
 
 
 class AssignedNoise(Dataset):
-    """Points and, once there are any, rows of noise with the index of the point each is assigned to.
+    """Points, and rows of noise with the index of the point to which each row is assigned.
 
     Parameters
     ----------
     points : Tensor of shape (n, d)
         The points.
     weights : Tensor of shape (n,)
-        Their weights, positive and of sum 1; in float64, where very small ones are not 0.
+        Weights of the points, positive and with sum 1, in float64 so that very small ones are not 0.
     """
 
     def __init__(self, points, weights):
@@ -29,12 +29,12 @@ class AssignedNoise(Dataset):
         return self.noise[rows], self.points[self.index[rows]], self.noise_weights[rows]
 
     def digest(self):
-        """A number that other points do not have."""
+        """A number that differs for other points or weights."""
         return zlib.crc32(self.weights.cpu().numpy(), zlib.crc32(self.points.cpu().numpy()))
 
 
 class AssignedLoader:
-    """Random batches of an `AssignedNoise` as it is when an epoch begins, through one permutation after another."""
+    """Random batches of an `AssignedNoise`, through one permutation of its noise after another."""
 
     def __init__(self, dataset, batch_size, n_batches):
         self.dataset, self.batch_size, self.n_batches = dataset, batch_size, n_batches

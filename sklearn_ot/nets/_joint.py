@@ -20,21 +20,21 @@ CUT = 0.3
 class JointNet(BlockNet):
     """Minimise ``criterion(module, x, y)`` over all parameters of the module, on batches of two samples.
 
-    After each step ``module.project_()`` returns the weights to their constraints. What is kept in the end is an
-    exponential average of the weights (of convex nets this is a convex net), as it was when the validation loss was
-    lowest; the start takes part, so training never ends worse than it began. Weights that were exactly zero at that
-    time, where a projection holds them, are zero in what is kept too, unless that raises the validation loss by more
-    than a tenth of ``tol`` or above the start's. An iteration is a step, a block has 100 of them, and training stops
-    after ``n_iter_no_change`` blocks without a gain of ``tol``.
+    After each step ``module.project_()`` projects the weights on their constraints. The net keeps an exponential
+    average of the weights (the average of convex networks is convex), and takes the average with the lowest validation
+    loss in the end. The start is one of the candidates, so training never ends worse than it began. Some weights are
+    exactly zero when the average is taken, because a projection holds them. They are zero in the result too, unless
+    this raises the validation loss by more than a tenth of ``tol``, or above that of the start. An iteration is a step,
+    and a block has 100 steps. Training stops after ``n_iter_no_change`` blocks without a gain of ``tol``.
 
-    The step size warms up, decays slowly, and is cut after every third of the patience without a gain. The decay needs
-    no horizon. The cuts reduce the noise of the last weights where this noise prevents a gain. Every fit has its own
-    warm-up, a resumed one too.
+    The step size warms up and then decays slowly, by a rule that does not depend on ``max_iter``. It is cut after every
+    third of ``n_iter_no_change`` blocks without a gain, because a smaller step size reduces the noise of the weights.
+    Every fit has its own warm-up, also one that continues another.
 
     Parameters
     ----------
     module : nn.Module class
-        With a method ``project_``.
+        The network, with a method ``project_``.
     criterion : callable
         ``criterion(module, x, y) -> loss``, a function of `sklearn_ot.objectives` with its parameters bound.
     evaluation : callable
@@ -42,19 +42,19 @@ class JointNet(BlockNet):
     tol : float
         Smallest decrease of the validation loss that counts as one.
     n_iter_no_change : int
-        Blocks without such a decrease until training stops.
+        Number of blocks without such a decrease until training stops.
     stage : str, default="fit"
-        What the rows of the history call this training.
+        Name of this training in the rows of the history.
     capturable : bool, default=True
-        Whether the objective is a fixed sequence of kernels, none of whose results is looked at on the way. On a CUDA
-        device it is then recorded as a CUDA graph, with its gradient.
+        Whether the objective is a fixed sequence of kernels and reads none of their results. On a CUDA device it is
+        then recorded as a CUDA graph, with its gradient.
     **kwargs
-        As for `BlockNet`; ``train_split`` must give a validation sample.
+        As in `BlockNet`; ``train_split`` must give a validation sample.
 
     Attributes
     ----------
     start_loss_, best_loss_ : float
-        The validation loss at the start of the last fit, and of the weights that are kept.
+        The validation loss at the start of the last fit, and the best one.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class JointNet(BlockNet):
         return [*super()._default_callbacks, ("stop", stop)]
 
     def train_step(self, batch, **fit_params):
-        """One evaluation of the objective and its gradient, recorded where that is possible, and a step."""
+        """Compute the objective and its gradient, from a recording where that is possible, and take a step."""
         if not (self.capturable and batch[0].is_cuda):
             return super().train_step(batch, **fit_params)
         self._set_training(True)
@@ -110,7 +110,7 @@ class JointNet(BlockNet):
 
     @torch.no_grad()
     def validation_step(self, batch, **fit_params):
-        """The evaluation of the averaged module."""
+        """Evaluate the averaged module."""
         current = self._weights(copied=True)
         self._set_weights(self.average_)
         loss = self.evaluation(self.module_, *batch)
@@ -118,7 +118,7 @@ class JointNet(BlockNet):
         return {"loss": loss, "y_pred": None}
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Start the average, and take the start as the best so far."""
+        """Start the average, and keep the start as the best result so far."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
         self.recorded_, self.cut_ = None, 1.0
         self.average_ = self._weights(copied=True)
@@ -153,7 +153,7 @@ class JointNet(BlockNet):
         self._keep_if_best(self.history[-1, "valid_loss"])
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
-        """Put the best weights into the module."""
+        """Give the module the best weights."""
         super().on_train_end(net, X=X, y=y, **kwargs)
         if self.history and "valid_loss" not in self.history[-1]:  # interrupted within a block
             self.history.record("stage", self.stage)
@@ -165,7 +165,7 @@ class JointNet(BlockNet):
         del self.recorded_, self.average_, self.best_weights_, self.best_zeros_
 
     def _restore_zeros(self, X):
-        # An average over steps only comes near a zero that the last of them were held at.
+        # An average over steps is only near zero, even if the weight is held at zero in the last steps.
         pairs = zip(self.best_weights_, self.best_zeros_, strict=True)
         self.average_ = [weight.masked_fill(zero, 0) for weight, zero in pairs]
         if all(map(torch.equal, self.average_, self.best_weights_)):

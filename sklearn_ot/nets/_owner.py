@@ -1,4 +1,4 @@
-"""The mixin of estimators that own a net."""
+"""Mixin of estimators that own a net."""
 
 import copy
 
@@ -11,13 +11,14 @@ from sklearn_ot.nets._device import resolve_device, torch_seed
 class NetOwner:
     """Mixin of estimators with a skorch net as ``net_``: copies of its module, and pickles without tensors.
 
-    A subclass has a parameter ``device`` and writes ``_build_net(device, **architecture)``, an initialised `BlockNet`,
-    and, where its arguments are more than those of the module, ``_architecture_of(net)``. A pickle stores of the net
-    these arguments, its state and its history, as plain values and arrays.
+    A subclass has a parameter ``device`` and writes ``_build_net(device, **architecture)``, which returns an
+    initialised `BlockNet`. If this method needs more arguments than the module, the subclass also writes
+    ``_architecture_of(net)``. A pickle stores these arguments and the state and history of the net, as plain values and
+    arrays.
     """
 
     def _module(self, dtype, name="module_"):
-        """A copy of a module of the net that computes in a numpy dtype."""
+        """Copy a module of the net, for computations in a NumPy dtype."""
         device = torch.device(self.net_.device)
         if np.dtype(dtype) == np.float64 and device.type == "mps":
             device = "cpu"  # MPS has no float64
@@ -36,11 +37,11 @@ class NetOwner:
             self.net_ = self._restore_net(**state["net_"])
 
     def _architecture_of(self, net):
-        """The arguments with which ``_build_net`` makes such a net: plain values."""
+        """The arguments with which ``_build_net`` makes such a net, as plain values."""
         return net.get_params_for("module")
 
     def _net_state(self, net):
-        """The net as plain values and arrays: the arguments of `_restore_net`."""
+        """The net as plain values and arrays, the arguments of `_restore_net`."""
         history = [{**row, "batches": []} for row in net.history]
         return {"architecture": self._architecture_of(net), "state": to_arrays(net.state()), "history": history}
 
@@ -51,7 +52,7 @@ class NetOwner:
         return net
 
     def _untrained_net(self, architecture):
-        """A net of this architecture, on the CPU if the device of the fit is not here."""
+        """Build a net of this architecture, on the CPU if the device of the fit does not exist here."""
         try:
             device = resolve_device(self.device)
         except ValueError:
@@ -61,14 +62,14 @@ class NetOwner:
 
 
 def to_arrays(state):
-    """The nested dicts of a ``state_dict`` with arrays in the place of tensors."""
+    """Replace tensors by arrays in the nested dicts of a ``state_dict``."""
     if isinstance(state, dict):
         return {key: to_arrays(value) for key, value in state.items()}
     return state.cpu().numpy() if torch.is_tensor(state) else state
 
 
 def to_tensors(state):
-    """The other way round."""
+    """Replace arrays by tensors in the nested dicts of a ``state_dict``."""
     if isinstance(state, dict):
         return {key: to_tensors(value) for key, value in state.items()}
     # A copy: an array from a pickle may be read-only.

@@ -1,4 +1,4 @@
-"""Feeding two samples of different sizes to a net, without Python work per row."""
+"""Batches of two samples of different sizes, without Python code for each row."""
 
 import torch
 from sklearn.neighbors import KDTree
@@ -30,14 +30,15 @@ class TensorPairs(Dataset):
 
 
 class PairLoader:
-    """Independent stratified batches of both samples: each is run through at its own pace, again and again.
+    """Independent stratified batches of two samples, without end.
 
-    A batch has one row from each of as many strata of equal size, the cells of a k-d tree. What is averaged over such
-    a batch varies less than over rows drawn at random: in two dimensions a batch of 256 rows does the work of some
-    thousands. All rows but a remainder, another one each time, are used before any is used again.
+    A sample is divided into strata of equal size, the cells of a k-d tree, and a batch has one row of each. Means over
+    such a batch vary less than means over rows drawn at random: in two dimensions, 256 stratified rows have as many
+    effective rows as some thousands of random ones. All rows of a sample, except a remainder that changes each time,
+    are used before any row is used again.
 
-    An epoch is a block of ``block_size`` batches, whatever the sizes of the samples, and the loader is used up after
-    ``n_batches`` batches. A sample smaller than the batch is given whole.
+    An epoch has ``block_size`` batches for samples of any size, and the loader ends after ``n_batches`` batches. If a
+    sample is smaller than the batch, each batch has the whole sample.
 
     Parameters
     ----------
@@ -46,9 +47,9 @@ class PairLoader:
     batch_size : int
         Rows of each sample in a batch.
     n_batches : int
-        Batches altogether.
+        Number of batches in all epochs.
     block_size : int
-        Batches in an epoch.
+        Number of batches in an epoch.
     """
 
     def __init__(self, dataset, batch_size, n_batches, block_size):
@@ -66,7 +67,7 @@ class PairLoader:
 
 
 def _batches(sample, batch_size):
-    """Batches of one sample without end."""
+    """Yield batches of one sample, without end."""
     while batch_size >= len(sample):
         yield sample
     order = spatial_order(sample, batch_size)
@@ -80,10 +81,10 @@ def _batches(sample, batch_size):
 
 
 def spatial_order(sample, n_strata):
-    """Indices of the rows such that each of ``n_strata`` equal stretches of them lies close together.
+    """Sort the indices of the rows into ``n_strata`` parts of equal size whose rows lie close together.
 
-    They are in the order of a k-d tree. Only the columns of largest variance are split: to split more of them there
-    would never be enough rows.
+    The order is that of a k-d tree. Only the columns with the largest variances are split, because no sample has enough
+    rows to split many columns.
     """
     columns = sample.var(dim=0, correction=0).topk(min(sample.shape[1], MAX_TREE_FEATURES)).indices
     leaf_size = max(1, len(sample) // (2 * n_strata))

@@ -19,21 +19,24 @@ from sklearn_ot.solvers.sources import normal, pushforward
 
 MAX_SOBOL_FEATURES = 8
 PROBE_ROWS = 256
-# What the random streams of a round are for.
+# The streams of random numbers of a round.
 SOLVE, DRAW, FIT = range(3)
 
 
 class SemiDiscreteNet(BlockNet):
-    """Fit a generator by rounds of OTS and FIT: an iteration, and a block, is a round, a batch a step of its FIT.
+    """Fit a generator by rounds of regression (FIT) and semi-discrete transport (OTS).
 
-    A round regresses the generator on the points that are assigned to its noise, and then solves the semi-discrete
-    problem between the distribution it now has and the points, for the assignment of the next. In each round the step
-    size falls to 0 on half a cosine, because a regression that ends with small steps has converged; at the beginning of
-    round r it is divided by √r, which needs no horizon. All randomness of a round comes from the seed and the number of
-    the round: training in pieces is training in one go, bit for bit. A round that is interrupted is undone.
+    FIT regresses the generator on the points that are assigned to its noise. OTS then solves the semi-discrete problem
+    between the new distribution of the generator and the points, which gives the assignment of the next round. An
+    iteration, and a block, is a round; a batch is a step of FIT. In each round the step size falls to 0 on half a
+    cosine, because a regression converges with small steps. Round r starts with a step size that is divided by √r,
+    which does not depend on the number of rounds. All random numbers of a round depend only on the seed and the number
+    of the round, so that training in parts gives the same result as one long training, bit for bit. An interrupted
+    round is undone.
 
-    Where the regression has brought samples a part t of their way, the optimal potential of a cost of power p is
-    :math:`(1 - t)^{p - 1}` times what it was (displacement interpolation, [McCann97]_). There the search for it starts.
+    If the regression has moved the samples by a fraction t of their way, the optimal potential of a cost of power p is
+    :math:`(1 - t)^{p - 1}` times the previous one (displacement interpolation, [McCann97]_). OTS starts at this
+    potential.
 
     Parameters
     ----------
@@ -44,28 +47,29 @@ class SemiDiscreteNet(BlockNet):
     cost : str or float
         The cost, as for `semidiscrete_dual`.
     tol : float
-        Error of the cell masses at which a solution is good enough.
+        Error of the masses of the cells at which OTS ends.
     max_samples : int or None
-        Samples of the generator at most for a solution, see `semidiscrete_dual`.
+        Largest number of samples of the generator for OTS, see `semidiscrete_dual`.
     n_fit_samples : int
         Rows of noise that are drawn and assigned in each round.
     n_fit_steps : int
         Steps of the regression in each round.
     rebalance : float
-        Power of the ratio of a point's weight to the share of noise assigned to it, by which this noise is weighted.
+        The weight of noise is a power of the ratio of its point's weight to the share of noise assigned to the point;
+        this is the exponent.
     seed : int
-        Seeds the rounds.
+        Seed of the rounds.
     unit : float, default=1.0
-        Length of a unit of the net in the data, for the distance in the progress bar.
+        Length of a unit of the net in units of the data, for the distance in the progress bar.
     **kwargs
-        As for `BlockNet`.
+        As in `BlockNet`.
 
     Attributes
     ----------
     potential_ : Tensor of shape (n,) or None
-        The potential at the points that belongs to the generator as it is.
+        The potential at the points for the current generator.
     digest_ : int
-        `AssignedNoise.digest` of these points.
+        `AssignedNoise.digest` of the points and the cost.
 
     References
     ----------
@@ -114,9 +118,9 @@ class SemiDiscreteNet(BlockNet):
         return super().initialize_module()
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Assign noise to the points; if they are new this takes a solution, which is a row of its own."""
+        """Assign noise to the points; for new points this needs OTS, which gets its own row of the history."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
-        # A potential is one of its points, their weights and its cost.
+        # A potential belongs to points with their weights, and to a cost.
         digest = zlib.crc32(repr(self.cost).encode(), X.digest())
         if self.digest_ != digest:
             start = time.time()
@@ -135,7 +139,7 @@ class SemiDiscreteNet(BlockNet):
         self.step_ = 0
 
     def step_factor(self):
-        """Half a cosine in each round, and a decay over the rounds."""
+        """The factor of the step size: half a cosine in each round, and a decay over the rounds."""
         return (1 + math.cos(math.pi * self.step_ / self.n_fit_steps)) / 2 / math.sqrt(1 + self.n_iter_)
 
     def after_step(self):
@@ -143,25 +147,25 @@ class SemiDiscreteNet(BlockNet):
         self.step_ += 1
 
     def summary(self, prefix, measured):
-        """The mean loss of the last tenth of the steps: what is left at the end."""
+        """The mean loss of the last tenth of the steps, as the loss at the end of the round."""
         return super().summary(prefix, measured[-math.ceil(len(measured) / 10) :])
 
     def shown(self):
-        """The distance, in units of the data, and the errors of both halves of the round."""
+        """The distance, in units of the data, and the errors of OTS and FIT."""
         row = self.history[-1]
         return {"distance": self.unit * row["distance"], **{key: row[key] for key in ("mass_error", "train_loss")}}
 
     def on_epoch_end(self, net, dataset_train=None, **kwargs):
-        """OTS, which ends the round."""
+        """Run OTS, which ends the round."""
         super().on_epoch_end(net, dataset_train=dataset_train, **kwargs)
         self.count()
-        # Neither is above 1, but for noise.
+        # The ratio is above 1 only by noise.
         left = min(1.0, self.history[-1, "train_loss"] / max(self.mean_square_, 1e-30))
         self._solve(dataset_train, start=self.potential_ * left ** ((read_cost(self.cost).power - 1) / 2))
         self._keep()
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
-        """Go back to the end of the last round if there was an interruption in the middle of one."""
+        """Go back to the end of the last round if a round was interrupted."""
         super().on_train_end(net, X=X, y=y, **kwargs)
         n_rows, self.n_fitted_, state = self.kept_
         del self.history[n_rows:]
@@ -192,7 +196,7 @@ class SemiDiscreteNet(BlockNet):
         self.history.record("n_empty", solution.n_empty)
 
     def _source(self):
-        """The distribution of the generator; only a space of few dimensions is filled evenly by a Sobol sequence."""
+        """The distribution of the generator; it has quasi-random rows only with few columns of noise."""
         latent_dim = self.get_params_for("module")["latent_dim"]
         generator, seed = self._generator(SOLVE), self._seed(SOLVE)
         source = pushforward(normal(latent_dim, device=self.device, generator=generator, seed=seed), self.generate)
@@ -200,7 +204,7 @@ class SemiDiscreteNet(BlockNet):
 
     @torch.no_grad()
     def _assign(self, dataset):
-        """Draw noise, assign points to it, and return the distance from the generator to what is assigned to it."""
+        """Draw noise, assign it to the points, and return the distance between its samples and their points."""
         noise = self.draw_noise(self.n_fit_samples, self._generator(DRAW))
         index, costs, squares = [], [], []
         for chunk in noise.split(CHUNK_ROWS):
@@ -213,17 +217,17 @@ class SemiDiscreteNet(BlockNet):
         weights = (dataset.weights / shares)[index] ** self.rebalance
         dataset.noise, dataset.index, dataset.noise_weights = noise, index, (weights / weights.mean()).float()
         self.mean_square_ = torch.cat(squares).mean().item()
-        # Not the dual value, which is the same in the end: its noise is that of the potential, far above a small cost.
+        # The dual value estimates the same distance, but the noise of its potential is far above a small cost.
         return torch.cat(costs).double().mean().item() ** (1 / read_cost(self.cost).power)
 
     @torch.no_grad()
     def generate(self, noise):
-        """Rows of noise, piece by piece."""
+        """Map noise to rows, in chunks."""
         self._set_training(False)
         return torch.cat([self.module_(chunk) for chunk in noise.split(CHUNK_ROWS)])
 
     def draw_noise(self, n_samples, generator):
-        """Normal noise, on the device of the net."""
+        """Draw normal noise on the device of the net."""
         latent_dim = self.get_params_for("module")["latent_dim"]
         return torch.randn(n_samples, latent_dim, generator=generator, device=self.device)
 
