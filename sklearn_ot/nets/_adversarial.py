@@ -7,6 +7,7 @@ import torch
 
 from sklearn_ot.nets._block import BlockNet, update_average
 from sklearn_ot.nets._callbacks import StopWithoutGain
+from sklearn_ot.nets._device import random_stream, set_random_stream
 from sklearn_ot.nets._rounds import BLOCK_ROUNDS, RoundLoader, halves
 from sklearn_ot.nn import LabelledCritic, normalise_spectra_
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
@@ -145,9 +146,7 @@ class AdversarialNet(BlockNet):
         """Go on with the random stream of the last fit if there was one."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
         if self.n_iter_:
-            torch.set_rng_state(self.random_["cpu"])
-            if "cuda" in self.random_ and self.device.type == "cuda":
-                torch.cuda.set_rng_state(self.random_["cuda"], self.device)
+            set_random_stream(self.random_, self.device)
         self.latent_dim_ = self.get_params_for("module")["latent_dim"] - (0 if X.labels is None else X.labels.shape[1])
         self.averaged_ = [_floats(self.average_), _floats(self.module_)]
         score = self.evaluation(self)
@@ -236,9 +235,7 @@ class AdversarialNet(BlockNet):
         super().on_train_end(net, **kwargs)
         if self.history and "score" not in self.history[-1]:  # interrupted within a block
             del self.history[-1]
-        self.random_ = {"cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            self.random_["cuda"] = torch.cuda.get_rng_state(self.device)
+        self.random_ = random_stream(self.device)
         if self.early_stopping:
             self.load_parts(self.best_)
             del self.best_

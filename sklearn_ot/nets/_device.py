@@ -53,6 +53,21 @@ def torch_seed(seed, device):
         yield
 
 
+def random_stream(device):
+    """The state of torch's random stream on the CPU and on a device, for `set_random_stream`."""
+    stream = {"cpu": torch.get_rng_state()}
+    if torch.device(device).type == "cuda":
+        stream["cuda"] = torch.cuda.get_rng_state(device)
+    return stream
+
+
+def set_random_stream(stream, device):
+    """Go on with a random stream where it was; on a device that it does not know, with that of the CPU alone."""
+    torch.set_rng_state(stream["cpu"])
+    if "cuda" in stream and torch.device(device).type == "cuda":
+        torch.cuda.set_rng_state(stream["cuda"], device)
+
+
 @contextmanager
 def threads_worth_it(batch_size, width):
     """Run a block on one CPU thread if its matrices of ``batch_size`` rows and ``width`` columns are small.

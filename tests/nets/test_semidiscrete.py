@@ -8,7 +8,6 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_ot.nets import AssignedNoise, SemiDiscreteNet, torch_seed
-from sklearn_ot.nets._assigned import AssignedLoader
 from sklearn_ot.nn import MLPGenerator
 from sklearn_ot.objectives.semidiscrete import assigned_regression
 
@@ -84,23 +83,6 @@ def test_rebalanced_noise_has_the_weights_of_the_points(points):
     masses = torch.bincount(dataset.index, dataset.noise_weights) / 4000
     # A thousand summands in float32.
     torch.testing.assert_close(masses, weights, rtol=1e-4, atol=0)
-
-
-def test_batches_run_through_all_noise(points):
-    dataset = AssignedNoise(points, torch.ones(3) / 3)
-    dataset.noise, dataset.noise_weights = torch.arange(10.0)[:, None], torch.arange(10.0)
-    dataset.index = torch.arange(10) % 3
-    torch.manual_seed(0)
-    batches = list(AssignedLoader(dataset, 5, n_batches=4))
-    assert len(batches) == 4
-    for start in (0, 2):
-        noise = torch.cat([batch[0][:, 0] for batch in batches[start : start + 2]])
-        assert sorted(noise.tolist()) == list(range(10))
-    for noise, y, weight in batches:
-        assert torch.equal(y, points[noise[:, 0].long() % 3])
-        assert torch.equal(weight, noise[:, 0])
-    (batch,) = AssignedLoader(dataset, 64, n_batches=1)
-    assert len(batch[0]) == 10
 
 
 def test_steps_fall_to_zero_in_each_round(points):
