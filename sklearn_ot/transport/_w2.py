@@ -151,8 +151,8 @@ class W2Transport(InvertibleTransport, NeuralTransport):
     validation_fraction : float, default=0.1
         Part of each sample to hold out, 2048 rows at most.
     warm_start : bool, default=False
-        Whether another call of ``fit`` goes on from the map it finds. The coordinates stay as they are; the state of
-        Adam does too, except in an estimator that was pickled, which does not store it.
+        Whether another call of ``fit`` goes on from the map it finds, also in an estimator that was pickled. The
+        coordinates and the state of Adam stay as they are.
     device : str or torch.device, default="auto"
         Where to train: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
     callbacks : list of skorch callbacks, default=None
