@@ -1,4 +1,4 @@
-"""The skorch net that the nets of this package have in common."""
+"""Base class of the nets of this package."""
 
 import copy
 import math
@@ -15,18 +15,18 @@ from sklearn_ot.nets._device import threads_worth_it
 
 
 class BlockNet(NeuralNet):
-    """A net that trains in blocks of steps, whose whole state can be stored and taken over by another net.
+    """A net that trains in blocks of steps and whose state can be stored and loaded.
 
-    An epoch is a block, and the history has one row per block. Losses leave the device once a block instead of once a
-    step. What a net counts, its *iterations*, are steps or rounds of several steps.
+    An epoch is a block, and the history has one row for each block. Losses are read from the device once in a block
+    instead of once in a step. The *iterations* of a net are steps, or rounds of several steps.
 
-    A subclass writes ``train_step``, if one step down the gradient of ``criterion(module, *batch)`` is not what it
-    needs, and any of the hooks ``after_step``, ``summary``, ``faults``, ``step_factor`` and ``shown``. Networks and
-    optimisers that it builds in ``initialize_module`` and ``initialize_optimizer`` are part of its state. It names
-    further attributes that the next step depends on in ``FACTS``, without their last underscore.
+    A subclass overrides ``train_step`` if it needs more than one step down the gradient of ``criterion(module,
+    *batch)``, and any of the hooks ``after_step``, ``summary``, ``faults``, ``step_factor`` and ``shown``. Networks and
+    optimisers from its ``initialize_module`` and ``initialize_optimizer`` are part of its state. ``FACTS`` names all
+    other attributes on which the next step depends, without their last underscore.
 
-    Every gradient step of every net is `descend`: it calls `backward` and `apply_gradients`. A subclass for mixed
-    precision or several devices overrides these two, and no other method::
+    Every gradient step of every net is `descend`, which calls `backward` and `apply_gradients`. A subclass for mixed
+    precision or several devices overrides only these two methods::
 
         def backward(self, loss):
             self.scaler_.scale(loss).backward()
@@ -40,24 +40,24 @@ class BlockNet(NeuralNet):
     module : nn.Module class
         The network.
     criterion : callable
-        The objective; it is used as it is.
+        The objective, a function.
     max_iter : int
-        Iterations at most in one fit.
+        Largest number of iterations in one fit.
     block_size : int
-        Iterations in a block.
+        Number of iterations in a block.
     remedy : str
-        The advice that a `DivergenceError` gives.
+        Advice in the message of a `DivergenceError`.
     **kwargs
-        As for `skorch.NeuralNet`.
+        As in `skorch.NeuralNet`.
 
     Attributes
     ----------
     n_iter_ : int
-        Iterations in all fits since the net was initialised.
+        Number of iterations in all fits since the net was initialised.
     n_fitted_ : int
-        Iterations in the last fit.
+        Number of iterations in the last fit.
     ended_ : bool
-        Whether a callback has ended the last fit as planned, as `TimeBudget` does.
+        Whether a callback such as `TimeBudget` ended the last fit as planned.
     """
 
     ITERATION = "step"
@@ -74,19 +74,19 @@ class BlockNet(NeuralNet):
 
     @property
     def n_misses_(self):
-        """Blocks in succession without a gain; 0 if nothing is to be gained."""
+        """Number of successive blocks without a gain; 0 if no quantity is monitored."""
         stop = dict(self.callbacks_).get("stop")
         return 0 if stop is None else stop.misses_
 
     @property
     def converged_(self):
-        """Whether the last fit ended because nothing was gained any more."""
+        """Whether the last fit ended because there was no gain any more."""
         stop = dict(self.callbacks_).get("stop")
         return stop is not None and stop.misses_ >= stop.patience
 
     @property
     def finished_(self):
-        """Whether the last fit came to its own end: it converged, or made ``max_iter`` iterations."""
+        """Whether the last fit converged or made ``max_iter`` iterations."""
         return self.n_fitted_ >= self.max_iter or self.converged_
 
     @property
@@ -95,12 +95,12 @@ class BlockNet(NeuralNet):
         return not (self.finished_ or self.ended_)
 
     def initialize_criterion(self):
-        """Take the objective as it is: functions have nothing to initialise."""
+        """Store the objective: a function needs no initialisation."""
         self.criterion_ = self.criterion
         return self
 
     def initialize_module(self):
-        """Build the network and start to count."""
+        """Build the network and set the count of iterations to 0."""
         self.n_iter_ = 0
         return super().initialize_module()
 
@@ -109,7 +109,7 @@ class BlockNet(NeuralNet):
         return {f"{name}_": getattr(self, f"{name}_").state_dict() for name in (*self._modules, *self._optimizers)}
 
     def load_parts(self, parts):
-        """Load such state dicts; step sizes and other settings of the optimisers stay as they are."""
+        """Load the state dicts of `parts`; step sizes and other settings of the optimisers do not change."""
         for name, part in parts.items():
             target = getattr(self, name)
             if "param_groups" in part:
@@ -117,27 +117,27 @@ class BlockNet(NeuralNet):
             target.load_state_dict(part)
 
     def state(self):
-        """All that the next step depends on, as nested dicts of tensors and plain values."""
+        """Everything on which the next step depends, as nested dicts of tensors and plain values."""
         return {"parts": self.parts(), "facts": {f"{name}_": getattr(self, f"{name}_") for name in self.FACTS}}
 
     def load_state(self, state):
-        """Go to a state of a net of the same architecture."""
+        """Load the state of a net with the same architecture."""
         self.load_parts(state["parts"])
         for name, value in state["facts"].items():
             setattr(self, name, value.to(self.device) if torch.is_tensor(value) else value)
 
     def resume(self, other):
-        """Take over the state and the history of another net of the same architecture."""
-        self.load_state(copy.deepcopy(other.state()))  # else both would share its tensors
+        """Take over the state and the history of another net with the same architecture."""
+        self.load_state(copy.deepcopy(other.state()))  # without the copy both would share tensors
         self.history_ = copy.deepcopy(other.history_)
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Start to count the iterations of this fit."""
+        """Set the count of iterations of this fit to 0."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
         self.n_fitted_, self.ended_ = 0, False
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Run through a block, record its summary, and stop with an error if training has diverged."""
+        """Run a block, record its summary, and raise an error if training has diverged."""
         if iterator is None:  # there is no validation
             return
         measured = []
@@ -157,7 +157,7 @@ class BlockNet(NeuralNet):
 
     def _guard(self, summary):
         faults = [f"{name} is {value}" for name, value in summary.items() if not math.isfinite(value)]
-        # Squares of gradients overflow long before the losses do, and weights then stand still without an error.
+        # Squares of gradients overflow long before losses do, and then the weights no longer change, without an error.
         states = [state for name in self._optimizers for state in getattr(self, f"{name}_").state.values()]
         moments = [moment for state in states for moment in state.values() if torch.is_tensor(moment)]
         if not all(torch.isfinite(moment).all() for moment in moments):
@@ -167,9 +167,9 @@ class BlockNet(NeuralNet):
             raise DivergenceError(f"Training diverged {where}: {', '.join(faults)}. {self.remedy}")
 
     def train_step(self, batch, **fit_params):
-        """One step down the gradient of the objective.
+        """Take one step down the gradient of the objective.
 
-        It may return, beside the loss, a tensor ``measures`` of several numbers for `summary`.
+        The result may have a tensor ``measures`` of several numbers for `summary`, in addition to the loss.
         """
         self._set_training(True)
         loss = self.criterion_(self.module_, *batch)
@@ -187,7 +187,7 @@ class BlockNet(NeuralNet):
         loss.backward()
 
     def apply_gradients(self, optimizer, module):
-        """Let the optimiser of a network take the step that its gradients ask for."""
+        """Let the optimiser of a network take a step with its gradients."""
         self.notify("on_grad_computed", named_parameters=TeeGenerator(module.named_parameters()), training=True)
         optimizer.step()
 
@@ -201,11 +201,11 @@ class BlockNet(NeuralNet):
         self.n_fitted_ += 1
 
     def summary(self, prefix, measured):
-        """Hook: numbers of a block by their names, from what its steps have measured, stacked; the mean of the loss."""
+        """Hook: numbers of a block by their names, from the stacked measures of its steps; by default the mean loss."""
         return {f"{prefix}_loss": measured.mean().item()}
 
     def faults(self, summary):
-        """Hook: further reasons, as phrases, why training has diverged, given the summary of a block."""
+        """Hook: further signs of divergence, as phrases, in the summary of a block."""
         return []
 
     def step_factor(self):
@@ -219,5 +219,5 @@ class BlockNet(NeuralNet):
 
 
 def update_average(averaged, current, decay):
-    """Move averages of tensors, in place, by the part ``1 - decay`` of their way to the current tensors."""
+    """Move averages of tensors in place, by the fraction ``1 - decay`` of the way to the current tensors."""
     get_ema_multi_avg_fn(decay)(averaged, current, None)

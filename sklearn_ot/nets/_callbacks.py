@@ -1,4 +1,4 @@
-"""Callbacks of the nets of this package: step sizes, the progress bar, and what ends training."""
+"""Callbacks of the nets of this package: step sizes, the progress bar, and the end of training."""
 
 import math
 import time
@@ -8,22 +8,22 @@ from tqdm.auto import tqdm
 
 
 class Schedule(Callback):
-    """Multiply the step sizes of all optimisers by ``net.step_factor()`` in each step; afterwards they are as before.
+    """Multiply the step sizes of all optimisers by ``net.step_factor()`` in each step, and restore them at the end.
 
-    Groups of parameters are addressed by their places: ``load_state_dict`` of an optimiser replaces them.
+    Groups of parameters are addressed by their positions, because ``load_state_dict`` of an optimiser replaces them.
     """
 
     def on_train_begin(self, net, **kwargs):
-        """Keep the step sizes that the user has set."""
+        """Store the step sizes that the user has set."""
         self.base_ = [group["lr"] for group in self._groups(net)]
 
     def on_batch_begin(self, net, training=False, **kwargs):
-        """Set the sizes of the next step."""
+        """Set the step sizes of the next step."""
         if training:
             self._scale(net, net.step_factor())
 
     def on_train_end(self, net, **kwargs):
-        """Leave the sizes as they were."""
+        """Restore the step sizes."""
         self._scale(net, 1.0)
 
     @staticmethod
@@ -54,7 +54,7 @@ class Progress(Callback):
 
 
 class StopWithoutGain(EarlyStopping):
-    """End training after some blocks in succession without a gain: skorch's EarlyStopping, without its message.
+    """End training after some successive blocks without a gain, like skorch's EarlyStopping but without its message.
 
     Parameters
     ----------
@@ -63,11 +63,11 @@ class StopWithoutGain(EarlyStopping):
     patience : int
         Number of blocks.
     threshold : float
-        Least difference that is a gain.
+        Smallest difference that counts as a gain.
     lower_is_better : bool
-        Whether a gain is a fall.
+        Whether a decrease is a gain.
     counts_start : bool
-        Whether the first block already has to be better than the start, which is ``net.best_loss_``.
+        Whether the first block must be better than the start, ``net.best_loss_``.
     """
 
     def __init__(self, monitor, patience, threshold, lower_is_better=True, counts_start=False):
@@ -86,11 +86,11 @@ class StopWithoutGain(EarlyStopping):
 
 
 class TimeBudget(Callback):
-    """End training when a number of seconds is over.
+    """End training after a number of seconds.
 
-    The estimator then keeps what it keeps after an interruption from the keyboard, such as the best map so far or what
-    the last whole round left, but does not warn: the end is planned. A step (and, in `SemiDiscreteOTGenerator`, the
-    solution of the transport problem) that has begun comes to its end first.
+    The estimator keeps the same result as after an interruption from the keyboard, such as the best map so far or the
+    result of the last whole round, but raises no warning. A step that has begun is finished first, and so is a solution
+    of the transport problem in `SemiDiscreteOTGenerator`.
 
     The time begins when a fit builds its first net. Estimators clone their callbacks once in each ``fit``, so each fit
     has the whole budget, and all its stages share it.
@@ -100,8 +100,8 @@ class TimeBudget(Callback):
     seconds : float
         The budget, above 0.
     n_stages : int, default=1
-        Number of trainings that follow each other in a fit. Each may take an equal part of the time that is left: give
-        2 to `LSOTTransport`, whose first training would otherwise leave no time for the second.
+        Number of trainings that follow each other in a fit. Each gets an equal part of the remaining time. Use 2 for
+        `LSOTTransport`, whose first training could otherwise take all the time.
     clock : callable, default=time.monotonic
         Returns the time in seconds; `time.process_time` counts CPU time.
 
@@ -122,7 +122,7 @@ class TimeBudget(Callback):
         self.clock = clock
 
     def initialize(self):
-        """Check the budget, and begin to measure the time unless an earlier stage has begun."""
+        """Check the budget, and start the clock unless an earlier stage has started it."""
         if not 0 < self.seconds < math.inf:
             raise ValueError(f"seconds must be a finite number above 0, got {self.seconds!r}.")
         if not hasattr(self, "end_"):
