@@ -22,7 +22,7 @@ def check_weight(weight, n_rows, name="sample_weight", sample="X"):
     n_rows : int
         Number of rows of the sample.
     name, sample : str, default="sample_weight" and "X"
-        What the caller's arguments are called, for the messages.
+        Names of the two arguments of the caller, for the messages.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def check_weight(weight, n_rows, name="sample_weight", sample="X"):
     Raises
     ------
     ValueError
-        If there is not one weight for each row, one is negative or not finite, or all are 0.
+        If there is not one weight for each row, a weight is negative or not finite, or all weights are 0.
     """
     if weight is None:
         return np.full(n_rows, 1 / n_rows)
@@ -41,7 +41,7 @@ def check_weight(weight, n_rows, name="sample_weight", sample="X"):
         raise ValueError(f"{name} has shape {weight.shape}, but {sample} has {n_rows} rows: give one weight per row.")
     if weight.min() < 0:
         raise ValueError(f"{name} has a negative weight ({weight.min():g}); weights must be 0 or more.")
-    # Divided by the largest first, so that the sum of huge or tiny weights neither overflows nor vanishes.
+    # The weights are divided by the largest first: the sum of huge weights would overflow, that of tiny ones vanish.
     largest = weight.max()
     if largest == 0:
         raise ValueError(f"{name} is 0 on every row; at least one weight must be positive.")

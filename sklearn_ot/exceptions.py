@@ -2,7 +2,7 @@
 
 
 class MissingTargetWarning(UserWarning):
-    """A method that maps one sample onto another was fitted without a target sample."""
+    """An estimator that maps one sample onto another was fitted without a target sample."""
 
 
 class DivergenceError(FloatingPointError):

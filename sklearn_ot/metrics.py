@@ -1,7 +1,7 @@
-"""Distances between two samples, errors of a map whose truth is known, and how well a sample covers the data.
+"""Distances between two samples, errors of a map against the true map, and the quality of a sample.
 
-Distances take samples of shape ``(n_samples, n_features)``, with any number of rows each, weigh rows equally unless
-told otherwise, and carry no factor ½.
+Distances take two samples of shape ``(n_samples, n_features)``, each with any number of rows. All rows have equal
+weights unless weights are given. No distance has a factor ½.
 """
 
 from numbers import Integral, Real
@@ -18,7 +18,7 @@ from sklearn.utils._param_validation import Interval, validate_params
 from sklearn_ot.checks import check_weight
 from sklearn_ot.solvers.plan import exact_plan
 
-# Projections are sorted in blocks of this many at a time, to bound memory with many rows.
+# The number of projections that are sorted at a time, which bounds the memory with many rows.
 PROJECTION_BLOCK = 32
 
 _SAMPLES = {
@@ -47,7 +47,7 @@ def _check_images(**arrays):
     arrays = {name: check_array(array, dtype=np.float64, input_name=name) for name, array in arrays.items()}
     if len({array.shape for array in arrays.values()}) > 1:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        raise ValueError(f"The arrays must have one shape, as row i of each is about the same point; got {shapes}.")
+        raise ValueError(f"The arrays must have the same shape: row i of each belongs to the same point; got {shapes}.")
     return arrays.values()
 
 
@@ -60,8 +60,8 @@ def wasserstein_distance(X, Y, *, p=2, sample_weight=None, target_weight=None):
 
     .. math:: W_p(P, Q) = \\Bigl(\\min_{\\pi \\in \\Pi(P, Q)} E_{(x, y) \\sim \\pi} \\|x - y\\|^p\\Bigr)^{1/p}
 
-    The usual distance, in the units of the data and without the factor ½; for p=2 the square root of POT's
-    ``emd2`` with the squared Euclidean cost, for p=1 in one dimension `scipy.stats.wasserstein_distance`.
+    The distance has the units of the data and no factor ½. For p=2 it is the square root of POT's ``emd2`` with the
+    squared Euclidean cost. For p=1 and one feature it is `scipy.stats.wasserstein_distance`.
 
     Parameters
     ----------
@@ -86,15 +86,17 @@ def wasserstein_distance(X, Y, *, p=2, sample_weight=None, target_weight=None):
 
     See Also
     --------
-    sliced_wasserstein_distance : Cheap, and comparable across samples in many dimensions.
+    sliced_wasserstein_distance : A cheaper distance, with less bias in many dimensions.
 
     Notes
     -----
-    Solved by POT's network simplex, on the full matrix of costs: 8 ``n_samples * n_target_samples`` bytes, and a
-    time that grows faster than the square of the rows. In one dimension the rows are sorted instead.
+    POT's network simplex solves the problem with the full matrix of costs. It takes
+    ``8 * n_samples * n_target_samples`` bytes, and its time grows faster than the square of the number of rows. With
+    one feature the rows are sorted instead.
 
-    The distance between two samples of one distribution in d > 2 dimensions is not near 0: it falls like
-    :math:`n^{-1/d}` only [Fournier15]_. Compare it with that of two fresh samples of the target.
+    In d > 2 dimensions, the distance between two samples of the same distribution is not near 0: it only falls like
+    :math:`n^{-1/d}` with the number n of rows [Fournier15]_. Compare a distance with the distance between two fresh
+    samples of the target.
 
     References
     ----------
@@ -134,8 +136,8 @@ def sliced_wasserstein_distance(
     .. math:: SW_p(P, Q) = \\Bigl(E_{\\theta \\sim U(S^{d-1})}
         W_p^p\\bigl(\\langle\\theta, \\cdot\\rangle_\\# P, \\langle\\theta, \\cdot\\rangle_\\# Q\\bigr)\\Bigr)^{1/p}
 
-    In the units of the data, without the factor ½ and without the factor d that some authors add: it agrees with
-    POT's ``sliced_wasserstein_distance``. It is at most the Wasserstein-p distance; for a translation of length r in
+    The distance has the units of the data, no factor ½, and not the factor d that some authors add. It agrees with
+    POT's ``sliced_wasserstein_distance``. It is at most the Wasserstein-p distance. For a translation of length r in
     d dimensions and p=2 it is :math:`r / \\sqrt{d}`.
 
     Parameters
@@ -193,9 +195,9 @@ def energy_distance(X, Y, *, sample_weight=None, target_weight=None):
 
     .. math:: D(P, Q) = 2 E\\|X - Y\\| - E\\|X - X'\\| - E\\|Y - Y'\\|
 
-    with X, X' independent draws of P and Y, Y' of Q [Szekely13]_. No square root is taken:
-    `scipy.stats.energy_distance`, in one dimension, is the square root of this number. In one dimension half of it
-    is the Cramér distance :math:`\\int (F - G)^2`.
+    Here X and X' are independent draws of P, and Y and Y' of Q [Szekely13]_. No square root is taken:
+    `scipy.stats.energy_distance`, for one feature, is the square root of this number. For one feature, half of this
+    number is the Cramér distance :math:`\\int (F - G)^2` of the distribution functions F and G.
 
     Parameters
     ----------
@@ -218,9 +220,9 @@ def energy_distance(X, Y, *, sample_weight=None, target_weight=None):
 
     Notes
     -----
-    The V-statistic: the pairs of a row with itself are counted, so this is the exact distance between the two
-    *empirical* distributions. As an estimate of that between the distributions they are drawn from it is too large,
-    by :math:`E\\|X - X'\\| / n + E\\|Y - Y'\\| / m` on average.
+    The function computes the V-statistic: it counts the pairs of a row with itself, so the result is the exact distance
+    between the two *empirical* distributions. As an estimate of the distance between the distributions of the rows it
+    is too large, by :math:`E\\|X - X'\\| / n + E\\|Y - Y'\\| / m` on average, for n and m rows.
 
     Distances between rows are computed in chunks of scikit-learn's ``working_memory``.
 
@@ -236,7 +238,7 @@ def energy_distance(X, Y, *, sample_weight=None, target_weight=None):
     10.0
     """
     X, Y, x_weight, y_weight = _check_samples(X, Y, sample_weight, target_weight)
-    # Distances do not change with the origin, but their digits do.
+    # The distances do not depend on the origin, but their rounding errors do.
     origin = Y.mean(axis=0)
     X, Y = X - origin, Y - origin
 
@@ -258,12 +260,13 @@ def energy_distance(X, Y, *, sample_weight=None, target_weight=None):
     prefer_skip_nested_validation=True,
 )
 def l2_uvp(mapped, true, target_variance=None):
-    """Unexplained variance percentage of a map whose truth is known, in %.
+    """Unexplained variance percentage of a map against the true map.
 
     .. math:: \\text{L2-UVP}(T) = 100 \\cdot \\frac{E_P \\|T(x) - T^*(x)\\|^2}{\\operatorname{Var}(Q)},
         \\qquad \\operatorname{Var}(Q) = \\operatorname{tr} \\Sigma_Q
 
-    as in [Korotin21]_. 0 % is perfect; sending every point to the mean of Q gives 100 %; larger values are possible.
+    This is the definition of [Korotin21]_. A perfect map has 0 %, and a map that sends every point to the mean of Q has
+    100 %. Larger values are possible.
 
     Parameters
     ----------
@@ -272,8 +275,8 @@ def l2_uvp(mapped, true, target_variance=None):
     true : array-like of shape (n_samples, n_features)
         Images T*(x) of the same rows under the true map.
     target_variance : float, default=None
-        Var(Q), the trace of the covariance of the target. If None, that of the rows of ``true`` (with divisor
-        ``n_samples``), which are a sample of Q because the true map carries P to Q.
+        Var(Q), the trace of the covariance of the target. If None, it is computed from the rows of ``true`` (with
+        divisor ``n_samples``), which are a sample of Q because the true map carries P to Q.
 
     Returns
     -------
@@ -283,7 +286,7 @@ def l2_uvp(mapped, true, target_variance=None):
     Raises
     ------
     ValueError
-        If the shapes differ, or ``true`` has no variance to compare with.
+        If the shapes differ, or the rows of ``true`` are all equal and ``target_variance`` is None.
 
     References
     ----------
@@ -316,8 +319,8 @@ def map_cosine(X, mapped, true):
     .. math:: \\cos = \\frac{E_P \\langle T(x) - x, T^*(x) - x \\rangle}
         {\\sqrt{E_P \\|T(x) - x\\|^2} \\sqrt{E_P \\|T^*(x) - x\\|^2}}
 
-    as in [Korotin21b]_. It sees the direction of a map, not the length of its steps: 1 for the truth, also for a
-    map that goes a fixed part of the way.
+    This is the definition of [Korotin21b]_. The cosine measures the directions of the displacements, not their lengths:
+    it is 1 for the true map, and also for a map that moves every row by the same fraction of the true displacement.
 
     Parameters
     ----------
@@ -356,7 +359,7 @@ def map_cosine(X, mapped, true):
 
 
 class ModeCoverage(NamedTuple):
-    """What `mode_coverage` returns: ``n_modes``, ``high_quality`` and ``reverse_kl``."""
+    """Result of `mode_coverage`: ``n_modes``, ``high_quality`` and ``reverse_kl``."""
 
     n_modes: int
     high_quality: float
@@ -373,14 +376,15 @@ class ModeCoverage(NamedTuple):
     prefer_skip_nested_validation=True,
 )
 def mode_coverage(X, modes, std, *, mode_weight=None):
-    """Coverage of the modes of a known mixture by a sample, in the three numbers of [Lin18]_.
+    """Coverage of the modes of a known mixture by a sample.
 
-    No one of them says enough: a sample from one mode alone is of the highest quality.
+    The three numbers are those of [Lin18]_. No single number is enough: a sample from one mode alone has the highest
+    quality.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        The sample, of a generator say; 2500 rows in the papers.
+        The sample, for example of a generator; the papers take 2500 rows.
     modes : array-like of shape (n_modes, n_features)
         Centres of the modes.
     std : float
@@ -393,11 +397,11 @@ def mode_coverage(X, modes, std, *, mode_weight=None):
     coverage : ModeCoverage
         A named tuple:
 
-        - ``n_modes``: number of modes that at least one row of high quality belongs to.
-        - ``high_quality``: share of rows of high quality, those within 3 ``std`` of the nearest centre. In two
-          dimensions the mixture itself has 0.989.
-        - ``reverse_kl``: Kullback–Leibler divergence from the weights of the modes to the shares of rows nearest to
-          each of them, q. 0 is best; a sample of n rows of the mixture itself has about (n_modes − 1) / 2n.
+        - ``n_modes``: number of modes that are nearest to at least one row of high quality.
+        - ``high_quality``: share of rows of high quality. A row has high quality if it lies within 3 ``std`` of the
+          nearest centre. In two dimensions a sample of the mixture itself has 0.989.
+        - ``reverse_kl``: Kullback–Leibler divergence between q, the shares of rows nearest to each mode, and p, the
+          weights of the modes. 0 is best. A sample of n rows of the mixture itself has about (n_modes − 1) / 2n.
 
           .. math:: \\operatorname{KL}(q \\,\\|\\, p) = \\sum_k q_k \\log \\frac{q_k}{p_k}
 
@@ -423,8 +427,8 @@ def mode_coverage(X, modes, std, *, mode_weight=None):
     """
     X, modes, _, weight = _check_samples(X, modes, None, mode_weight)
     if mode_weight is not None and len(weight) < len(mode_weight):
-        raise ValueError("mode_weight is 0 for a mode; leave out the modes that are not to be there.")
-    # Distances do not change with the origin, but their digits do.
+        raise ValueError("mode_weight is 0 for a mode: leave that mode out of modes and mode_weight.")
+    # The distances do not depend on the origin, but their rounding errors do.
     nearest, distances = pairwise_distances_argmin_min(X - modes.mean(axis=0), modes - modes.mean(axis=0))
     good = distances <= 3 * std
     shares = np.bincount(nearest, minlength=len(modes)) / len(X)
@@ -436,7 +440,7 @@ def mode_coverage(X, modes, std, *, mode_weight=None):
 
 
 class SampleQuality(NamedTuple):
-    """What `sample_quality` returns: ``precision``, ``recall``, ``density`` and ``coverage``."""
+    """Result of `sample_quality`: ``precision``, ``recall``, ``density`` and ``coverage``."""
 
     precision: float
     recall: float
@@ -449,30 +453,30 @@ class SampleQuality(NamedTuple):
     prefer_skip_nested_validation=True,
 )
 def sample_quality(X, Y, *, n_neighbors=5):
-    """Precision, recall, density and coverage of a sample, by balls around neighbours.
+    """Precision, recall, density and coverage of a sample, by balls around rows.
 
-    The ball of a row reaches as far as its k-th nearest neighbour in its own sample. The balls of the data cover the
-    data's support, those of the sample the sample's.
+    Each row has a ball, whose radius is the distance to its k-th nearest neighbour in its own sample. The balls of the
+    data together cover the support of the data, and the balls of the sample cover the support of the sample.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        The sample, of a generator say.
+        The sample, for example of a generator.
     Y : array-like of shape (n_target_samples, n_features)
-        Rows of the data, best such as the generator has not seen.
+        Rows of the data, if possible rows on which the generator was not trained.
     n_neighbors : int, default=5
-        k.
+        The number k of neighbours in a ball.
 
     Returns
     -------
     quality : SampleQuality
         A named tuple:
 
-        - ``precision``: share of samples that lie in the ball of some row of the data [Kynkaanniemi19]_.
-        - ``recall``: share of rows of the data that lie in the ball of some sample [Kynkaanniemi19]_.
-        - ``density``: number of balls of the data that a sample lies in, divided by k, on average [Naeem20]_. Unlike
-          precision it is not fooled by the large ball of one outlier; it can be above 1.
-        - ``coverage``: share of the balls of the data in which there is a sample [Naeem20]_.
+        - ``precision``: share of rows of ``X`` that lie in the ball of some row of ``Y`` [Kynkaanniemi19]_.
+        - ``recall``: share of rows of ``Y`` that lie in the ball of some row of ``X`` [Kynkaanniemi19]_.
+        - ``density``: average number of balls of ``Y`` in which a row of ``X`` lies, divided by k [Naeem20]_. The large
+          ball of one outlier has less effect on it than on precision. It can be above 1.
+        - ``coverage``: share of the balls of ``Y`` that hold a row of ``X`` [Naeem20]_.
 
     Raises
     ------
@@ -481,13 +485,13 @@ def sample_quality(X, Y, *, n_neighbors=5):
 
     See Also
     --------
-    mode_coverage : Where the modes are known.
+    mode_coverage : Coverage of known modes.
 
     Notes
     -----
-    A row on the surface of a ball is outside. Between two samples of one law, coverage is about :math:`1 - 2^{-k}`, and
-    density about 1 [Naeem20]_. The numbers of different ``n_neighbors``, sizes of samples or feature spaces do not
-    compare.
+    A row on the surface of a ball is outside. For two samples of the same distribution, coverage is about
+    :math:`1 - 2^{-k}`, and density about 1 [Naeem20]_. Compare only numbers with the same ``n_neighbors``, the same
+    sizes of samples and the same features.
 
     References
     ----------
@@ -507,7 +511,7 @@ def sample_quality(X, Y, *, n_neighbors=5):
         raise ValueError(
             f"X has {len(X)} rows and Y {len(Y)}; both need more than n_neighbors={n_neighbors}. Lower n_neighbors."
         )
-    # Distances do not change with the origin, but their digits do.
+    # The distances do not depend on the origin, but their rounding errors do.
     origin = Y.mean(axis=0)
     X, Y = X - origin, Y - origin
     x_radius, y_radius = (NearestNeighbors(n_neighbors=n_neighbors).fit(Z).kneighbors()[0][:, -1] for Z in (X, Y))
@@ -530,13 +534,14 @@ def sample_quality(X, Y, *, n_neighbors=5):
 
 @validate_params({"X": ["array-like"], "Y": ["array-like"]}, prefer_skip_nested_validation=True)
 def frechet_distance(X, Y):
-    """Fréchet distance between two samples: the Wasserstein-2 distance of the normal laws with their moments, squared.
+    """Fréchet distance: the squared Wasserstein-2 distance between the normal distributions fitted to two samples.
 
     .. math:: \\|m_X - m_Y\\|^2
         + \\operatorname{tr}\\bigl(\\Sigma_X + \\Sigma_Y - 2 (\\Sigma_X^{1/2} \\Sigma_Y \\Sigma_X^{1/2})^{1/2}\\bigr)
 
-    In the features of an Inception network this is the FID [Heusel17]_. Here the rows are the features: hand over those
-    of a classifier of your own, and say which. Distances in different feature spaces do not compare.
+    Computed from the features of an Inception network, this is the FID [Heusel17]_. Here the rows themselves are the
+    features: for images, give the features that a classifier computes from them, and publish which classifier it was.
+    Distances in different feature spaces cannot be compared.
 
     Parameters
     ----------
@@ -548,17 +553,18 @@ def frechet_distance(X, Y):
     Returns
     -------
     distance : float
-        The distance, in the squared units of the rows; 0 or more.
+        The distance, 0 or more, in the squared units of the rows.
 
     Raises
     ------
     ValueError
-        If a sample has one row only, or they have different numbers of columns.
+        If a sample has only one row, or the samples have different numbers of columns.
 
     Notes
     -----
-    Covariances are unbiased, but the distance is not: it is too large by about the number of features over the number
-    of rows. Compare samples of one size only, best with the distance of two samples of the data as the floor.
+    The covariances are unbiased, but the distance is not: it is too large by about the number of features divided by
+    the number of rows. Compare only samples of the same size. The distance between two samples of the data is the
+    smallest value that a generator can be expected to reach.
 
     References
     ----------
@@ -575,7 +581,8 @@ def frechet_distance(X, Y):
     if min(len(X), len(Y)) < 2:
         raise ValueError(f"X has {len(X)} rows and Y {len(Y)}; a covariance needs 2 or more.")
     x_mean, y_mean = X.mean(axis=0), Y.mean(axis=0)
-    # With A and B centred rows, the trace of the root is the nuclear norm of A Bᵀ: no root of a matrix near singular.
+    # With centred rows A and B, the trace of the root is the nuclear norm of A Bᵀ, which needs no root of a matrix that
+    # may be nearly singular.
     A, B = ((Z - mean) / np.sqrt(len(Z) - 1) for Z, mean in ((X, x_mean), (Y, y_mean)))
     A, B = (np.linalg.qr(Z, mode="r") if len(Z) > Z.shape[1] else Z for Z in (A, B))
     variance = np.sum(A**2) + np.sum(B**2) - 2 * np.linalg.norm(A @ B.T, "nuc")

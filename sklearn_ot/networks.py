@@ -1,9 +1,10 @@
-"""Networks as small specifications, which estimators take as parameters.
+"""Specifications of networks, which estimators take as parameters.
 
-A specification is an estimator without ``fit``: `sklearn.base.clone` copies it, and ``get_params`` of an estimator
-that holds one lists its parameters too, so that a search can run over ``generator__n_channels``. A specification has a
-method for every role that it can take, which returns the class of the module and its arguments; a class of your own
-with such a method is a specification as well. In the place of one, an estimator takes a subclass of `torch.nn.Module`.
+A specification is an estimator without ``fit``. `sklearn.base.clone` copies it, and ``get_params`` of an estimator that
+holds one also lists the parameters of the specification, so that a search can run over ``generator__n_channels``. A
+specification has one method for every role that it supports; the method returns the class of the module and its
+arguments. Any class with such a method is a specification. Estimators also take a subclass of `torch.nn.Module` in the
+place of a specification.
 """
 
 import inspect
@@ -28,7 +29,7 @@ def module_of(network, role, **shape):
     Parameters
     ----------
     network : specification or nn.Module class
-        What the user gave. A class is called with the numbers of ``shape`` alone.
+        The parameter of the estimator. A class is called with the numbers of ``shape`` alone.
     role : {"generator", "critic", "potential", "function"}
         The name of the method of the specification.
     **shape : int or None
@@ -39,7 +40,7 @@ def module_of(network, role, **shape):
     module : type
         The class of the module.
     arguments : dict
-        What it is called with: plain values.
+        Keyword arguments of the class, as plain values.
     """
     if inspect.isclass(network) and issubclass(network, nn.Module):
         return network, shape
@@ -73,7 +74,7 @@ class Dense(BaseEstimator):
     activation : {"relu", "silu", "celu", "softplus", "leaky_relu", "groupsort"}, default="relu"
         Activation of the hidden layers. "leaky_relu" and "groupsort" are for critics.
     output_activation : {"identity", "tanh"}, default="identity"
-        Activation of the outputs of a generator. With "tanh" no sample leaves the range of the data.
+        Activation of the outputs of a generator. With "tanh" all samples lie in the range of the data.
 
     Examples
     --------
@@ -99,12 +100,12 @@ class Dense(BaseEstimator):
         return MLPGenerator, {**arguments, "output_activation": self.output_activation}
 
     def critic(self, n_features, n_classes=0, n_outputs=None):
-        """`sklearn_ot.nn.MLPCritic`, of rows and their one-hot labels; None outputs are a scalar."""
+        """`sklearn_ot.nn.MLPCritic` of rows and their one-hot labels; a scalar if ``n_outputs`` is None."""
         shape = {"n_features": n_features, "n_classes": n_classes, "n_outputs": n_outputs}
         return MLPCritic, {**shape, **self._layers()}
 
     def function(self, n_features, n_outputs=None):
-        """`sklearn_ot.nn.MLP`, of rows; None outputs are a scalar."""
+        """`sklearn_ot.nn.MLP` of rows; a scalar if ``n_outputs`` is None."""
         return MLP, {"n_features": n_features, "n_outputs": n_outputs, **self._layers()}
 
     def _layers(self):
@@ -114,16 +115,16 @@ class Dense(BaseEstimator):
 
 @dataclass(eq=False, repr=False)
 class Convolutional(BaseEstimator):
-    """Convolutions for rows that are flattened square images of 28, 32 or 64 pixels with 1 or 3 colours.
+    """Convolutional layers, for rows that are flattened square images of 28, 32 or 64 pixels with 1 or 3 colours.
 
     Parameters
     ----------
     n_channels : int, default=64
-        Channels of the widest layer in pixels: the last hidden one of a generator, the first of a critic.
+        Number of channels at the highest resolution: in the last hidden layer of a generator, the first of a critic.
     activation : {"leaky_relu", "relu", "silu", "celu", "softplus", "groupsort"}, default="leaky_relu"
-        Activation of the hidden layers of a critic. A generator has ReLU and batch normalisation.
+        Activation of the hidden layers of a critic. A generator has ReLU with batch normalisation.
     output_activation : {"tanh", "identity"}, default="tanh"
-        Activation of the outputs of a generator. With "tanh" no sample leaves the range of the data.
+        Activation of the outputs of a generator. With "tanh" all samples lie in the range of the data.
 
     Examples
     --------
@@ -150,7 +151,7 @@ class Convolutional(BaseEstimator):
         return DCGANGenerator, {**arguments, "output_activation": self.output_activation}
 
     def critic(self, n_features, n_classes=0, n_outputs=None):
-        """`sklearn_ot.nn.DCGANCritic`, of rows and their one-hot labels; None outputs are a scalar."""
+        """`sklearn_ot.nn.DCGANCritic` of rows and their one-hot labels; a scalar if ``n_outputs`` is None."""
         self._validate_params()
         shape = {"n_features": n_features, "n_classes": n_classes, "n_outputs": n_outputs}
         return DCGANCritic, {**shape, "n_channels": self.n_channels, "activation": self.activation}
@@ -158,22 +159,22 @@ class Convolutional(BaseEstimator):
 
 @dataclass(eq=False, repr=False)
 class Convex(BaseEstimator):
-    """Fully connected layers that make a convex function.
+    """Fully connected layers of a convex function.
 
     Parameters
     ----------
     hidden_layer_sizes : sequence of int, default=(128, 128)
         Widths of the hidden layers.
     activation : {"logsumexp", "celu", "softplus"}, default="logsumexp"
-        Activation of the hidden layers. "logsumexp", a smooth maximum over pools of units, is made for targets of
-        several clusters, whose map turns sharply. All but "celu" are infinitely smooth.
+        Activation of the hidden layers. "logsumexp" is a smooth maximum over pools of units; it suits targets of
+        several clusters, where the map changes quickly between neighbours. All but "celu" are infinitely smooth.
     pool_size : int, default=8
         Units in a pool of "logsumexp"; it must divide the widths.
     rank : int, default=0
-        Number of squares in each convex-quadratic skip; 0 leaves affine skips, which are faster.
+        Number of squares in each convex-quadratic skip connection. With 0 the skip connections are affine and faster.
     strong_convexity : float, default=1e-2
-        Least stretch of the gradient, above 0 and below 1, in the coordinates of the network. The inverse of the
-        gradient stretches by at most its reciprocal.
+        Least stretch of the gradient, above 0 and below 1, in the coordinates of the network. The inverse map then
+        stretches by at most ``1 / strong_convexity``.
 
     Examples
     --------
@@ -197,7 +198,7 @@ class Convex(BaseEstimator):
     }
 
     def potential(self, n_features):
-        """`sklearn_ot.nn.DenseICNN`, of rows."""
+        """`sklearn_ot.nn.DenseICNN` of rows."""
         self._validate_params()
         sizes = check_sizes(self.hidden_layer_sizes)
         if self.activation == "logsumexp" and any(size % self.pool_size for size in sizes):
