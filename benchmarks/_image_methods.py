@@ -14,6 +14,7 @@ from torch import nn
 
 from sklearn_ot.generation import FGAN, GAN, MMDGAN, WGANQC, CramerGAN, SemiDiscreteOTGenerator, WGANGenerator
 from sklearn_ot.nets import TimeBudget
+from sklearn_ot.networks import Convolutional, Dense
 
 LATENT_DIM, WIDTH = 100, 512
 
@@ -23,15 +24,15 @@ def budget(clock):
     return TimeBudget(clock.budget_s, clock=time.process_time)
 
 
-def fit_ours(rows, clock, seed, **parameters):
+def fit_ours(rows, clock, seed, output_activation="identity"):
     generator = SemiDiscreteOTGenerator(
+        Dense((WIDTH,) * 3, output_activation=output_activation),
         latent_dim=LATENT_DIM,
-        hidden_layer_sizes=(WIDTH,) * 3,
         max_iter=10**6,
         callbacks=[budget(clock)],
         device="cpu",
         random_state=seed,
-        **{**OURS, **parameters},
+        **OURS,
     )
     return generator.fit(rows)
 
@@ -136,10 +137,8 @@ def wgan_gp(images, clock, seed, batch_size=64, n_critic=5, reg=10.0):
 
 # Convolutions, narrow enough for some thousand rounds in ten minutes; reg is what [Gulrajani17]_ take for images.
 CONVOLUTIONS = {
-    "generator": "dcgan",
-    "critic": "dcgan",
-    "generator_params": {"n_channels": 16},
-    "critic_params": {"n_channels": 16},
+    "generator": Convolutional(16),
+    "critic": Convolutional(16),
     "latent_dim": LATENT_DIM,
     "batch_size": 64,
     "learning_rate": 3e-3,

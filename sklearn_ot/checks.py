@@ -44,6 +44,6 @@ def check_weight(weight, n_rows, name="sample_weight", sample="X"):
     # The weights are divided by the largest first: the sum of huge weights would overflow, that of tiny ones vanish.
     largest = weight.max()
     if largest == 0:
-        raise ValueError(f"{name} is 0 on every row; at least one weight must be positive.")
+        raise ValueError(f"{name} is zero on every row; at least one weight must be positive.")
     weight = weight / largest
     return weight / weight.sum()

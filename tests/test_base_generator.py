@@ -24,10 +24,10 @@ class Bootstrap(BaseGenerator):
         self.random_state = random_state
 
     def fit(self, X, y=None, sample_weight=None):
-        return self._fit_rows(X, sample_weight)
+        return self._fit_rows(X, sample_weight, y=y)
 
-    def _fit(self, X, sample_weight, rng):
-        self.rows_, self.weight_, self.offset_ = X, sample_weight, rng.standard_normal()
+    def _fit(self, X, sample_weight, rng, y):
+        self.rows_, self.labels_, self.weight_, self.offset_ = X, y, sample_weight, rng.standard_normal()
         if self.noise < 0:
             raise FloatingPointError("diverged")
 
@@ -77,11 +77,17 @@ def test_score_is_minus_the_squared_sliced_distance():
 
 
 def test_weights_are_normalised_and_rows_of_weight_zero_removed():
-    weight = np.where(np.arange(300) < 100, 0.0, 3.0)
-    generator = Bootstrap().fit(X, sample_weight=weight)
-    assert generator.rows_.shape == (200, 3)
-    np.testing.assert_allclose(generator.weight_, 1 / 200)
-    assert Bootstrap().fit(X).weight_ is None
+    weight = np.where(np.arange(300) < 100, 0.0, np.where(np.arange(300) < 200, 3.0, 1.0))
+    generator = Bootstrap().fit(X, np.arange(300), sample_weight=weight)
+    np.testing.assert_array_equal(generator.rows_, X[100:])
+    np.testing.assert_array_equal(generator.labels_, np.arange(100, 300))
+    np.testing.assert_allclose(generator.weight_, np.repeat([3, 1], 100) / 400)
+    assert generator.weight_.sum() == pytest.approx(1)
+
+
+def test_equal_weights_are_no_weights():
+    for weight in (None, np.full(300, 0.1), np.where(np.arange(300) < 100, 0.0, 7.0)):
+        assert Bootstrap().fit(X, sample_weight=weight).weight_ is None
 
 
 def test_pipelines_and_tables():
@@ -116,6 +122,7 @@ def test_a_failed_fit_changes_no_attribute():
         (lambda: Bootstrap().fit(X[:1]), "minimum of 2"),
         (lambda: Bootstrap().fit(X, sample_weight=np.arange(300) == 3), "1 of 300 rows with a positive weight"),
         (lambda: Bootstrap().fit(X, sample_weight=np.full(300, -1.0)), "[Nn]egative"),
+        (lambda: Bootstrap().fit(X, [0, 1]), "inconsistent numbers of samples"),
         (lambda: Bootstrap().fit(X).sample(0), "n_samples must be an integer of 1 or more, got 0"),
         (lambda: Bootstrap().fit(X).sample(2.5), "n_samples must be an integer of 1 or more, got 2.5"),
         (lambda: Bootstrap().fit(X).sample(True), "n_samples must be an integer of 1 or more, got True"),

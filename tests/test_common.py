@@ -10,6 +10,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_ot import adaptation, generation, transport
 from sklearn_ot.adaptation import DomainAdapter
 from sklearn_ot.generation import FGAN, GAN, MMDGAN, WGANQC, CramerGAN, SemiDiscreteOTGenerator, WGANGenerator
+from sklearn_ot.networks import Dense
 from sklearn_ot.transport import (
     GaussianTransport,
     LSOTTransport,
@@ -19,7 +20,8 @@ from sklearn_ot.transport import (
     W2TransportCV,
 )
 
-TINY = {"max_iter": 2, "hidden_layer_sizes": (8,), "batch_size": 8}
+SMALL, BOUNDED = Dense((8,)), Dense((8,), output_activation="tanh")
+TINY = {"generator": SMALL, "critic": SMALL, "max_iter": 2, "batch_size": 8}
 # One small instance (a few iterations at most) for each code path; a new public estimator is added here.
 INSTANCES = [
     GaussianTransport(),
@@ -38,8 +40,8 @@ INSTANCES = [
     SemiDiscreteTransport(tol=0.5, max_samples=2000, confidence=None),
     SemiDiscreteTransport("normal", cost=1.5, tol=0.5, max_samples=2000, smoothing=0.5, confidence=None),
     DomainAdapter(W2Transport(max_iter=3, hidden_layer_sizes=(8,)), LogisticRegression()),
-    SemiDiscreteOTGenerator(max_iter=1, hidden_layer_sizes=(8,), tol=1.0, n_fit_samples=100, n_fit_steps=3),
-    SemiDiscreteOTGenerator(max_iter=0, hidden_layer_sizes=(8,), tol=1.0, n_fit_samples=100, output_activation="tanh"),
+    SemiDiscreteOTGenerator(SMALL, max_iter=1, tol=1.0, n_fit_samples=100, n_fit_steps=3),
+    SemiDiscreteOTGenerator(BOUNDED, max_iter=0, tol=1.0, n_fit_samples=100),
     WGANGenerator(**TINY),
     WGANGenerator("spectral-norm", **TINY, early_stopping=True, validation_fraction=0.5),
     WGANGenerator("clip", **{**TINY, "max_iter": 0}),
@@ -47,7 +49,7 @@ INSTANCES = [
     MMDGAN(**TINY),
     WGANQC(**TINY),
     GAN(**TINY),
-    FGAN(**TINY, output_activation="tanh"),
+    FGAN(**{**TINY, "generator": BOUNDED}),
 ]
 
 

@@ -5,7 +5,9 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from sklearn_ot.generation import SemiDiscreteOTGenerator
+from sklearn_ot.generation import SemiDiscreteOTGenerator, WGANGenerator
+from sklearn_ot.networks import Dense
+from sklearn_ot.objectives.constraints import CONSTRAINTS, Constraint
 from sklearn_ot.solvers.costs import COSTS, Cost
 from sklearn_ot.solvers.plan import exact_plan
 from sklearn_ot.transport import SemiDiscreteTransport
@@ -40,3 +42,23 @@ def test_a_cost_is_one_function_and_one_row(monkeypatch, n_features):
 def test_the_cost_has_a_gradient():
     cost = Cost(largest_difference, power=2)
     torch.testing.assert_close(cost.gradient(torch.tensor([[1.0, -3.0]])), torch.tensor([[0.0, -6.0]]))
+
+
+def unit_rows_(module, reg):
+    """Rows of all weight matrices with norms of at most ``reg``."""
+    for weight in module.parameters():
+        if weight.ndim == 2:
+            weight.div_((weight.norm(dim=1, keepdim=True) / reg).clamp(min=1))
+
+
+def test_a_wgan_constraint_is_one_function_and_one_row(monkeypatch):
+    monkeypatch.setitem(CONSTRAINTS, "toy", Constraint(0.5, project=unit_rows_))
+    X = np.random.RandomState(0).exponential(1, (300, 2))
+    network = Dense((32,))
+    generator = WGANGenerator("toy", generator=network, critic=network, max_iter=200, random_state=0).fit(X)
+    norms = torch.cat([w.detach().norm(dim=1) for w in generator.net_.critic_.parameters() if w.ndim == 2])
+    # The constraint binds, and holds but for rounding.
+    assert norms.max().item() == pytest.approx(0.5, rel=1e-5)
+    assert generator.history_[-1]["score"] > generator.net_.start_score_
+    with pytest.raises(ValueError, match=r"'constraint' parameter .* 'toy'"):
+        generator.set_params(constraint="other").fit(X)

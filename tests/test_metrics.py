@@ -110,7 +110,7 @@ def test_a_row_of_weight_zero_has_no_effect(distance, samples):
         ({"sample_weight": np.ones(4)}, r"sample_weight has shape \(4,\), but X has 40 rows"),
         ({"sample_weight": np.ones((40, 1))}, r"sample_weight has shape \(40, 1\)"),
         ({"target_weight": -np.ones(25)}, r"target_weight has a negative weight \(-1\)"),
-        ({"target_weight": np.zeros(25)}, "target_weight is 0 on every row"),
+        ({"target_weight": np.zeros(25)}, "target_weight is zero on every row"),
         ({"target_weight": np.full(25, np.inf)}, "target_weight contains infinity"),
     ],
 )

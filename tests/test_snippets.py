@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_ot.adaptation import DomainAdapter, transport_match, transported_source_accuracy
 from sklearn_ot.generation import SemiDiscreteOTGenerator, WGANGenerator
+from sklearn_ot.networks import Dense
 from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, SemiDiscreteTransport, W2Transport
 
 # A transport, the parameter to search over, its values (the right one first: the others move the domains less well).
@@ -108,9 +109,11 @@ def test_semidiscrete_transport():
 
 
 def test_generators():
-    small = {"hidden_layer_sizes": (16,), "random_state": 0}
-    generator = SemiDiscreteOTGenerator(max_iter=1, n_fit_samples=1000, n_fit_steps=300, **small).fit(Xs)
+    generator = SemiDiscreteOTGenerator(
+        Dense((16,)), max_iter=1, n_fit_samples=1000, n_fit_steps=300, random_state=0
+    ).fit(Xs)
     assert generator.sample(100).shape == (100, 2)
+    small = {"generator": Dense((16,)), "critic": Dense((16,)), "random_state": 0}
     samples = WGANGenerator(max_iter=500, **small).fit(Xs, ys).sample(100, random_state=0, y=1)
     # Nearer to the rows of this class than to the others.
     assert np.linalg.norm(samples.mean(axis=0) - 1.5) < np.linalg.norm(samples.mean(axis=0))

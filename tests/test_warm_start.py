@@ -12,20 +12,24 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_ot.generation import SemiDiscreteOTGenerator, WGANGenerator
 from sklearn_ot.nets import TimeBudget
+from sklearn_ot.networks import Dense
 from sklearn_ot.transport import LSOTTransport, QCTransport, W2Transport
 
 RNG = np.random.RandomState(0)
 X, Y = RNG.randn(300, 2), RNG.rand(250, 2)
 SMALL = {"hidden_layer_sizes": (16,), "batch_size": 32, "random_state": 0}
+GAME = {"generator": Dense((16,)), "critic": Dense((16,)), "batch_size": 32, "random_state": 0}
 
 ESTIMATORS = [
     W2Transport(**SMALL, max_iter=150),
     W2Transport("w2gn", **SMALL, plan_size=0, early_stopping=False, max_iter=150),
     LSOTTransport(**SMALL, max_iter=150),
     QCTransport(**SMALL, max_iter=120),
-    WGANGenerator(**SMALL, max_iter=120),
-    WGANGenerator(**SMALL, max_iter=120, early_stopping=True),
-    SemiDiscreteOTGenerator(**SMALL, max_iter=2, n_fit_samples=1000, n_fit_steps=50),
+    WGANGenerator(**GAME, max_iter=120),
+    WGANGenerator(**GAME, max_iter=120, early_stopping=True),
+    SemiDiscreteOTGenerator(
+        Dense((16,)), batch_size=32, random_state=0, max_iter=2, n_fit_samples=1000, n_fit_steps=50
+    ),
 ]
 over_estimators = pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
 

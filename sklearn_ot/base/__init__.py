@@ -7,6 +7,7 @@ from sklearn_ot.base._fitting import (
     documented,
     draw_reference,
     random_source,
+    sections,
     warn_user,
 )
 from sklearn_ot.base._generator import BaseGenerator
@@ -22,5 +23,6 @@ __all__ = [
     "documented",
     "draw_reference",
     "random_source",
+    "sections",
     "warn_user",
 ]

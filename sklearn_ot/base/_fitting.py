@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import sys
 import textwrap
 import warnings
@@ -88,3 +89,9 @@ def documented(**parts):
         return cls
 
     return decorate
+
+
+def sections(cls):
+    """The sections of the numpydoc docstring of a class by their titles in small letters: parts for `documented`."""
+    parts = re.split(r"\n\n(\w[\w ]*)\n-+\n", inspect.cleandoc(cls.__doc__ or ""))
+    return dict(zip((title.lower() for title in parts[1::2]), parts[2::2], strict=True))

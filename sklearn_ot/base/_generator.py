@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_ot.base._fitting import FLOAT_DTYPES, MAX_REFERENCE_ROWS, all_or_nothing, random_source
@@ -16,9 +17,10 @@ class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
     """Base class of estimators that draw new rows with the distribution of their training rows.
 
     A subclass writes ``_fit(X, sample_weight, rng)`` and ``_sample(n_samples, rng)``. ``_fit`` gets validated arrays
-    and the RandomState ``rng`` of this fit. ``sample_weight`` is None, or positive with sum 1: rows of weight 0 are
-    removed before. A subclass that supports weights adds the argument to its ``fit`` and passes it to ``_fit_rows``.
-    Further keyword arguments of ``_fit_rows`` reach ``_fit``, and those of ``_draw_rows`` reach ``_sample``.
+    and the RandomState ``rng`` of this fit. ``sample_weight`` is None if all weights are equal, else positive with sum
+    1: rows of weight 0 are removed before. A subclass with labels or other arguments writes its own ``fit`` and
+    ``sample``. Labels, one for each row or None, are keyword arguments of ``_fit_rows`` and reach ``_fit``; keyword
+    arguments of ``_draw_rows`` reach ``_sample``.
 
     Attributes
     ----------
@@ -39,7 +41,7 @@ class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
         """Draw rows."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Learn the distribution of the rows of ``X``.
 
         Parameters
@@ -48,6 +50,8 @@ class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
             Training rows.
         y : None
             Ignored, present for pipelines.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, 0 or more; all equal if None.
 
         Returns
         -------
@@ -57,13 +61,15 @@ class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
         Raises
         ------
         ValueError
-            If the rows or a parameter are unusable; the estimator then keeps its previous state.
+            If the rows, the weights or a parameter are unusable; the estimator then keeps its previous state.
         """
-        return self._fit_rows(X)
+        return self._fit_rows(X, sample_weight)
 
-    def _fit_rows(self, X, sample_weight=None, **fit_params):
+    def _fit_rows(self, X, sample_weight=None, **labels):
         with all_or_nothing(self):
             X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=2)
+            labels = {name: None if y is None else column_or_1d(y, warn=True) for name, y in labels.items()}
+            check_consistent_length(X, *labels.values())
             if sample_weight is not None:
                 sample_weight = check_weight(sample_weight, len(X))
                 used = sample_weight > 0
@@ -73,7 +79,10 @@ class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
                         "generator needs 2 or more."
                     )
                 X, sample_weight = X[used], sample_weight[used]
-            self._fit(X, sample_weight, random_source(getattr(self, "random_state", 0)), **fit_params)
+                labels = {name: None if y is None else y[used] for name, y in labels.items()}
+                if np.ptp(sample_weight) == 0:
+                    sample_weight = None
+            self._fit(X, sample_weight, random_source(getattr(self, "random_state", 0)), **labels)
             self._dtype = X.dtype
         return self
 

@@ -1,18 +1,22 @@
 """CramerGAN: a generator that descends on the energy distance of embedded rows."""
 
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from numbers import Real
+from typing import ClassVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklearn_ot.generation._adversarial import AdversarialGenerator, documented
+from sklearn_ot.base import documented, sections
+from sklearn_ot.generation._adversarial import AdversarialGenerator
 from sklearn_ot.objectives import cramer
 from sklearn_ot.objectives.game import Game
 
 LOSSES = {"witness": cramer.witness_loss, "energy": cramer.energy_loss}
 
 
-@documented
+@documented(**sections(AdversarialGenerator))
+@dataclass(eq=False, repr=False)
 class CramerGAN(AdversarialGenerator):
     r"""A generator that descends on the energy distance of rows embedded by a critic [Bellemare17]_.
 
@@ -61,73 +65,26 @@ class CramerGAN(AdversarialGenerator):
     --------
     >>> import numpy as np
     >>> from sklearn_ot.generation import CramerGAN
+    >>> from sklearn_ot.networks import Dense
     >>> X = np.random.RandomState(0).normal(50, 4, (500, 1))
-    >>> generator = CramerGAN(hidden_layer_sizes=(16,), max_iter=100, random_state=0).fit(X)
+    >>> generator = CramerGAN(generator=Dense((16,)), critic=Dense((16,)), max_iter=100, random_state=0).fit(X)
     >>> bool(abs(generator.sample(1000, random_state=0).mean() - 50) < 2)
     True
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
+    reg: float = 0.1
+    _: KW_ONLY
+    loss: str = "witness"
+    n_critic: int = 2
+    learning_rate: float = 3e-3
+    max_iter: int = 10_000
+
+    _parameter_constraints: ClassVar[dict] = {
         **AdversarialGenerator._parameter_constraints,
         "reg": [Interval(Real, 0, None, closed="left")],
-        "loss": [StrOptions(set(LOSSES))],
+        "loss": [StrOptions(LOSSES.keys())],
     }
     _n_outputs = 16
-
-    def __init__(
-        self,
-        reg=0.1,
-        *,
-        loss="witness",
-        n_critic=2,
-        learning_rate=3e-3,
-        generator="mlp",
-        critic="mlp",
-        latent_dim="auto",
-        hidden_layer_sizes=(128, 128, 128),
-        activation="relu",
-        output_activation="auto",
-        generator_params=None,
-        critic_params=None,
-        instance_noise=0.0,
-        batch_size=128,
-        max_iter=10_000,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=20,
-        tol=0.0,
-        warm_start=False,
-        device="auto",
-        callbacks=None,
-        random_state=None,
-        verbose=0,
-    ):
-        super().__init__(
-            n_critic=n_critic,
-            learning_rate=learning_rate,
-            generator=generator,
-            critic=critic,
-            latent_dim=latent_dim,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            output_activation=output_activation,
-            generator_params=generator_params,
-            critic_params=critic_params,
-            instance_noise=instance_noise,
-            batch_size=batch_size,
-            max_iter=max_iter,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            device=device,
-            callbacks=callbacks,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.reg = reg
-        self.loss = loss
 
     def _game(self):
         return Game(partial(cramer.critic_loss, reg=self.reg), LOSSES[self.loss], cramer.witness)

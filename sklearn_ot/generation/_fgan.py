@@ -1,20 +1,27 @@
 """GAN and FGAN: generators that descend on an f-divergence, estimated by a critic."""
 
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import torch
 from sklearn.utils._param_validation import StrOptions
 
-from sklearn_ot.generation._adversarial import AdversarialGenerator, documented
+from sklearn_ot.base import documented, sections
+from sklearn_ot.generation._adversarial import AdversarialGenerator
 from sklearn_ot.objectives import fgan
 from sklearn_ot.objectives.game import Game
 
 
+@dataclass(eq=False, repr=False)
 class VariationalGenerator(AdversarialGenerator):
     """Base class of generators that descend on the f-divergence that the attribute ``_divergence`` names."""
 
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
+    _: KW_ONLY
+    loss: str = "linear"
+
+    _parameter_constraints: ClassVar[dict] = {
         **AdversarialGenerator._parameter_constraints,
         "loss": [StrOptions({"linear", "non-saturating", "saturating"})],
     }
@@ -57,7 +64,8 @@ class VariationalGenerator(AdversarialGenerator):
         self._threshold = np.float32(fgan.DIVERGENCES[self._divergence].threshold)
 
 
-@documented
+@documented(**sections(AdversarialGenerator))
+@dataclass(eq=False, repr=False)
 class FGAN(VariationalGenerator):
     r"""A generator that descends on an f-divergence [Nowozin16]_.
 
@@ -115,78 +123,27 @@ class FGAN(VariationalGenerator):
     --------
     >>> import numpy as np
     >>> from sklearn_ot.generation import FGAN
+    >>> from sklearn_ot.networks import Dense
     >>> X = np.random.RandomState(0).normal(50, 4, (500, 1))
-    >>> generator = FGAN("pearson", hidden_layer_sizes=(16,), max_iter=100, random_state=0).fit(X)
+    >>> generator = FGAN("pearson", generator=Dense((16,)), critic=Dense((16,)), max_iter=100, random_state=0).fit(X)
     >>> bool(abs(generator.sample(1000, random_state=0).mean() - 50) < 4)
     True
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
-        **VariationalGenerator._parameter_constraints,
-        "divergence": [StrOptions(set(fgan.DIVERGENCES))],
-    }
+    divergence: str = "jensen-shannon"
 
-    def __init__(
-        self,
-        divergence="jensen-shannon",
-        *,
-        loss="linear",
-        n_critic=1,
-        learning_rate=2e-3,
-        generator="mlp",
-        critic="mlp",
-        latent_dim="auto",
-        hidden_layer_sizes=(128, 128, 128),
-        activation="relu",
-        output_activation="auto",
-        generator_params=None,
-        critic_params=None,
-        instance_noise=0.0,
-        batch_size=128,
-        max_iter=8000,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=20,
-        tol=0.0,
-        warm_start=False,
-        device="auto",
-        callbacks=None,
-        random_state=None,
-        verbose=0,
-    ):
-        super().__init__(
-            n_critic=n_critic,
-            learning_rate=learning_rate,
-            generator=generator,
-            critic=critic,
-            latent_dim=latent_dim,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            output_activation=output_activation,
-            generator_params=generator_params,
-            critic_params=critic_params,
-            instance_noise=instance_noise,
-            batch_size=batch_size,
-            max_iter=max_iter,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            device=device,
-            callbacks=callbacks,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.divergence = divergence
-        self.loss = loss
+    _parameter_constraints: ClassVar[dict] = {
+        **VariationalGenerator._parameter_constraints,
+        "divergence": [StrOptions(fgan.DIVERGENCES.keys())],
+    }
 
     @property
     def _divergence(self):
         return self.divergence
 
 
-@documented
+@documented(**sections(AdversarialGenerator))
+@dataclass(eq=False, repr=False)
 class GAN(VariationalGenerator):
     r"""The generative adversarial network [Goodfellow14]_.
 
@@ -223,63 +180,13 @@ class GAN(VariationalGenerator):
     --------
     >>> import numpy as np
     >>> from sklearn_ot.generation import GAN
+    >>> from sklearn_ot.networks import Dense
     >>> X = np.random.RandomState(0).normal(50, 4, (500, 1))
-    >>> generator = GAN(hidden_layer_sizes=(16,), max_iter=100, random_state=0).fit(X)
+    >>> generator = GAN(generator=Dense((16,)), critic=Dense((16,)), max_iter=100, random_state=0).fit(X)
     >>> bool(abs(generator.sample(1000, random_state=0).mean() - 50) < 4)
     True
     """
 
-    _divergence = "gan"
+    loss: str = "non-saturating"
 
-    def __init__(
-        self,
-        loss="non-saturating",
-        *,
-        n_critic=1,
-        learning_rate=2e-3,
-        generator="mlp",
-        critic="mlp",
-        latent_dim="auto",
-        hidden_layer_sizes=(128, 128, 128),
-        activation="relu",
-        output_activation="auto",
-        generator_params=None,
-        critic_params=None,
-        instance_noise=0.0,
-        batch_size=128,
-        max_iter=8000,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=20,
-        tol=0.0,
-        warm_start=False,
-        device="auto",
-        callbacks=None,
-        random_state=None,
-        verbose=0,
-    ):
-        super().__init__(
-            n_critic=n_critic,
-            learning_rate=learning_rate,
-            generator=generator,
-            critic=critic,
-            latent_dim=latent_dim,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            output_activation=output_activation,
-            generator_params=generator_params,
-            critic_params=critic_params,
-            instance_noise=instance_noise,
-            batch_size=batch_size,
-            max_iter=max_iter,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            device=device,
-            callbacks=callbacks,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.loss = loss
+    _divergence = "gan"

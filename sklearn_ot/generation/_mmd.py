@@ -1,16 +1,20 @@
 """MMDGAN: a generator that descends on a kernel discrepancy of embedded rows."""
 
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from numbers import Real
+from typing import ClassVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklearn_ot.generation._adversarial import AdversarialGenerator, documented
+from sklearn_ot.base import documented, sections
+from sklearn_ot.generation._adversarial import AdversarialGenerator
 from sklearn_ot.objectives import mmd
 from sklearn_ot.objectives.game import Game
 
 
-@documented
+@documented(**sections(AdversarialGenerator))
+@dataclass(eq=False, repr=False)
 class MMDGAN(AdversarialGenerator):
     r"""A generator that descends on the maximum mean discrepancy of rows embedded by a critic [Li17]_.
 
@@ -48,73 +52,23 @@ class MMDGAN(AdversarialGenerator):
     --------
     >>> import numpy as np
     >>> from sklearn_ot.generation import MMDGAN
+    >>> from sklearn_ot.networks import Dense
     >>> X = np.random.RandomState(0).normal(50, 4, (500, 1))
-    >>> generator = MMDGAN(hidden_layer_sizes=(16,), max_iter=100, random_state=0).fit(X)
+    >>> generator = MMDGAN(generator=Dense((16,)), critic=Dense((16,)), max_iter=100, random_state=0).fit(X)
     >>> bool(abs(generator.sample(1000, random_state=0).mean() - 50) < 2)
     True
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
+    kernel: str = "rational-quadratic"
+    _: KW_ONLY
+    reg: float = 1.0
+
+    _parameter_constraints: ClassVar[dict] = {
         **AdversarialGenerator._parameter_constraints,
-        "kernel": [StrOptions({"rational-quadratic", "gaussian"})],
+        "kernel": [StrOptions(mmd.KERNELS.keys())],
         "reg": [Interval(Real, 0, None, closed="left")],
     }
     _n_outputs = 16
-
-    def __init__(
-        self,
-        kernel="rational-quadratic",
-        *,
-        reg=1.0,
-        n_critic=1,
-        learning_rate=2e-3,
-        generator="mlp",
-        critic="mlp",
-        latent_dim="auto",
-        hidden_layer_sizes=(128, 128, 128),
-        activation="relu",
-        output_activation="auto",
-        generator_params=None,
-        critic_params=None,
-        instance_noise=0.0,
-        batch_size=128,
-        max_iter=8000,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=20,
-        tol=0.0,
-        warm_start=False,
-        device="auto",
-        callbacks=None,
-        random_state=None,
-        verbose=0,
-    ):
-        super().__init__(
-            n_critic=n_critic,
-            learning_rate=learning_rate,
-            generator=generator,
-            critic=critic,
-            latent_dim=latent_dim,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            output_activation=output_activation,
-            generator_params=generator_params,
-            critic_params=critic_params,
-            instance_noise=instance_noise,
-            batch_size=batch_size,
-            max_iter=max_iter,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            device=device,
-            callbacks=callbacks,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.kernel = kernel
-        self.reg = reg
 
     def _game(self):
         return Game(

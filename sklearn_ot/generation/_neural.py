@@ -1,42 +1,79 @@
-"""What the generators that train networks share."""
+"""The base class of generators that train networks."""
 
-import inspect
 from abc import abstractmethod
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
+from typing import ClassVar
 
 import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
-from torch import nn
 
-from sklearn_ot.base import BaseGenerator
+from sklearn_ot.base import BaseGenerator, warn_user
 from sklearn_ot.nets import NetOwner
-from sklearn_ot.nn import DCGANGenerator, MLPGenerator
+from sklearn_ot.networks import Dense, module_of
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
 from sklearn_ot.solvers.coordinates import UnitCoordinates
 
 MAX_LATENT_DIM = 100
-GENERATORS = {"mlp": MLPGenerator, "dcgan": DCGANGenerator}
 
 
+@dataclass(eq=False, repr=False)
 class NeuralGenerator(NetOwner, BaseGenerator):
     """Base class of generators that train one net, whose module makes rows of normal noise, in ``coordinates_``.
 
-    A subclass writes ``_build_net(device, module, **architecture)``, an initialised net whose module is the generator.
+    A subclass writes ``_build_net(device, **architecture)``, an initialised net whose module is the generator. The
+    architecture are plain values: classes of networks, and their arguments by the names that skorch has for them.
+
+    Parameters
+    ----------
+    generator : specification of `sklearn_ot.networks` or nn.Module class, default=None
+        The network that turns noise into rows. None is ``Dense((128, 128, 128), "relu")``; for images there is
+        ``Convolutional()``. A class of modules is called with ``latent_dim`` and ``n_features``, and maps noise of
+        shape (n, latent_dim) to rows of shape (n, n_features). If the attribute ``output_activation`` of the
+        specification, or of the class, is "tanh", data are brought from their range to −1 to 1, and no sample leaves
+        the range. Else data are centred and divided by the root of their mean variance.
+    latent_dim : int or "auto", default="auto"
+        Dimension of the noise, which is normal. "auto" is the number of features, and at most 100.
+    device : str or torch.device, default="auto"
+        Where to train: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
+    random_state : int, RandomState instance or None, default=None
+        Seeds initial weights, noise and batches. None is a fresh seed each time; the global states of numpy and torch
+        are neither read nor changed.
+    verbose : int, default=0
+        Whether to show a progress bar over the rounds.
+
+    Attributes
+    ----------
+    coordinates_ : UnitCoordinates
+        The units in which the net works.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if the data were given as a DataFrame.
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
-        "generator": [StrOptions(set(GENERATORS)), type],
+    _: KW_ONLY
+    generator: object = None
+    latent_dim: int | str = "auto"
+    learning_rate: float = 1e-3
+    batch_size: int = 128
+    max_iter: int = 8000
+    warm_start: bool = False
+    device: str | torch.device = "auto"
+    callbacks: list | None = None
+    random_state: int | np.random.RandomState | None = None
+    verbose: int = 0
+
+    _parameter_constraints: ClassVar[dict] = {
+        "generator": "no_validation",  # module_of says more
         "latent_dim": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "hidden_layer_sizes": ["array-like"],
-        "activation": [StrOptions({"relu", "silu", "celu", "softplus"})],
-        "output_activation": [StrOptions({"auto", "identity", "tanh"})],
-        "generator_params": [dict, None],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "warm_start": ["boolean"],
         "device": [str, torch.device],
         "callbacks": [list, None],
         "random_state": ["random_state"],
@@ -44,14 +81,12 @@ class NeuralGenerator(NetOwner, BaseGenerator):
     }
 
     @abstractmethod
-    def _build_net(self, device, module, **architecture):
+    def _build_net(self, device, **architecture):
         """An initialised net."""
 
-    def _net_parameters(self, device, module, architecture):
-        """The arguments of a net that do not depend on the method."""
+    def _net_parameters(self, device):
+        """The arguments of a net that depend neither on the method nor on the data."""
         return {
-            "module": module,
-            **{f"module__{name}": value for name, value in architecture.items()},
             "optimizer": torch.optim.Adam,
             "optimizer__betas": (0.9, 0.99),
             "optimizer__fused": device.type != "mps",
@@ -63,63 +98,25 @@ class NeuralGenerator(NetOwner, BaseGenerator):
             "verbose": int(self.verbose),
         }
 
-    def set_params(self, **params):
-        """Set parameters; ``generator__name`` and ``critic__name`` set one argument of a network.
+    def _spec(self, role):
+        network = getattr(self, role)
+        return Dense() if network is None else network
 
-        Parameters
-        ----------
-        **params : dict
-            Parameters of this estimator, or single entries of ``generator_params`` and ``critic_params``, the others
-            of which stay: a search over ``generator__n_channels`` needs no list of dicts.
-
-        Returns
-        -------
-        self : object
-            The estimator.
-        """
-        for own in ("generator_params", "critic_params"):
-            prefix = own.removesuffix("params") + "_"
-            arguments = {name: value for name, value in params.items() if name.startswith(prefix)}
-            if arguments and own in self.get_params(deep=False):
-                params = {name: value for name, value in params.items() if name not in arguments}
-                arguments = {name.removeprefix(prefix): value for name, value in arguments.items()}
-                params[own] = {**(params.get(own, getattr(self, own)) or {}), **arguments}
-        return super().set_params(**params)
-
-    def _output_activation(self):
-        if self.output_activation == "auto":
-            return "tanh" if self.generator == "dcgan" else "identity"
-        return self.output_activation
-
-    def _architecture(self, n_features):
-        """The class of the generator and its arguments: plain values, which is what a pickle stores."""
+    def _architecture(self, n_features, n_classes=0):
+        """The class of the generator and its arguments."""
         latent_dim = min(n_features, MAX_LATENT_DIM) if self.latent_dim == "auto" else int(self.latent_dim)
-        architecture = {"latent_dim": latent_dim, "n_features": n_features}
-        if self.generator == "mlp":
-            architecture |= self._hidden_layers()
-        if self.generator in GENERATORS:
-            architecture["output_activation"] = self._output_activation()
-        module = GENERATORS.get(self.generator, self.generator)
-        if not (inspect.isclass(module) and issubclass(module, nn.Module)):
-            raise ValueError(
-                f"generator must be one of {sorted(GENERATORS)} or a subclass of torch.nn.Module, got {module!r}."
-            )
-        return {"module": module, **architecture, **(self.generator_params or {})}
+        shape = {"latent_dim": latent_dim + n_classes, "n_features": n_features}
+        return named_module("module", *module_of(self._spec("generator"), "generator", **shape))
 
-    def _hidden_layers(self):
-        """The arguments of an "mlp" that generator and critic share."""
-        sizes = tuple(self.hidden_layer_sizes)
-        if not sizes or not all(isinstance(n, Integral) and not isinstance(n, bool) and n > 0 for n in sizes):
-            raise ValueError(
-                f"hidden_layer_sizes must be one or more positive integers, got {self.hidden_layer_sizes!r}. "
-                "Give for example (128, 128) for two hidden layers."
-            )
-        return {"hidden_layer_sizes": tuple(map(int, sizes)), "activation": self.activation}
+    def _architecture_of(self, net):
+        return named_module("module", net.module, net.get_params_for("module"))
 
-    def _balance(self, X, weights):
-        """Fit the coordinates to the training rows."""
-        bounded = self._output_activation() == "tanh"
-        self.coordinates_ = UnitCoordinates.bounded(X) if bounded else UnitCoordinates.standard(X, weights)
+    def _balance(self, X, weight):
+        """Fit the coordinates to the training rows, whose weights have sum 1; None for equal weights."""
+        if getattr(self._spec("generator"), "output_activation", "identity") == "tanh":
+            self.coordinates_ = UnitCoordinates.bounded(X)
+        else:
+            self.coordinates_ = UnitCoordinates.standard(X, np.full(len(X), 1 / len(X)) if weight is None else weight)
 
     def _sample(self, n_samples, rng):
         return self._rows(self._noise(n_samples, self.net_.get_params_for("module")["latent_dim"], rng))
@@ -138,24 +135,46 @@ class NeuralGenerator(NetOwner, BaseGenerator):
         return self.coordinates_.from_coordinates(np.concatenate(rows).astype(self._dtype, copy=False))
 
     def _net_to_resume(self, architecture):
-        """The net of the last fit if this one goes on from it, else None."""
+        """The net of the last fit if this one goes on from it, else None; a ValueError if it would be another net."""
         if not self.warm_start or not hasattr(self, "net_"):
             return None
-        self._refuse_changes({"module": self.net_.module, **self.net_.get_params_for("module")}, architecture)
+        refuse_changes(self._architecture_of(self.net_), architecture)
         return self.net_
 
-    @staticmethod
-    def _refuse_changes(before, after):
-        changed = [
-            f"{name} from {before.get(name)!r} to {after.get(name)!r}"
-            for name in {**before, **after}
-            if before.get(name) != after.get(name)
-        ]
-        if changed:
-            raise ValueError(
-                f"warm_start=True goes on with the network there is, but these changed: {', '.join(changed)}. "
-                "Change them back, or set warm_start=False."
-            )
+    def _set(self, **attributes):
+        """Set fitted attributes, and remove those that are None: of this fit they are unknown."""
+        for name, value in attributes.items():
+            self.__dict__.pop(name, None) if value is None else setattr(self, name, value)
 
-    def _architecture_of(self, net):
-        return {"module": net.module, **super()._architecture_of(net)}
+    def _store(self, net, keys):
+        """Store a trained net, the number of its rounds and these columns of its history."""
+        if net.interrupted_:
+            warn_user(
+                f"Training was interrupted after {net.n_fitted_} of {self.max_iter} rounds; the generator is what "
+                "these rounds have made of it."
+            )
+        self.net_, self.n_iter_ = net, net.n_iter_
+        self.history_ = [{key: row[key] for key in keys if key in row} for row in net.history]
+
+
+def named_module(name, module, arguments):
+    """A module and its arguments by the names that skorch has for them."""
+    return {name: module, **{f"{name}__{argument}": value for argument, value in arguments.items()}}
+
+
+def refuse_changes(before, after):
+    """Raise a ValueError unless a net that goes on is to be as it was."""
+    changed = [
+        f"{name.replace('module', 'generator')} from {_shown(before.get(name))} to {_shown(after.get(name))}"
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
+    ]
+    if changed:
+        raise ValueError(
+            f"warm_start=True goes on with the network there is, but these changed: {', '.join(changed)}. "
+            "Change them back, or set warm_start=False."
+        )
+
+
+def _shown(value):
+    return getattr(value, "__name__", repr(value))

@@ -1,21 +1,22 @@
 """SemiDiscreteOTGenerator: a generator trained by explicit transport instead of against an adversary."""
 
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
+from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklearn_ot.base import warn_user
+from sklearn_ot.base import documented, sections
 from sklearn_ot.generation._neural import NeuralGenerator
 from sklearn_ot.nets import AssignedNoise, SemiDiscreteNet, resolve_device, torch_seed
 from sklearn_ot.objectives.semidiscrete import assigned_regression
 from sklearn_ot.solvers.costs import COSTS, Cost
 
-HISTORY_KEYS = ("n_iter", "dur", "distance", "mass_error", "n_empty", "train_loss")
 
-
+@documented(**sections(NeuralGenerator))
+@dataclass(eq=False, repr=False)
 class SemiDiscreteOTGenerator(NeuralGenerator):
     r"""A generator trained by optimal transport computed explicitly, without an adversary.
 
@@ -37,22 +38,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
 
     Parameters
     ----------
-    generator : {"mlp", "dcgan"} or nn.Module class, default="mlp"
-        The network: `sklearn_ot.nn.MLPGenerator`; `sklearn_ot.nn.DCGANGenerator` for rows that are flattened images
-        of 28, 32 or 64 pixels; or a class that is called with ``latent_dim``, ``n_features`` and ``generator_params``,
-        and maps noise of shape (n, latent_dim) to rows of shape (n, n_features).
-    latent_dim : int or "auto", default="auto"
-        Dimension of the noise, which is normal. "auto" is the number of features, and at most 100.
-    hidden_layer_sizes : array-like of int, default=(128, 128, 128)
-        Widths of the hidden layers of "mlp". Images want more, (512, 512, 512) say.
-    activation : {"relu", "silu", "celu", "softplus"}, default="relu"
-        Activation of the hidden layers of "mlp".
-    output_activation : {"auto", "identity", "tanh"}, default="auto"
-        With "identity", data are centred and divided by the root of their mean variance. With "tanh", for images, they
-        are brought from their range to −1 to 1, and no sample leaves the range. "auto" is "tanh" for "dcgan", else
-        "identity". A class of your own applies it itself.
-    generator_params : dict, default=None
-        Further arguments of the network, such as ``{"n_channels": 32}`` for "dcgan".
+    <parameters>
     cost : {"sqeuclidean", "euclidean", "cityblock"} or float, default="sqeuclidean"
         The cost c of transport; a number p is :math:`\|x - y\|^p`.
     tol : float, default=0.2
@@ -79,15 +65,8 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         Whether another call of ``fit`` adds ``max_iter`` rounds to those there have been, also in an estimator that
         was pickled. With the same rows and parameters the result is that of one longer fit, bit for bit; with other
         rows or another cost the potential starts anew, the units of the data stay.
-    device : str or torch.device, default="auto"
-        Where to train: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
     callbacks : list of skorch callbacks, default=None
         Further callbacks of the net, for which an epoch is a round; they are cloned.
-    random_state : int, RandomState instance or None, default=None
-        Seeds initial weights, noise and batches. None is a fresh seed each time; the global states of numpy and torch
-        are neither read nor changed.
-    verbose : int, default=0
-        Whether to show a progress bar over the rounds.
 
     Attributes
     ----------
@@ -103,12 +82,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         has left in the end, the mean squared distance in units in which the data are of size 1.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the generator, ``net_.potential_`` the potential.
-    coordinates_ : UnitCoordinates
-        The units in which the net works.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, if the data were given as a DataFrame.
+    <attributes>
 
     Notes
     -----
@@ -125,16 +99,29 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
     --------
     >>> import numpy as np
     >>> from sklearn_ot.generation import SemiDiscreteOTGenerator
+    >>> from sklearn_ot.networks import Dense
     >>> X = np.random.RandomState(0).choice([10.0, 20.0], (100, 1))
     >>> generator = SemiDiscreteOTGenerator(
-    ...     hidden_layer_sizes=(32,), n_fit_samples=500, n_fit_steps=200, max_iter=1, random_state=0
+    ...     Dense((32,)), n_fit_samples=500, n_fit_steps=200, max_iter=1, random_state=0
     ... ).fit(X)
     >>> samples = generator.sample(1000, random_state=0)
     >>> bool(abs((samples > 15).mean() - (X > 15).mean()) < 0.1)
     True
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
+    generator: object = None
+    _: KW_ONLY
+    cost: str | float | Cost = "sqeuclidean"
+    tol: float = 0.2
+    max_samples: int | None = 500_000
+    n_fit_samples: int = 50_000
+    n_fit_steps: int = 4000
+    rebalance: float = 0.0
+    learning_rate: float = 4e-3
+    batch_size: int = 256
+    max_iter: int = 5
+
+    _parameter_constraints: ClassVar[dict] = {
         **NeuralGenerator._parameter_constraints,
         "cost": [StrOptions(COSTS.keys()), Interval(Real, 1, None, closed="left"), Cost],
         "tol": [Interval(Real, 0, None, closed="neither")],
@@ -142,85 +129,12 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         "n_fit_samples": [Interval(Integral, 1, None, closed="left")],
         "n_fit_steps": [Interval(Integral, 1, None, closed="left")],
         "rebalance": [Interval(Real, 0, 1, closed="both")],
-        "warm_start": ["boolean"],
     }
-
-    def __init__(
-        self,
-        generator="mlp",
-        *,
-        latent_dim="auto",
-        hidden_layer_sizes=(128, 128, 128),
-        activation="relu",
-        output_activation="auto",
-        generator_params=None,
-        cost="sqeuclidean",
-        tol=0.2,
-        max_samples=500_000,
-        n_fit_samples=50_000,
-        n_fit_steps=4000,
-        rebalance=0.0,
-        learning_rate=4e-3,
-        batch_size=256,
-        max_iter=5,
-        warm_start=False,
-        device="auto",
-        callbacks=None,
-        random_state=None,
-        verbose=0,
-    ):
-        self.generator = generator
-        self.latent_dim = latent_dim
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.output_activation = output_activation
-        self.generator_params = generator_params
-        self.cost = cost
-        self.tol = tol
-        self.max_samples = max_samples
-        self.n_fit_samples = n_fit_samples
-        self.n_fit_steps = n_fit_steps
-        self.rebalance = rebalance
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.warm_start = warm_start
-        self.device = device
-        self.callbacks = callbacks
-        self.random_state = random_state
-        self.verbose = verbose
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
-        """Train the generator on the rows of ``X``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Training rows.
-        y : None
-            Ignored; it is here for pipelines.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, 0 or more. Equal weights if None.
-
-        Returns
-        -------
-        self : object
-            The fitted generator.
-
-        Raises
-        ------
-        ValueError
-            If the rows or a parameter are unusable; the estimator is then left as it was.
-        DivergenceError
-            If training makes numbers that are not finite.
-        """
-        return self._fit_rows(X, sample_weight)
 
     def _fit(self, X, sample_weight, rng):
         device = resolve_device(self.device)
         architecture = self._architecture(X.shape[1])
-        # Which of equal rows a sample goes to would be arbitrary.
+        # The cells of equal points are not determined.
         points, index = np.unique(X, axis=0, return_inverse=True)
         weights = np.bincount(index.ravel(), sample_weight, minlength=len(points))
         weights = weights / weights.sum()
@@ -235,18 +149,12 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
             if previous is not None:
                 net.resume(previous)
             net.partial_fit(dataset)
-        if net.interrupted_:
-            warn_user(
-                f"Training was interrupted after {net.n_fitted_} of {net.max_iter} rounds; the generator is what the "
-                "last whole round left.",
-            )
-        self.net_, self.n_iter_ = net, net.n_iter_
-        self.history_ = [{key: row[key] for key in HISTORY_KEYS if key in row} for row in net.history]
+        self._store(net, ("n_iter", "dur", "distance", "mass_error", "n_empty", "train_loss"))
         for row in self.history_:
             row["distance"] *= self.coordinates_.scale
         self.wasserstein_distance_ = self.history_[-1]["distance"]
 
-    def _build_net(self, device, module, *, seed, **architecture):
+    def _build_net(self, device, *, seed, **architecture):
         return SemiDiscreteNet(
             criterion=assigned_regression,
             cost=self.cost,
@@ -258,8 +166,11 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
             seed=seed,
             remedy=f"Lower learning_rate (now {self.learning_rate:g}).",
             unit=self.coordinates_.scale,
-            **self._net_parameters(device, module, architecture),
+            **self._net_parameters(device),
+            **architecture,
         ).initialize()
 
-    def _architecture_of(self, net):
-        return {"seed": net.seed, **super()._architecture_of(net)}
+    def _net_state(self, net):
+        state = super()._net_state(net)
+        state["architecture"]["seed"] = net.seed
+        return state

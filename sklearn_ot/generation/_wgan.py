@@ -1,34 +1,34 @@
 """WGANGenerator: a generator that descends on the Wasserstein-1 distance, by a critic of slope 1."""
 
-import math
-import warnings
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from numbers import Real
+from typing import ClassVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
-from sklearn_ot.generation._adversarial import AdversarialGenerator, documented
+from sklearn_ot.base import documented, sections
+from sklearn_ot.generation._adversarial import AdversarialGenerator
 from sklearn_ot.objectives import wgan
+from sklearn_ot.objectives.constraints import CONSTRAINTS
 from sklearn_ot.objectives.game import Game, value
 
-REGS = {"clip": 0.01, "gradient-penalty": 0.1, "one-sided-penalty": 0.1, "spectral-norm": 0.0}
 
-
-@documented
+@documented(**sections(AdversarialGenerator))
+@dataclass(eq=False, repr=False)
 class WGANGenerator(AdversarialGenerator):
     r"""A generator that descends on the Wasserstein-1 distance, by a critic of slope 1 [Arjovsky17]_.
 
     .. math:: \min_g W_1(P, g_\# N), \qquad W_1(P, Q) = \max_{\text{Lip}(f) \le 1} E_P f(x) - E_Q f(y)
 
-    Unlike a divergence, it has a gradient also where samples and data do not overlap. The constraint on the critic f
-    is kept in one of four ways:
+    Unlike a divergence, the distance has a gradient also where samples and data do not overlap. The slope of the critic
+    f is held by a constraint, a row of `sklearn_ot.objectives.constraints.CONSTRAINTS`:
 
-    * "clip" [Arjovsky17]_: no weight beyond ±``reg``. The slope is then bounded, by a constant nobody knows.
+    * "clip" [Arjovsky17]_: no weight beyond ±``reg``. The slope is then bounded, by an unknown constant.
     * "gradient-penalty" [Gulrajani17]_: ``reg`` times :math:`E (\|\nabla f\| - 1)^2` between data and samples.
     * "one-sided-penalty" [Petzka18]_: the same of slopes above 1 only.
     * "spectral-norm" [Miyato18]_: each weight matrix is divided by its norm. The slope is then at most 1, in fact much
-      less with ReLU; with ``critic_params={"activation": "groupsort"}`` it comes near 1.
+      less with ReLU; with ``critic=Dense((128,) * 3, "groupsort")`` it comes near 1.
 
     Training runs in units in which the data are of size 1; samples come back in the units of ``X``.
 
@@ -37,18 +37,21 @@ class WGANGenerator(AdversarialGenerator):
     constraint : {"gradient-penalty", "one-sided-penalty", "spectral-norm", "clip"}, default="gradient-penalty"
         How the slope of the critic is held.
     reg : float or "auto", default="auto"
-        The weight λ of a penalty, or the largest weight with "clip". "auto" is 0.1 for penalties, which [Gulrajani17]_
-        take for data in the plane (and 10 for images), and the 0.01 of [Arjovsky17]_ for "clip", which leaves small
-        networks nearly flat: in the plane 0.1 is better. It has no meaning with "spectral-norm".
+        The weight λ of a penalty, or the largest weight with "clip"; "spectral-norm" does not use it. "auto" is 0.1 for
+        penalties, which [Gulrajani17]_ use for data in the plane (and 10 for images), and the 0.01 of [Arjovsky17]_ for
+        "clip", which leaves small networks nearly flat: in the plane 0.1 is better.
     <parameters>
 
     Attributes
     ----------
-    wasserstein_distance_ : float
-        What the critic finds between samples and the data, in the units of ``X``: :math:`E_P f - E_Q f`. It is a lower
-        bound of the distance, but for the error of a finite sample, only with "spectral-norm" and the critic "mlp",
-        where it is divided by the exact bound of the slope; else a warning says that it is none. With classes, it is
-        about the mean over the classes of the distances between rows of a class.
+    critic_value_ : float
+        The difference of the means of the critic on data and on samples, :math:`E_P f - E_Q f`, in the units of ``X``.
+        With classes, it is about the mean over the classes of the differences within a class.
+    wasserstein_lower_bound_ : float
+        ``critic_value_`` divided by a rigorous bound of the slope of the critic: a lower bound of the Wasserstein-1
+        distance between samples and data, but for the error of a finite sample. The attribute exists only with
+        "spectral-norm" and a critic whose module has a method ``lipschitz_bound``, as that of ``Dense`` has: no other
+        constraint brings this bound of the slope near 1.
     <attributes>
 
     See Also
@@ -69,114 +72,41 @@ class WGANGenerator(AdversarialGenerator):
     --------
     >>> import numpy as np
     >>> from sklearn_ot.generation import WGANGenerator
+    >>> from sklearn_ot.networks import Dense
     >>> X = np.random.RandomState(0).normal(50, 4, (500, 1))
-    >>> generator = WGANGenerator(hidden_layer_sizes=(16,), max_iter=100, random_state=0).fit(X)
+    >>> generator = WGANGenerator(generator=Dense((16,)), critic=Dense((16,)), max_iter=100, random_state=0).fit(X)
     >>> bool(abs(generator.sample(1000, random_state=0).mean() - 50) < 2)
     True
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
+    constraint: str = "gradient-penalty"
+    _: KW_ONLY
+    reg: float | str = "auto"
+    n_critic: int = 2
+    learning_rate: float = 3e-3
+
+    _parameter_constraints: ClassVar[dict] = {
         **AdversarialGenerator._parameter_constraints,
-        "constraint": [StrOptions(set(REGS))],
+        "constraint": [StrOptions(CONSTRAINTS.keys())],
         "reg": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(
-        self,
-        constraint="gradient-penalty",
-        *,
-        reg="auto",
-        n_critic=2,
-        learning_rate=3e-3,
-        generator="mlp",
-        critic="mlp",
-        latent_dim="auto",
-        hidden_layer_sizes=(128, 128, 128),
-        activation="relu",
-        output_activation="auto",
-        generator_params=None,
-        critic_params=None,
-        instance_noise=0.0,
-        batch_size=128,
-        max_iter=8000,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=20,
-        tol=0.0,
-        warm_start=False,
-        device="auto",
-        callbacks=None,
-        random_state=None,
-        verbose=0,
-    ):
-        super().__init__(
-            n_critic=n_critic,
-            learning_rate=learning_rate,
-            generator=generator,
-            critic=critic,
-            latent_dim=latent_dim,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            output_activation=output_activation,
-            generator_params=generator_params,
-            critic_params=critic_params,
-            instance_noise=instance_noise,
-            batch_size=batch_size,
-            max_iter=max_iter,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            device=device,
-            callbacks=callbacks,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.constraint = constraint
-        self.reg = reg
-
-    @property
-    def wasserstein_distance_(self):
-        check_is_fitted(self)
-        if not self._is_bound:
-            warnings.warn(
-                f"wasserstein_distance_ is what the critic finds, not a bound of the distance: "
-                f"constraint={self.constraint!r} with critic={self.critic!r} leaves its slope unknown. "
-                "Use metrics.wasserstein_distance on samples, or constraint='spectral-norm' with an 'mlp' critic.",
-                stacklevel=2,
-            )
-        return self._distance
-
-    def _get_fitted_attr_html(self, doc_link=""):
-        # scikit-learn's table of attributes reads all of them: nobody has asked for this one.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return super()._get_fitted_attr_html(doc_link)
+    def _constraint(self):
+        row = CONSTRAINTS[self.constraint]
+        return row if self.reg == "auto" else row._replace(reg=self.reg)
 
     def _game(self):
-        if "penalty" not in self.constraint:
-            return Game(wgan.critic_loss, wgan.generator_loss, value)
-        one_sided = self.constraint == "one-sided-penalty"
-        loss = partial(wgan.penalised_critic_loss, reg=self._reg(), one_sided=one_sided)
+        constraint, loss = self._constraint(), wgan.critic_loss
+        if constraint.penalty is not None:
+            loss = partial(wgan.penalised_critic_loss, reg=constraint.reg, penalty=constraint.penalty)
         return Game(loss, wgan.generator_loss, value)
 
-    def _reg(self):
-        return REGS[self.constraint] if self.reg == "auto" else self.reg
-
     def _remedy(self):
-        hint = f" or raise reg (now {self._reg():g})" if "penalty" in self.constraint else ""
+        constraint = self._constraint()
+        hint = "" if constraint.penalty is None else f" or raise reg (now {constraint.reg:g})"
         return f"Lower learning_rate (now {self.learning_rate:g}){hint}."
 
-    def _clip(self):
-        return self._reg() if self.constraint == "clip" else None
-
-    @property
-    def _spectral_norm(self):
-        return self.constraint == "spectral-norm"
-
-    def _measure(self, module, real, fake):
-        self._is_bound = self._spectral_norm and hasattr(module, "lipschitz_bound")
-        slope = module.eval().lipschitz_bound() if self._is_bound else 1.0
-        difference = float(real.mean(dtype=float) - fake.mean(dtype=float))
-        self._distance = self.coordinates_.scale * difference / slope if math.isfinite(difference) else difference
+    def _measure(self, critic, real, fake):
+        self.critic_value_ = self.coordinates_.scale * float(real.mean(dtype=float) - fake.mean(dtype=float))
+        is_bound = self._constraint().is_bound and hasattr(critic, "lipschitz_bound")
+        self._set(wasserstein_lower_bound_=self.critic_value_ / critic.lipschitz_bound() if is_bound else None)

@@ -1,16 +1,20 @@
 """WGANQC: a generator whose critic is regressed on exact plans of batches."""
 
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from numbers import Real
+from typing import ClassVar
 
 from sklearn.utils._param_validation import Interval
 
-from sklearn_ot.generation._adversarial import AdversarialGenerator, documented
+from sklearn_ot.base import documented, sections
+from sklearn_ot.generation._adversarial import AdversarialGenerator
 from sklearn_ot.objectives import qc
 from sklearn_ot.objectives.game import Game
 
 
-@documented
+@documented(**sections(AdversarialGenerator))
+@dataclass(eq=False, repr=False)
 class WGANQC(AdversarialGenerator):
     r"""A generator that descends on the transport cost with squares, by a critic regressed on exact plans [Liu19]_.
 
@@ -57,69 +61,22 @@ class WGANQC(AdversarialGenerator):
     --------
     >>> import numpy as np
     >>> from sklearn_ot.generation import WGANQC
+    >>> from sklearn_ot.networks import Dense
     >>> X = np.random.RandomState(0).normal(50, 4, (500, 1))
-    >>> generator = WGANQC(hidden_layer_sizes=(16,), max_iter=100, random_state=0).fit(X)
+    >>> generator = WGANQC(generator=Dense((16,)), critic=Dense((16,)), max_iter=100, random_state=0).fit(X)
     >>> bool(abs(generator.sample(1000, random_state=0).mean() - 50) < 2)
     True
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
+    reg: float = 1.0
+    _: KW_ONLY
+    n_critic: int = 2
+    learning_rate: float = 5e-4
+
+    _parameter_constraints: ClassVar[dict] = {
         **AdversarialGenerator._parameter_constraints,
         "reg": [Interval(Real, 0, None, closed="left")],
     }
-
-    def __init__(
-        self,
-        reg=1.0,
-        *,
-        n_critic=2,
-        learning_rate=5e-4,
-        generator="mlp",
-        critic="mlp",
-        latent_dim="auto",
-        hidden_layer_sizes=(128, 128, 128),
-        activation="relu",
-        output_activation="auto",
-        generator_params=None,
-        critic_params=None,
-        instance_noise=0.0,
-        batch_size=128,
-        max_iter=8000,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=20,
-        tol=0.0,
-        warm_start=False,
-        device="auto",
-        callbacks=None,
-        random_state=None,
-        verbose=0,
-    ):
-        super().__init__(
-            n_critic=n_critic,
-            learning_rate=learning_rate,
-            generator=generator,
-            critic=critic,
-            latent_dim=latent_dim,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            output_activation=output_activation,
-            generator_params=generator_params,
-            critic_params=critic_params,
-            instance_noise=instance_noise,
-            batch_size=batch_size,
-            max_iter=max_iter,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            device=device,
-            callbacks=callbacks,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.reg = reg
 
     def _game(self):
         return Game(partial(qc.critic_loss, reg=self.reg), qc.generator_loss, qc.witness)

@@ -9,7 +9,7 @@ from sklearn_ot.nets._block import BlockNet, update_average
 from sklearn_ot.nets._callbacks import StopWithoutGain
 from sklearn_ot.nets._device import random_stream, set_random_stream
 from sklearn_ot.nets._rounds import BLOCK_ROUNDS, RoundLoader, halves
-from sklearn_ot.nn import LabelledCritic, normalise_spectra_
+from sklearn_ot.nn import LabelledCritic, with_labels
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
 from sklearn_ot.solvers.sources import even_noise
 
@@ -45,10 +45,10 @@ class AdversarialNet(BlockNet):
         better. ``net.generate(noise)`` makes samples to keep.
     n_critic : int
         Steps of the critic in a round.
-    clip : float or None
-        Largest absolute value of a weight of the critic.
-    spectral_norm : bool
-        Whether the weight matrices of the critic are divided by their norms.
+    parametrise : callable or None
+        ``parametrise(critic)`` changes the critic in place when it is built.
+    project : callable or None
+        ``project(critic)`` changes the weights of the critic in place after each of its steps.
     instance_noise : float
         Standard deviation of normal noise that is added to data and samples before the critic sees them. It falls
         as the square of the step size does.
@@ -84,8 +84,8 @@ class AdversarialNet(BlockNet):
         evaluation,
         n_critic,
         max_iter,
-        clip,
-        spectral_norm,
+        parametrise,
+        project,
         instance_noise,
         early_stopping,
         tol,
@@ -95,8 +95,8 @@ class AdversarialNet(BlockNet):
         self.critic = critic
         self.evaluation = evaluation
         self.n_critic = n_critic
-        self.clip = clip
-        self.spectral_norm = spectral_norm
+        self.parametrise = parametrise
+        self.project = project
         self.instance_noise = instance_noise
         self.early_stopping = early_stopping
         self.tol = tol
@@ -131,8 +131,8 @@ class AdversarialNet(BlockNet):
         super().initialize_module()
         self.average_ = copy.deepcopy(self.module_).requires_grad_(False)
         self.critic_ = self.initialized_instance(self.critic, self.get_params_for("critic"))
-        if self.spectral_norm:
-            normalise_spectra_(self.critic_)
+        if self.parametrise is not None:
+            self.parametrise(self.critic_)
         return self
 
     def initialize_optimizer(self):
@@ -147,7 +147,7 @@ class AdversarialNet(BlockNet):
         super().on_train_begin(net, X=X, y=y, **kwargs)
         if self.n_iter_:
             set_random_stream(self.random_, self.device)
-        self.latent_dim_ = self.get_params_for("module")["latent_dim"] - (0 if X.labels is None else X.labels.shape[1])
+        self.latent_dim_ = self.get_params_for("module")["latent_dim"] - X.labels.shape[1]
         self.averaged_ = [_floats(self.average_), _floats(self.module_)]
         score = self.evaluation(self)
         if not self.n_iter_:
@@ -167,7 +167,9 @@ class AdversarialNet(BlockNet):
         for i in range(n_critic):
             loss = self.criterion_.critic_loss(*self._shown(i, rows[i], fakes[i], labels))
             self.descend(self.critic_optimizer_, self.critic_, loss)
-            self._clip()
+            if self.project is not None:
+                with torch.no_grad():
+                    self.project(self.critic_)
         critic_gradient = _gradient_norm(self.critic_optimizer_)
         # Else the gradient of the generator would compute that of the critic as well.
         self.critic_.requires_grad_(False)
@@ -179,12 +181,6 @@ class AdversarialNet(BlockNet):
         losses = loss.detach(), generator_loss.detach()
         measures = torch.stack([*losses, critic_gradient, _gradient_norm(self.optimizer_), size])
         return {"loss": losses[0], "measures": measures, "y_pred": None}
-
-    @torch.no_grad()
-    def _clip(self):
-        if self.clip is not None:
-            for weight in _weights_of(self.critic_optimizer_):
-                weight.clamp_(-self.clip, self.clip)
 
     def after_step(self):
         """Average the generator."""
@@ -244,8 +240,7 @@ class AdversarialNet(BlockNet):
     def _draw_noise(self, n_batches, batch_size, labels):
         """Noise of shape (n_batches, batch_size, latent_dim), with the labels in its last columns."""
         parts = [even_noise(n_batches, size, self.latent_dim_, self.device) for size in halves(batch_size)]
-        noise = torch.cat(parts, dim=1)
-        return noise if labels is None else torch.cat([noise, labels], dim=-1)
+        return with_labels(torch.cat(parts, dim=1), labels)
 
     @torch.no_grad()
     def generate(self, noise):
@@ -258,7 +253,7 @@ class AdversarialNet(BlockNet):
         if self.instance_noise:
             std = self.instance_noise * self.step_factor() ** 2
             real, fake = (rows + std * torch.randn_like(rows) for rows in (real, fake))
-        return LabelledCritic(self.critic_, None if labels is None else labels[i]), real, fake
+        return LabelledCritic(self.critic_, labels[i]), real, fake
 
 
 def _weights_of(optimizer):

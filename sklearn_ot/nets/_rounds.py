@@ -16,29 +16,42 @@ class LabelledRows(Dataset):
     x : Tensor of shape (n, d)
         The rows.
     labels : Tensor of shape (n, n_classes), default=None
-        Labels of the rows.
+        Labels of the rows; None is a label of no columns.
+    weights : Tensor of shape (n,), default=None
+        Weights of the rows, positive and in float64; None for equal weights.
     """
 
-    def __init__(self, x, labels=None):
+    def __init__(self, x, labels=None, weights=None):
         self.x = x
-        self.labels = labels
+        self.labels = x.new_empty(len(x), 0) if labels is None else labels
         order = spatial_order(x, min(len(x), 512))
+        numbers = torch.arange(self.labels.shape[1], dtype=self.labels.dtype, device=x.device)
         # Stable, so that the rows of a class keep their order.
-        self.order = order if labels is None else order[labels[order].argmax(1).argsort(stable=True)]
+        self.order = order[(self.labels[order] @ numbers).argsort(stable=True)]
+        self.ends = None
+        if weights is not None:
+            ends = weights[self.order.cpu()].cumsum(0)
+            self.ends = (ends * (len(x) / ends[-1])).to(x.device, torch.float32)
 
     def __len__(self):
         return len(self.x)
 
     def __getitem__(self, rows):
-        return self.x[rows], None if self.labels is None else self.labels[rows]
+        return self.x[rows], self.labels[rows]
+
+    def rows_at(self, places):
+        """The rows at places of the order, from 0 to n, in which a row of mean weight has length 1."""
+        index = places.long() if self.ends is None else torch.searchsorted(self.ends, places, right=True)
+        # Rounding may reach the end of the last row.
+        return self[self.order[index.clamp(max=len(self) - 1)]]
 
 
 class RoundLoader:
     """The batches of one round after another, each half of them with a row from each of as many strata of the data.
 
-    Strata are equal stretches of the order of `LabelledRows`. A batch of few rows then has the classes, and in few
-    dimensions the modes, in their proportions. Each row is as likely as any other, and what is drawn does not depend on
-    what was drawn before; the two halves are independent.
+    Strata are stretches of equal mass of the order of `LabelledRows`. A batch of few rows then has the classes, and in
+    few dimensions the modes, in their proportions. A row is drawn in proportion to its weight, and independently of
+    all other draws of its stratum; the two halves are independent.
 
     Parameters
     ----------
@@ -60,14 +73,12 @@ class RoundLoader:
         return min(BLOCK_ROUNDS, self.remaining)
 
     def __iter__(self):
-        n_rows, order = len(self.dataset), self.dataset.order
-        strata = torch.cat([torch.arange(size, device=order.device) for size in self.sizes])
-        lengths = torch.cat([torch.full((size,), n_rows / size, device=order.device) for size in self.sizes])
+        n_rows, device = len(self.dataset), self.dataset.x.device
+        strata = torch.cat([torch.arange(size, device=device) for size in self.sizes])
+        lengths = torch.cat([torch.full((size,), n_rows / size, device=device) for size in self.sizes])
         for _ in range(len(self)):
             self.remaining -= 1
-            places = (strata + torch.rand(self.n_batches, len(strata), device=order.device)) * lengths
-            # Rounding may reach the end of the last stratum.
-            yield self.dataset[order[places.long().clamp(max=n_rows - 1)]]
+            yield self.dataset.rows_at((strata + torch.rand(self.n_batches, len(strata), device=device)) * lengths)
 
 
 def halves(n_rows):

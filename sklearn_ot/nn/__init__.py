@@ -1,6 +1,7 @@
 """Torch modules: convex and plain networks, generators and critics. Nothing here knows of numpy or an estimator."""
 
-from sklearn_ot.nn._critics import DCGANCritic, GroupSort, LabelledCritic, MLPCritic, normalise_spectra_
+from sklearn_ot.nn._activations import ACTIVATIONS, GroupSort
+from sklearn_ot.nn._critics import DCGANCritic, LabelledCritic, MLPCritic, normalise_spectra_, with_labels
 from sklearn_ot.nn._generators import DCGANGenerator, MLPGenerator
 from sklearn_ot.nn._icnn import DenseICNN
 from sklearn_ot.nn._mlp import MLP
@@ -9,6 +10,7 @@ from sklearn_ot.nn._residual import ResidualMap
 from sklearn_ot.nn._subspace import SubspacePotential
 
 __all__ = [
+    "ACTIVATIONS",
     "MLP",
     "DCGANCritic",
     "DCGANGenerator",
@@ -21,4 +23,5 @@ __all__ = [
     "ResidualMap",
     "SubspacePotential",
     "normalise_spectra_",
+    "with_labels",
 ]

@@ -8,35 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from sklearn_ot.nn._activations import activation_layer, hidden_layers
 from sklearn_ot.nn._generators import FIRST_SIDES, image_shape
-from sklearn_ot.nn._mlp import ACTIVATIONS, MLP, activation_layer
+from sklearn_ot.nn._mlp import MLP
 
-
-class GroupSort(nn.Module):
-    """Sort the two halves of the features against each other: first the larger ones, then the smaller [Anil19]_.
-
-    Its Jacobian is a permutation. So, unlike ReLU, it takes nothing off a gradient, and a network whose weights have
-    norm 1 can have slope 1 everywhere, which is what a Wasserstein-1 critic has.
-
-    References
-    ----------
-    .. [Anil19] C. Anil, J. Lucas, R. Grosse, "Sorting out Lipschitz function approximation", ICML 2019.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_ot.nn import GroupSort
-    >>> GroupSort()(torch.tensor([[1.0, 5.0, 3.0, 2.0]])).tolist()
-    [[3.0, 5.0, 1.0, 2.0]]
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Sorted features, in the shape of ``x``, whose second dimension must be even."""
-        first, second = x.chunk(2, dim=1)
-        return torch.cat([torch.maximum(first, second), torch.minimum(first, second)], dim=1)
-
-
-CRITIC_ACTIVATIONS = {**ACTIVATIONS, "leaky_relu": lambda: nn.LeakyReLU(0.2), "groupsort": GroupSort}
 # The slope of SiLU is largest at 2.3994; the other activations have slopes of at most 1.
 LIPSCHITZ_CONSTANTS = {"silu": 1.09984}
 
@@ -82,15 +57,9 @@ class MLPCritic(nn.Module):
         activation: str = "relu",
     ):
         super().__init__()
-        if activation == "groupsort" and any(size % 2 for size in hidden_layer_sizes):
-            raise ValueError(
-                f'The activation "groupsort" sorts pairs and needs even widths, got {tuple(hidden_layer_sizes)}.'
-            )
         self.n_outputs = n_outputs
         self.activation = activation
-        layers = []
-        for n_in, n_out in pairwise([n_features + n_classes, *hidden_layer_sizes]):
-            layers += [nn.Linear(n_in, n_out), activation_layer(activation, CRITIC_ACTIVATIONS)]
+        layers = hidden_layers(n_features + n_classes, hidden_layer_sizes, activation)
         last = nn.Linear(hidden_layer_sizes[-1], n_outputs or 1)
         if n_outputs is not None:
             nn.init.zeros_(last.weight)
@@ -175,7 +144,7 @@ class DCGANCritic(nn.Module):
         widths = [n_colours + n_classes, *(n_channels * 2**k for k in range(n_halvings))]
         layers = []
         for n_in, n_out in pairwise(widths):
-            layers += [nn.Conv2d(n_in, n_out, 4, stride=2, padding=1), activation_layer(activation, CRITIC_ACTIVATIONS)]
+            layers += [nn.Conv2d(n_in, n_out, 4, stride=2, padding=1), activation_layer(activation)]
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * last**2, n_outputs or 1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -189,6 +158,11 @@ class DCGANCritic(nn.Module):
         return outputs.squeeze(1) if self.n_outputs is None else outputs
 
 
+def with_labels(rows: Tensor, labels: Tensor) -> Tensor:
+    """Rows followed by their labels; the rows themselves if labels have no columns."""
+    return torch.cat([rows, labels], dim=-1) if labels.shape[-1] else rows
+
+
 class LabelledCritic:
     """A critic as a function of the row alone, the label of each row of the batch being fixed.
 
@@ -196,19 +170,19 @@ class LabelledCritic:
     ----------
     module : nn.Module
         The critic.
-    labels : Tensor of shape (n, n_classes), default=None
-        One-hot labels of the rows that it will be called with.
+    labels : Tensor of shape (n, n_classes)
+        One-hot labels of the rows that it will be called with; without classes they have no columns.
     """
 
     value_and_gradient = MLP.value_and_gradient
 
-    def __init__(self, module: nn.Module, labels: Tensor | None = None):
+    def __init__(self, module: nn.Module, labels: Tensor):
         self.module = module
         self.labels = labels
 
     def __call__(self, x: Tensor) -> Tensor:
-        """What the critic makes of rows of shape (n, n_features)."""
-        return self.module(x if self.labels is None else torch.cat([x, self.labels], dim=1))
+        """The outputs of the critic at rows of shape (n, n_features)."""
+        return self.module(with_labels(x, self.labels))
 
 
 def normalise_spectra_(module: nn.Module) -> nn.Module:

@@ -5,14 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-ACTIVATIONS = {"celu": nn.CELU, "softplus": nn.Softplus, "silu": nn.SiLU, "relu": nn.ReLU}
-
-
-def activation_layer(name, activations=ACTIVATIONS):
-    """A new layer of the activation with this name."""
-    if name not in activations:
-        raise ValueError(f"activation must be one of {sorted(activations)}, got {name!r}.")
-    return activations[name]()
+from sklearn_ot.nn._activations import hidden_layers
 
 
 class MLP(nn.Module):
@@ -26,8 +19,8 @@ class MLP(nn.Module):
         Widths of the hidden layers.
     n_outputs : int, default=None
         Dimension of the output; None for a scalar function, whose values have shape (n,).
-    activation : {"silu", "celu", "softplus", "relu"}, default="silu"
-        Activation of the hidden layers. All but "relu" have a continuous gradient.
+    activation : {"silu", "celu", "softplus", "relu", "leaky_relu", "groupsort"}, default="silu"
+        Activation of the hidden layers. The first three have a continuous gradient; "groupsort" needs even widths.
 
     Examples
     --------
@@ -46,9 +39,7 @@ class MLP(nn.Module):
     ):
         super().__init__()
         self.n_outputs = n_outputs
-        layers = []
-        for n_in, n_out in zip([n_features, *hidden_layer_sizes], hidden_layer_sizes, strict=False):
-            layers += [nn.Linear(n_in, n_out), activation_layer(activation)]
+        layers = hidden_layers(n_features, hidden_layer_sizes, activation)
         last = nn.Linear(hidden_layer_sizes[-1], n_outputs or 1)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)

@@ -10,6 +10,11 @@ from sklearn_ot.solvers.costs import half_squared_distances
 
 # One kernel of each of these scales, in units in which the data are of size 1.
 SCALES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+# Kernels as functions of ‖a − b‖² / 2σ².
+KERNELS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gaussian": lambda t: torch.exp(-t),
+    "rational-quadratic": lambda t: 1 / (1 + t),
+}
 
 
 def kernel(a: Tensor, b: Tensor, name: str) -> Tensor:
@@ -34,8 +39,7 @@ def kernel(a: Tensor, b: Tensor, name: str) -> Tensor:
         The mean over the scales; 1 where rows are equal.
     """
     squares = half_squared_distances(a, b)
-    shape = (lambda t: torch.exp(-t)) if name == "gaussian" else (lambda t: 1 / (1 + t))
-    return sum(shape(squares / scale**2) for scale in SCALES) / len(SCALES)
+    return sum(KERNELS[name](squares / scale**2) for scale in SCALES) / len(SCALES)
 
 
 def squared_mmd(real: Tensor, fake: Tensor, *, kernel_name: str) -> Tensor:

@@ -79,7 +79,7 @@ def batch_transport(x: Tensor, y: Tensor, labels: Tensor | None = None) -> Batch
     Computed by POT on the CPU in float64, whatever the tensors. With ``labels`` of the rows of both, a plan of each
     class.
     """
-    if labels is not None:
+    if labels is not None and labels.shape[1]:
         whole = BatchTransport(torch.empty_like(x[:, 0]), torch.empty_like(y[:, 0]), torch.empty_like(x))
         for rows in labels.bool().T:
             if rows.any():

@@ -37,15 +37,9 @@ def generator_loss(critic: Callable, real: Tensor, fake: Tensor) -> Tensor:
     return -critic(fake).mean()
 
 
-def penalised_critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, reg: float, one_sided: bool) -> Tensor:
-    """`critic_loss` plus λ = ``reg`` times the `slope_penalty` [Gulrajani17]_.
-
-    References
-    ----------
-    .. [Gulrajani17] I. Gulrajani, F. Ahmed, M. Arjovsky, V. Dumoulin, A. Courville, "Improved training of Wasserstein
-       GANs", NeurIPS 2017.
-    """
-    return critic_loss(critic, real, fake) + reg * slope_penalty(critic, real, fake, one_sided=one_sided)
+def penalised_critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, reg: float, penalty: Callable) -> Tensor:
+    """`critic_loss` plus λ = ``reg`` times a penalty, ``penalty(critic, real, fake)``, on the slope of the critic."""
+    return critic_loss(critic, real, fake) + reg * penalty(critic, real, fake)
 
 
 def slope_penalty(function: Callable, real: Tensor, fake: Tensor, *, one_sided: bool = False) -> Tensor:

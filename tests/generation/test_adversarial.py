@@ -2,11 +2,11 @@
 
 import copy
 import pickle
-import warnings
 
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, KFold
 from skorch.callbacks import Callback
@@ -16,16 +16,19 @@ from sklearn_ot.datasets import grid_modes, make_gaussian_grid, make_gaussian_ri
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.generation import FGAN, GAN, MMDGAN, WGANQC, CramerGAN, SemiDiscreteOTGenerator, WGANGenerator
 from sklearn_ot.metrics import mode_coverage, wasserstein_distance
+from sklearn_ot.networks import Convolutional, Dense
 from sklearn_ot.nn import MLPCritic, MLPGenerator
+from sklearn_ot.objectives.constraints import CONSTRAINTS
 from sklearn_ot.objectives.fgan import DIVERGENCES
 
-SHORT = {"hidden_layer_sizes": (16, 16), "max_iter": 40, "batch_size": 32, "random_state": 0}
+SMALL = Dense((16, 16))
+SHORT = {"generator": SMALL, "critic": SMALL, "max_iter": 40, "batch_size": 32, "random_state": 0}
 METHODS = {
     "GAN": GAN(),
     "saturating GAN": GAN("saturating"),
     **{f"FGAN {name}": FGAN(name) for name in sorted(DIVERGENCES)},
     **{f"WGAN {name}": WGANGenerator(name) for name in ("gradient-penalty", "one-sided-penalty", "clip")},
-    "WGAN spectral-norm": WGANGenerator("spectral-norm", critic_params={"activation": "groupsort"}),
+    "WGAN spectral-norm": WGANGenerator("spectral-norm"),
     "CramerGAN": CramerGAN(),
     "energy CramerGAN": CramerGAN(loss="energy"),
     "MMDGAN": MMDGAN(),
@@ -39,7 +42,13 @@ every_family = pytest.mark.parametrize("name", FAMILIES)
 
 
 def new(name, **parameters):
-    return copy.deepcopy(METHODS[name]).set_params(**{**SHORT, **parameters})
+    # A clone has networks of its own.
+    return clone(clone(METHODS[name]).set_params(**{**SHORT, **parameters}))
+
+
+def dense(*sizes, activation="relu"):
+    """Both networks, of these widths."""
+    return {"generator": Dense(sizes, activation), "critic": Dense(sizes, activation)}
 
 
 @pytest.fixture(scope="module", name="X")
@@ -63,7 +72,7 @@ def test_an_exponential_law_is_learned(name):
     """From the normal law of the same moments, which is where every generator starts."""
     X = np.random.RandomState(0).exponential(50, (600, 1))
     start = new(name, max_iter=0).fit(X)
-    settings = {"max_iter": 200, "n_critic": 2, "batch_size": 64, "learning_rate": 5e-3, "hidden_layer_sizes": (32,)}
+    settings = {"max_iter": 200, "n_critic": 2, "batch_size": 64, "learning_rate": 5e-3, **dense(32)}
     generator = new(name, **settings).fit(X)
     # Games with a slope of 1 circle more widely than those whose critic flattens out.
     assert generator.score(X) > (0.5 if "WGAN " in name else 0.1) * start.score(X)
@@ -136,7 +145,7 @@ def test_scores_of_classes(X, y):
         np.average(parts, weights=[(y == "high").mean(), (y == "low").mean()])
     )
     assert generator.score(X, y, sample_weight=y == "low") == pytest.approx(parts[1])
-    for weight, message in ((np.zeros(90), "0 on every row"), (np.ones(3), "one weight per row")):
+    for weight, message in ((np.zeros(90), "zero on every row"), (np.ones(3), "one weight per row")):
         with pytest.raises(ValueError, match=message):
             generator.score(X, y, sample_weight=weight)
     assert generator.score(X) == generator.score(X)
@@ -181,10 +190,10 @@ def test_divergence_and_classifier(name):
         "learning_rate": 2e-3,
         "n_critic": 300,
         "max_iter": 1,
-        "hidden_layer_sizes": (64, 64),
-        "activation": "silu",
+        "critic": Dense((64, 64), "silu"),
+        "generator": Standard,
     }
-    generator = new(name, **frozen, generator=Standard).fit(X)
+    generator = new(name, **frozen).fit(X)
     is_real = generator.classify(np.array([[-1.0], [1.0], [0.0], [-3.0], [3.0]]))
     assert is_real.tolist() == [True, True, False, False, False]
     assert generator.classify(X).dtype == bool
@@ -211,32 +220,50 @@ class Standard(nn.Module):
         return z * self.weight.detach() + 0 * self.weight
 
 
-def test_the_distance_with_a_known_slope_is_a_bound(X):
-    generator = new("WGAN spectral-norm", n_critic=100, max_iter=2, learning_rate=1e-2, hidden_layer_sizes=(32, 32))
-    generator.set_params(generator=Shifted, generator_params={"shift": 1.5}).fit(X)
-    found = generator.wasserstein_distance_
+class Moved(Dense):
+    """A specification of the user's: a linear generator that moves its rows."""
+
+    def generator(self, latent_dim, n_features):
+        return Shifted, {"latent_dim": latent_dim, "n_features": n_features, "shift": 1.5}
+
+
+def test_the_value_with_a_known_slope_is_a_bound(X):
+    networks = {"generator": Moved(), "critic": Dense((32, 32), "groupsort")}
+    generator = new("WGAN spectral-norm", n_critic=100, max_iter=2, learning_rate=1e-2, **networks).fit(X)
+    found = generator.wasserstein_lower_bound_
     exact = wasserstein_distance(generator.sample(2000, random_state=0), X, p=1)
     # A bound for the samples it is taken on; those here are others.
     assert 0.5 * exact < found < 1.02 * exact
+    # The weights have norm 1 but for the error of the power method.
+    assert generator.critic_value_ == pytest.approx(found, rel=0.1)
 
 
 @pytest.mark.parametrize("name", ["WGAN gradient-penalty", "WGAN one-sided-penalty", "WGAN clip"])
-def test_a_distance_that_is_no_bound_says_so(X, name):
-    generator = new(name).fit(X)
-    with pytest.warns(UserWarning, match="not a bound of the distance: constraint=") as caught:
-        assert isinstance(generator.wasserstein_distance_, float)
-    assert caught[0].filename == __file__
+def test_a_value_that_is_no_bound_is_not_called_one(X, name):
+    generator = new("WGAN spectral-norm").fit(X)
+    generator.set_params(constraint=METHODS[name].constraint).fit(X)
+    assert isinstance(generator.critic_value_, float)
+    assert not hasattr(generator, "wasserstein_lower_bound_")
 
 
-def test_a_convolutional_critic_is_no_bound():
+def test_a_convolutional_critic_has_no_bound():
     images = np.random.RandomState(0).rand(8, 784)
-    generator = new("WGAN spectral-norm", critic="dcgan", critic_params={"n_channels": 2}, max_iter=1, batch_size=4)
-    with pytest.warns(UserWarning, match="critic='dcgan' leaves its slope unknown"):
-        generator.fit(images).wasserstein_distance_  # noqa: B018 (the access is what warns)
+    generator = new("WGAN spectral-norm", critic=Convolutional(2), max_iter=1, batch_size=4).fit(images)
+    assert not hasattr(generator, "wasserstein_lower_bound_")
+
+
+@pytest.mark.parametrize("name", ["WGAN gradient-penalty", "WGAN clip"])
+def test_the_value_is_that_of_the_critic_function(X, name):
+    generator = new(name, max_iter=200).fit(X)
+    # As many samples as the fit has used; those here are others.
+    values = [generator.critic_function(rows) for rows in (X, generator.sample(90, random_state=0))]
+    spread = float(values[1].std()) * (2 / 90) ** 0.5
+    found = generator.critic_value_ / generator.coordinates_.scale
+    assert found == pytest.approx(values[0].mean() - values[1].mean(), abs=4 * spread)
 
 
 def test_paper_values_of_reg(X):
-    assert [new(f"WGAN {name}")._reg() for name in ("gradient-penalty", "one-sided-penalty")] == [0.1, 0.1]
+    assert [CONSTRAINTS[name].reg for name in ("gradient-penalty", "one-sided-penalty")] == [0.1, 0.1]
     largest = {}
     for reg in ("auto", 0.2):
         critic = new("WGAN clip", reg=reg).fit(X).net_.critic_
@@ -245,7 +272,7 @@ def test_paper_values_of_reg(X):
 
 
 class Shifted(nn.Module):
-    def __init__(self, latent_dim, n_features, shift=0.0):
+    def __init__(self, latent_dim, n_features, shift=2.0):
         super().__init__()
         self.linear = nn.Linear(latent_dim, n_features)
         self.shift = shift
@@ -255,10 +282,10 @@ class Shifted(nn.Module):
 
 
 class Quadratic(nn.Module):
-    def __init__(self, n_features, n_classes, n_outputs, bias=True):
+    def __init__(self, n_features, n_classes, n_outputs):
         super().__init__()
         self.n_outputs = n_outputs
-        self.linear = nn.Linear(n_features + n_classes, n_outputs or 1, bias=bias)
+        self.linear = nn.Linear(n_features + n_classes, n_outputs or 1, bias=False)
 
     def forward(self, x):
         h = self.linear(x) ** 2
@@ -268,8 +295,7 @@ class Quadratic(nn.Module):
 @every_family
 @pytest.mark.parametrize("labelled", [False, True], ids=["", "classes"])
 def test_networks_of_your_own(X, y, name, labelled):
-    parameters = {"generator": Shifted, "generator_params": {"shift": 2.0}, "critic": Quadratic, "latent_dim": 3}
-    generator = new(name, **parameters, max_iter=3).set_params(critic_params={"bias": False})
+    generator = new(name, generator=Shifted, critic=Quadratic, latent_dim=3, max_iter=3)
     generator.fit(X, y if labelled else None)
     loaded = pickle.loads(pickle.dumps(generator))
     assert loaded.net_.average_.shift == 2
@@ -283,8 +309,8 @@ def test_networks_of_your_own(X, y, name, labelled):
 def test_images(name):
     rng = np.random.RandomState(0)
     images, y = rng.randint(256, size=(12, 28 * 28)).astype(np.uint8), np.arange(12) % 3
-    small = {"generator_params": {"n_channels": 2}, "critic_params": {"n_channels": 2}, "batch_size": 6}
-    generator = new(name, generator="dcgan", critic="dcgan", latent_dim=5, max_iter=2, **small).fit(images, y)
+    small = {"generator": Convolutional(2), "critic": Convolutional(2), "batch_size": 6}
+    generator = new(name, latent_dim=5, max_iter=2, **small).fit(images, y)
     samples = generator.sample(9, random_state=0, y=2)
     assert samples.shape == (9, 784)
     assert samples.min() >= 0
@@ -316,10 +342,8 @@ def test_early_stopping_keeps_rows_of_every_class(X):
     y = np.arange(len(X)) == 7
     for seed in range(5):
         generator = new("CramerGAN", early_stopping=True, validation_fraction=0.9, max_iter=1, random_state=seed)
-        assert generator.fit(X, y).class_prior_[1] > 0
-        X_kept, y_kept, X_held_out = generator._hold_out(X, y.astype(int), np.random.RandomState(seed))
-        assert set(y_kept) == {0, 1}
-        assert len(X_kept) + len(X_held_out) == len(X)
+        samples = generator.fit(X, y).sample(5, random_state=0, y=True)
+        assert np.isfinite(samples).all()
 
 
 def test_scores_on_the_way_are_of_all_rows():
@@ -330,10 +354,17 @@ def test_scores_on_the_way_are_of_all_rows():
     assert generator.net_.start_score_ == pytest.approx(generator.score(X), rel=0.3)
 
 
-def test_samples_farther_than_at_the_start_are_told(X, monkeypatch):
-    monkeypatch.setattr(GAN, "_score_of", lambda self, net, reference, y: -2.0 if net.n_iter_ else -1.0)
-    with pytest.warns(ConvergenceWarning, match=r"score is -2, and was -1. Lower learning_rate") as caught:
-        new("GAN", max_iter=500).fit(X)
+class Leaving(Callback):
+    """Move the averaged generator away from the data before the last block is scored."""
+
+    def on_batch_end(self, net, **kwargs):
+        if net.n_iter_ == 500:
+            net.average_.linear.data.mul_(3)
+
+
+def test_a_warning_if_samples_are_farther_than_at_the_start(X):
+    with pytest.warns(ConvergenceWarning, match=r"score is -.*, and was -.*\. Lower learning_rate") as caught:
+        new("GAN", max_iter=500, n_critic=1, callbacks=[Leaving()], **dense(8)).fit(X)
     assert caught[0].filename == __file__
 
 
@@ -355,20 +386,32 @@ def test_networks_of_another_shape_are_refused(X, name, role):
         new(name, **{role: Column}).fit(X)
 
 
-def test_arguments_of_networks_can_be_set_one_by_one(X):
-    generator = new("CramerGAN", critic_params={"activation": "celu"}, max_iter=1)
-    given = generator.critic_params
+def test_parameters_of_networks_are_parameters_of_the_generator(X):
+    generator = new("CramerGAN", critic=Dense((8, 8), "celu"), max_iter=1)
+    assert generator.get_params()["critic__activation"] == "celu"
     generator.set_params(critic__hidden_layer_sizes=(4,), generator__activation="silu", reg=0.3)
-    assert given == {"activation": "celu"}
-    assert generator.critic_params == {"activation": "celu", "hidden_layer_sizes": (4,)}
-    assert generator.generator_params == {"activation": "silu"}
+    assert generator.critic.get_params() == Dense((4,), "celu").get_params()
     assert generator.fit(X).net_.critic_.layers[0].out_features == 4
     search = GridSearchCV(generator, {"generator__activation": ["relu", "celu"]}, cv=2).fit(X)
-    assert search.best_estimator_.generator_params["activation"] == search.best_params_["generator__activation"]
-    with pytest.raises(ValueError, match=r"activation must be one of .*, got 'gelu'"):
+    assert search.best_estimator_.generator.activation == search.best_params_["generator__activation"]
+    with pytest.raises(ValueError, match=r"'activation' parameter of Dense must be .*Got 'gelu'"):
         generator.set_params(critic__activation="gelu").fit(X)
-    with pytest.raises(ValueError, match="Invalid parameter"):
-        SemiDiscreteOTGenerator().set_params(critic__activation="relu")
+    assert not hasattr(SemiDiscreteOTGenerator(), "critic")
+
+
+def test_networks_by_default_are_dense(X):
+    by_default, given = (
+        WGANGenerator(**networks, max_iter=2, random_state=0).fit(X).sample(5, random_state=0)
+        for networks in ({}, dense(128, 128, 128))
+    )
+    np.testing.assert_array_equal(by_default, given)
+
+
+@pytest.mark.parametrize("name", ["CramerGAN", "WGAN clip"])
+def test_a_network_with_tanh_keeps_samples_in_the_range_of_the_data(X, name):
+    samples = new(name, generator=Dense((16,), output_activation="tanh")).fit(X).sample(500, random_state=0)
+    assert samples.min() >= X.min() - 1e-5
+    assert samples.max() <= X.max() + 1e-5
 
 
 def test_a_fitted_classifier_is_that_of_its_divergence(X):
@@ -380,28 +423,18 @@ def test_a_fitted_classifier_is_that_of_its_divergence(X):
         np.testing.assert_array_equal(other.critic_function(X), values)
 
 
-def test_pictures_of_estimators_do_not_warn(fitted):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        fitted._repr_html_()
+class Watch(Callback):
+    """The rows that are trained on, in the units of the data."""
+
+    def on_train_begin(self, net, X=None, **kwargs):
+        net.watched = X.x.numpy()
 
 
-def test_held_out_rows_are_not_trained_on(X, monkeypatch):
-    seen = {}
-    original = WGANGenerator._dataset
-
-    def watched(self, X, y, device):
-        seen["train"] = X
-        return original(self, X, y, device)
-
-    monkeypatch.setattr(WGANGenerator, "_dataset", watched)
-    monkeypatch.setattr(
-        WGANGenerator, "_score_of", lambda self, net, reference, y: seen.setdefault("held out", reference) is None
-    )
-    new("WGAN gradient-penalty", early_stopping=True, max_iter=1).fit(X)
-    assert len(seen["train"]) == 81
-    assert len(seen["held out"]) == 9
-    assert {tuple(row) for row in np.vstack([seen["train"], seen["held out"]])} == {tuple(row) for row in X}
+def test_held_out_rows_are_not_trained_on(X):
+    generator = new("WGAN gradient-penalty", early_stopping=True, max_iter=1, callbacks=[Watch()]).fit(X)
+    rows = generator.coordinates_.from_coordinates(generator.net_.watched)
+    assert len(rows) == 81
+    assert (np.abs(rows[:, None] - X).max(2).min(1) < 1e-4).all()
 
 
 def test_instance_noise_blinds_the_critic():
@@ -480,12 +513,14 @@ def test_searches_with_classes(X, y):
         ({"reg": -1}, "'reg' parameter"),
         ({"n_critic": 0}, "'n_critic' parameter"),
         ({"batch_size": 1}, "'batch_size' parameter"),
-        ({"critic": "dcgan"}, "Rows of 2 features are not images"),
-        ({"critic": dict}, "critic must be one of .* got <class 'dict'>"),
-        ({"hidden_layer_sizes": (8, 0)}, r"one or more positive integers, got \(8, 0\)"),
-        ({"warm_start": True, "hidden_layer_sizes": (8,)}, r"hidden_layer_sizes from \(16, 16\) to \(8,\)"),
-        ({"warm_start": True, "critic_params": {"activation": "celu"}}, "activation from 'relu' to 'celu'"),
-        ({"warm_start": True, "constraint": "spectral-norm"}, "spectral_norm from False to True"),
+        ({"critic": Convolutional()}, "Rows of 2 features are not images"),
+        ({"critic": "mlp"}, "'mlp' cannot be the critic"),
+        ({"generator": dict}, "<class 'dict'> cannot be the generator"),
+        ({"critic": Dense((8, 0))}, r"one or more positive integers, got \(8, 0\)"),
+        ({"warm_start": True, "generator": Dense((8,))}, r"generator__hidden_layer_sizes from \(16, 16\) to \(8,\)"),
+        ({"warm_start": True, "critic": Dense((16, 16), "celu")}, "critic__activation from 'relu' to 'celu'"),
+        ({"warm_start": True, "critic": Quadratic}, "critic from MLPCritic to Quadratic"),
+        ({"warm_start": True, "constraint": "spectral-norm"}, "parametrise from None to normalise_spectra_"),
     ],
 )
 def test_bad_parameters(X, fitted, parameters, message):

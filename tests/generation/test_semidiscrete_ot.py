@@ -14,10 +14,11 @@ from sklearn_ot.datasets import grid_modes, make_gaussian_grid, make_gaussian_ri
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.generation import SemiDiscreteOTGenerator
 from sklearn_ot.metrics import mode_coverage, wasserstein_distance
+from sklearn_ot.networks import Convolutional, Dense
 from sklearn_ot.nn import DCGANGenerator
 
 SHORT = {
-    "hidden_layer_sizes": (16, 16),
+    "generator": Dense((16, 16)),
     "n_fit_samples": 500,
     "n_fit_steps": 100,
     "learning_rate": 2e-2,
@@ -153,8 +154,8 @@ def test_going_on_with_another_cost(X):
 
 
 def test_going_on_with_another_network_is_refused(X, fitted):
-    generator = copy.deepcopy(fitted).set_params(warm_start=True, hidden_layer_sizes=(8,))
-    with pytest.raises(ValueError, match=r"hidden_layer_sizes from \(16, 16\) to \(8,\)"):
+    generator = copy.deepcopy(fitted).set_params(warm_start=True, generator=Dense((8,)))
+    with pytest.raises(ValueError, match=r"generator__hidden_layer_sizes from \(16, 16\) to \(8,\)"):
         generator.fit(X)
     np.testing.assert_array_equal(generator.sample(5, random_state=0), fitted.sample(5, random_state=0))
 
@@ -230,7 +231,7 @@ def test_divergence_is_an_error(X, fitted):
 
 
 class Shifted(nn.Module):
-    def __init__(self, latent_dim, n_features, shift):
+    def __init__(self, latent_dim, n_features, shift=2.0):
         super().__init__()
         self.linear = nn.Linear(latent_dim, n_features)
         self.shift = shift
@@ -240,7 +241,7 @@ class Shifted(nn.Module):
 
 
 def test_a_network_of_your_own(X):
-    generator = short_fit(X, generator=Shifted, generator_params={"shift": 2.0}, latent_dim=1)
+    generator = short_fit(X, generator=Shifted, latent_dim=1)
     loaded = pickle.loads(pickle.dumps(generator))
     assert loaded.net_.module_.shift == 2
     # A line in three dimensions: one singular value above those of rounding, and of a line, not of a point.
@@ -248,17 +249,21 @@ def test_a_network_of_your_own(X):
     assert singular[1] < 1e-4 * singular[0]
 
 
+class NotFinite(Shifted):
+    def __init__(self, latent_dim, n_features):
+        super().__init__(latent_dim, n_features, float("nan"))
+
+
 def test_a_network_that_makes_no_numbers_is_refused(X):
     with pytest.raises(DivergenceError, match="not finite after 0 rounds of training"):
-        short_fit(X, generator=Shifted, generator_params={"shift": float("nan")})
+        short_fit(X, generator=NotFinite)
 
 
 def test_images(monkeypatch):
     images = np.random.RandomState(0).randint(256, size=(12, 28 * 28)).astype(np.uint8)
     generator = short_fit(
         images,
-        generator="dcgan",
-        generator_params={"n_channels": 2},
+        generator=Convolutional(2),
         latent_dim=5,
         n_fit_samples=24,
         n_fit_steps=2,
@@ -276,7 +281,7 @@ def test_images(monkeypatch):
 
 
 def test_tanh_keeps_samples_in_the_range_of_the_data(X):
-    samples = short_fit(X, output_activation="tanh").sample(1000, random_state=0)
+    samples = short_fit(X, generator=Dense((16,), output_activation="tanh")).sample(1000, random_state=0)
     assert samples.min() >= X.min() - 1e-5
     assert samples.max() <= X.max() + 1e-5
 
@@ -289,11 +294,11 @@ def test_equal_rows():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"hidden_layer_sizes": ()}, r"one or more positive integers, got \(\)"),
-        ({"hidden_layer_sizes": (8, 0)}, r"one or more positive integers, got \(8, 0\)"),
+        ({"generator": Dense(())}, r"one or more positive integers, got \(\)"),
+        ({"generator": Dense((8, 0))}, r"one or more positive integers, got \(8, 0\)"),
         ({"device": "cuda:99"}, "device='cuda:99' is not available here"),
-        ({"generator": "dcgan"}, "Rows of 3 features are not images"),
-        ({"generator": dict}, "subclass of torch.nn.Module, got <class 'dict'>"),
+        ({"generator": Convolutional()}, "Rows of 3 features are not images"),
+        ({"generator": dict}, "<class 'dict'> cannot be the generator"),
         ({"cost": "cosine"}, "'cost' parameter"),
         ({"cost": 0.5}, "'cost' parameter"),
         ({"rebalance": 2}, "'rebalance' parameter"),

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from torch import nn
 
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.nets import AdversarialNet, LabelledRows, torch_seed
-from sklearn_ot.nn import MLPCritic, MLPGenerator
+from sklearn_ot.nn import MLPCritic, MLPGenerator, normalise_spectra_
 from sklearn_ot.objectives import wgan
+from sklearn_ot.objectives.constraints import clip_weights_
 from sklearn_ot.objectives.game import Game, value
 
 WGAN = Game(wgan.critic_loss, wgan.generator_loss, value)
@@ -22,8 +24,8 @@ def build(module=MLPGenerator, game=WGAN, **parameters):
         "critic": MLPCritic,
         "n_critic": 3,
         "max_iter": 5,
-        "clip": None,
-        "spectral_norm": False,
+        "parametrise": None,
+        "project": None,
         "instance_noise": 0.0,
         "early_stopping": False,
         "tol": 0.0,
@@ -150,13 +152,13 @@ def test_steps_fall():
 
 
 def test_clipped_weights():
-    net = play(build(clip=0.03))
+    net = play(build(project=partial(clip_weights_, reg=0.03)))
     assert weights_of(net.critic_).abs().max().item() == pytest.approx(0.03)
     assert weights_of(net.module_).abs().max() > 0.03
 
 
 def test_normalised_weights():
-    net = play(build(spectral_norm=True, max_iter=40))
+    net = play(build(parametrise=normalise_spectra_, max_iter=40))
     # Power steps keep pace with the weights to a few percent.
     assert net.critic_.eval().lipschitz_bound() == pytest.approx(1, abs=0.1)
 

@@ -16,7 +16,7 @@ def test_batches_are_stratified_and_fair(n_rows, batch_size):
     counts = Counter()
     for rows, labels in RoundLoader(data, batch_size, n_batches=40, n_rounds=20):
         assert rows.shape == (40, batch_size, 1)
-        assert labels is None
+        assert labels.shape == (40, batch_size, 0)
         for half in rows.split(halves(batch_size), dim=1):
             # The strata are stretches of the line: the k-th row of a sorted half cannot be far from the k-th stratum.
             centre = (torch.arange(half.shape[1]) + 0.5) * n_rows / half.shape[1] - 0.5

@@ -48,7 +48,7 @@ def test_penalty_of_a_known_slope(factor, both, one):
     # The digits of float32 at a distance of 100.
     assert wgan.slope_penalty(function, real, fake).item() == pytest.approx(both, abs=1e-4)
     assert wgan.slope_penalty(function, real, fake, one_sided=True).item() == pytest.approx(one, abs=1e-4)
-    loss = wgan.penalised_critic_loss(function, real, fake, reg=2.0, one_sided=False)
+    loss = wgan.penalised_critic_loss(function, real, fake, reg=2.0, penalty=wgan.slope_penalty)
     torch.testing.assert_close(loss, wgan.critic_loss(function, real, fake) + 2 * both, atol=1e-3, rtol=0)
 
 

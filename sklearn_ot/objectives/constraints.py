@@ -1,0 +1,69 @@
+"""Constraints on the slope of a critic, and the table of their names."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_ot.nn import normalise_spectra_
+from sklearn_ot.objectives.wgan import slope_penalty
+
+
+class Constraint(NamedTuple):
+    r"""A way to hold the slope of a critic f, which a Wasserstein-1 distance allows to be at most 1.
+
+    A row of `CONSTRAINTS` makes a constraint known by its name: ``CONSTRAINTS["mine"] = Constraint(reg, project=f)``.
+    A constraint has at least one of the three functions.
+
+    Attributes
+    ----------
+    reg : float, default=0.0
+        The strength λ that estimators take for "auto".
+    penalty : callable, default=None
+        ``penalty(critic, real, fake) -> Tensor of shape ()``; the critic minimises its loss plus λ times the penalty.
+    parametrise : callable, default=None
+        ``parametrise(module)`` changes a critic in place when it is built, so that every evaluation obeys.
+    project : callable, default=None
+        ``project(module, reg)`` changes the weights of a critic in place after each of its steps, without gradients.
+    is_bound : bool, default=False
+        Whether a slope of f that is known exactly, ``lipschitz_bound()`` of the module, is near 1 as well: the
+        difference of the means of f, divided by this slope, is then a useful lower bound of the distance.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from sklearn_ot.objectives.constraints import CONSTRAINTS
+    >>> critic = nn.Linear(3, 1)
+    >>> CONSTRAINTS["clip"].project(critic, reg=0.01)
+    >>> bool(critic.weight.abs().max() <= 0.01)
+    True
+    """
+
+    reg: float = 0.0
+    penalty: Callable[..., Tensor] | None = None
+    parametrise: Callable[[nn.Module], object] | None = None
+    project: Callable[..., None] | None = None
+    is_bound: bool = False
+
+
+@torch.no_grad()
+def clip_weights_(module: nn.Module, reg: float) -> None:
+    """Bring all weights of a module into the interval from −reg to reg, in place [Arjovsky17]_.
+
+    References
+    ----------
+    .. [Arjovsky17] M. Arjovsky, S. Chintala, L. Bottou, "Wasserstein generative adversarial networks", ICML 2017.
+    """
+    for weight in module.parameters():
+        weight.clamp_(-reg, reg)
+
+
+# The constraints with a name. Estimators accept each key of this table, those that are added later too.
+CONSTRAINTS: dict[str, Constraint] = {
+    "gradient-penalty": Constraint(0.1, penalty=slope_penalty),
+    "one-sided-penalty": Constraint(0.1, penalty=partial(slope_penalty, one_sided=True)),
+    "spectral-norm": Constraint(parametrise=normalise_spectra_, is_bound=True),
+    "clip": Constraint(0.01, project=clip_weights_),
+}
