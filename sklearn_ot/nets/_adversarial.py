@@ -13,10 +13,10 @@ from sklearn_ot.nn import LabelledCritic, with_labels
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
 from sklearn_ot.solvers.sources import even_noise
 
-# The average forgets all but the last of so many equal parts of the training.
+# Number of equal parts of the training, of which the average is over about the last one.
 AVERAGE_PARTS = 8
 DECAY_ROUNDS = 2000
-# Size of the samples, in units in which the data have size 1, at which the generator has left them for good.
+# Size of samples, in units in which the data have size 1, from which a generator does not come back.
 LARGEST_SAMPLES = 100.0
 GAME_MEASURES = ("critic_loss", "generator_loss", "critic_gradient", "generator_gradient", "sample_size")
 
@@ -25,24 +25,25 @@ class AdversarialNet(BlockNet):
     """Play a game between a critic and a generator.
 
     An iteration is a *round*: some steps of the critic, each on data and samples of its own, then one step of the
-    generator. A block has 100 rounds. Samples to keep come from an exponential average of the generator's weights over
-    about the last eighth of all rounds, ``average_``: a game circles around its solution, and the average lies nearer
-    to it. Step sizes fall as 1/√(1 + round / 2000), which needs no horizon, so that training can always go on.
+    generator. A block has 100 rounds. Results are samples of ``average_``, an exponential average of the generator's
+    weights over about the last eighth of all rounds: a game circles around its solution, and the average lies nearer to
+    the solution. Step sizes fall as 1/√(1 + round / 2000), a rule that does not depend on ``max_iter``.
 
-    The state includes the random stream: training in pieces (`resume`) is training in one go, bit for bit.
+    The state includes the random stream, so that training in parts gives the same result as one long training, bit for
+    bit.
 
     Parameters
     ----------
     module : nn.Module class
-        The generator: rows of shape (n, d) from noise of shape (n, latent_dim); with labels, one-hot in the columns of
-        the noise that come last.
+        The generator, from noise of shape (n, latent_dim) to rows of shape (n, d). The last columns of the noise are
+        the one-hot labels, if the data have any.
     criterion : Game
         The losses.
     critic : nn.Module class
         The critic; its arguments are those named ``critic__*``.
     evaluation : callable
-        ``evaluation(net) -> float``, the score of the net before the first round and after each block; higher is
-        better. ``net.generate(noise)`` makes samples to keep.
+        ``evaluation(net) -> float``, the score of the net, where higher is better. It is called before the first round
+        and after each block; ``net.generate(noise)`` gives samples of ``average_``.
     n_critic : int
         Steps of the critic in a round.
     parametrise : callable or None
@@ -50,15 +51,16 @@ class AdversarialNet(BlockNet):
     project : callable or None
         ``project(critic)`` changes the weights of the critic in place after each of its steps.
     instance_noise : float
-        Standard deviation of normal noise that is added to data and samples before the critic sees them. It falls
-        as the square of the step size does.
+        Standard deviation of normal noise that is added to data and samples before the critic sees them. It falls like
+        the square of the step size.
     early_stopping : bool
-        Whether to go back to where the score was best, the start included, and to stop after ``n_iter_no_change``
-        blocks without a better one by ``tol``.
+        Whether to take the networks with the best score in the end, where the start is one of the candidates, and to
+        stop after ``n_iter_no_change`` blocks in which the score has not risen by ``tol``.
     tol, n_iter_no_change : float and int
         See ``early_stopping``.
     **kwargs
-        As for `BlockNet`; ``optimizer`` serves both, ``critic_optimizer__lr`` etc. are the critic's own.
+        As in `BlockNet`. Both networks have the same ``optimizer``; arguments of that of the critic are named
+        ``critic_optimizer__*``.
 
     Attributes
     ----------
@@ -69,7 +71,7 @@ class AdversarialNet(BlockNet):
     start_score_ : float
         The score of the untrained generator.
     random_ : dict
-        The random stream as the last fit left it.
+        The state of the random stream after the last fit.
     """
 
     ITERATION = "round"
@@ -120,7 +122,7 @@ class AdversarialNet(BlockNet):
 
     @property
     def score_(self):
-        """The score of the generator that was kept; nan if no block has been finished."""
+        """The score of the generator in the end; nan if no block has been finished."""
         if self.early_stopping:
             return self.best_score_
         return self.history[-1, "score"] if self.history else math.nan
@@ -136,14 +138,14 @@ class AdversarialNet(BlockNet):
         return self
 
     def initialize_optimizer(self):
-        """Build an optimiser for each of them."""
+        """Build an optimiser for each network."""
         for name, module in (("optimizer", self.module_), ("critic_optimizer", self.critic_)):
             args, kwargs = self.get_params_for_optimizer(name, module.named_parameters())
             setattr(self, f"{name}_", self.optimizer(*args, **{"lr": self.lr, **kwargs}))
         return self
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Go on with the random stream of the last fit if there was one."""
+        """Go on with the random stream of the last fit, and score the start."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
         if self.n_iter_:
             set_random_stream(self.random_, self.device)
@@ -171,7 +173,7 @@ class AdversarialNet(BlockNet):
                 with torch.no_grad():
                     self.project(self.critic_)
         critic_gradient = _gradient_norm(self.critic_optimizer_)
-        # Else the gradient of the generator would compute that of the critic as well.
+        # Otherwise the backward pass of the generator's loss would also compute the gradient of the critic.
         self.critic_.requires_grad_(False)
         fake = self.module_(noise[-1])
         generator_loss = self.criterion_.generator_loss(*self._shown(-1, rows[-1], fake, labels))
@@ -185,11 +187,11 @@ class AdversarialNet(BlockNet):
     def after_step(self):
         """Average the generator."""
         super().after_step()
-        # Weights in proportion to the 7th power of the time: nothing is left of the start, whatever the horizon.
+        # The weights of the rounds grow with their 7th power, so the start is forgotten after any number of rounds.
         update_average(*self.averaged_, (1 - 1 / self.n_iter_) ** AVERAGE_PARTS)
 
     def step_factor(self):
-        """A decay without a horizon."""
+        """The factor of the step sizes, which decays with the rounds."""
         return 1 / math.sqrt(1 + self.n_iter_ / DECAY_ROUNDS)
 
     def summary(self, prefix, measured):
@@ -198,16 +200,15 @@ class AdversarialNet(BlockNet):
         return {**means, f"{prefix}_loss": means["critic_loss"]}
 
     def faults(self, summary):
-        """Samples far beyond the data, or a generator that cannot move.
+        """Find samples far beyond the data, or a generator without a gradient.
 
-        Large gradients, or growing ones, are no fault: those of a steep critic are, while samples come nearer to the
-        data.
+        Large or growing gradients are no fault: a steep critic has them while samples come nearer to the data.
         """
         faults = []
         if summary["sample_size"] > LARGEST_SAMPLES:
             faults.append(f"samples are {summary['sample_size']:.0f} times as large as the data")
-        # Exactly: units that are all off, or far out in a flat part of their activations, and will remain so. A
-        # generator that never had a gradient is not to be trained.
+        # A gradient of exactly 0 lasts: all units are off, or far out in a flat part of their activations. A generator
+        # that never had a gradient has no weights to train.
         if summary["generator_gradient"] == 0 and any(self.history[:, "generator_gradient"]):
             faults.append("the generator has no gradient any more")
         return faults
@@ -223,11 +224,11 @@ class AdversarialNet(BlockNet):
             self._keep()
 
     def _keep(self):
-        # All parts: a critic of later rounds would judge another generator, and another fit goes on from here.
+        # All networks and optimisers, because another fit goes on from them.
         self.best_ = copy.deepcopy(self.parts())
 
     def on_train_end(self, net, **kwargs):
-        """Leave the random stream, and the best generator if it was looked for."""
+        """Store the random stream, and with early stopping go back to the best networks."""
         super().on_train_end(net, **kwargs)
         if self.history and "score" not in self.history[-1]:  # interrupted within a block
             del self.history[-1]
@@ -244,28 +245,25 @@ class AdversarialNet(BlockNet):
 
     @torch.no_grad()
     def generate(self, noise):
-        """Samples to keep, piece by piece."""
+        """Map noise to samples of the average, in chunks."""
         self._set_training(False)
         return torch.cat([self.average_(chunk) for chunk in noise.split(CHUNK_ROWS)])
 
     def _shown(self, i, real, fake, labels):
-        """The critic and what it is shown in step i of a round."""
+        """The critic, and the data and samples that it sees in step i of a round."""
         if self.instance_noise:
             std = self.instance_noise * self.step_factor() ** 2
             real, fake = (rows + std * torch.randn_like(rows) for rows in (real, fake))
         return LabelledCritic(self.critic_, labels[i]), real, fake
 
 
-def _weights_of(optimizer):
-    return [weight for group in optimizer.param_groups for weight in group["params"]]
-
-
 def _gradient_norm(optimizer):
-    """The norm of the gradient that an optimiser has followed last."""
-    norms = torch._foreach_norm([weight.grad for weight in _weights_of(optimizer) if weight.grad is not None])
+    """The norm of the gradient of the last step of an optimiser."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    norms = torch._foreach_norm([weight.grad for weight in weights if weight.grad is not None])
     return torch.linalg.vector_norm(torch.stack(norms))
 
 
 def _floats(module):
-    """Parameters and buffers that can be averaged."""
+    """The parameters and buffers of a module that can be averaged."""
     return [tensor for tensor in module.state_dict().values() if tensor.is_floating_point()]

@@ -1,4 +1,4 @@
-"""Feeding the rounds of a game."""
+"""The batches of the rounds of a game."""
 
 import torch
 from torch.utils.data import Dataset
