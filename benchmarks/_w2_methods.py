@@ -19,6 +19,7 @@ from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from sklearn.neighbors import KNeighborsRegressor
 
 from sklearn_ot.nets import TimeBudget
+from sklearn_ot.networks import Convex
 from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, W2Transport
@@ -220,12 +221,10 @@ def w2gn_settings(n_features):
     It has not: Adam's momenta of the original, its constant step, its start near the identity (ours is at the Bures
     map) and its map of the last step (ours is the best average on the way).
     """
-    shared = {"activation": "celu", "plan_size": 0}
     if n_features == 2:
         return {
-            **shared,
-            "hidden_layer_sizes": (128, 128, 64),
-            "rank": 3,
+            "network": Convex((128, 128, 64), "celu", rank=3),
+            "plan_size": 0,
             "reg": 1.0,
             "learning_rate": 1e-3,
             "batch_size": 1024,
@@ -233,11 +232,9 @@ def w2gn_settings(n_features):
         }
     width = max(128, n_features)
     return {
-        **shared,
-        "hidden_layer_sizes": (width, width, max(64, n_features)),
-        "rank": 1,
+        "network": Convex((width, width, max(64, n_features)), "celu", rank=1, strong_convexity=5e-2),
+        "plan_size": 0,
         "reg": float(min(n_features, 50)),
-        "strong_convexity": 5e-2,
         "learning_rate": 3e-4,
         "batch_size": 256,
         "max_iter": 5000,

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_ot.datasets import make_potential_pair
 from sklearn_ot.metrics import l2_uvp
+from sklearn_ot.networks import Convex
 from sklearn_ot.transport import GaussianTransport, W2Transport, W2TransportCV
 
 RESULTS = Results(
@@ -31,7 +32,7 @@ PAIRS = {"multimodal": 0.3, "nearly linear": 3.0}
 def fitted_maps(pair, regs, n_steps, seed):
     """Names, fitted maps, and whether `W2TransportCV` has chosen them."""
     yield "Gaussian map", GaussianTransport().fit(pair.source, pair.target), False
-    free = W2Transport(batch_size=64, max_iter=n_steps, random_state=seed, hidden_layer_sizes=(64, 64))
+    free = W2Transport(batch_size=64, max_iter=n_steps, random_state=seed, network=Convex((64, 64)))
     search = W2TransportCV(free, regs, cv=3, random_state=seed).fit(pair.source, pair.target)
     for reg in regs:
         chosen = reg == search.reg_

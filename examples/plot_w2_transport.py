@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from sklearn_ot.datasets import make_gaussian_ring
+from sklearn_ot.networks import Convex
 from sklearn_ot.plotting import TransportDisplay
 from sklearn_ot.transport import GaussianTransport, W2Transport
 
@@ -24,7 +25,7 @@ rng = np.random.default_rng(0)
 Xs = rng.normal(size=(2000, 2))
 Xt = make_gaussian_ring(2000, radius=3.0, std=0.3, random_state=0)
 
-transport = W2Transport(hidden_layer_sizes=(64, 64), random_state=0).fit(Xs, Xt)
+transport = W2Transport(network=Convex((64, 64)), random_state=0).fit(Xs, Xt)
 print(f"Wasserstein-2 distance: {transport.wasserstein_distance_:.3f} after {transport.n_iter_} steps")
 
 # %%

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
-from sklearn_ot.nn import MLP, DCGANCritic, DCGANGenerator, DenseICNN, MLPCritic, MLPGenerator
+from sklearn_ot.nn import MLP, DCGANCritic, DCGANGenerator, DenseICNN, MLPCritic, MLPGenerator, ResidualMap
 
 POSITIVE = Interval(Integral, 1, None, closed="left")
 OUTPUT_ACTIVATIONS = StrOptions({"identity", "tanh"})
@@ -212,3 +212,7 @@ class Convex(BaseEstimator):
             "hidden_layer_sizes": sizes,
             **{name: getattr(self, name) for name in names},
         }
+
+    def guess(self, n_features):
+        """`sklearn_ot.nn.ResidualMap` with as wide layers, to guess the inverse of the gradient of the potential."""
+        return ResidualMap, {"n_features": n_features, "hidden_layer_sizes": check_sizes(self.hidden_layer_sizes)}

@@ -10,7 +10,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_ot import adaptation, generation, transport
 from sklearn_ot.adaptation import DomainAdapter
 from sklearn_ot.generation import FGAN, GAN, MMDGAN, WGANQC, CramerGAN, SemiDiscreteOTGenerator, WGANGenerator
-from sklearn_ot.networks import Dense
+from sklearn_ot.networks import Convex, Dense
 from sklearn_ot.transport import (
     GaussianTransport,
     LSOTTransport,
@@ -30,16 +30,16 @@ INSTANCES = [
     DomainAdapter(GaussianTransport(), LogisticRegression(), align="target"),
     DomainAdapter(GaussianTransport(), Ridge()),
     DomainAdapter(GaussianTransport(), Ridge(), align="target"),
-    W2Transport(max_iter=3, hidden_layer_sizes=(8,)),
-    W2Transport("w2gn", max_iter=3, hidden_layer_sizes=(8, 8), activation="softplus", early_stopping=False),
-    W2Transport("expectile", reg=0.5, max_iter=2, hidden_layer_sizes=(8,), rank=1, plan_size=0),
-    W2TransportCV(W2Transport(max_iter=1, hidden_layer_sizes=(8,), plan_size=0), regs=(0, 1), cv=2),
-    LSOTTransport(max_iter=3, hidden_layer_sizes=(8,)),
-    LSOTTransport("entropic", reg=0.5, max_iter=3, hidden_layer_sizes=(8, 8), early_stopping=False),
-    QCTransport(max_iter=3, hidden_layer_sizes=(8,)),
+    W2Transport(max_iter=3, network=Convex((8,))),
+    W2Transport("w2gn", max_iter=3, network=Convex((8, 8), "softplus"), early_stopping=False),
+    W2Transport("expectile", reg=0.5, max_iter=2, network=Convex((8,), rank=1), plan_size=0),
+    W2TransportCV(W2Transport(max_iter=1, network=Convex((8,)), plan_size=0), regs=(0, 1), cv=2),
+    LSOTTransport(max_iter=3, network=Dense((8,), "silu")),
+    LSOTTransport("entropic", reg=0.5, max_iter=3, network=Dense((8, 8)), early_stopping=False),
+    QCTransport(max_iter=3, network=Dense((8,), "celu")),
     SemiDiscreteTransport(tol=0.5, max_samples=2000, confidence=None),
     SemiDiscreteTransport("normal", cost=1.5, tol=0.5, max_samples=2000, smoothing=0.5, confidence=None),
-    DomainAdapter(W2Transport(max_iter=3, hidden_layer_sizes=(8,)), LogisticRegression()),
+    DomainAdapter(W2Transport(max_iter=3, network=Convex((8,))), LogisticRegression()),
     SemiDiscreteOTGenerator(SMALL, max_iter=1, tol=1.0, n_fit_samples=100, n_fit_steps=3),
     SemiDiscreteOTGenerator(BOUNDED, max_iter=0, tol=1.0, n_fit_samples=100),
     WGANGenerator(**TINY),

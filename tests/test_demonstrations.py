@@ -1,16 +1,23 @@
 """How little an addition takes: one function and one row of a table, and no other file of the package."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
+from sklearn.exceptions import ConvergenceWarning
 
+from sklearn_ot.datasets import make_potential_pair
 from sklearn_ot.generation import SemiDiscreteOTGenerator, WGANGenerator
-from sklearn_ot.networks import Dense
+from sklearn_ot.metrics import l2_uvp
+from sklearn_ot.networks import Convex, Dense
 from sklearn_ot.objectives.constraints import CONSTRAINTS, Constraint
+from sklearn_ot.objectives.w2 import mean_squared_norm
 from sklearn_ot.solvers.costs import COSTS, Cost
 from sklearn_ot.solvers.plan import exact_plan
-from sklearn_ot.transport import SemiDiscreteTransport
+from sklearn_ot.transport import GaussianTransport, SemiDiscreteTransport, W2Transport
+from sklearn_ot.transport._w2 import Solver
 
 
 def largest_difference(difference):
@@ -62,3 +69,32 @@ def test_a_wgan_constraint_is_one_function_and_one_row(monkeypatch):
     assert generator.history_[-1]["score"] > generator.net_.start_score_
     with pytest.raises(ValueError, match=r"'constraint' parameter .* 'toy'"):
         generator.set_params(constraint="other").fit(X)
+
+
+def unrolled_dual(pair, x, y, *, reg):
+    """The dual with 20 steps of gradient ascent for each conjugate, and a regression of ω on where they end."""
+    x_hat = y
+    with torch.no_grad():
+        for _ in range(20):
+            x_hat = x_hat - 0.2 * (pair.potential.gradient(x_hat) - y)
+    conjugate = (x_hat * y).sum(1) - pair.potential(x_hat)
+    return pair.potential(x).mean() + conjugate.mean() + reg * mean_squared_norm(pair.inverse.gradient(y) - x_hat)
+
+
+def test_a_w2_solver_is_one_function_and_one_row(monkeypatch):
+    toy = Solver(unrolled_dual, reg=1.0, learning_rate=2e-2, relative_step=1, exact_inverse=True)
+    monkeypatch.setitem(W2Transport.SOLVERS, "toy", toy)
+    pair = make_potential_pair(2, n_samples=2000, random_state=0)
+    settings = {"batch_size": 128, "max_iter": 200, "plan_size": 0, "warm_start": True, "random_state": 0}
+    transport = W2Transport("toy", network=Convex((32, 32)), **settings)
+    X = pair.sample_source(500, random_state=1)
+    Y = pair.transport(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        transport.fit(pair.source, pair.target)
+        gaussian = GaussianTransport().fit(pair.source, pair.target)
+        assert l2_uvp(transport.transform(X), Y) < 0.5 * l2_uvp(gaussian.transform(X), Y)
+        assert transport.inverse_transform(Y, return_residual=True)[1].max() < 1e-2
+        transport.fit(pair.source, pair.target)
+    assert transport.n_iter_ == 400
+    assert {row["stage"] for row in transport.history_} == {"toy"}

@@ -10,13 +10,13 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_ot.adaptation import DomainAdapter, transport_match, transported_source_accuracy
 from sklearn_ot.generation import SemiDiscreteOTGenerator, WGANGenerator
-from sklearn_ot.networks import Dense
+from sklearn_ot.networks import Convex, Dense
 from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, SemiDiscreteTransport, W2Transport
 
 # A transport, the parameter to search over, its values (the right one first: the others move the domains less well).
-W2 = W2Transport(max_iter=100, hidden_layer_sizes=(16,), random_state=0)
-LSOT = LSOTTransport(max_iter=100, hidden_layer_sizes=(16,), random_state=0)
-QC = QCTransport(max_iter=50, hidden_layer_sizes=(16,), batch_size=32, random_state=0)
+W2 = W2Transport(max_iter=100, network=Convex((16,)), random_state=0)
+LSOT = LSOTTransport(max_iter=100, network=Dense((16,), "silu"), random_state=0)
+QC = QCTransport(max_iter=50, network=Dense((16,), "silu"), batch_size=32, random_state=0)
 TRANSPORTS = [
     pytest.param(GaussianTransport(), "shrinkage", ["auto", 1.0], id="GaussianTransport"),
     pytest.param(W2, "shrinkage", ["auto", 1.0], id="W2Transport"),

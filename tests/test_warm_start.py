@@ -12,19 +12,19 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_ot.generation import SemiDiscreteOTGenerator, WGANGenerator
 from sklearn_ot.nets import TimeBudget
-from sklearn_ot.networks import Dense
+from sklearn_ot.networks import Convex, Dense
 from sklearn_ot.transport import LSOTTransport, QCTransport, W2Transport
 
 RNG = np.random.RandomState(0)
 X, Y = RNG.randn(300, 2), RNG.rand(250, 2)
-SMALL = {"hidden_layer_sizes": (16,), "batch_size": 32, "random_state": 0}
+MAPS = {"batch_size": 32, "random_state": 0}
 GAME = {"generator": Dense((16,)), "critic": Dense((16,)), "batch_size": 32, "random_state": 0}
 
 ESTIMATORS = [
-    W2Transport(**SMALL, max_iter=150),
-    W2Transport("w2gn", **SMALL, plan_size=0, early_stopping=False, max_iter=150),
-    LSOTTransport(**SMALL, max_iter=150),
-    QCTransport(**SMALL, max_iter=120),
+    W2Transport(**MAPS, network=Convex((16,)), max_iter=150),
+    W2Transport("w2gn", **MAPS, network=Convex((16,)), plan_size=0, early_stopping=False, max_iter=150),
+    LSOTTransport(**MAPS, network=Dense((16,), "silu"), max_iter=150),
+    QCTransport(**MAPS, network=Dense((16,), "silu"), max_iter=120),
     WGANGenerator(**GAME, max_iter=120),
     WGANGenerator(**GAME, max_iter=120, early_stopping=True),
     SemiDiscreteOTGenerator(
@@ -95,7 +95,7 @@ def ticking_clock():
 
 def test_stages_share_one_budget():
     budget = TimeBudget(700, clock=ticking_clock())
-    transport = fit(W2Transport(**SMALL, plan_size=100, max_iter=10**6, callbacks=[budget]))
+    transport = fit(W2Transport(**MAPS, network=Convex((16,)), plan_size=100, max_iter=10**6, callbacks=[budget]))
     steps = [row["n_iter"] for row in transport.history_ if row["stage"] == "plan"]
     assert 100 <= steps[-1] <= 500
     assert 690 <= transport.n_iter_ <= 700
@@ -103,7 +103,7 @@ def test_stages_share_one_budget():
 
 def test_each_stage_may_take_an_equal_part_of_the_time_that_is_left():
     budget = TimeBudget(200, n_stages=2, clock=ticking_clock())
-    transport = fit(LSOTTransport(**SMALL, max_iter=10**6, n_iter_no_change=10**6, callbacks=[budget]))
+    transport = fit(LSOTTransport(**MAPS, max_iter=10**6, n_iter_no_change=10**6, callbacks=[budget]))
     n_steps = {row["stage"]: row["n_iter"] for row in transport.history_}
     assert 95 <= n_steps["dual"] <= 100
     assert 190 <= n_steps["map"] <= 200
@@ -112,4 +112,4 @@ def test_each_stage_may_take_an_equal_part_of_the_time_that_is_left():
 @pytest.mark.parametrize("seconds", [0, -1.0, float("inf")])
 def test_a_budget_that_is_none(seconds):
     with pytest.raises(ValueError, match="seconds must be a finite number above 0"):
-        fit(W2Transport(**SMALL, callbacks=[TimeBudget(seconds)]))
+        fit(W2Transport(**MAPS, callbacks=[TimeBudget(seconds)]))

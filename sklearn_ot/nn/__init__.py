@@ -5,23 +5,24 @@ from sklearn_ot.nn._critics import DCGANCritic, LabelledCritic, MLPCritic, norma
 from sklearn_ot.nn._generators import DCGANGenerator, MLPGenerator
 from sklearn_ot.nn._icnn import DenseICNN
 from sklearn_ot.nn._mlp import MLP
-from sklearn_ot.nn._pair import PotentialPair
+from sklearn_ot.nn._potentials import ConvexPair, DisplacementPotential, PotentialPair, PotentialsAndMap
 from sklearn_ot.nn._residual import ResidualMap
-from sklearn_ot.nn._subspace import SubspacePotential
 
 __all__ = [
     "ACTIVATIONS",
     "MLP",
+    "ConvexPair",
     "DCGANCritic",
     "DCGANGenerator",
     "DenseICNN",
+    "DisplacementPotential",
     "GroupSort",
     "LabelledCritic",
     "MLPCritic",
     "MLPGenerator",
     "PotentialPair",
+    "PotentialsAndMap",
     "ResidualMap",
-    "SubspacePotential",
     "normalise_spectra_",
     "with_labels",
 ]

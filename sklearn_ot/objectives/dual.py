@@ -47,7 +47,7 @@ def negative_dual(pair: PotentialPair, x: Tensor, y: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def is_worth_it(pair: PotentialPair, x: Tensor, y: Tensor) -> bool:
+def gain_exceeds_error(pair: PotentialPair, x: Tensor, y: Tensor) -> bool:
     """Whether the mean gain is more than its standard error, which a single row does not tell.
 
     Parameters are those of `gains`.

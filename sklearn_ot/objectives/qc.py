@@ -6,7 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sklearn_ot.objectives.w2 import mean_squared_norm
 from sklearn_ot.solvers.plan import exact_plan
+
+# The time of an exact plan grows with the square of its rows and more.
+MAX_PLAN_ROWS = 512
 
 
 def plan_regression(critic: nn.Module, x: Tensor, y: Tensor, *, reg: float, at_target: bool = False) -> Tensor:
@@ -54,6 +58,28 @@ def plan_regression(critic: nn.Module, x: Tensor, y: Tensor, *, reg: float, at_t
         difference = torch.cat([difference, critic(y) + plan.target_potential])
     values = (difference - difference.mean()).square().mean()
     return values + reg * (gradient - (x - plan.images)).square().sum(1).mean()
+
+
+def displacement_error(potential: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """Mean squared distance per feature from the images of the map of a potential to those of an exact plan.
+
+    Parameters
+    ----------
+    potential : nn.Module
+        φ, with a method ``transport``, the map :math:`x - \\nabla\\varphi(x)`.
+    x : Tensor of shape (n, d)
+        Source rows; the first 512 are used.
+    y : Tensor of shape (m, d)
+        Target rows; the first 512 are used.
+
+    Returns
+    -------
+    error : Tensor of shape ()
+        The mean.
+    """
+    x, y = x[:MAX_PLAN_ROWS], y[:MAX_PLAN_ROWS]
+    images = batch_transport(x, y).images
+    return mean_squared_norm(potential.transport(x) - images) / x.shape[1]
 
 
 class BatchTransport(NamedTuple):

@@ -16,3 +16,8 @@ def in_chunks(function, *arrays):
             result = np.empty((len(arrays[0]), *chunk.shape[1:]), chunk.dtype)
         result[rows] = chunk
     return result
+
+
+def mean_square(X, centre=0.0):
+    """Mean squared norm of rows less a centre, in float64."""
+    return np.mean(in_chunks(lambda rows: np.sum(np.square(rows - centre, dtype=np.float64), axis=1), X))

@@ -1,16 +1,19 @@
-"""Coordinates in which every W2 problem starts alike."""
+"""Coordinates in which transport problems are solved, whatever the units of the data."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg
 from sklearn.utils import gen_batches
 
-from sklearn_ot.solvers.chunks import CHUNK_ROWS
+from sklearn_ot.solvers.chunks import CHUNK_ROWS, mean_square
 from sklearn_ot.solvers.gaussian import GaussianMap
 
-# A direction varies if it has more than this part of the mean variance; about so many rows tell, of so many features.
-LEAST_VARIANCE, RANK_ROWS, MAX_RANK_FEATURES = 1e-4, 8192, 1024
+# A direction varies if its variance is more than this part of the mean variance.
+LEAST_VARIANCE = 1e-4
+# Variances are computed of about so many rows, and of so many features at most: the time grows with their cube.
+RANK_ROWS, MAX_RANK_FEATURES = 8192, 1024
 
 
 class BalancedCoordinates(NamedTuple):
@@ -33,7 +36,8 @@ class BalancedCoordinates(NamedTuple):
     scale : float
         s, in the unit of (source unit × target unit)^½.
     axes : ndarray of shape (n_features, n_axes) or None
-        Orthonormal basis of the directions in which the coordinates vary, if that is not all of them: see `focus`.
+        A, an orthonormal basis of the directions in which the coordinates vary; None if that is all of them. See
+        `focus`.
     """
 
     source_mean: np.ndarray
@@ -53,12 +57,12 @@ class BalancedCoordinates(NamedTuple):
         return cls(gaussian.source_mean, gaussian.target_mean, root, inverse_root, float(np.sqrt(variance)) or 1.0)
 
     def focus(self, X: np.ndarray, Y: np.ndarray) -> "BalancedCoordinates":
-        """The coordinates with ``axes`` if there are directions in which next to nothing varies, in either sample.
+        """The coordinates with ``axes``, if neither sample varies in some directions.
 
-        Constant columns are such directions, and those in which all columns are combinations of a few. Where the mean
-        variance of both samples is below 1e-4 of that of an average direction, rows say nothing about a map but what
-        the Gaussian one knows. The scale brings the mean variance of the other directions to 1. Above 1024 features the
-        question costs too much, and the answer is that all vary.
+        Constant columns are such directions, and those in which all columns are combinations of a few. Where the
+        variance, averaged over both samples, is below 1e-4 of that of a mean direction, rows say nothing about a map
+        beyond the Gaussian one. The scale brings the mean variance of the other directions to 1. Above 1024 features
+        the search for such directions takes too long, and all are taken to vary.
 
         Parameters
         ----------
@@ -83,9 +87,58 @@ class BalancedCoordinates(NamedTuple):
             return self
         return self._replace(scale=self.scale * float(np.sqrt(variances[varies].mean())), axes=axes[:, varies])
 
+    @property
+    def n_axes(self) -> int:
+        """Number of directions in which the coordinates vary, which is the number of inputs of a network."""
+        return len(self.source_mean) if self.axes is None else self.axes.shape[1]
+
     def within(self, U: np.ndarray) -> np.ndarray:
-        """Coordinates along ``axes`` of coordinates u or v; these themselves where all directions vary."""
+        r"""Coordinates :math:`A^\top u` along ``axes`` of coordinates u or v; u or v itself if all directions vary."""
         return U if self.axes is None else U @ self._like(self.axes, U)
+
+    def lift(self, function: Callable[[np.ndarray], np.ndarray], U: np.ndarray) -> np.ndarray:
+        r"""Images of coordinates by a map m of the coordinates along ``axes``; across them a row stays as it is.
+
+        .. math:: u + A (m(A^\top u) - A^\top u)
+        """
+        if self.axes is None:
+            return function(U)
+        W = self.within(U)
+        return U + (function(W) - W) @ self._like(self.axes, U).T
+
+    def lift_values(self, function: Callable[[np.ndarray], np.ndarray], U: np.ndarray) -> np.ndarray:
+        r"""Values of a convex potential whose gradient is lifted as `lift` does; so is that of its conjugate.
+
+        .. math:: \psi(A^\top u) + \tfrac12 \|u\|^2 - \tfrac12 \|A^\top u\|^2
+        """
+        if self.axes is None:
+            return function(U)
+        W = self.within(U)
+        return function(W) + (np.square(U).sum(axis=1) - np.square(W).sum(axis=1)) / 2
+
+    def mean_cost(self, X: np.ndarray, Y: np.ndarray, product: float) -> float:
+        r"""The mean of :math:`\tfrac12 \|x - y\|^2` over a plan between two samples.
+
+        .. math::
+            \tfrac12 E\|x - m_t\|^2 + \tfrac12 E\|y - m_s\|^2 - \tfrac12 \|m_s - m_t\|^2 - s^2 E \langle u, v \rangle
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Source rows.
+        Y : ndarray of shape (n_target_samples, n_features)
+            Target rows.
+        product : float
+            The mean of :math:`\langle u, v \rangle` over the plan.
+
+        Returns
+        -------
+        cost : float
+            The mean, in the squared units of the data.
+        """
+        m, n = self.source_mean, self.target_mean
+        squares = mean_square(X, n) + mean_square(Y, m) - np.sum((m - n) ** 2)
+        return float(squares / 2 - self.scale**2 * product)
 
     def of_source(self, X: np.ndarray) -> np.ndarray:
         """Coordinates u of source rows, in the dtype of ``X``."""
@@ -109,7 +162,7 @@ class BalancedCoordinates(NamedTuple):
 
 
 class UnitCoordinates(NamedTuple):
-    r"""Coordinates in which one sample is of size 1, whatever its units.
+    r"""Coordinates in which one sample has mean variance 1, or values between −1 and 1, whatever its units.
 
     .. math:: u = (x - c) / s
 
@@ -128,7 +181,7 @@ class UnitCoordinates(NamedTuple):
 
     @classmethod
     def standard(cls, X: np.ndarray, weights: np.ndarray) -> "UnitCoordinates":
-        """The mean is 0, and the variance is 1 on average over the features; ``weights`` have sum 1."""
+        """Coordinates with mean 0 and, on average over the features, variance 1; ``weights`` have sum 1."""
         # In float64, in which sums over many rows lose nothing, and piece by piece: a copy of all rows may not fit.
         center = np.einsum("i,ij->j", weights, X, dtype=np.float64)
         pieces = list(gen_batches(len(X), CHUNK_ROWS))
@@ -142,7 +195,7 @@ class UnitCoordinates(NamedTuple):
 
     @classmethod
     def bounded(cls, X: np.ndarray) -> "UnitCoordinates":
-        """All values lie within −1 and 1, of all features together: brightness 0 is −1 in each pixel of an image."""
+        """Coordinates between −1 and 1. All features have one range: brightness 0 is −1 in each pixel of an image."""
         low, high = float(X.min()), float(X.max())
         return cls(np.full(X.shape[1], low + (high - low) / 2), (high - low) / 2 or 1.0)
 

@@ -1,38 +1,135 @@
-"""What the transports that train networks share."""
+"""The base class of transports that train networks, in one or more stages."""
 
 from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
 from numbers import Integral, Real
-from operator import attrgetter
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 from skorch.helper import predefined_split
 
 from sklearn_ot.base import BaseTransport, warn_user
-from sklearn_ot.nets import BLOCK_SIZE, NetOwner, TensorPairs, spatial_order
-from sklearn_ot.solvers.chunks import in_chunks
+from sklearn_ot.nets import BLOCK_SIZE, JointNet, NetOwner, TensorPairs, resolve_device, spatial_order, torch_seed
 from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
+from sklearn_ot.solvers.potentials import Networks, Potentials
 
 MAX_VALIDATION_ROWS = 2048
+# Numbers of each sample that the networks are trained on: half a gigabyte of float32.
 MAX_TRAINING_NUMBERS = 2**27
+# Rows of N(0, I), where that is the target, at least.
 MIN_REFERENCE_ROWS = 10_000
 HISTORY_KEYS = ("stage", "n_iter", "dur", "train_loss", "valid_loss")
 
+# Parts of the docstrings, for `sklearn_ot.base.documented`.
+SHARED_PARTS = {
+    "training": """\
+batch_size : int, default={batch_size}
+    Rows of each sample in a step.
+max_iter : int, default={max_iter}
+    Gradient steps of a stage at most, whatever the number of rows. With 0 the map is the Gaussian map.
+tol : float, default={tol:g}
+    Least decrease of ``valid_loss`` (see ``history_``) that counts as one.
+n_iter_no_change : int, default={n_iter_no_change}
+    Blocks of 100 steps without such a decrease after which training has converged; after each third of them the step
+    size is cut to 0.3 of its value before.
+early_stopping : bool, default=True
+    Whether ``valid_loss`` is taken on held-out rows. If not, it is taken on training rows: all rows are then trained
+    on, and overfitting is not noticed.
+validation_fraction : float, default=0.1
+    Part of each sample to hold out, 2048 rows at most.""",
+    "runtime": """\
+device : str or torch.device, default="auto"
+    Where to train: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
+callbacks : list of skorch callbacks, default=None
+    Further callbacks of the net; they are cloned, once for all stages of a fit.
+random_state : int, RandomState instance or None, default=None
+    Seeds initial weights, held-out rows and batches. None is a fresh seed each time; the global states of numpy and
+    torch are neither read nor changed.
+verbose : int, default=0
+    Whether to show a progress bar.""",
+    "fitted": """\
+coordinates_ : BalancedCoordinates
+    The coordinates in which the net works.
+potentials_ : Potentials
+    The fitted map as a frozen value, see `sklearn_ot.solvers.potentials`.
+target_reference_ : ndarray of shape (<= 4096, n_features_in_)
+    Rows of the target that `score` compares with when it is given none.
+n_features_in_ : int
+    Number of features of both samples.
+feature_names_in_ : ndarray of shape (n_features_in_,)
+    Their names, if the source was given as a DataFrame.""",
+}
 
-class NeuralTransport(NetOwner, BaseTransport):
-    """Base class of transports that train one `JointNet`, in the balanced coordinates ``coordinates_``.
 
-    A subclass writes ``_build_net(device, callbacks=(), **architecture)``, an initialised net whose module has the map
-    as its method ``transport``, and extends ``_architecture(n_features)``, the arguments of the module. Its ``_fit``
-    builds the net and calls ``_train``.
+@dataclass(frozen=True)
+class Stage:
+    """A training of the networks, which begins where the stage before has left them.
+
+    Parameters
+    ----------
+    name : str
+        What the rows of the history call it.
+    objective, evaluation : callable
+        ``(module, x, y) -> loss``: what is minimised, and what selects weights on the validation rows.
+    remedy : str
+        The advice that an error gives if training diverges.
+    learning_rate : float
+        Step size.
+    max_iter : int
+        Steps at most.
+    is_preliminary : bool, default=False
+        Whether it may end before it has converged, and is left out by a fit that goes on from another.
+    rows : callable, default=None
+        ``(train, rng) -> TensorPairs`` makes the rows of this stage of the training rows; None to skip the stage. The
+        default takes the training rows.
+    net_params : dict, default={}
+        Further arguments of the net.
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
-        "hidden_layer_sizes": ["array-like"],
+    name: str
+    objective: Callable
+    evaluation: Callable
+    remedy: str
+    learning_rate: float
+    max_iter: int
+    is_preliminary: bool = False
+    rows: Callable | None = None
+    net_params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(eq=False, repr=False)
+class NeuralTransport(NetOwner, BaseTransport):
+    """Base class of transports that train the networks of one module, in balanced coordinates.
+
+    A subclass names the class of the module, which has the map as its method ``transport``, and writes
+    ``_architecture(n_features)``, the arguments of the module, and ``_stages()``, the trainings of a fit.
+    """
+
+    _: KW_ONLY
+    network: object = None
+    shrinkage: float | str | None = "auto"
+    learning_rate: float | str = 1e-2
+    batch_size: int = 256
+    max_iter: int = 5_000
+    tol: float = 1e-3
+    n_iter_no_change: int = 10
+    early_stopping: bool = True
+    validation_fraction: float = 0.1
+    device: str | torch.device = "auto"
+    callbacks: list | None = None
+    random_state: int | np.random.RandomState | None = None
+    verbose: int = 0
+
+    MODULE: ClassVar[type]
+    _parameter_constraints: ClassVar[dict] = {
+        "network": "no_validation",  # the message of module_of says more
         "shrinkage": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both"), None],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -48,45 +145,32 @@ class NeuralTransport(NetOwner, BaseTransport):
     }
 
     @abstractmethod
-    def _build_net(self, device, callbacks=(), **architecture):
-        """An initialised `JointNet`."""
-
-    def _fresh_callbacks(self):
-        """Copies of the callbacks, for all stages of one fit: what one of them counts, such as time, goes on."""
-        return [clone(callback) for callback in self.callbacks or []]
-
-    def _net_parameters(self, device, architecture, callbacks):
-        """The arguments of `JointNet` that do not depend on the method."""
-        return {
-            **{f"module__{name}": value for name, value in architecture.items()},
-            "optimizer": torch.optim.Adam,
-            "optimizer__betas": (0.9, 0.95),
-            "optimizer__fused": device.type != "mps",
-            "lr": self.learning_rate,
-            "batch_size": self.batch_size,
-            "max_iter": self.max_iter,
-            "tol": self.tol,
-            "n_iter_no_change": self.n_iter_no_change,
-            "callbacks": callbacks,
-            "device": device,
-            "verbose": int(self.verbose),
-        }
-
     def _architecture(self, n_features):
-        """The arguments of the module: plain values, which is what a pickle stores."""
-        sizes = tuple(self.hidden_layer_sizes)
-        if not sizes or not all(isinstance(n, Integral) and not isinstance(n, bool) and n > 0 for n in sizes):
-            raise ValueError(
-                f"hidden_layer_sizes must be one or more positive integers, got {self.hidden_layer_sizes!r}. "
-                "Give for example (128, 128) for two hidden layers."
-            )
-        return {"n_features": n_features, "hidden_layer_sizes": tuple(map(int, sizes)), "activation": self.activation}
+        """The arguments of the module: plain values, which a pickle can store."""
 
-    def _balance(self, X, target, rng, device):
-        """Fit the coordinates; rows to train on and rows to select weights by, in these coordinates."""
-        self.coordinates_ = BalancedCoordinates.balance(*sample_gaussian_map(X, target, self.shrinkage))
-        X, target = self._training_rows(X, target, rng)
-        return self._split(self.coordinates_.of_source(X), self.coordinates_.of_target(target), rng, device)
+    @abstractmethod
+    def _stages(self):
+        """The stages of a fit, given ``coordinates_``; the last one leaves the map."""
+
+    def _net_to_resume(self, architecture):
+        """The net of the last fit if this one goes on from it, else None."""
+        return None
+
+    def _conclude(self, samples, valid, *, resumed):
+        """Set the remaining attributes, once the net is trained on ``samples`` and its weights are those that stay."""
+
+    def _fit(self, X, target, rng):
+        device = resolve_device(self.device)
+        previous = self._net_to_resume(self._architecture(X.shape[1]))
+        samples = self._training_rows(X, target, rng)
+        if previous is None:
+            coordinates = BalancedCoordinates.balance(*sample_gaussian_map(X, target, self.shrinkage))
+            self.coordinates_ = coordinates.focus(*samples)
+        train, valid = self._split(samples, rng, device)
+        with torch_seed(rng.randint(2**31), device):
+            self._run_stages(previous, train, valid, rng, device)
+            self._conclude(samples, valid, resumed=previous is not None)
+        self._networks = Networks(self.net_.module_)
 
     @staticmethod
     def _training_rows(X, target, rng):
@@ -94,15 +178,18 @@ class NeuralTransport(NetOwner, BaseTransport):
         if target is None:
             target = rng.standard_normal((max(len(X), MIN_REFERENCE_ROWS), X.shape[1]))
         n_rows = max(1, MAX_TRAINING_NUMBERS // X.shape[1])
-        return (rows if len(rows) <= n_rows else rows[rng.permutation(len(rows))[:n_rows]] for rows in (X, target))
+        return [rows if len(rows) <= n_rows else rows[rng.permutation(len(rows))[:n_rows]] for rows in (X, target)]
 
-    def _split(self, u, v, rng, device):
-        samples = (torch.as_tensor(rows, dtype=torch.float32, device=device) for rows in (u, v))
-        (x, x_valid), (y, y_valid) = (self._hold_out(sample, rng) for sample in samples)
+    def _split(self, samples, rng, device):
+        """Rows to train on and rows to select weights by, in coordinates."""
+        coordinates = self.coordinates_
+        u, v = coordinates.of_source(samples[0]), coordinates.of_target(samples[1])
+        rows = (torch.as_tensor(coordinates.within(w), dtype=torch.float32, device=device) for w in (u, v))
+        (x, x_valid), (y, y_valid) = (self._hold_out(sample, rng) for sample in rows)
         return TensorPairs(x, y), TensorPairs(x_valid, y_valid)
 
     def _hold_out(self, sample, rng):
-        """The rows to train on and those to validate on, which lie as all rows do: one in each of as many strata."""
+        """The rows to train on, and those to validate on: one from each of as many strata, so they lie as all do."""
         n_valid = min(len(sample), MAX_VALIDATION_ROWS)
         if self.early_stopping:
             n_valid = min(max(1, int(self.validation_fraction * len(sample))), MAX_VALIDATION_ROWS, len(sample) - 1)
@@ -112,11 +199,52 @@ class NeuralTransport(NetOwner, BaseTransport):
         held_out[chosen] = True
         return sample[~held_out] if self.early_stopping else sample, sample[held_out]
 
-    def _train(self, net, train, valid, *, preliminary=False):
-        """Train, keep the net and its history, and return whether another stage may follow.
+    def _run_stages(self, previous, train, valid, rng, device):
+        """Train one net after the other; each takes over the state of the one before."""
+        # What a callback counts, such as time, goes on from stage to stage.
+        callbacks = [clone(callback) for callback in self.callbacks or []]
+        if previous is None:
+            stages, architecture = self._stages(), self._architecture(self.coordinates_.n_axes)
+        else:
+            # Of a net that was pruned, the layers that are left.
+            stages, architecture = self._stages()[-1:], previous.get_params_for("module")
+        for stage in stages:
+            rows = train if stage.rows is None else stage.rows(train, rng)
+            if rows is None:
+                continue
+            net = self._build_net(device, callbacks, stage, **architecture)
+            if previous is not None:
+                net.resume(previous)
+            if not self._train(net, rows, valid, stage):
+                break
+            previous = net
 
-        A ``preliminary`` training is one that others follow: it may end before it has converged.
-        """
+    def _build_net(self, device, callbacks=(), stage=None, **architecture):
+        """An initialised net for a stage, the last one by default."""
+        stage = stage or self._stages()[-1]
+        return JointNet(
+            self.MODULE,
+            stage.objective,
+            evaluation=stage.evaluation,
+            stage=stage.name,
+            remedy=stage.remedy,
+            lr=stage.learning_rate,
+            max_iter=stage.max_iter,
+            tol=self.tol,
+            n_iter_no_change=self.n_iter_no_change,
+            batch_size=self.batch_size,
+            optimizer=torch.optim.Adam,
+            optimizer__betas=(0.9, 0.95),
+            optimizer__fused=device.type != "mps",
+            callbacks=list(callbacks),
+            device=device,
+            verbose=int(self.verbose),
+            **{f"module__{name}": value for name, value in architecture.items()},
+            **stage.net_params,
+        ).initialize()
+
+    def _train(self, net, train, valid, stage):
+        """Train, keep the net and its history, and return whether another stage may follow."""
         net.set_params(train_split=predefined_split(valid))
         net.partial_fit(train)
         # The net would otherwise keep the held-out rows for as long as it lives.
@@ -124,11 +252,10 @@ class NeuralTransport(NetOwner, BaseTransport):
         self.net_, self.n_iter_ = net, net.n_iter_
         self.history_ = [{key: row[key] for key in HISTORY_KEYS if key in row} for row in net.history]
         if net.interrupted_:
-            n_steps = net.n_fitted_
-            warn_user(f"Training was interrupted after {n_steps} steps; the best map so far is kept.")
-        elif self.max_iter and net.finished_ and not net.converged_ and not preliminary:
+            warn_user(f"Training was interrupted after {net.n_fitted_} steps; the best map so far is kept.")
+        elif self.max_iter and net.finished_ and not net.converged_ and not stage.is_preliminary:
             warn_user(
-                f"{type(self).__name__} stopped at max_iter={self.max_iter} steps (stage {net.stage!r}) before the "
+                f"{type(self).__name__} stopped at max_iter={self.max_iter} steps (stage {stage.name!r}) before the "
                 f"validation loss had settled to within tol={self.tol:g} for {self.n_iter_no_change} blocks of "
                 f"{BLOCK_SIZE} steps. "
                 f"Increase max_iter{', or go on with warm_start=True' if hasattr(self, 'warm_start') else ''}; "
@@ -137,21 +264,20 @@ class NeuralTransport(NetOwner, BaseTransport):
             )
         return not net.interrupted_
 
-    def _on_arrays(self, name, dtype):
-        """A method of the module (``"potential.gradient"``, say) as a function of coordinates in a dtype."""
-        module = self._module(dtype)
-        method, device = attrgetter(name)(module), next(module.parameters()).device
-
-        def function(coordinates):
-            with torch.no_grad():
-                return method(torch.from_numpy(coordinates).to(device)).cpu().numpy()
-
-        return function
-
-    def _map(self, dtype):
-        """The map as a function of rows of a dtype."""
-        coordinates, transport = self.coordinates_, self._on_arrays("transport", dtype)
-        return lambda X: coordinates.to_target(transport(coordinates.of_source(X)))
+    @property
+    def potentials_(self):
+        """The fitted map as a frozen value, see `sklearn_ot.solvers.potentials`."""
+        check_is_fitted(self)
+        return Potentials(self.coordinates_, self._networks)
 
     def _transform(self, X):
-        return in_chunks(self._map(X.dtype), X)
+        return self.potentials_.transport(X)
+
+    def __getstate__(self):
+        # Arrays of the net stand for its tensors in a pickle.
+        return {name: value for name, value in super().__getstate__().items() if name != "_networks"}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "net_" in state:
+            self._networks = Networks(self.net_.module_)

@@ -2,7 +2,10 @@
 
 import math
 import time
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
+from typing import ClassVar
 
 import numpy as np
 from scipy.stats import rankdata
@@ -11,14 +14,16 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import KFold
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport, draw_reference, warn_user
+from sklearn_ot.base import draw_reference, warn_user
 from sklearn_ot.exceptions import DivergenceError
-from sklearn_ot.transport._w2 import W2Transport
+from sklearn_ot.transport._convex import ConvexTransport
+from sklearn_ot.transport._w2 import W2Transport, check_reg
 
 
-class W2TransportCV(InvertibleTransport):
+@dataclass(eq=False, repr=False)
+class W2TransportCV(ConvexTransport):
     r"""A `W2Transport` whose ``reg`` is chosen by cross-validation.
 
     Each candidate λ is fitted on all folds but one and scored on that one by `W2Transport.dual_value`, a lower bound
@@ -39,7 +44,7 @@ class W2TransportCV(InvertibleTransport):
     transport : W2Transport, default=None
         The transport to tune, ``W2Transport()`` if None. It is cloned; its own ``reg`` is ignored.
     regs : array-like of shape (n_regs,), default=(0.0, 0.1, 1.0, 10.0)
-        The candidates. What they mean depends on the solver: see `W2Transport`. "w2gn" needs them above 0, and so
+        The candidates. Their meaning depends on the solver: see `W2Transport`. "w2gn" needs them above 0, and so
         other ones than the default.
     cv : int or cross-validation splitter, default=5
         How to split, each sample for itself: the number of shuffled folds, or a splitter such as
@@ -72,6 +77,8 @@ class W2TransportCV(InvertibleTransport):
         differences fold by fold.
     n_splits_ : int
         Number of folds.
+    potentials_ : Potentials
+        The map of ``transport_`` as a frozen value, see `sklearn_ot.solvers.potentials`.
     wasserstein_distance_ : float
         That of ``transport_``.
     target_reference_ : ndarray of shape (<= 4096, n_features_in_)
@@ -97,13 +104,21 @@ class W2TransportCV(InvertibleTransport):
     >>> from sklearn_ot.transport import W2Transport, W2TransportCV
     >>> rng = np.random.RandomState(0)
     >>> Xs, Xt = rng.randn(60, 2), 2 * rng.randn(50, 2) + 1
-    >>> short = W2Transport(max_iter=0)  # no steps, so all are the Gaussian map: the largest reg is chosen
+    >>> short = W2Transport(max_iter=0)  # without steps all are the Gaussian map, and the largest reg is chosen
     >>> search = W2TransportCV(short, regs=[0, 1], cv=2, random_state=0).fit(Xs, Xt)
     >>> search.reg_, search.transform(Xs).shape, search.cv_results_["rank_test_score"]
     (1.0, (60, 2), array([1, 1], dtype=int32))
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 (scikit-learn's protocol)
+    transport: W2Transport | None = None
+    regs: Sequence[float] = (0.0, 0.1, 1.0, 10.0)
+    _: KW_ONLY
+    cv: object = 5
+    n_jobs: int | None = None
+    random_state: int | np.random.RandomState | None = None
+    verbose: int = 0
+
+    _parameter_constraints: ClassVar[dict] = {
         "transport": [W2Transport, None],
         "regs": ["array-like"],
         "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split", "get_n_splits"])],
@@ -112,24 +127,16 @@ class W2TransportCV(InvertibleTransport):
         "verbose": ["verbose"],
     }
 
-    def __init__(self, transport=None, regs=(0.0, 0.1, 1.0, 10.0), *, cv=5, n_jobs=None, random_state=None, verbose=0):
-        self.transport = transport
-        self.regs = regs
-        self.cv = cv
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.verbose = verbose
-
     def _fit(self, X, target, rng):
         regs = self._validate_regs()
         transport = clone(self.transport) if self.transport is not None else W2Transport()
         if transport.random_state is None:
             transport.set_params(random_state=rng.randint(2**31))
         candidates = [clone(transport).set_params(reg=reg) for reg in regs]
-        for candidate in candidates:
-            candidate._validate_reg()
+        for reg in regs:
+            check_reg(transport.solver, reg)
         folds = self._split(X, rng, "X")
-        # Of N(0, I) there is nothing to hold out: every fit draws what it needs, and these rows score them all.
+        # Of N(0, I) no rows are held out: every fit draws its own, and these score all of them.
         fresh = draw_reference(X, None, rng) if target is None else None
         target_folds = [(None, None)] * len(folds) if target is None else self._split(target, rng, "X_target")
         if len(target_folds) != len(folds):
@@ -155,6 +162,7 @@ class W2TransportCV(InvertibleTransport):
         self.best_score_ = float(scores[self.best_index_])
         self.reg_ = float(regs[self.best_index_])
         self.transport_ = transport.set_params(reg=self.reg_).fit(X, X_target=target)
+        self.wasserstein_distance_ = self.transport_.wasserstein_distance_
 
     def _finite_scores(self, regs):
         """The mean scores, minus infinity where a fit diverged."""
@@ -199,61 +207,15 @@ class W2TransportCV(InvertibleTransport):
             )
         return folds
 
-    def _transform(self, X):
-        return self.transport_._transform(X)
-
-    def _inverse_transform(self, X):
-        return self.transport_._inverse_transform(X)
-
-    def inverse_transform(self, X, *, return_residual=False):
-        """Map target rows back to the source; see `W2Transport.inverse_transform` for the parameters.
-
-        Returns
-        -------
-        X_original : ndarray of shape (n_samples, n_features)
-            Their preimages.
-        residual : ndarray of shape (n_samples,)
-            How far `transform` takes them from ``X``. Only with ``return_residual``.
-        """
-        X_original = super().inverse_transform(X)
-        return (X_original, self.transport_._residual(X_original, X)) if return_residual else X_original
-
-    def dual_value(self, X, X_target):
-        """The value of the chosen ψ in the dual problem; see `W2Transport.dual_value` for the parameters.
-
-        Returns
-        -------
-        value : float
-            A lower bound of :math:`\\tfrac12 W_2^2` between the two samples, in the squared units of the data.
-        """
-        X, target = self._validate_rows(X), self._validate_rows(X_target)
-        return self.transport_.dual_value(X, target)
-
-    def potential(self, X):
-        """The chosen convex potential ψ; see `W2Transport.potential` for the parameters.
-
-        Returns
-        -------
-        potential : ndarray of shape (n_samples,)
-            Its values, in the squared units of the data.
-        """
-        X = self._validate_rows(X)
-        return self.transport_.potential(X)
-
     @property
-    def wasserstein_distance_(self):
-        """The Wasserstein-2 distance that the transport fitted on all rows has found."""
+    def potentials_(self):
+        """The map of ``transport_`` as a frozen value, see `sklearn_ot.solvers.potentials`."""
         check_is_fitted(self)
-        return self.transport_.wasserstein_distance_
-
-    def _validate_rows(self, X):
-        # The transport has seen plain arrays, and would warn of names.
-        check_is_fitted(self)
-        return validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        return self.transport_.potentials_
 
 
 def _fit_and_score(transport, X, X_test, target, target_test):
-    """The dual value of a fit on rows it has not seen, nan if it diverged, and the seconds that both took."""
+    """The dual value of a fit on other rows, nan if the fit diverged, and the seconds to fit and to score."""
     start = time.perf_counter()
     try:
         transport.fit(X, X_target=target)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sklearn_ot.nn import DenseICNN, PotentialPair
-from sklearn_ot.objectives.dual import gains, is_worth_it, negative_dual
+from sklearn_ot.objectives.dual import gain_exceeds_error, gains, negative_dual
 
 
 def test_gains_of_quadratics():
@@ -29,6 +29,6 @@ def test_the_error_of_a_gain_is_that_of_two_means(monkeypatch, gain, expected):
         return gain / 2 + torch.tensor([-0.6, 0.6]), gain / 2 + torch.tensor([-2.1166, 2.1166] * 4)
 
     monkeypatch.setattr("sklearn_ot.objectives.dual.gains", parts)
-    assert is_worth_it(None, None, None) == expected
+    assert gain_exceeds_error(None, None, None) == expected
     monkeypatch.setattr("sklearn_ot.objectives.dual.gains", lambda *_: (torch.ones(1), torch.ones(1)))
-    assert not is_worth_it(None, None, None)
+    assert not gain_exceeds_error(None, None, None)

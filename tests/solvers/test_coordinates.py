@@ -118,3 +118,29 @@ def test_equal_rows_have_a_unit():
     for coordinates in (UnitCoordinates.standard(X, np.full(3, 1 / 3)), UnitCoordinates.bounded(X)):
         # The mean of equal numbers may not be quite this number.
         np.testing.assert_allclose(coordinates.to_coordinates(X), 0, atol=1e-14)
+
+
+def test_a_lifted_map_changes_coordinates_along_the_axes_alone(samples):
+    balanced = BalancedCoordinates.balance(*sample_gaussian_map(*samples))
+    axes = np.linalg.qr(np.random.RandomState(0).randn(3, 2))[0]
+    coordinates, U = balanced._replace(axes=axes), np.random.RandomState(1).randn(7, 3)
+    assert (balanced.n_axes, coordinates.n_axes) == (3, 2)
+    images = coordinates.lift(np.sinh, U)
+    np.testing.assert_allclose(images @ axes, np.sinh(U @ axes))
+    across = np.eye(3) - axes @ axes.T
+    np.testing.assert_allclose(images @ across, U @ across)
+    # The gradient of a lifted potential is the lifted gradient: here of the sum of cosh.
+    values, step = (lambda U: coordinates.lift_values(lambda W: np.cosh(W).sum(axis=1), U)), 1e-5
+    differences = [(values(U + step * axis) - values(U - step * axis)) / (2 * step) for axis in np.eye(3)]
+    np.testing.assert_allclose(images, np.transpose(differences), atol=1e-8)
+    np.testing.assert_array_equal(balanced.lift(np.sinh, U), np.sinh(U))
+    np.testing.assert_array_equal(balanced.lift_values(np.sum, U), np.sum(U))
+
+
+def test_the_mean_cost_of_a_plan(samples):
+    """The formula on pairs of rows, which are a plan, against their costs."""
+    X, Y = samples[0][:400], samples[1]
+    coordinates = BalancedCoordinates.balance(*sample_gaussian_map(X, Y))
+    product = np.mean(np.sum(coordinates.of_source(X) * coordinates.of_target(Y), axis=1))
+    expected = np.mean(np.sum((X - Y) ** 2, axis=1)) / 2
+    assert coordinates.mean_cost(X, Y, product) == pytest.approx(expected)

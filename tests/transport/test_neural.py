@@ -12,9 +12,10 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
 from sklearn_ot.exceptions import DivergenceError
+from sklearn_ot.networks import Convex, Dense
 from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport
 
-SHORT = {"hidden_layer_sizes": (8, 8), "max_iter": 120, "batch_size": 32, "random_state": 0}
+SHORT = {"network": Dense((8, 8), "silu"), "max_iter": 120, "batch_size": 32, "random_state": 0}
 
 over_classes = pytest.mark.parametrize("cls", [LSOTTransport, QCTransport])
 
@@ -143,8 +144,9 @@ def test_held_out_rows(cls, samples, early_stopping, sizes):
 def test_bad_parameters(cls, samples, fits):
     """One clear error, and the map stays as it was."""
     for parameters, message in [
-        ({"hidden_layer_sizes": ()}, r"one or more positive integers, got \(\)"),
-        ({"hidden_layer_sizes": (8, 0)}, r"one or more positive integers, got \(8, 0\)"),
+        ({"network": Dense(())}, r"one or more positive integers, got \(\)"),
+        ({"network": Dense((8, 0))}, r"one or more positive integers, got \(8, 0\)"),
+        ({"network": Convex()}, "cannot be the function"),
         ({"device": "cuda:99"}, "device='cuda:99' is not available here"),
     ]:
         transport = copy.deepcopy(fits[cls]).set_params(**parameters)

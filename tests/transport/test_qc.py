@@ -8,9 +8,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_ot.datasets import make_gaussian_pair, make_potential_pair
 from sklearn_ot.metrics import l2_uvp
+from sklearn_ot.networks import Dense
 from sklearn_ot.transport import GaussianTransport, QCTransport
 
-SHORT = {"hidden_layer_sizes": (32, 32), "max_iter": 300, "batch_size": 64, "random_state": 0}
+SHORT = {"network": Dense((32, 32), "silu"), "max_iter": 300, "batch_size": 64, "random_state": 0}
 
 
 def short_fit(Xs, Xt, **parameters):
@@ -51,7 +52,13 @@ def test_the_map_is_a_gradient():
     assert np.isfinite(transport.transform(centre)).all()
 
 
-@pytest.mark.parametrize("parameters", [{"reg": -1}, {"activation": "relu"}])
-def test_bad_parameters(parameters):
-    with pytest.raises(ValueError, match=f"'{next(iter(parameters))}' parameter of QCTransport must be"):
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"reg": -1}, "'reg' parameter of QCTransport must be"),
+        ({"network": Dense(activation="relu")}, 'activation "relu" jumps: take "silu", "celu" or "softplus"'),
+    ],
+)
+def test_bad_parameters(parameters, message):
+    with pytest.raises(ValueError, match=message):
         QCTransport(**parameters).fit(np.eye(3), np.eye(3))

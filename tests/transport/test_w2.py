@@ -17,12 +17,13 @@ from skorch.callbacks import Callback
 from sklearn_ot.datasets import make_gaussian_pair, make_potential_pair, make_toy
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.metrics import l2_uvp, wasserstein_distance
+from sklearn_ot.networks import Convex, Dense
 from sklearn_ot.objectives.dual import negative_dual
 from sklearn_ot.solvers.conjugate import convex_conjugate
 from sklearn_ot.transport import GaussianTransport, W2Transport
 from sklearn_ot.transport._w2 import SOLVERS
 
-SHORT = {"hidden_layer_sizes": (16, 16), "max_iter": 150, "batch_size": 64, "random_state": 0}
+SHORT = {"network": Convex((16, 16)), "max_iter": 150, "batch_size": 64, "random_state": 0}
 
 
 def short_fit(Xs, Xt, **parameters):
@@ -185,7 +186,7 @@ def test_copies_are_equal_bit_for_bit(samples, fitted, copied):
     for method, X in (("transform", samples[0]), ("inverse_transform", samples[1]), ("potential", samples[0])):
         np.testing.assert_array_equal(getattr(other, method)(X), getattr(fitted, method)(X))
     assert other.history_ == fitted.history_
-    assert other.get_params() == fitted.get_params()
+    assert repr(other) == repr(fitted)
     assert pickle.dumps(other) == pickle.dumps(fitted)
 
 
@@ -227,7 +228,7 @@ def test_warm_start_refuses_another_architecture(samples):
     transport = W2Transport(**{**SHORT, "warm_start": True}).fit(*samples)
     expected = transport.transform(samples[0])
     with pytest.raises(ValueError, match=r"hidden_layer_sizes from \(16, 16\) to \(8,\).*warm_start=False"):
-        transport.set_params(hidden_layer_sizes=(8,)).fit(*samples)
+        transport.set_params(network=Convex((8,))).fit(*samples)
     with pytest.raises(ValueError, match="n_features from 3 to 2"):
         transport.set_params(**SHORT).fit(*(sample[:, :2] for sample in samples))
     np.testing.assert_array_equal(transport.transform(samples[0]), expected)
@@ -237,7 +238,7 @@ def test_warm_start_refuses_another_architecture(samples):
 def test_a_fit_that_converges_does_not_warn():
     """The Gaussian map is the answer here, so nothing is gained and the fit stops after n_iter_no_change blocks."""
     rng = np.random.RandomState(0)
-    transport = W2Transport(hidden_layer_sizes=(8,), n_iter_no_change=2, random_state=0)
+    transport = W2Transport(network=Convex((8,)), n_iter_no_change=2, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         transport.fit(rng.randn(2000, 2), 2 * rng.randn(2000, 2))
@@ -323,7 +324,7 @@ def test_without_early_stopping_all_rows_are_trained_on(samples):
 def test_standard_normal_target():
     """fit(X) alone: the map whitens and makes normal, its inverse generates."""
     X = make_toy("moons", 1000, random_state=0)
-    transport = short_fit(X, None, hidden_layer_sizes=(64, 64), max_iter=200, batch_size=256)
+    transport = short_fit(X, None, network=Convex((64, 64)), max_iter=200, batch_size=256)
     generated = transport.inverse_transform(np.random.RandomState(0).randn(1000, 2))
     floor = wasserstein_distance(X, make_toy("moons", 1000, random_state=1))
     gaussian = GaussianTransport().fit(X).inverse_transform(np.random.RandomState(0).randn(1000, 2))
@@ -334,7 +335,7 @@ def test_standard_normal_target():
 def test_known_potential_map(n_features):
     """Against the truth, on new points: well ahead of the Gaussian map, both ways."""
     pair = make_potential_pair(n_features, n_samples=4000, random_state=0)
-    transport = short_fit(pair.source, pair.target, hidden_layer_sizes=(64, 64), max_iter=250, batch_size=256)
+    transport = short_fit(pair.source, pair.target, network=Convex((64, 64)), max_iter=250, batch_size=256)
     gaussian = GaussianTransport().fit(pair.source, pair.target)
     X = pair.sample_source(2000, random_state=1)
     Y = pair.transport(X)
@@ -358,7 +359,7 @@ def test_eight_gaussians():
     """The small version of benchmarks/w2.py: within twice of what two fresh target samples have."""
     rng = np.random.RandomState(0)
     first, second, third = (make_toy("8gaussians", n, random_state=n) for n in (4000, 1000, 1001))
-    transport = short_fit(rng.randn(4000, 2), first, hidden_layer_sizes=(64, 64), max_iter=200, batch_size=256)
+    transport = short_fit(rng.randn(4000, 2), first, network=Convex((64, 64)), max_iter=200, batch_size=256)
     mapped = transport.transform(rng.randn(1000, 2))
     assert wasserstein_distance(mapped, second) < 2 * wasserstein_distance(second, third[:1000])
 
@@ -382,7 +383,7 @@ def test_each_solver_beats_the_gaussian_map(solver):
     """On new rows of a known pair, from the Gaussian map itself: half its error or less."""
     pair = make_potential_pair(2, n_samples=4000, random_state=0)
     transport = short_fit(
-        pair.source, pair.target, solver=solver, hidden_layer_sizes=(64, 64), batch_size=128, max_iter=200, plan_size=0
+        pair.source, pair.target, solver=solver, network=Convex((64, 64)), batch_size=128, max_iter=200, plan_size=0
     )
     gaussian = GaussianTransport().fit(pair.source, pair.target)
     X = pair.sample_source(1000, random_state=1)
@@ -404,10 +405,8 @@ def test_the_inverse_of_conjugate_is_exact(samples, fitted):
 
 
 def test_an_inverse_that_stops_short_says_so(samples, fitted, monkeypatch):
-    monkeypatch.setattr("sklearn_ot.transport._w2.MAX_CONJUGATE_STEPS", 1)
-    with pytest.warns(
-        ConvergenceWarning, match=r"of 500 rows were not inverted to conjugate_tol=0.0001 within 1 steps"
-    ):
+    monkeypatch.setattr("sklearn_ot.solvers.potentials.MAX_CONJUGATE_STEPS", 1)
+    with pytest.warns(ConvergenceWarning, match=r"of 500 rows were not inverted to conjugate_tol=0.0001\."):
         fitted.inverse_transform(samples[1])
 
 
@@ -453,7 +452,7 @@ def test_heavy_tails_are_learned(n_features):
     """
     rng = np.random.RandomState(1)
     Xs, Xt = rng.randn(3000, n_features), np.sinh(rng.randn(3000, n_features))
-    transport = short_fit(Xs, Xt, hidden_layer_sizes=(64, 64), max_iter=300, batch_size=256, plan_size=0)
+    transport = short_fit(Xs, Xt, network=Convex((64, 64)), max_iter=300, batch_size=256, plan_size=0)
     X = rng.randn(2000, n_features)
     gaussian = GaussianTransport().fit(Xs, Xt)
     assert l2_uvp(transport.transform(X), np.sinh(X)) < 0.6 * l2_uvp(gaussian.transform(X), np.sinh(X))
@@ -521,7 +520,7 @@ print(peak() - start)
 def test_memory_of_a_map_is_that_of_its_input_and_result(measured, method):
     """Of 400 000 rows more, whose coordinates in the frame alone would take another 24 MiB."""
     code = """
-transport = W2Transport(hidden_layer_sizes=(16,), max_iter=0).fit(normal(500, 16), normal(500, 16))
+transport = W2Transport(network=Convex((16,)), max_iter=0).fit(normal(500, 16), normal(500, 16))
 method, peaks = getattr(transport, sys.argv[1]), []
 for n_samples in (100_000, 500_000):
     X = result = None
@@ -567,13 +566,15 @@ BAD_PARAMETERS = [
     ({"reg": np.nan}, ValueError, "reg"),
     ({"solver": "w2gn", "reg": 0}, ValueError, r'reg=0 leaves solver="w2gn" without.*give a reg above 0'),
     ({"solver": "magic"}, ValueError, r"'solver' parameter of W2Transport must be a str among .* Got 'magic'"),
-    ({"hidden_layer_sizes": (8, 12)}, ValueError, r"\(8, 12\) cannot be split into pools of pool_size=8"),
+    ({"network": Convex((8, 12))}, ValueError, r"\(8, 12\) cannot be split into pools of pool_size=8"),
     ({"conjugate_tol": 0}, ValueError, "conjugate_tol"),
-    ({"hidden_layer_sizes": ()}, ValueError, r"one or more positive integers, got \(\)"),
-    ({"hidden_layer_sizes": (8, 0)}, ValueError, r"one or more positive integers, got \(8, 0\)"),
-    ({"hidden_layer_sizes": (8.5,)}, ValueError, r"one or more positive integers, got \(8.5,\)"),
+    ({"network": Convex(())}, ValueError, r"one or more positive integers, got \(\)"),
+    ({"network": Convex((8, 0))}, ValueError, r"one or more positive integers, got \(8, 0\)"),
+    ({"network": Convex((8.5,))}, ValueError, r"one or more positive integers, got \(8.5,\)"),
     ({"device": "cuda:99"}, ValueError, r"device='cuda:99' is not available here"),
-    ({"strong_convexity": 1.0}, ValueError, "strong_convexity"),
+    ({"network": Convex(strong_convexity=1.0)}, ValueError, "strong_convexity"),
+    ({"network": Dense()}, ValueError, "cannot be the potential"),
+    ({"network": (16, 16)}, ValueError, "cannot be the potential"),
     (
         {"reg": 1e38},
         DivergenceError,

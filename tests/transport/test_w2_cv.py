@@ -16,13 +16,14 @@ from sklearn_ot.datasets import make_gaussian_pair
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.metrics import l2_uvp
 from sklearn_ot.nets import TimeBudget
+from sklearn_ot.networks import Convex
 from sklearn_ot.transport import GaussianTransport, W2Transport, W2TransportCV
 from sklearn_ot.transport import _w2_cv as module
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 # Without early stopping the weights that training ends with are kept, not those it starts with.
-SHORT = W2Transport(hidden_layer_sizes=(16,), plan_size=0, max_iter=20, early_stopping=False, random_state=0)
+SHORT = W2Transport(network=Convex((16,)), plan_size=0, max_iter=20, early_stopping=False, random_state=0)
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +192,7 @@ def test_the_pull_helps_where_the_gaussian_map_is_nearly_right():
     """Few rows of two Gaussians: a free map fits their noise, a strong pull does not, and the search finds that."""
     pair = make_gaussian_pair(8, n_samples=60, random_state=0)
     X = pair.sample_source(1000, random_state=1)
-    transport = W2Transport(hidden_layer_sizes=(16,), max_iter=100, early_stopping=False, random_state=0)
+    transport = W2Transport(network=Convex((16,)), max_iter=100, early_stopping=False, random_state=0)
     free = clone(transport).fit(pair.source, pair.target)
     search = W2TransportCV(transport, (0.0, 10.0), cv=3, random_state=0).fit(pair.source, pair.target)
     gaussian = GaussianTransport().fit(pair.source, pair.target)

@@ -12,6 +12,7 @@ from skorch.helper import predefined_split
 from torch import nn
 
 from sklearn_ot.nets import JointNet, TensorPairs
+from sklearn_ot.networks import Convex
 from sklearn_ot.nn import DenseICNN
 from sklearn_ot.transport import W2Transport
 
@@ -19,9 +20,10 @@ ARCHITECTURES = [
     pytest.param({"hidden_layer_sizes": sizes, "activation": activation, "rank": rank, "pool_size": 4}, id=activation)
     for activation, rank, sizes in (("celu", 2, (12, 8, 16)), ("softplus", 1, (16,)), ("logsumexp", 1, (16, 12)))
 ]
+SIZES = {"hidden_layer_sizes": (16, 16), "pool_size": 4}
 SOLVERS = {
-    "dual": {"solver": "dual"},
-    "w2gn": {"solver": "w2gn", "activation": "celu", "rank": 1},
+    "dual": {"solver": "dual", "network": Convex(**SIZES)},
+    "w2gn": {"solver": "w2gn", "network": Convex(**SIZES, activation="celu", rank=1)},
 }
 
 
@@ -169,8 +171,6 @@ def samples():
 def fitted(request, samples):
     transport = W2Transport(
         **SOLVERS[request.param],
-        hidden_layer_sizes=(16, 16),
-        pool_size=4,
         plan_size=0,
         max_iter=100,
         batch_size=64,
@@ -193,12 +193,14 @@ def convex_networks(transport):
 
 
 def kill_pools(transport):
-    """Cut off the first half of the top layer's pools of every convex network, after a step away from all zeros."""
+    """A transport with the first half of the top layer's pools cut off in every convex network, and no other zeros."""
     with torch.no_grad():
         for network in convex_networks(transport):
             for weight in network.inner:
                 weight.add_(0.01)
             network.inner[-1][:, : network.inner[-1].shape[1] // 2] = 0
+    # The fitted map is a copy of the networks as they were; a copy of the transport takes them as they are.
+    return copy.deepcopy(transport)
 
 
 def test_sparsity_counts_exact_zeros(transport):
@@ -226,7 +228,7 @@ def test_training_makes_zeros(fitted):
 
 
 def test_prune_keeps_the_maps_and_narrows_the_networks(samples, transport):
-    kill_pools(transport)
+    transport = kill_pools(transport)
     Xs, Xt = samples
     before = [transport.transform(Xs), transport.inverse_transform(Xt), transport.potential(Xs)]
     n_iter, distance, history = transport.n_iter_, transport.wasserstein_distance_, transport.history_
@@ -239,11 +241,11 @@ def test_prune_keeps_the_maps_and_narrows_the_networks(samples, transport):
     for one, other, tolerance in zip(after, before, tolerances, strict=True):
         assert np.abs(one - other).max() < tolerance * Xt.std()
     assert (transport.n_iter_, transport.wasserstein_distance_, transport.history_) == (n_iter, distance, history)
-    assert transport.get_params()["hidden_layer_sizes"] == (16, 16)
+    assert transport.get_params()["network__hidden_layer_sizes"] == (16, 16)
 
 
 def test_a_pruned_transport_is_pickled_as_it_is(samples, transport):
-    kill_pools(transport)
+    transport = kill_pools(transport)
     size = len(pickle.dumps(transport))
     transport.prune()
     assert len(pickle.dumps(transport)) < size
@@ -256,7 +258,7 @@ def test_a_pruned_transport_is_pickled_as_it_is(samples, transport):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("copied", [lambda e: e, copy.deepcopy], ids=["itself", "a copy"])
 def test_warm_start_goes_on_from_the_narrow_networks(samples, transport, copied):
-    kill_pools(transport)
+    transport = kill_pools(transport)
     transport = copied(transport.prune()).set_params(max_iter=20, learning_rate=1e-4)
     weights = {name: weight.clone() for name, weight in transport.net_.module_.state_dict().items()}
     transport.fit(*samples)

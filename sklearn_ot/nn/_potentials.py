@@ -1,0 +1,115 @@
+"""The modules that transports train: potentials of a map, and of its inverse.
+
+Each of them has a method ``transport``, the map of rows in balanced coordinates, and a method ``project_``, which
+returns the weights to their constraints after a step of the optimiser. Each builds its networks from pairs of a class
+and its arguments, which are what `sklearn_ot.networks.module_of` returns and what a pickle can store.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from sklearn_ot.nn._mlp import MLP
+
+Network = tuple[type[nn.Module], dict[str, Any]]
+
+
+class PotentialPair(nn.Module):
+    """Two convex potentials, ψ of the forward map and ω of the inverse one, trained as one module.
+
+    Parameters
+    ----------
+    potential : nn.Module
+        ψ, with the methods of `DenseICNN`.
+    inverse : nn.Module
+        ω, with the same methods; a `ResidualMap` where only its gradient is used.
+    """
+
+    def __init__(self, potential: nn.Module, inverse: nn.Module):
+        super().__init__()
+        self.potential = potential
+        self.inverse = inverse
+
+    def transport(self, x: Tensor) -> Tensor:
+        """The images ∇ψ(x), shape (n, d)."""
+        return self.potential.gradient(x)
+
+    def project_(self) -> None:
+        """Return both to the convex functions."""
+        self.potential.project_()
+        self.inverse.project_()
+
+
+class ConvexPair(PotentialPair):
+    """A `PotentialPair` of networks that it builds.
+
+    Parameters
+    ----------
+    potential, inverse : tuple of a class and a dict
+        The class of each network and its arguments.
+    is_guess : bool
+        Whether ∇ω is a first guess of the inverse map, from which a search goes on; else it is the inverse map.
+    sizes, inverse_sizes : sequence of int, default=None
+        Widths of the hidden layers that pruning has left, in the place of those in the arguments.
+    """
+
+    def __init__(self, potential: Network, inverse: Network, *, is_guess: bool, sizes=None, inverse_sizes=None):
+        super().__init__(_build(potential, sizes), _build(inverse, inverse_sizes))
+        self.is_guess = is_guess
+
+
+class PotentialsAndMap(nn.Module):
+    """Potentials u and v of regularised transport, and a map that starts at the identity if its network is 0.
+
+    Parameters
+    ----------
+    potential : tuple of a class and a dict
+        The class of the networks u and v and its arguments.
+    displacement : tuple of a class and a dict
+        Those of the network T(x) − x.
+    """
+
+    def __init__(self, potential: Network, displacement: Network):
+        super().__init__()
+        self.u, self.v = _build(potential), _build(potential)
+        self.displacement = _build(displacement)
+
+    def transport(self, x: Tensor) -> Tensor:
+        """The images T(x), shape (n, d)."""
+        return x + self.displacement(x)
+
+    def project_(self) -> None:
+        """Nothing is constrained."""
+
+
+class DisplacementPotential(nn.Module):
+    """A potential φ whose gradient is the displacement of the map x − ∇φ(x).
+
+    Parameters
+    ----------
+    potential : tuple of a class and a dict
+        The class of the network φ and its arguments; with values of shape (n,).
+    """
+
+    gradient = MLP.gradient
+    value_and_gradient = MLP.value_and_gradient
+
+    def __init__(self, potential: Network):
+        super().__init__()
+        self.potential = _build(potential)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Values φ(x), shape (n,)."""
+        return self.potential(x)
+
+    def transport(self, x: Tensor) -> Tensor:
+        """The images x − ∇φ(x), shape (n, d)."""
+        return x - self.gradient(x)
+
+    def project_(self) -> None:
+        """Nothing is constrained."""
+
+
+def _build(network: Network, sizes=None) -> nn.Module:
+    module, arguments = network
+    return module(**arguments) if sizes is None else module(**{**arguments, "hidden_layer_sizes": sizes})

@@ -1,0 +1,165 @@
+"""A fitted map as a value: networks in coordinates, evaluated on arrays of any number of rows."""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from sklearn_ot.solvers.chunks import in_chunks
+from sklearn_ot.solvers.conjugate import convex_conjugate
+from sklearn_ot.solvers.coordinates import BalancedCoordinates
+
+# Steps of a search for the preimage of a row, at most.
+MAX_CONJUGATE_STEPS = 500
+
+
+class Networks:
+    """A copy of a torch module as it is now, evaluated in the dtype of the rows and on the device of the module.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The module. Later changes of its weights do not reach the copy.
+    """
+
+    def __init__(self, module: nn.Module):
+        self._module = copy.deepcopy(module).requires_grad_(False)
+        self._modules = {}
+
+    def of(self, dtype: np.dtype) -> nn.Module:
+        """The module that computes in a numpy dtype, and is on the CPU where its device lacks this dtype."""
+        dtype = getattr(torch, np.dtype(dtype).name)
+        if dtype not in self._modules:
+            device = _device(self._module)
+            if dtype == torch.float64 and device.type == "mps":
+                device = torch.device("cpu")
+            self._modules[dtype] = copy.deepcopy(self._module).to(device, dtype)
+        return self._modules[dtype]
+
+
+class Preimages(NamedTuple):
+    """The result of `Potentials.inverse`.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_samples, n_features)
+        Source rows.
+    solved : ndarray of shape (n_samples,)
+        Whether the search for each row came to its end. All are True where the inverse map is a network.
+    """
+
+    rows: np.ndarray
+    solved: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Potentials:
+    r"""A fitted map of the squared cost, and its potential and inverse if it is the gradient of a convex function.
+
+    Arrays have shape (n_samples, n_features) and are in the units of the data; results are in the dtype of the rows.
+    All methods work in chunks of rows.
+
+    Parameters
+    ----------
+    coordinates : BalancedCoordinates
+        Where the networks work: along its ``axes``.
+    networks : Networks
+        Of a module with a method ``transport``, such as those of `sklearn_ot.nn` that transports train. All methods but
+        `transport` and `residual` need a `sklearn_ot.nn.ConvexPair`: the potential ψ, of which the map is the gradient,
+        and a network ω, whose gradient is the inverse map or a guess of it.
+    conjugate_tol : float, default=1e-4
+        Residual per feature (root mean square, in ``coordinates``) at which a search for a preimage ends; times
+        ‖v‖ / √n_axes for rows v that are farther out than √n_axes, where rounding is larger.
+    """
+
+    coordinates: BalancedCoordinates
+    networks: Networks
+    conjugate_tol: float = 1e-4
+
+    def transport(self, X: np.ndarray) -> np.ndarray:
+        """Images of source rows."""
+        coordinates, images = self.coordinates, _on_arrays(self.networks.of(X.dtype), "transport")
+        return in_chunks(lambda x: coordinates.to_target(coordinates.lift(images, coordinates.of_source(x))), X)
+
+    def inverse(self, Y: np.ndarray) -> Preimages:
+        """Source rows whose images are target rows."""
+        coordinates, pair, solved = self.coordinates, self.networks.of(Y.dtype), []
+
+        def preimages(v):
+            if not pair.is_guess:
+                solved.append(np.ones(len(v), dtype=bool))
+                return _on_arrays(pair.inverse, "gradient")(v)
+            argmax, _, _, is_solved = self._search(pair, v)
+            solved.append(is_solved)
+            return argmax
+
+        rows = in_chunks(lambda y: coordinates.to_source(coordinates.lift(preimages, coordinates.of_target(y))), Y)
+        return Preimages(rows, np.concatenate(solved))
+
+    def residual(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """Distances :math:`\\|T(x) - y\\|` of the images of source rows from as many target rows."""
+        return in_chunks(lambda x, y: np.linalg.norm(self.transport(x) - y, axis=1), X, Y)
+
+    def potential(self, X: np.ndarray) -> np.ndarray:
+        """Values of the convex potential whose gradient is the map; it vanishes at the mean of the source."""
+        coordinates, forward = self.coordinates, _on_arrays(self.networks.of(X.dtype).potential, "forward")
+        source_mean, target_mean = (mean.astype(X.dtype) for mean in (coordinates.source_mean, coordinates.target_mean))
+
+        def values(x):
+            return coordinates.lift_values(forward, coordinates.of_source(x))
+
+        at_mean = values(source_mean[None])
+
+        def potential(x):
+            return coordinates.scale**2 * (values(x) - at_mean) + (x - source_mean) @ target_mean
+
+        return in_chunks(potential, X)
+
+    def dual_value(self, X: np.ndarray, Y: np.ndarray) -> float:
+        r"""The value of ψ in the dual problem on two samples, a lower bound of :math:`\tfrac12 W_2^2` between them.
+
+        .. math:: \tfrac12 E\|x\|^2 + \tfrac12 E\|y\|^2 - E\,\psi(x) - E\,\psi^*(y) \;\le\; \tfrac12 W_2^2
+
+        Strong convexity bounds ψ* from above by the residual of a search, so one that stops short can only lower the
+        value.
+        """
+        coordinates, pair = self.coordinates, self.networks.of(X.dtype)
+        forward, strong_convexity = _on_arrays(pair.potential, "forward"), pair.potential.strong_convexity
+
+        def conjugate(v):
+            _, value, residual, _ = self._search(pair, v)
+            return value + np.square(residual) / (2 * strong_convexity)
+
+        product = np.mean(in_chunks(lambda x: coordinates.lift_values(forward, coordinates.of_source(x)), X))
+        product += np.mean(in_chunks(lambda y: coordinates.lift_values(conjugate, coordinates.of_target(y)), Y))
+        return coordinates.mean_cost(X, Y, product)
+
+    def _search(self, pair: nn.Module, v: np.ndarray) -> list[np.ndarray]:
+        """The maximisers, values and residuals of a `Maximum` at coordinates along the axes, and which are exact."""
+        y = torch.from_numpy(v).to(_device(pair))
+        # Far out, rounding is relative to the size of a row.
+        tol = self.conjugate_tol * y.norm(dim=1).clamp_min(math.sqrt(y.shape[1]))
+        with torch.no_grad():
+            start = pair.inverse.gradient(y)
+        found = convex_conjugate(pair.potential.value_and_gradient, y, start, tol=tol, max_iter=MAX_CONJUGATE_STEPS)
+        return [tensor.cpu().numpy() for tensor in (*found[:3], found.residual <= tol)]
+
+
+def _on_arrays(module: nn.Module, method: str) -> Callable[[np.ndarray], np.ndarray]:
+    """A method of a module as a function of arrays."""
+    device = _device(module)
+
+    @torch.no_grad()
+    def function(rows):
+        return getattr(module, method)(torch.from_numpy(rows).to(device)).cpu().numpy()
+
+    return function
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next(module.parameters()).device

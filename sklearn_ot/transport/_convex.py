@@ -1,0 +1,96 @@
+"""The base class of transports whose map is the gradient of a convex potential."""
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport, warn_user
+
+
+class ConvexTransport(InvertibleTransport):
+    """Base class of transports whose map is the gradient of a convex potential.
+
+    A subclass has the map as its attribute ``potentials_``, a `sklearn_ot.solvers.potentials.Potentials`.
+    """
+
+    def _transform(self, X):
+        return self.potentials_.transport(X)
+
+    def _inverse_transform(self, X):
+        potentials = self.potentials_
+        rows, solved = potentials.inverse(X)
+        if not solved.all():
+            warn_user(
+                f"{np.sum(~solved)} of {len(X)} rows were not inverted to "
+                f"conjugate_tol={potentials.conjugate_tol:g}. return_residual=True returns how far off each of them "
+                "is; a larger conjugate_tol accepts them.",
+                ConvergenceWarning,
+            )
+        return rows
+
+    def inverse_transform(self, X, *, return_residual=False):
+        r"""Map target rows back to the source.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Target rows, seen in ``fit`` or not.
+        return_residual : bool, default=False
+            Whether to return how far from ``X`` `transform` takes the result.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+            Their preimages, in the dtype of ``X`` if it is a float dtype, else float64.
+        residual : ndarray of shape (n_samples,)
+            :math:`\|T(x) - y\|` for each row y and its preimage x, in the units of the target. Only with
+            ``return_residual``. (The warning that rows were not inverted is about the search, whose residuals are in
+            balanced coordinates, as ``conjugate_tol`` is.)
+        """
+        X_original = super().inverse_transform(X)
+        if not return_residual:
+            return X_original
+        return X_original, self.potentials_.residual(X_original, check_array(X, dtype=FLOAT_DTYPES))
+
+    def dual_value(self, X, X_target):
+        r"""The value of the potential ψ in the dual problem on two samples.
+
+        .. math:: \tfrac12 E\|x\|^2 + \tfrac12 E\|y\|^2 - E\,\psi(x) - E\,\psi^*(y) \;\le\; \tfrac12 W_2^2
+
+        On rows that ``fit`` has not seen it compares maps, solvers and parameters where the true map is unknown: the
+        higher, the better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Source rows.
+        X_target : array-like of shape (n_target_samples, n_features)
+            Target rows.
+
+        Returns
+        -------
+        value : float
+            A lower bound of :math:`\tfrac12 W_2^2` between the two samples, in the squared units of the data. Searches
+            for ψ* that stop short can only lower it.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        return self.potentials_.dual_value(X, validate_data(self, X_target, dtype=X.dtype, reset=False))
+
+    def potential(self, X):
+        r"""The convex potential ψ, whose gradient is `transform`; it vanishes at the mean of the source.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Source rows.
+
+        Returns
+        -------
+        potential : ndarray of shape (n_samples,)
+            Its values, in the squared units of the data (with the factor ½ in the cost) and in the dtype of ``X`` if
+            it is a float dtype, else float64.
+        """
+        check_is_fitted(self)
+        return self.potentials_.potential(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))

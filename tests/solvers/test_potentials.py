@@ -1,0 +1,183 @@
+"""A fitted map as a value: on arrays, in chunks, in the dtype of the rows, across directions that do not vary."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from sklearn_ot.metrics import wasserstein_distance
+from sklearn_ot.nn import MLP, ConvexPair, DenseICNN, PotentialsAndMap, ResidualMap
+from sklearn_ot.solvers.coordinates import BalancedCoordinates
+from sklearn_ot.solvers.gaussian import sample_gaussian_map
+from sklearn_ot.solvers.potentials import Networks, Potentials
+
+
+def shaken(module):
+    """A module with all weights moved off the start, where the map would be the Gaussian one."""
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    module.project_()
+    return module
+
+
+def pair_of(n_features, is_guess=True):
+    torch.manual_seed(0)
+    potential = (DenseICNN, {"n_features": n_features, "hidden_layer_sizes": (8, 8), "strong_convexity": 0.1})
+    inverse = (ResidualMap, {"n_features": n_features, "hidden_layer_sizes": (8,)}) if is_guess else potential
+    return shaken(ConvexPair(potential, inverse, is_guess=is_guess))
+
+
+@pytest.fixture(params=["all vary", "two of five vary"])
+def samples(request):
+    """Rows of five columns, in all of which they vary or in two directions only."""
+    rng = np.random.RandomState(0)
+    X, Y = rng.randn(60, 5) + 1, 3 * rng.rand(50, 5) - 2
+    if request.param == "all vary":
+        return X, Y
+    rotation = np.linalg.qr(rng.randn(5, 5))[0]
+    return X[:, :2] @ rotation[:2] + 1, Y[:, :2] @ rotation[:2] - 2
+
+
+@pytest.fixture
+def coordinates(samples):
+    return BalancedCoordinates.balance(*sample_gaussian_map(*samples)).focus(*samples)
+
+
+@pytest.fixture
+def potentials(coordinates):
+    return Potentials(coordinates, Networks(pair_of(coordinates.n_axes)), conjugate_tol=1e-9)
+
+
+def test_the_map_is_the_gradient_of_the_potential(samples, potentials):
+    X, step = samples[0], 1e-5
+    differences = [
+        (potentials.potential(X + step * axis) - potentials.potential(X - step * axis)) / (2 * step)
+        for axis in np.eye(5)
+    ]
+    images = potentials.transport(X)
+    # Central differences of a smooth function in float64: step² and rounding / step.
+    np.testing.assert_allclose(images, np.transpose(differences), atol=1e-7 * np.abs(images).max())
+    np.testing.assert_allclose(potentials.potential(potentials.coordinates.source_mean[None]), 0, atol=1e-12)
+
+
+def test_the_inverse_undoes_the_map(samples, potentials):
+    """To the tolerance of the search, stretched by 1 / strong_convexity at most."""
+    X = samples[0]
+    Y = potentials.transport(X)
+    rows, solved = potentials.inverse(Y)
+    assert solved.all()
+    np.testing.assert_allclose(rows, X, atol=1e-7)
+    np.testing.assert_allclose(potentials.residual(rows, Y), 0, atol=1e-7)
+    expected = np.linalg.norm(potentials.transport(X + 1) - Y, axis=1)
+    np.testing.assert_allclose(potentials.residual(X + 1, Y), expected)
+
+
+def test_a_search_that_stops_short_says_which_rows(samples, potentials, monkeypatch):
+    monkeypatch.setattr("sklearn_ot.solvers.potentials.MAX_CONJUGATE_STEPS", 0)
+    easy = potentials.coordinates.source_mean[None]
+    Y = np.vstack([samples[1], potentials.transport(easy)])
+    rows, solved = potentials.inverse(Y)
+    assert not solved.any()
+    coarse = Potentials(potentials.coordinates, potentials.networks, conjugate_tol=1e6)
+    assert coarse.inverse(Y).solved.all()
+    np.testing.assert_array_equal(coarse.inverse(Y).rows, rows)
+
+
+def test_a_network_may_be_the_inverse(samples, coordinates):
+    """Without a search: it is not the inverse of this map, and no row is said to be unsolved."""
+    module = pair_of(coordinates.n_axes, is_guess=False)
+    potentials = Potentials(coordinates, Networks(module))
+    rows, solved = potentials.inverse(samples[1])
+    assert solved.all()
+    assert potentials.residual(rows, samples[1]).max() > 0.1
+    swapped = copy.deepcopy(module)
+    swapped.potential, swapped.inverse = module.inverse, module.potential
+    u = Potentials(coordinates, Networks(swapped)).transport(coordinates.to_source(coordinates.of_target(samples[1])))
+    np.testing.assert_allclose(coordinates.of_source(rows), coordinates.of_target(u), atol=1e-9)
+
+
+def test_the_dual_value_is_that_of_its_definition(samples, potentials):
+    """In the units of the data, without coordinates: conjugates are values at the preimages."""
+    X, Y = samples
+    preimages = potentials.inverse(Y).rows
+    conjugates = np.sum(preimages * Y, axis=1) - potentials.potential(preimages)
+    squares = np.sum(X**2, axis=1).mean() + np.sum(Y**2, axis=1).mean()
+    expected = squares / 2 - potentials.potential(X).mean() - conjugates.mean()
+    value = potentials.dual_value(X, Y)
+    assert value == pytest.approx(expected, abs=1e-9 * squares)
+    assert value < wasserstein_distance(X, Y) ** 2 / 2
+
+
+def test_a_dual_value_of_searches_that_stop_short_is_lower(samples, potentials, monkeypatch):
+    exact = potentials.dual_value(*samples)
+    monkeypatch.setattr("sklearn_ot.solvers.potentials.MAX_CONJUGATE_STEPS", 1)
+    assert potentials.dual_value(*samples) < exact
+
+
+def test_across_the_axes_the_map_is_the_gaussian_one(samples, coordinates, potentials):
+    if coordinates.axes is None:
+        pytest.skip("All directions vary.")
+    across = np.random.RandomState(1).randn(60, 5)
+    across -= across @ coordinates.axes @ coordinates.axes.T
+    u = coordinates.of_source(samples[0])
+    v, moved = (coordinates.of_target(potentials.transport(coordinates.to_source(rows))) for rows in (u, u + across))
+    np.testing.assert_allclose(moved - v, across, atol=1e-9)
+    assert np.abs(v - u).max() > 0.1
+
+
+def test_results_have_the_dtype_of_the_rows(samples, potentials):
+    singles = [rows.astype(np.float32) for rows in samples]
+    # Searches in float32 do not come below 1e-6 of the size of a row.
+    coarse = Potentials(potentials.coordinates, potentials.networks, conjugate_tol=1e-4)
+    for single, double in [
+        (coarse.transport(singles[0]), coarse.transport(samples[0])),
+        (coarse.inverse(singles[1]).rows, coarse.inverse(samples[1]).rows),
+        (coarse.potential(singles[0]), coarse.potential(samples[0])),
+    ]:
+        assert (single.dtype, double.dtype) == (np.float32, np.float64)
+        np.testing.assert_allclose(single, double, atol=2e-3 * np.abs(double).max())
+
+
+def test_in_chunks_nothing_changes(samples, potentials, monkeypatch):
+    def results():
+        X, Y = samples
+        return [
+            potentials.transport(X),
+            *potentials.inverse(Y),
+            potentials.residual(X[:50], Y),
+            potentials.potential(X),
+            potentials.dual_value(X, Y),
+        ]
+
+    whole = results()
+    monkeypatch.setattr("sklearn_ot.solvers.chunks.CHUNK_ROWS", 7)
+    for one, other in zip(results(), whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+
+
+def test_a_map_without_potential_transports(samples, coordinates):
+    torch.manual_seed(0)
+    n_axes = coordinates.n_axes
+    shape = {"n_features": n_axes, "hidden_layer_sizes": (8,)}
+    module = shaken(PotentialsAndMap((MLP, shape), (MLP, {**shape, "n_outputs": n_axes})))
+    images = Potentials(coordinates, Networks(module)).transport(samples[0])
+    w = coordinates.within(coordinates.of_source(samples[0]))
+    with torch.no_grad():
+        expected = module.double().transport(torch.from_numpy(w)).numpy()
+    np.testing.assert_allclose(coordinates.within(coordinates.of_target(images)), expected, atol=1e-9)
+
+
+def test_it_is_a_value_that_later_training_does_not_change(samples, coordinates):
+    module = pair_of(coordinates.n_axes)
+    potentials = Potentials(coordinates, Networks(module))
+    expected = potentials.transport(samples[0])
+    shaken(module)
+    np.testing.assert_array_equal(potentials.transport(samples[0]), expected)
+    single = potentials.transport(samples[0].astype(np.float32))
+    np.testing.assert_allclose(single, expected, atol=1e-4)
+    with pytest.raises(AttributeError):
+        potentials.conjugate_tol = 1.0
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(potentials)).transport(samples[0]), expected)
