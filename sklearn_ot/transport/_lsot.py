@@ -7,14 +7,14 @@ from typing import ClassVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklearn_ot.base import documented
+from sklearn_ot.base import documented, sections
 from sklearn_ot.networks import Dense, module_of
 from sklearn_ot.nn import PotentialsAndMap
 from sklearn_ot.objectives.lsot import barycentric_regression, regularized_dual
-from sklearn_ot.transport._neural import SHARED_PARTS, NeuralTransport, Stage
+from sklearn_ot.transport._neural import NeuralTransport, Stage
 
 
-@documented(**SHARED_PARTS)
+@documented(**sections(NeuralTransport))
 @dataclass(eq=False, repr=False)
 class LSOTTransport(NeuralTransport):
     r"""Large-scale regularised transport: potentials by its dual, then a map by barycentric projection.
@@ -41,12 +41,9 @@ class LSOTTransport(NeuralTransport):
         suits "l2"; "entropic" needs about 0.05 in two dimensions and 0.5 in sixteen.
     network : specification or nn.Module class, default=None
         The networks of the potentials and of the map, ``Dense((128, 128), "silu")`` if None, see `sklearn_ot.networks`.
-    shrinkage : "auto", float or None, default="auto"
-        Shrinkage of the covariances of the Gaussian map at the start, see `GaussianTransport`.
     learning_rate : float, default=1e-2
         Step size of Adam after a warm-up of 100 steps; it decays as 1 / (1 + step / 1500).
-    <training>
-    <runtime>
+    <parameters>
 
     Attributes
     ----------
@@ -58,7 +55,7 @@ class LSOTTransport(NeuralTransport):
         potentials, then "map". The row of an interrupted block has no ``dur`` and no ``train_loss``.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` holds the networks ``u``, ``v`` and ``displacement``, T(x) − x.
-    <fitted>
+    <attributes>
 
     See Also
     --------

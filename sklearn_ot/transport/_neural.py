@@ -27,46 +27,6 @@ MAX_TRAINING_NUMBERS = 2**27
 MIN_REFERENCE_ROWS = 10_000
 HISTORY_KEYS = ("stage", "n_iter", "dur", "train_loss", "valid_loss")
 
-# Parts of the docstrings, for `sklearn_ot.base.documented`.
-SHARED_PARTS = {
-    "training": """\
-batch_size : int, default={batch_size}
-    Rows of each sample in a step.
-max_iter : int, default={max_iter}
-    Gradient steps of a stage at most, whatever the number of rows. With 0 the map is the Gaussian map.
-tol : float, default={tol:g}
-    Least decrease of ``valid_loss`` (see ``history_``) that counts as one.
-n_iter_no_change : int, default={n_iter_no_change}
-    Blocks of 100 steps without such a decrease after which training has converged; after each third of them the step
-    size is cut to 0.3 of its value before.
-early_stopping : bool, default=True
-    Whether ``valid_loss`` is taken on held-out rows. If not, it is taken on training rows: all rows are then trained
-    on, and overfitting is not noticed.
-validation_fraction : float, default=0.1
-    Part of each sample to hold out, 2048 rows at most.""",
-    "runtime": """\
-device : str or torch.device, default="auto"
-    Where to train: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
-callbacks : list of skorch callbacks, default=None
-    Further callbacks of the net; they are cloned, once for all stages of a fit.
-random_state : int, RandomState instance or None, default=None
-    Seeds initial weights, held-out rows and batches. None is a fresh seed each time; the global states of numpy and
-    torch are neither read nor changed.
-verbose : int, default=0
-    Whether to show a progress bar.""",
-    "fitted": """\
-coordinates_ : BalancedCoordinates
-    The coordinates in which the net works.
-potentials_ : Potentials
-    The fitted map as a frozen value, see `sklearn_ot.solvers.potentials`.
-target_reference_ : ndarray of shape (<= 4096, n_features_in_)
-    Rows of the target that `score` compares with when it is given none.
-n_features_in_ : int
-    Number of features of both samples.
-feature_names_in_ : ndarray of shape (n_features_in_,)
-    Their names, if the source was given as a DataFrame.""",
-}
-
 
 @dataclass(frozen=True)
 class Stage:
@@ -109,7 +69,51 @@ class NeuralTransport(NetOwner, BaseTransport):
     """Base class of transports that train the networks of one module, in balanced coordinates.
 
     A subclass names the class of the module, which has the map as its method ``transport``, and writes
-    ``_architecture(n_features)``, the arguments of the module, and ``_stages()``, the trainings of a fit.
+    ``_architecture(n_features)``, the arguments of the module, and ``_stages()``, the trainings of a fit. Its docstring
+    has a line ``<parameters>`` and a line ``<attributes>``, see `sklearn_ot.base.documented`.
+
+    Parameters
+    ----------
+    shrinkage : "auto", float or None, default="auto"
+        Shrinkage of the covariances of the Gaussian map at the start; see `GaussianTransport`, also on columns in
+        different units.
+    batch_size : int, default={batch_size}
+        Rows of each sample in a step.
+    max_iter : int, default={max_iter}
+        Gradient steps of a stage at most, whatever the number of rows. With 0 the map is the Gaussian map.
+    tol : float, default={tol}
+        Least decrease of ``valid_loss`` (see ``history_``) that counts as one.
+    n_iter_no_change : int, default={n_iter_no_change}
+        Blocks of 100 steps without such a decrease after which training has converged. After each third of them the
+        step size is cut to 0.3 times its value.
+    early_stopping : bool, default={early_stopping}
+        Whether ``valid_loss`` is taken on held-out rows. If not, it is taken on rows that are trained on: all rows are
+        used, and overfitting is not noticed.
+    validation_fraction : float, default={validation_fraction}
+        Part of each sample to hold out, 2048 rows at most.
+    device : str or torch.device, default="auto"
+        Where to train: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
+    callbacks : list of skorch callbacks, default=None
+        Further callbacks of the net, such as `sklearn_ot.nets.TimeBudget`. They are cloned, once for all stages.
+    random_state : int, RandomState instance or None, default=None
+        Seeds initial weights, held-out rows and batches. None is a fresh seed each time; the global states of numpy
+        and torch are neither read nor changed.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    coordinates_ : BalancedCoordinates
+        The coordinates in which the net works. Directions in which neither sample varies by more than a hundredth of
+        the mean deviation, such as constant columns, are not among them: there the map is the Gaussian map.
+    potentials_ : Potentials
+        The fitted map as a frozen value, see `sklearn_ot.solvers.potentials`.
+    target_reference_ : ndarray of shape (<= 4096, n_features_in_)
+        Rows of the target that `score` compares with when it is given none.
+    n_features_in_ : int
+        Number of features of both samples.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if the source was given as a DataFrame.
     """
 
     _: KW_ONLY

@@ -7,16 +7,16 @@ from typing import ClassVar
 
 from sklearn.utils._param_validation import Interval
 
-from sklearn_ot.base import documented
+from sklearn_ot.base import documented, sections
 from sklearn_ot.networks import Dense, module_of
 from sklearn_ot.nn import DisplacementPotential
 from sklearn_ot.objectives.qc import displacement_error, plan_regression
-from sklearn_ot.transport._neural import SHARED_PARTS, NeuralTransport, Stage
+from sklearn_ot.transport._neural import NeuralTransport, Stage
 
 KINKED_ACTIVATIONS = {"relu", "leaky_relu", "groupsort"}
 
 
-@documented(**SHARED_PARTS)
+@documented(**sections(NeuralTransport))
 @dataclass(eq=False, repr=False)
 class QCTransport(NeuralTransport):
     r"""The critic of quadratic-cost Wasserstein GANs as a map: a potential regressed on exact plans of batches.
@@ -36,12 +36,9 @@ class QCTransport(NeuralTransport):
     network : specification or nn.Module class, default=None
         The network of the potential, ``Dense((128, 128), "silu")`` if None, see `sklearn_ot.networks`. Its gradient
         must be continuous: the activation "relu" is refused.
-    shrinkage : "auto", float or None, default="auto"
-        Shrinkage of the covariances of the Gaussian map at the start, see `GaussianTransport`.
     learning_rate : float, default=1e-2
         Step size of Adam after a warm-up of 100 steps; it decays as 1 / (1 + step / 1500).
-    <training>
-    <runtime>
+    <parameters>
 
     Attributes
     ----------
@@ -54,7 +51,7 @@ class QCTransport(NeuralTransport):
         The row of an interrupted block has no ``dur`` and no ``train_loss``.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is φ.
-    <fitted>
+    <attributes>
 
     See Also
     --------

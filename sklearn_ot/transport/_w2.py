@@ -11,7 +11,7 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_ot.base import documented
+from sklearn_ot.base import documented, sections
 from sklearn_ot.nets import TensorPairs
 from sklearn_ot.networks import Convex, module_of
 from sklearn_ot.nn import ConvexPair, DenseICNN, PotentialPair, ResidualMap
@@ -23,7 +23,7 @@ from sklearn_ot.solvers.chunks import mean_square
 from sklearn_ot.solvers.plan import exact_plan
 from sklearn_ot.solvers.potentials import Networks
 from sklearn_ot.transport._convex import ConvexTransport
-from sklearn_ot.transport._neural import SHARED_PARTS, NeuralTransport, Stage
+from sklearn_ot.transport._neural import NeuralTransport, Stage
 
 PLAN_STEPS = 500
 PLAN_ROWS = 2000
@@ -75,7 +75,7 @@ def check_reg(solver, reg):
         )
 
 
-@documented(**SHARED_PARTS)
+@documented(**sections(NeuralTransport))
 @dataclass(eq=False, repr=False)
 class W2Transport(ConvexTransport, NeuralTransport):
     r"""The Brenier map between two samples: the gradient of a convex network, and its inverse.
@@ -122,9 +122,6 @@ class W2Transport(ConvexTransport, NeuralTransport):
         methods of `sklearn_ot.nn.DenseICNN`, stands for ψ and, where the inverse map is ∇ω, for ω. The coordinates in
         which a network works are those in which the Gaussian map is the identity; ``strong_convexity`` is the least
         stretch of the map there, and its reciprocal the largest of an exact inverse.
-    shrinkage : "auto", float or None, default="auto"
-        Shrinkage of the covariances of the Gaussian map at the start; see `GaussianTransport`, also on columns in
-        different units.
     plan_size : int or "auto", default="auto"
         Rows of each sample of an exact plan (POT) on which both networks are regressed first, for 500 steps; the dual
         then starts at the result if that is better on held-out rows than the Gaussian map. 0 is no plan; "auto" is 2000
@@ -138,11 +135,10 @@ class W2Transport(ConvexTransport, NeuralTransport):
         "dual" and "minimax-v1", 0.02 for "w2gn" and "expectile" and 0.005 for "minimax", times 4 / √n_features
         beyond 16 features. That of ω is a tenth of it where ω only guesses the inverse map, and ten times as large in
         "minimax", where ω has to keep ahead of ψ.
-    <training>
     warm_start : bool, default=False
-        Whether another call of ``fit`` goes on from the map of the last one, with its coordinates and the state of
-        Adam.
-    <runtime>
+        Whether another call of ``fit`` goes on from the map of the last one, also in an estimator that was pickled. The
+        coordinates and the state of Adam stay as they are.
+    <parameters>
 
     Attributes
     ----------
@@ -167,7 +163,7 @@ class W2Transport(ConvexTransport, NeuralTransport):
     sparsity_ : float
         Share of the non-negative weights of the convex networks that are exactly zero; `prune` removes the units that
         they cut off.
-    <fitted>
+    <attributes>
 
     See Also
     --------
