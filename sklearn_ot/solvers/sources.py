@@ -42,20 +42,14 @@ class Source:
     is_normal: bool = False
 
 
-def normal(
-    n_features: int,
-    dtype: torch.dtype = torch.float32,
-    device: torch.device | str = "cpu",
-    generator: torch.Generator | None = None,
-    seed: int | None = None,
-) -> Source:
+def normal(n_features: int, **options) -> Source:
     """The normal distribution N(0, I).
 
     Parameters
     ----------
     n_features : int
         Number of features of the rows.
-    dtype, device : torch.dtype and torch.device
+    dtype, device : torch.dtype and torch.device, default=torch.float32 and "cpu"
         Dtype and device of the rows.
     generator : torch.Generator, default=None
         Generator of the independent rows; torch's global generator if None.
@@ -73,25 +67,19 @@ def normal(
     >>> normal(2).sample(3).shape
     torch.Size([3, 2])
     """
-    return _named(torch.randn, torch.special.ndtri, n_features, dtype, device, generator, seed, is_normal=True)
+    return _named(torch.randn, torch.special.ndtri, True, n_features, **options)
 
 
-def uniform(
-    n_features: int,
-    dtype: torch.dtype = torch.float32,
-    device: torch.device | str = "cpu",
-    generator: torch.Generator | None = None,
-    seed: int | None = None,
-) -> Source:
+def uniform(n_features: int, **options) -> Source:
     """The uniform distribution on the unit cube; its parameters are those of `normal`."""
-    return _named(torch.rand, torch.clone, n_features, dtype, device, generator, seed)
+    return _named(torch.rand, torch.clone, False, n_features, **options)
 
 
 # The sources by their names.
 SOURCES: dict[str, Callable[..., Source]] = {"normal": normal, "uniform": uniform}
 
 
-def _named(draw, quantile, n_features, dtype, device, generator, seed, is_normal=False):
+def _named(draw, quantile, is_normal, n_features, *, dtype=torch.float32, device="cpu", generator=None, seed=None):
     if seed is None:
         seed = int(torch.randint(2**31, (), generator=generator, device=device))
     # Built at its first use, because that takes long and many fits do not need it.
@@ -101,10 +89,9 @@ def _named(draw, quantile, n_features, dtype, device, generator, seed, is_normal
         # The sequence has 30 bits; half of its smallest step keeps the numbers away from 0.
         return quantile(sequence().draw(n, dtype=torch.float64) + 2.0**-31).to(device, dtype)
 
-    is_known = n_features <= torch.quasirandom.SobolEngine.MAXDIM
     return Source(
         lambda n: draw(n, n_features, dtype=dtype, device=device, generator=generator),
-        quasi_sample if is_known else None,
+        quasi_sample if n_features <= torch.quasirandom.SobolEngine.MAXDIM else None,
         quantile,
         is_normal,
     )
@@ -142,7 +129,7 @@ def read_source(source: Source | str, points: Tensor, generator: torch.Generator
         return source
     if not isinstance(source, str) or source not in SOURCES:
         raise ValueError(f"The source must be a Source or one of {', '.join(SOURCES)}, got {source!r}.")
-    return SOURCES[source](points.shape[1], points.dtype, points.device, generator)
+    return SOURCES[source](points.shape[1], dtype=points.dtype, device=points.device, generator=generator)
 
 
 def source_of(source, points: Tensor, random_state: np.random.RandomState) -> Source:
@@ -191,33 +178,21 @@ def source_of(source, points: Tensor, random_state: np.random.RandomState) -> So
         return read_source(source, points)
     if isinstance(source, np.ndarray | Tensor):
         return rows(_checked(source, len(source), points))
-    quantile = None
     if isinstance(source, FrozenEstimator):
         source = source.estimator
+    quantile = None
     if hasattr(source, "rvs"):
-        draw = partial(_scipy_rows, source, random_state)
+        draw = lambda n: np.reshape(source.rvs(size=n, random_state=random_state), (n, -1))  # noqa: E731
         if isinstance(getattr(source, "dist", None), stats.rv_continuous):
-            quantile = partial(_scipy_quantile, source)
+            quantile = lambda level: torch.as_tensor(source.ppf(level.cpu().numpy())).to(level)  # noqa: E731
     elif hasattr(source, "sample"):
         draw = _seeded(source, random_state)
     elif callable(source):
         generator = np.random.default_rng(random_state.randint(2**31))
-        draw = partial(_called, source, generator)
+        draw = lambda n: source(n, generator)  # noqa: E731
     else:
         raise ValueError(f"The source {source!r} cannot be sampled: give a name, a function, rows or a fitted model.")
     return Source(lambda n: _checked(draw(n), n, points), quantile=quantile)
-
-
-def _called(function, generator, n):
-    return function(n, generator)
-
-
-def _scipy_rows(distribution, random_state, n):
-    return np.reshape(distribution.rvs(size=n, random_state=random_state), (n, -1))
-
-
-def _scipy_quantile(distribution, probability):
-    return torch.as_tensor(distribution.ppf(probability.cpu().numpy())).to(probability)
 
 
 def _seeded(model, random_state):

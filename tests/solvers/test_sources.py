@@ -118,7 +118,7 @@ def test_a_source_is_taken_as_it_is(points):
 
 @pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES)
 def test_named_sources(make):
-    source = make(2, torch.float64, generator=torch.Generator().manual_seed(0))
+    source = make(2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     independent, first, second = source.sample(20_000), source.quasi_sample(1024), source.quasi_sample(1024)
     distribution = stats.norm if make is normal else stats.uniform
     assert stats.kstest(independent[:, 1], distribution.cdf).pvalue > 1e-3

@@ -1,35 +1,34 @@
-"""The semi-discrete dual: which ascent, how long, and how good the result is."""
+"""The driver: which phase comes next, and when the result is good enough."""
 
 import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from sklearn.covariance import shrunk_covariance
 from torch import Tensor
 
 from sklearn_ot.solvers.costs import Cost, read_cost
-from sklearn_ot.solvers.gaussian import gaussian_map
-from sklearn_ot.solvers.semidiscrete import _newton
-from sklearn_ot.solvers.semidiscrete._ascent import is_smooth, natural_ascent, soft_ascent, top_gap
-from sklearn_ot.solvers.semidiscrete._line import line_potential, sample_quantile
-from sklearn_ot.solvers.semidiscrete._scores import Scores, distinct
+from sklearn_ot.solvers.semidiscrete._assignment import distinct
+from sklearn_ot.solvers.semidiscrete._average import average
+from sklearn_ot.solvers.semidiscrete._line import line_potential, quantiles_of
+from sklearn_ot.solvers.semidiscrete._masses import read_weights
+from sklearn_ot.solvers.semidiscrete._newton import newton
+from sklearn_ot.solvers.semidiscrete._problem import LOCATION_ROWS, Problem, State
+from sklearn_ot.solvers.semidiscrete._soft import soft
 from sklearn_ot.solvers.sources import Source, read_source
 
-MOMENT_ROWS, MAX_MOMENT_FEATURES = 4096, 1024
-MAX_LINE_ROWS = 2**24
-CHECK_RATIO = 1.3
-# A test of the masses takes more rows than this only where equal weights need more than an eighth of it.
-MIN_TEST_ROWS, MAX_TEST_ROWS = 2**13, 2**20
-# A start whose error is larger is improved by the soft phase first.
+# Source rows of a fit, if the user sets no bound: this many, and for each point as many over the squared tolerance.
+DEFAULT_ROWS, DEFAULT_ROWS_PER_ERROR = 2**20, 8
+# A start is tested on this many rows, or on this many times the mean of 1 / weight.
+MIN_START_ROWS, START_ROWS_PER_MASS = 2**13, 8
+# A start whose error is larger is of no use: the soft phase, which begins anew, takes less time than to repair it.
 GOOD_START = 0.7
-# float32 resolves the scores to about 1e-7 of their spread.
+# float32 resolves scores to about 1e-7 of their spread: gaps below this number, in units of the scores, need float64.
 FINE_GAP = 1e-5
 
 
 class SemiDiscreteSolution(NamedTuple):
-    """What `semidiscrete_dual` returns.
+    """The result of `semidiscrete_dual`.
 
     Attributes
     ----------
@@ -84,8 +83,8 @@ def semidiscrete_dual(
     * On a line the potential is exact, from the quantiles of the source.
     * Otherwise it starts at the map between Gaussians with the moments of both sides (squared cost; else at 0), and
       steps of Sinkhorn's algorithm with a falling temperature bring it near.
-    * In two and three dimensions Newton's method on growing pools of rows finishes it. With quasi-random
-      rows, which the sources with a name have, this goes far below the error of counting independent rows.
+    * In two and three dimensions Newton's method on growing pools of rows finishes it. With quasi-random rows,
+      which the sources with a name have, this goes far below the error of counting independent rows.
     * In more, and where the pool was not enough, averaged natural steps do. Rows of "normal" are made orthogonal, and
       taken 26 times, turned into others: all of these are normal, and fill space more evenly than independent ones
       (squared cost). Of other rows with 256 features or more, kernel estimates of the masses are taken.
@@ -96,14 +95,14 @@ def semidiscrete_dual(
     Parameters
     ----------
     source : Source or {"normal", "uniform"}
-        What is transported, with rows on the device of ``points``; or the name of N(0, I) or of the uniform
-        distribution on the unit cube. See `sklearn_ot.solvers.sources`.
+        The source, with rows on the device of ``points``; or the name of N(0, I) or of the uniform distribution on the
+        unit cube. See `sklearn_ot.solvers.sources`.
     points : Tensor of shape (N, d)
         The points.
     weights : Tensor of shape (N,), default=None
         Their masses, positive, with sum 1; all equal if None.
-    cost : {"sqeuclidean", "euclidean", "cityblock"} or float, default="sqeuclidean"
-        c(x, y); a number p ≥ 1 is :math:`|x - y|^p` with the Euclidean norm.
+    cost : {"sqeuclidean", "euclidean", "cityblock"}, float or Cost, default="sqeuclidean"
+        c(x, y); a number p ≥ 1 is :math:`|x - y|^p` with the Euclidean norm. See `sklearn_ot.solvers.costs`.
     tol : float, default=0.05
         The solver stops as soon as the error of the masses is at most this.
     max_samples : int, default=None
@@ -150,252 +149,122 @@ def semidiscrete_dual(
     >>> assign(torch.tensor([[0.33], [0.34], [0.66], [0.67]]), points, solution.potential).tolist()
     [0, 1, 1, 2]
     """
-    cost = read_cost(cost)
-    weights = _read_arguments(points, weights, tol, start)
-    source = read_source(source, points, generator)
+    _check_arguments(points, tol, start)
+    cost, source, weights = read_cost(cost), read_source(source, points, generator), read_weights(weights, points)
     kept, group = distinct(points)
     if kept is not None:
         weights = torch.zeros(len(kept), dtype=weights.dtype, device=weights.device).index_add_(0, group, weights)
         points, start = points[kept], None if start is None else start[kept]
     if max_samples is None:
-        max_samples = 2**20 + math.ceil(8 * len(points) / tol**2)
-    solution = _Fit(source, points, weights, cost, tol, max_samples, callback, group).run(start)
-    return solution if kept is None else solution._replace(potential=solution.potential[group])
+        max_samples = DEFAULT_ROWS + math.ceil(DEFAULT_ROWS_PER_ERROR * len(points) / tol**2)
+    return _Fit(Problem(source, points, weights, cost, tol, max_samples), callback, group).run(start)
 
 
 class _Fit:
-    """One fit: the source, the points, and the tests on fresh rows."""
+    """One fit: follows the phases, reports to the callback and tests what they yield."""
 
-    def __init__(self, source, points, weights, cost, tol, max_samples, callback, group):
-        self.source, self.points, self.weights, self.cost = source, points, weights, cost
-        self.tol, self.max_samples, self.callback, self.group = tol, max_samples, callback, group
-        self.used, self.ended = 0, False
-        self.visible, self.n_test = visible_cells(weights, tol)
-        # As many points of equal weight would be as hard to tell.
-        self.rarity = float((1 / weights[self.visible]).mean())
-        self.scores = self.make_scores(torch.float32)
+    def __init__(self, problem: Problem, callback, group):
+        self.problem, self.callback, self.group = problem, callback, group
+        self.ended = False
 
     def run(self, start):
-        if len(self.points) == 1:
-            return SemiDiscreteSolution(torch.zeros_like(self.weights), 0.0, math.inf, 0, 0, True)
-        if self.points.shape[1] == 1:
+        """The solution; a phase whose masses are not good enough is followed by the next one."""
+        problem = self.problem
+        if len(problem.points) == 1:
+            return self.solution(State(torch.zeros_like(problem.weights), None, 0.0, 0))
+        if problem.points.shape[1] == 1:
             return self.line()
-        rms = 1.0
-        if start is not None:
-            h = self.scores.offsets(start)
-            rms = self.test(h, max(8 * self.rarity, MIN_TEST_ROWS))[0]
-            if rms <= self.tol:
-                solution = self.finish(h)
-                if solution.converged:
-                    return solution
-                rms = solution.mass_error
-        if rms < GOOD_START:
-            gap = top_gap(self.scores, self.draw(MOMENT_ROWS), h)
+        state, solution = self.first_state(start)
+        if solution is not None and solution.converged:
+            return solution
+        if state.error < GOOD_START:
+            rows = problem.rows.sample(LOCATION_ROWS)
+            state = state._replace(gap=problem.rows.tiles.mean_gap(rows, state.offsets))
         else:
-            # The soft phase keeps what is wrong with a start: not with one as bad as this.
-            h, gap, used = soft_ascent(self.scores, self.draw_well, self.weights, self.moment_start())
-            self.used, rms = used, 0.5
-            if gap < FINE_GAP:
-                potential = self.scores.potential(h, self.weights)
-                self.scores = self.make_scores(torch.float64)
-                h = self.scores.offsets(potential)
+            state = next(soft(problem, state))
+            if state.gap < FINE_GAP:
+                problem.rows = problem.rows_in(torch.float64)
         # Where costs grow with the distance itself, the dual has ridges on which a quadratic model is of no use.
-        if self.points.shape[1] <= _newton.MAX_FEATURES and self.cost.power > 1:
-            best, solution = self.newton(h, gap)
+        if problem.has_few_features and problem.cost.power > 1:
+            last, solution = self.follow(newton, state)
             if solution.converged or self.ended:
                 return solution
-            if solution.mass_error < rms:
-                h, rms = best, max(solution.mass_error, self.tol)
-        return self.ascend(h, gap, rms)
-
-    def make_scores(self, dtype):
-        # In few dimensions quasi-random rows are better than turned ones.
-        is_turned = self.source.is_normal and self.points.shape[1] > _newton.MAX_FEATURES
-        shape = "normal" if is_turned else self.source.sample(MOMENT_ROWS)
-        return Scores(self.points, self.cost, shape, dtype)
-
-    def draw(self, n):
-        return self.scores.rows(self.source.sample(n))
-
-    def draw_well(self, n):
-        quasi_sample = self.source.quasi_sample
-        # Where rows become orthonormal frames, independent ones become uniform.
-        return self.draw(n) if quasi_sample is None or self.scores.is_normal else self.scores.rows(quasi_sample(n))
-
-    def report(self, h):
-        """Tell the callback, and note whether it wants to end."""
-        if self.callback is not None:
-            potential = self.scores.potential(h, self.weights)
-            self.ended = bool(self.callback(potential if self.group is None else potential[self.group], self.used))
-        return self.ended
-
-    def moment_start(self):
-        r"""Offsets of the map between Gaussians with the moments of both sides, for the squared cost, else 0.
-
-        The cells of :math:`h_i = -\frac12 y_i' A y_i` follow the gradient of the convex conjugate of this quadratic;
-        A is the map from the points to the source.
-        """
-        h = torch.zeros(len(self.points), dtype=torch.float64, device=self.points.device)
-        if not self.cost.is_squared:
-            return h
-        y = self.scores.points
-        if not is_worth_moments(*y.shape):
-            h[:] = -y.double().square().sum(1) / 2
-            return h
-        n_features = y.shape[1]
-        if self.source.is_normal:
-            covariance = np.eye(n_features) / self.scores.source_width**2
-        else:
-            covariance = self._covariance(self.draw(MOMENT_ROWS))
-        mean = self.weights @ y.double()
-        zero = np.zeros(n_features)
-        linear = gaussian_map(zero, self._covariance(y, self.weights), zero, covariance).linear
-        linear = torch.from_numpy(linear).to(y)
-        for rows in torch.arange(len(h), device=h.device).split(4096):
-            block = y[rows] - mean.to(y)
-            h[rows] = -((block @ linear) * block).sum(1).double() / 2
-        return h
-
-    @staticmethod
-    def _covariance(rows, weights=None):
-        n_rows, n_features = rows.shape
-        weights = torch.full((n_rows,), 1 / n_rows, device=rows.device) if weights is None else weights
-        weights = weights.to(rows)[:, None]
-        mean = weights[:, 0] @ rows
-        covariance = torch.zeros(n_features, n_features, dtype=torch.float64, device=rows.device)
-        for block, weight in zip(rows.split(4096), weights.split(4096), strict=True):
-            centred = block - mean
-            covariance += (weight * centred).T @ centred
-        # Few rows say little of many features: enough of the isotropic one makes a start of any.
-        return shrunk_covariance(covariance.cpu().numpy(), n_features / (n_features + n_rows))
+            if solution.mass_error < state.error:
+                state = state._replace(offsets=last.offsets, error=max(solution.mass_error, problem.tol))
+            state = state._replace(n_rows=last.n_rows)
+        return self.follow(average, state)[1]
 
     def line(self):
-        quantile = self.source.quantile
-        if quantile is None:
-            n = min(self.max_samples, MAX_LINE_ROWS, max(2**16, math.ceil(4 * self.rarity / self.tol**2)))
-            sample = self.source.quasi_sample or self.source.sample
-            rows = sample(n)
-            self.used = len(rows)
-            quantile = sample_quantile(rows)
-        h = self.scores.offsets(line_potential(self.points, self.weights, self.cost, quantile))
-        self.report(h)
-        if self.source.quantile is None or self.cost.power == 1:
-            return self.finish(h)
-        # Nothing is left for fresh rows to find.
-        return SemiDiscreteSolution(self.scores.potential(h, self.weights), 0.0, math.inf, 0, 0, True)
+        """The solution in one dimension."""
+        problem = self.problem
+        quantile, n_rows = quantiles_of(problem)
+        potential = line_potential(problem.points, problem.weights, problem.cost, quantile)
+        state = State(problem.rows.units.offsets(potential), None, 0.0, n_rows)
+        self.report(state)
+        # Where quantiles are exact and the cells determined, nothing is left for fresh rows to find.
+        return self.solution(state) if n_rows == 0 and problem.cost.power > 1 else self.tested(state)
 
-    def newton(self, h, gap):
-        levels = _newton.newton_levels(
-            self.scores,
-            self.draw_well,
-            self.weights,
-            h,
-            gap,
-            tol=self.tol,
-            rarity=self.rarity,
-            max_rows=self.max_samples,
-            is_quasi=self.source.quasi_sample is not None,
-        )
-        solution = None
-        for last, predicted, n_new in levels:
-            h = last
-            self.used += n_new
+    def first_state(self, start):
+        """The state of a start, and its solution if its masses seem good enough; without a start the error is 1."""
+        problem, rows = self.problem, self.problem.rows
+        if start is None:
+            return State(None, None, 1.0, 0), None
+        offsets = rows.units.offsets(start)
+        n_test = max(START_ROWS_PER_MASS * problem.mass_test.rarity, MIN_START_ROWS)
+        state = State(offsets, None, problem.mass_test(rows, offsets, n_test)[0], 0)
+        if state.error > problem.tol:
+            return state, None
+        solution = self.tested(state)
+        return state._replace(error=solution.mass_error), solution
+
+    def follow(self, phase, state):
+        """The last state of a phase and its solution; it ends early where a test agrees that the error is small."""
+        last, solution = state, None
+        for last in phase(self.problem, state):
             solution = None
-            if self.report(h):
+            if self.report(last):
                 break
-            if predicted <= self.tol:
-                solution = self.finish(h)
+            if last.error <= self.problem.tol:
+                solution = self.tested(last)
                 if solution.converged:
                     break
-        return h, solution or self.finish(h, is_candidate=False)
+        return last, solution or self.tested(last, is_candidate=False)
 
-    def ascend(self, h, gap, rms):
-        # Error expected of n rows, in units of that of counting them.
-        factor = (0.75 if is_smooth(self.scores) else 1.15) / math.sqrt(self.scores.rows_worth)
-        before = self.used
-        next_report = next_test = 0
-        for average, used in natural_ascent(self.scores, self.draw, self.weights, h, gap, rms):
-            h = average
-            self.used = before + used
-            if used >= next_report:
-                next_report = used * 1.1
-                if self.report(h):
-                    break
-            if self.used >= self.max_samples:
-                break
-            if used >= next_test and factor * math.sqrt(self.rarity / used) <= self.tol:
-                next_test = used * CHECK_RATIO
-                solution = self.finish(h)
-                if solution.converged:
-                    return solution
-        return self.finish(h, is_candidate=False)
+    def report(self, state):
+        """Show the callback where the fit is, and note whether it wants to end."""
+        self.ended = self.callback is not None and bool(self.callback(self.potential(state), state.n_rows))
+        return self.ended
 
-    def test(self, h, n):
-        """Error of the masses of h on about n fresh rows, and the number of empty cells."""
-        counts = torch.zeros(2, len(h), dtype=torch.float64, device=h.device)
-        # Blocks bound the rows held at once.
-        n = math.ceil(n / self.scores.rows_worth)
-        block = max(1, min(n // 2, 2**22 // self.points.shape[1], 2**16))
-        for _ in range(math.ceil(n / 2 / block)):
-            for half in counts:
-                half += self.scores.masses(self.draw(block), h) * block
-        ratio = (counts / counts.sum(1, keepdim=True) / self.weights - 1)[:, self.visible]
-        square = float((ratio[0] * ratio[1]).mean())
-        return math.sqrt(max(square, 0.0)), int((counts.sum(0)[self.visible] == 0).sum())
-
-    def finish(self, h, *, is_candidate=True):
-        """The solution with offsets h; one that was cut short is no candidate for ``tol``, and tested on fewer rows."""
-        n_test = self.n_test
+    def tested(self, state, *, is_candidate=True):
+        """The solution of a state, tested; one that was cut short is no candidate for ``tol``: fewer rows will do."""
+        rows, test = self.problem.rows, self.problem.mass_test
+        n_test = test.n_rows
         if not is_candidate:
-            # Such a cell is still missed with a chance of exp(-10) only.
-            n_test = max(min(n_test, self.used * self.scores.rows_worth), 10 / float(self.weights[self.visible].min()))
-        error, n_empty = self.test(h, n_test)
+            n_test = max(min(n_test, state.n_rows * rows.effective_rows), test.n_fewer_rows)
+        error, n_empty = test(rows, state.offsets, n_test)
+        return self.solution(state._replace(error=error), n_empty)
+
+    def solution(self, state, n_empty=0):
+        """The solution of a state with a measured error."""
         return SemiDiscreteSolution(
-            potential=self.scores.potential(h, self.weights),
-            mass_error=error,
-            mass_error_floor=math.sqrt(self.rarity / self.used) if self.used else math.inf,
+            potential=self.potential(state),
+            mass_error=state.error,
+            mass_error_floor=self.problem.expected_error(state.n_rows),
             n_empty=n_empty,
-            n_samples=self.used,
-            converged=error <= self.tol and n_empty == 0,
+            n_samples=state.n_rows,
+            converged=state.error <= self.problem.tol and n_empty == 0,
         )
 
-
-def visible_cells(weights, tol):
-    """A mask of the cells whose masses a test can tell, and the number of rows that it takes.
-
-    Over k cells the squared estimate of `_Fit.test` has a standard error of about (S + √2 tol (S n / 2 √k)^½) / (n / 2)
-    with S = (Σ ν⁻²)^½ / k, which for equal weights is √k. A quarter of tol² is wanted, which takes
-    n = 8 S (1 + 16 / √k) / tol² rows; where those are too many, tol² will do. A cell that has its mass is missed by
-    20 / ν rows with a chance of exp(-20).
-    """
-    n_points = len(weights)
-    most = max(MAX_TEST_ROWS, 64 * (math.sqrt(n_points) + 16) / tol**2, 160 * n_points)
-    sorted_weights, order = weights.sort(descending=True)
-    count = torch.arange(1, n_points + 1, dtype=torch.float64, device=weights.device)
-    wanted = 8 * sorted_weights.pow(-2).cumsum(0).sqrt() / count * (1 + 16 / count.sqrt()) / tol**2
-    least = 20 / sorted_weights
-    n_visible = int((torch.maximum(wanted / 4, least) <= most).nonzero().max()) + 1
-    visible = torch.zeros_like(weights, dtype=torch.bool)
-    visible[order[:n_visible]] = True
-    return visible, math.ceil(min(most, max(wanted[n_visible - 1], least[n_visible - 1])))
+    def potential(self, state):
+        """The potential of all points, those that are equal included."""
+        potential = self.problem.rows.units.potential(state.offsets, self.problem.weights)
+        return potential if self.group is None else potential[self.group]
 
 
-def is_worth_moments(n_points, n_features):
-    """Whether all second moments are told by the points and computed in a second; else one variance is."""
-    return n_points >= 4 * n_features and n_features <= MAX_MOMENT_FEATURES
-
-
-def _read_arguments(points, weights, tol, start):
+def _check_arguments(points, tol, start):
     if points.ndim != 2 or not len(points):
         raise ValueError(f"points must have shape (N, d) with N >= 1, got {tuple(points.shape)}.")
     if not tol > 0:
         raise ValueError(f"tol must be positive, got {tol!r}.")
-    n_points = len(points)
-    if start is not None and start.shape != (n_points,):
-        raise ValueError(f"start must have one number per point, shape ({n_points},), got {tuple(start.shape)}.")
-    if weights is None:
-        return torch.full((n_points,), 1 / n_points, dtype=torch.float64, device=points.device)
-    weights = weights.double()
-    if weights.shape != (n_points,) or not bool((weights > 0).all()) or abs(float(weights.sum()) - 1) > 1e-4:
-        raise ValueError(f"weights must be {n_points} positive numbers with sum 1.")
-    return weights / weights.sum()
+    if start is not None and start.shape != (len(points),):
+        raise ValueError(f"start must have one number per point, shape ({len(points)},), got {tuple(start.shape)}.")

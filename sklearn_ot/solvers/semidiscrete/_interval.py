@@ -11,25 +11,34 @@ from torch import Tensor
 
 from sklearn_ot.solvers.costs import Cost, read_cost
 from sklearn_ot.solvers.plan import exact_plan
-from sklearn_ot.solvers.semidiscrete._ascent import top_gap
-from sklearn_ot.solvers.semidiscrete._newton import MAX_FEATURES, Pool
-from sklearn_ot.solvers.semidiscrete._scores import (
-    MAX_TILE,
-    Scores,
-    assignment_cost,
-    best_gaps,
-)
+from sklearn_ot.solvers.semidiscrete._assignment import assignment_cost
+from sklearn_ot.solvers.semidiscrete._masses import read_weights
+from sklearn_ot.solvers.semidiscrete._newton import TINY, Level, Pool
+from sklearn_ot.solvers.semidiscrete._problem import LOCATION_ROWS, MAX_NEWTON_FEATURES
+from sklearn_ot.solvers.semidiscrete._soft import logarithmic_change
+from sklearn_ot.solvers.semidiscrete._tiles import MAX_TILE, Tiles
+from sklearn_ot.solvers.semidiscrete._units import Units, location
 from sklearn_ot.solvers.sources import Source, read_source
 
-# Largest cost matrix of an exact problem of the repair, and of a whole batch.
-MAX_COSTS, SMALL_PROBLEM = 4_000_000, 400_000
-N_BALANCE_STEPS = 40
-# Multiply-adds for the scores of all rows.
-MAX_WORK = 1e12
+# Rows for the dual value: as many for each point, within the first two bounds, and fewer down to the third where the
+# scores of all would take more multiply-adds than the last number, about a minute.
+ROWS_PER_POINT, MIN_ROWS, LEAST_ROWS, MAX_WORK = 20, 100_000, 20_000, 1e12
+# Rows of a batch of the upper bound: as many for each point, with the same bound of the work, and at least so many.
+BATCH_ROWS_PER_POINT, MIN_BATCH = 2, 1000
+# Numbers, and rows, that are drawn at once.
+BLOCK_NUMBERS, BLOCK_ROWS = 2**22, 2**16
+# Pairs of a row and a point up to which the plan of a whole batch is exact: a tenth of a second.
+SMALL_PROBLEM = 400_000
+# Pairs in an exact plan of the repair: two seconds. Larger ones are divided into slabs.
+MAX_PAIRS = 4_000_000
+# How offsets are balanced for the rows of a batch: levels of Newton's method in few dimensions; else steps of
+# Sinkhorn's algorithm from this temperature, in gaps, which falls with the step sizes by this factor.
+BALANCE_LEVELS = (Level(0.4, 16, 0.05), Level(0.1, 16, 0.05))
+N_BALANCE_STEPS, BALANCE_TEMPERATURE, BALANCE_DECAY = 40, 0.5, 0.93
 
 
 class CostInterval(NamedTuple):
-    """What `primal_dual_interval` returns; all costs are means of c, without a root.
+    """The result of `primal_dual_interval`; all costs are means of c, without a root.
 
     Attributes
     ----------
@@ -110,110 +119,96 @@ def primal_dual_interval(
     >>> print(f"{interval.low:.2f} to {interval.high:.2f}")
     0.40 to 0.41
     """
+    source, weights = read_source(source, points, generator), read_weights(weights, points)
+    costs = _Costs(points, potential.double(), weights, read_cost(cost), location(source.sample(LOCATION_ROWS)))
     n_points, n_features = points.shape
-    cost, sampler = read_cost(cost), read_source(source, points, generator).sample
-    if weights is None:
-        weights = torch.full((n_points,), 1 / n_points, dtype=torch.float64, device=points.device)
-    weights, potential = weights.double(), potential.double()
     affordable = int(MAX_WORK / (n_points * n_features))
-    batch_size = max(1000, min(2 * n_points, affordable // max(n_batches, 1)))
     if n_samples is None:
-        n_samples = max(20_000, min(max(100_000, 20 * n_points), affordable))
-    scores = Scores(points, cost, sampler(4096), torch.float32)
-    h = scores.offsets(potential)
-    # Many fresh rows for the dual value, a block at a time.
-    block = max(1, min(n_samples, 2**22 // n_features, 2**16))
-    reduced = [
-        _reduced_costs(scores, sampler(block), points, potential, h, cost).cpu() for _ in range(-(-n_samples // block))
-    ]
-    reduced = torch.cat(reduced)
-    dual_value, dual_error = float(reduced.mean() + weights @ potential), float(reduced.std()) / math.sqrt(len(reduced))
+        n_samples = max(LEAST_ROWS, min(max(MIN_ROWS, ROWS_PER_POINT * n_points), affordable))
+    block = max(1, min(n_samples, BLOCK_NUMBERS // n_features, BLOCK_ROWS))
+    reduced = torch.cat([costs.reduced(source.sample(block)).cpu() for _ in range(-(-n_samples // block))])
+    dual_value = float(reduced.mean() + weights @ costs.potential)
+    dual_error = float(reduced.std()) / math.sqrt(len(reduced))
     tail = 1 - (1 - confidence) / 2
     low = max(dual_value - float(stats.norm.ppf(tail)) * dual_error, 0.0)
     if n_batches == 0:
         return CostInterval(low, math.inf, confidence, dual_value)
     # How much more the coupling of a batch costs than its own dual value: a difference in which the chance that the
     # batch is far away cancels.
-    gaps = []
-    for _ in range(n_batches):
-        x = sampler(batch_size)
-        dual = float(_reduced_costs(scores, x, points, potential, h, cost).mean() + weights @ potential)
-        gaps.append(_coupling_cost(scores, x, points, weights, h, cost) - dual)
-    gaps = np.array(gaps)
+    batch_size = max(MIN_BATCH, min(BATCH_ROWS_PER_POINT * n_points, affordable // n_batches))
+    gaps = np.array([costs.duality_gap(source.sample(batch_size)) for _ in range(n_batches)])
     upper_error = math.hypot(dual_error, gaps.std(ddof=1) / math.sqrt(n_batches))
     high = dual_value + gaps.mean() + stats.t.ppf(tail, n_batches - 1) * upper_error
     return CostInterval(low, float(high), confidence, dual_value)
 
 
-def _reduced_costs(scores, x, points, potential, h, cost):
-    """c - ψ of the cell of each row."""
-    index = scores.cells(scores.rows(x), h)
-    return assignment_cost(x, points, index, cost).double() - potential[index]
+class _Costs:
+    """Costs of samples of a source under a potential: of the dual, and of a coupling with the points."""
+
+    def __init__(self, points, potential, weights, cost, source_location):
+        self.points, self.potential, self.weights, self.cost = points, potential, weights, cost
+        self.units = Units(points, cost, source_location, torch.float32)
+        self.tiles, self.offsets = Tiles(self.units), self.units.offsets(potential)
+
+    def reduced(self, x):
+        """c - ψ of the cell of each row."""
+        index = self.tiles.cells(self.units.rows(x), self.offsets)
+        return assignment_cost(x, self.points, index, self.cost).double() - self.potential[index]
+
+    def duality_gap(self, x):
+        """The cost of a coupling between the rows of x and the points, less the dual value of these rows."""
+        dual = float(self.reduced(x).mean() + self.weights @ self.potential)
+        if len(x) * len(self.points) <= SMALL_PROBLEM:
+            return exact_plan(x, self.points, None, self.weights, self.cost).value - dual
+        rows = self.units.rows(x)
+        offsets = self.balanced(rows)
+        index = self.tiles.cells(rows, offsets)
+        costs = assignment_cost(x, self.points, index, self.cost).double()
+        return float(costs.mean()) + self.repair_cost(x, offsets, index, costs) - dual
+
+    def balanced(self, rows):
+        """Offsets whose cells hold about the right masses of these rows."""
+        offsets = self.offsets
+        if rows.shape[1] <= MAX_NEWTON_FEATURES and self.cost.power > 1:
+            gap = max(float(self.tiles.mean_gap(rows, offsets)), TINY)
+            balanced = offsets.cpu().numpy()
+            pool = Pool(self.tiles, rows, self.weights.cpu().numpy(), balanced)
+            for level in BALANCE_LEVELS:
+                balanced, _ = pool.minimise(balanced, gap, level)
+            return torch.from_numpy(balanced).to(offsets.device)
+        if len(rows) * len(offsets) > MAX_TILE:
+            return offsets
+        base = self.units.scores(rows, torch.zeros_like(offsets))
+        gap = self.tiles.mean_gap(rows, offsets)
+        epsilon = BALANCE_TEMPERATURE * gap.to(base) + torch.finfo(base.dtype).tiny
+        for _ in range(N_BALANCE_STEPS):
+            mass = torch.softmax(base.add(offsets.to(base.dtype)).div_(epsilon), 1).mean(0).double()
+            offsets = offsets + gap * logarithmic_change(self.weights, mass)
+            epsilon, gap = epsilon * BALANCE_DECAY, gap * BALANCE_DECAY
+        return offsets
+
+    def repair_cost(self, x, offsets, index, costs):
+        """The cost, or gain if negative, of moving rows until each cell has its mass."""
+        n_rows = len(x)
+        surplus = torch.bincount(index, minlength=len(self.weights)) / n_rows - self.weights
+        candidates = (surplus[index] > 0).nonzero()[:, 0]
+        if not len(candidates):
+            return 0.0
+        # In each cell with a surplus the rows leave that have the least to lose, the last of them in part.
+        order = self.tiles.gaps(self.units.rows(x[candidates]), offsets).argsort()
+        order = order[index[candidates][order].argsort(stable=True)]
+        candidates = candidates[order]
+        cells = index[candidates]
+        rank = torch.arange(len(cells), device=x.device) - torch.searchsorted(cells, cells)
+        moved = (surplus[cells] - rank / n_rows).clamp(0, 1 / n_rows)
+        leaving, moved = candidates[moved > 0], moved[moved > 0]
+        lacking = (surplus < 0).nonzero()[:, 0]
+        rows, points = x[leaving].double().cpu(), self.points[lacking].double().cpu()
+        value = slab_cost(rows, moved.cpu().numpy(), points, -surplus[lacking].cpu().numpy(), self.cost)
+        return value - float(moved @ costs[leaving])
 
 
-def _coupling_cost(scores, x, points, weights, h, cost):
-    """Cost of a coupling between the rows of x, equally weighted, and the points."""
-    if len(x) * len(points) <= SMALL_PROBLEM:
-        mass = np.full(len(x), 1 / len(x))
-        return _transport(x.double().cpu(), mass, points.double().cpu(), weights.cpu().numpy(), cost)
-    rows = scores.rows(x)
-    h = _balance(scores, rows, weights, h)
-    index = scores.cells(rows, h)
-    costs = assignment_cost(x, points, index, cost).double()
-    return float(costs.mean()) + _repair(scores, x, points, h, index, costs, weights, cost)
-
-
-def _balance(scores, x, weights, h):
-    """Offsets whose cells hold about the right masses of the rows of this batch."""
-    if x.shape[1] <= MAX_FEATURES and scores.cost.power > 1:
-        gap = max(float(top_gap(scores, x, h)), 1e-12)
-        pool = Pool(scores, x, weights.cpu().numpy(), h.cpu().numpy())
-        balanced = h.cpu().numpy()
-        for epsilon in (0.4, 0.1):
-            balanced, _ = pool.minimise(balanced, epsilon * gap, gap, tol=0.05, n_candidates=16)
-        return torch.from_numpy(balanced).to(h.device)
-    if len(x) * len(h) > MAX_TILE or len(h) == 1:
-        return h
-    base = scores.tile(x, torch.zeros_like(h))
-    gap = top_gap(scores, x, h)
-    epsilon = 0.5 * gap.to(base) + torch.finfo(base.dtype).tiny
-    h = h.clone()
-    for _ in range(N_BALANCE_STEPS):
-        mass = torch.softmax(base.add(h.to(base.dtype)).div_(epsilon), 1).mean(0).double()
-        h += gap * torch.log(weights / mass.clamp_min(1e-3 * weights.min())).clamp(-1, 1)
-        epsilon = epsilon * 0.93
-        gap = gap * 0.93
-    return h
-
-
-def _repair(scores, x, points, h, index, costs, weights, cost):
-    """What it costs to bring the masses of an assignment of m rows to ``weights``."""
-    n_rows = len(x)
-    surplus = torch.bincount(index, minlength=len(weights)) / n_rows - weights
-    candidates = (surplus[index] > 0).nonzero()[:, 0]
-    if not len(candidates) or len(points) == 1:
-        return 0.0
-    # In each cell with a surplus the rows leave that have the least to lose, the last of them in part.
-    order = best_gaps(scores, scores.rows(x[candidates]), h).argsort()
-    order = order[index[candidates][order].argsort(stable=True)]
-    candidates = candidates[order]
-    cells = index[candidates]
-    first = torch.searchsorted(cells, cells)
-    rank = torch.arange(len(cells), device=x.device) - first
-    moved = (surplus[cells] - rank / n_rows).clamp(0, 1 / n_rows)
-    leaving, moved = candidates[moved > 0], moved[moved > 0]
-    lacking = (surplus < 0).nonzero()[:, 0]
-    value = _transport(
-        x[leaving].double().cpu(),
-        moved.cpu().numpy(),
-        points[lacking].double().cpu(),
-        -surplus[lacking].cpu().numpy(),
-        cost,
-    )
-    return value - float(moved @ costs[leaving])
-
-
-def _transport(x, mass, y, wanted, cost):
+def slab_cost(x, mass, y, wanted, cost):
     """Cost of a plan between weighted rows: the exact one, or exact in slabs if it would be too large."""
     axis = int(y.var(0, correction=0).argmax())
     by_axis = [rows[:, axis].argsort().numpy() for rows in (x, y)]
@@ -221,7 +216,7 @@ def _transport(x, mass, y, wanted, cost):
     total = wanted.sum()
     ends = [np.concatenate([[0], part.cumsum() * (total / part.sum())]) for part in (mass, wanted)]
     value = 0.0
-    n_slabs = max(1, math.ceil(math.sqrt(len(x) * len(y) / MAX_COSTS)))
+    n_slabs = max(1, math.ceil(math.sqrt(len(x) * len(y) / MAX_PAIRS)))
     levels = np.linspace(0, total, n_slabs + 1)
     for low, high in pairwise(levels):
         # Rows and points on the edge of a slab belong to both, each with a part of its mass.

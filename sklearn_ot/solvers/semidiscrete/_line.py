@@ -1,9 +1,33 @@
 """One dimension: the cells are intervals between quantiles of the source."""
 
+import math
+from collections.abc import Callable
+
 import torch
+from torch import Tensor
+
+from sklearn_ot.solvers.costs import Cost
+from sklearn_ot.solvers.semidiscrete._problem import Problem
+
+# Rows that stand for the quantiles of a source: enough for a quarter of the squared tolerance, within these bounds.
+MIN_ROWS, MAX_ROWS, ROWS_PER_ERROR = 2**16, 2**24, 4
+# The largest probability below 1, which has no quantile: beside a weight of 1 the lightest ones are lost.
+LARGEST_PROBABILITY = 1 - 2**-53
+# Cumulated weights this near to a whole number of rows are that number, but for rounding.
+NEAR_ROW = 1e-6
 
 
-def line_potential(points, weights, cost, quantile):
+def quantiles_of(problem: Problem) -> tuple[Callable[[Tensor], Tensor], int]:
+    """The quantile function of the source, and the number of rows that it was found from."""
+    source = problem.source
+    if source.quantile is not None:
+        return source.quantile, 0
+    wanted = math.ceil(ROWS_PER_ERROR * problem.mass_test.rarity / problem.tol**2)
+    rows = (source.quasi_sample or source.sample)(min(problem.max_samples, MAX_ROWS, max(MIN_ROWS, wanted)))
+    return sample_quantile(rows), len(rows)
+
+
+def line_potential(points: Tensor, weights: Tensor, cost: Cost, quantile: Callable[[Tensor], Tensor]) -> Tensor:
     r"""The potential of points on a line, exactly.
 
     For a convex cost of x - y the optimal plan is monotone: sorted points take consecutive intervals, whose ends
@@ -29,8 +53,7 @@ def line_potential(points, weights, cost, quantile):
     """
     order = points[:, 0].argsort()
     y = points[order, 0].double()
-    # Beside a weight of 1 the lightest ones are lost, and 1 has no quantile.
-    ends = quantile(weights[order].cumsum(0)[:-1].clamp(max=1 - 2**-53))
+    ends = quantile(weights[order].cumsum(0)[:-1].clamp(max=LARGEST_PROBABILITY))
     left, right = y[:-1] - ends, y[1:] - ends
     if cost.is_squared:
         # The squares of far points would cancel.
@@ -42,16 +65,15 @@ def line_potential(points, weights, cost, quantile):
     return potential
 
 
-def sample_quantile(rows):
+def sample_quantile(rows: Tensor) -> Callable[[Tensor], Tensor]:
     """The quantile function of a sample: half-way between two rows where the probability falls between them."""
     rows = rows[:, 0].double().sort().values
 
     def quantile(probability):
         position = probability * len(rows)
-        # Cumulated weights are a rounding away from the whole numbers that equal weights make of them.
-        near = (position - position.round()).abs() < 1e-6
-        below = torch.where(near, position.round() - 1, position.floor()).long().clamp(0, len(rows) - 1)
-        above = torch.where(near, position.round(), position.floor()).long().clamp(0, len(rows) - 1)
+        is_near = (position - position.round()).abs() < NEAR_ROW
+        below = torch.where(is_near, position.round() - 1, position.floor()).long().clamp(0, len(rows) - 1)
+        above = torch.where(is_near, position.round(), position.floor()).long().clamp(0, len(rows) - 1)
         return (rows[below] + rows[above]) / 2
 
     return quantile

@@ -1,22 +1,102 @@
-"""Newton's method on the softened dual of a pool of rows: what one to three dimensions allow."""
+"""The Newton phase: the softened dual of a pool of rows, minimised with its Hessian, in two and three dimensions."""
 
 import math
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy import sparse
 from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
+from torch import Tensor
 
-MAX_FEATURES = 3
-# Rows of the first pool for each point (of equal weight), and the largest pool. Each level has twice the rows of the
-# last and half its epsilon (in gaps), which keeps about as many rows within reach of each boundary.
-ROWS_PER_POINT, MAX_POOL = 16, 2**20
-FIRST_EPSILON, N_LEVELS = 0.4, 8
-# Softer levels need more candidates and deserve less care: their masses are not those of the cells.
-CANDIDATES, SOFT_TOLERANCES = (20, 12, 10), (0.1, 0.03, None)
+from sklearn_ot.solvers.semidiscrete._problem import Problem, State
+from sklearn_ot.solvers.semidiscrete._tiles import Tiles
+
+
+class Level(NamedTuple):
+    """How a pool is minimised: temperature in gaps, cells that each row may be in, error that ends it.
+
+    The error None is half the tolerance of the fit. Softer levels need more candidates and deserve less care: their
+    masses are not those of the cells.
+    """
+
+    epsilon: float
+    n_candidates: int
+    tol: float | None
+
+
+# Each level has twice the rows of the last and half its temperature, which keeps about as many rows within reach of
+# each boundary.
+LEVELS = (Level(0.4, 20, 0.1), Level(0.2, 12, 0.03), *(Level(0.4 / 2**k, 10, None) for k in range(2, 8)))
+# Rows of the first pool: as many for each point (of equal weight), a power of 2 and at least the second number; and of
+# the largest pool, which with its candidates takes half a gigabyte.
+ROWS_PER_POINT, MIN_POOL, MAX_POOL = 16, 2**12, 2**20
+# An error that falls less than to this part of the last level's is better left to the average phase.
+USEFUL_RATIO = 0.85
+# Rows that are checked against all cells, and the share of them whose best cell may be missing from the candidates.
 CHECKED_ROWS, MAX_MISSED = 4096, 2e-3
-MAX_STEPS, MIN_DAMPING, MAX_DAMPING = 12, 0.03, 30.0
+# Newton steps of a level; a step must lower F by this part of what its slope promises.
+MAX_STEPS, ARMIJO = 12, 1e-4
+# Damping, in units of mass over gap: at first, at least and at most; its factors after a step that failed and one that
+# did not.
+DAMPING, MIN_DAMPING, MAX_DAMPING, RAISE, LOWER = 0.1, 0.03, 30.0, 4, 1 / 2
+# Every cell has this part of the damping, also those with enough curvature of their own.
+LEAST_DAMPING = 1e-3
+# A mass counts as this part of its weight at least.
+LEAST_MASS = 1e-2
+# Accuracy and number of the steps of conjugate gradients: a direction need not be better.
+CG_TOL, CG_STEPS = 1e-2, 500
+# Rows with a larger share than this in one cell say nothing about boundaries; smaller shares than the other are left
+# out of the Hessian.
+LARGEST_SHARE, SMALLEST_SHARE = 0.99, 3e-3
+# Least gap, in units of the scores.
+TINY = 1e-12
+# Rows whose differences from all candidates stay in the cache.
+BLOCK_ROWS = 4096
+
+
+def newton(problem: Problem, state: State) -> Iterator[State]:
+    """Minimise on growing pools with falling temperature.
+
+    Softening moves the masses by about ε in gaps, which the hard counts of the pool's own rows show. A pool of
+    independent rows adds the error of counting them.
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem.
+    state : State
+        Where to begin.
+
+    Yields
+    ------
+    state : State
+        After each level, with the error that is to be expected.
+    """
+    weights, device = problem.weights.cpu().numpy(), problem.weights.device
+    offsets, gap, n_rows = state.offsets.cpu().numpy(), max(float(state.gap), TINY), state.n_rows
+    size = max(MIN_POOL, 2 ** math.ceil(math.log2(ROWS_PER_POINT * problem.mass_test.rarity)))
+    largest = min(MAX_POOL, problem.max_samples)
+    pool, error = None, math.inf
+    for level in LEVELS:
+        if pool is None or min(size, largest) > len(pool.rows):
+            x = problem.rows.even_sample(min(size, largest))
+            n_rows += len(x)
+            # A source that is a sample itself has no more rows than it has.
+            if pool is None or len(x) > len(pool.rows):
+                pool = Pool(problem.rows.tiles, x, weights, offsets)
+        offsets, is_reached = pool.minimise(offsets, gap, level._replace(tol=level.tol or problem.tol / 2))
+        offsets = pool.fill(offsets)
+        offsets = offsets - offsets.max()
+        noise = 0.0 if problem.source.quasi_sample else problem.expected_error(len(pool.rows))
+        last, error = error, math.hypot(pool.error(offsets), noise)
+        yield State(torch.from_numpy(offsets).to(device), state.gap, error, n_rows)
+        # The next level would begin with what this one could not solve.
+        if not is_reached or error > USEFUL_RATIO * last:
+            return
+        size *= 2
 
 
 class Pool:
@@ -28,92 +108,86 @@ class Pool:
 
     Parameters
     ----------
-    scores : Scores
-        The points.
+    tiles : Tiles
+        The scores.
     x : Tensor of shape (M, d)
-        Rows in the units of the scores.
+        Rows in units.
     weights : ndarray of shape (N,)
         Masses of the cells.
-    h : ndarray of shape (N,)
+    offsets : ndarray of shape (N,)
         Offsets to begin with.
     """
 
-    def __init__(self, scores, x, weights, h):
-        self.scores, self.x, self.cost, self.weights = scores, x, scores.cost, weights
+    def __init__(self, tiles: Tiles, x: Tensor, weights: np.ndarray, offsets: np.ndarray):
+        self.tiles, self.x, self.weights = tiles, x, weights
         self.rows = x.double().cpu().numpy()
-        self.points = scores.points.double().cpu().numpy()
+        self.points = tiles.units.points.double().cpu().numpy()
         self.centres = self.points
-        self.best = self._exact_cells(x, h)
+        self.best = self._exact_cells(x, offsets)
 
-    def _exact_cells(self, x, h):
-        return self.scores.cells(x, torch.from_numpy(h).to(x.device)).cpu().numpy()
+    def _exact_cells(self, x, offsets):
+        return self.tiles.cells(x, torch.from_numpy(offsets).to(x.device)).cpu().numpy()
 
-    def refresh(self, h, n_candidates):
+    def refresh(self, offsets, n_candidates):
         """Take as candidates of each row its best cell so far and the cells whose rows are centred nearest to it.
 
         That is a tree in the space of the rows, whatever the cost, and finds the best cell of all but about one row
-        in 10⁵ as long as h moves little. It does not where points cluster, and cells are slivers: some rows are checked
-        against all cells, and ``is_lost`` says if too many missed theirs. A tree of the points lifted by the square
-        root of max ψ - ψ would be exact for the squared cost, but there all distances are nearly the same, and a query
-        takes ten times as long.
+        in 10⁵ as long as offsets move little. It does not where points cluster, and cells are slivers: some rows are
+        checked against all cells, and ``is_lost`` says if too many missed theirs. A tree of the points lifted by the
+        square root of max ψ - ψ would be exact for the squared cost, but there all distances are nearly the same, and a
+        query takes ten times as long.
         """
         counts = np.bincount(self.best, minlength=len(self.weights))[:, None]
         sums = [np.bincount(self.best, column, len(self.weights)) for column in self.rows.T]
         self.centres = np.where(counts, np.stack(sums, axis=1) / np.maximum(counts, 1), self.centres)
         k = min(n_candidates, len(self.weights))
         self.index = cKDTree(self.centres).query(self.rows, k=k)[1].reshape(len(self.rows), k)
-        self._add_best()
-        self.best = self._best(h)
-        exact = self._exact_cells(self.x[:CHECKED_ROWS], h)
-        self.is_lost = np.mean(exact != self.best[:CHECKED_ROWS]) > MAX_MISSED
-
-    def _add_best(self):
         missing = (self.index != self.best[:, None]).all(axis=1)
         self.index[missing, -1] = self.best[missing]
-        self.base = self._base()
+        self.base = self.bare_scores(self.index)
+        self.best = self._best(offsets)
+        exact = self._exact_cells(self.x[:CHECKED_ROWS], offsets)
+        self.is_lost = np.mean(exact != self.best[:CHECKED_ROWS]) > MAX_MISSED
 
-    def _base(self):
-        """Scores of the candidates less h."""
-        return self._less_h(((x[:, None], y[self.index]) for x, y in zip(self.rows.T, self.points.T, strict=True)))
+    def bare_scores(self, index):
+        """Scores of the rows with points, without offsets; in float64, as the steps of the last levels are tiny."""
+        if self.tiles.units.cost.is_squared:
+            return sum(x[:, None] * y[index] for x, y in zip(self.rows.T, self.points.T, strict=True))
+        rows, points, index = (torch.from_numpy(part) for part in (self.rows, self.points, index))
+        blocks = zip(rows.split(BLOCK_ROWS), index.split(BLOCK_ROWS), strict=True)
+        return -torch.cat([self.tiles.units.cost.value(x[:, None] - points[i]) for x, i in blocks]).numpy()
 
-    def _less_h(self, pairs):
-        """Scores less h, in float64: the steps of the last levels are tiny. ``pairs`` are the coordinates of both."""
-        if self.cost.is_squared:
-            return sum(x * y for x, y in pairs)
-        differences = torch.from_numpy(np.stack([x - y for x, y in pairs]))
-        return -self.cost.value(differences.movedim(0, -1)).numpy()
+    def _best(self, offsets):
+        return self.index[np.arange(len(self.index)), np.argmax(self.base + offsets[self.index], axis=1)]
 
-    def _best(self, h):
-        return self.index[np.arange(len(self.index)), np.argmax(self.base + h[self.index], axis=1)]
-
-    def fill(self, h):
+    def fill(self, offsets):
         """Raise each cell that has no row until it has its mass: the exact step along its coordinate.
 
         A cell that is thinner than its softened boundary may have its softened mass, and none of its own.
         """
-        empty = np.flatnonzero(np.bincount(self.best, minlength=len(h)) == 0)
+        empty = np.flatnonzero(np.bincount(self.best, minlength=len(offsets)) == 0)
         if not len(empty):
-            return h
-        h = h.copy()
-        top = h[self.best] + self._less_h(zip(self.rows.T, self.points[self.best].T, strict=True))
+            return offsets
+        offsets = offsets.copy()
+        top = offsets[self.best] + self.bare_scores(self.best[:, None])[:, 0]
         for i in empty:
-            own = self._less_h(zip(self.rows.T, self.points[i], strict=True))
+            own = self.bare_scores(np.full((len(self.rows), 1), i))[:, 0]
             n_wanted = max(1, round(self.weights[i] * len(own)))
             taken = np.argpartition(top - own, n_wanted - 1)[:n_wanted]
-            h[i] = np.max((top - own)[taken])
-            top[taken], self.best[taken] = own[taken] + h[i], i
-        return h
+            offsets[i] = np.max((top - own)[taken])
+            top[taken], self.best[taken] = own[taken] + offsets[i], i
+        return offsets
 
-    def dual(self, h, epsilon):
+    def dual(self, offsets, epsilon):
         """The value of F and the share of each row in each of its candidates."""
-        share = self.base + h[self.index]
+        share = self.base + offsets[self.index]
         top = share.max(axis=1, keepdims=True)
         share -= top
         share /= epsilon
         np.exp(share, out=share)
         total = share.sum(axis=1, keepdims=True)
         share /= total
-        return float(np.mean(top + epsilon * np.log(total)) - self.weights @ h), share
+        return float(np.mean(top + epsilon * np.log(total)) - self.weights @ offsets), share
 
     def excess(self, share):
         """Wanted less found masses: minus the gradient of F."""
@@ -121,91 +195,63 @@ class Pool:
 
     def hessian(self, share, epsilon):
         """The Hessian of F, a weighted graph Laplacian, as a sparse matrix."""
-        # A row well inside its cell says nothing about boundaries.
-        rows = share.max(axis=1) < 0.99
+        rows = share.max(axis=1) < LARGEST_SHARE
         share, index = share[rows], self.index[rows]
-        kept = share > 3e-3
+        kept = share > SMALLEST_SHARE
         ends = np.concatenate([[0], kept.sum(axis=1).cumsum()])
         shares = sparse.csr_matrix((share[kept], index[kept], ends), shape=(len(share), len(self.weights)))
         product = (shares.T @ shares) / (epsilon * len(self.index))
         return sparse.diags(np.asarray(product.sum(axis=1)).ravel()) - product
 
-    def error(self, h):
-        """Root mean square relative error of the masses of the cells themselves, on the rows of the pool."""
-        masses = np.bincount(self._best(h), minlength=len(self.weights)) / len(self.index)
+    def error(self, offsets):
+        """The error of the masses of the cells themselves, on the rows of the pool."""
+        masses = np.bincount(self._best(offsets), minlength=len(self.weights)) / len(self.index)
         return relative_error(masses - self.weights, self.weights)
 
-    def minimise(self, h, epsilon, gap, tol, n_candidates):
-        """Damped Newton steps until the error of the softened masses is ``tol``; a step must lower F.
+    def step(self, excess, share, epsilon, gap, damping):
+        """The damped Newton step of the offsets."""
+        hessian, natural = self.hessian(share, epsilon), self.weights / gap
+        # Cells that few rows are near have little curvature, and would take steps that no other could bear.
+        least = LEAST_DAMPING * damping * natural
+        hessian += sparse.diags(np.maximum(damping * natural - hessian.diagonal(), least))
+        # A cell that is too small has too little boundary now for all that it lacks; logarithms allow for that.
+        mass = np.maximum(self.weights - excess, LEAST_MASS * self.weights)
+        change = np.where(excess > 0, mass * np.log(self.weights / mass), excess)
+        change -= change.sum() * self.weights
+        preconditioner = sparse.diags(1 / hessian.diagonal())
+        return cg(hessian, change, rtol=CG_TOL, maxiter=CG_STEPS, M=preconditioner)[0]
 
-        Returns the offsets, and whether ``tol`` was reached.
+    def minimise(self, offsets, gap, level):
+        """Damped Newton steps until the error of the softened masses is ``level.tol``; a step must lower F.
+
+        Returns the offsets, and whether this error was reached.
         """
-        self.refresh(h, n_candidates)
+        self.refresh(offsets, level.n_candidates)
         if self.is_lost:
-            return h, False
-        value, share = self.dual(h, epsilon)
-        natural = self.weights / gap
-        damping = 0.1
+            return offsets, False
+        epsilon, damping = level.epsilon * gap, DAMPING
+        value, share = self.dual(offsets, epsilon)
         for _ in range(MAX_STEPS):
             excess = self.excess(share)
-            if relative_error(excess, self.weights) < tol:
-                return h, True
+            if relative_error(excess, self.weights) < level.tol:
+                return offsets, True
             if damping > MAX_DAMPING:
                 break
-            hessian = self.hessian(share, epsilon)
-            # Cells that few rows are near have little curvature, and would take steps that no other could bear.
-            hessian += sparse.diags(np.maximum(damping * natural - hessian.diagonal(), 1e-3 * damping * natural))
-            # A cell that is too small has too little boundary now for all that it lacks; logarithms allow for that.
-            mass = np.maximum(self.weights - excess, 1e-2 * self.weights)
-            change = np.where(excess > 0, mass * np.log(self.weights / mass), excess)
-            change -= change.sum() * self.weights
-            step = cg(hessian, change, rtol=1e-2, maxiter=500, M=sparse.diags(1 / hessian.diagonal()))[0]
-            trial = h + step - np.median(step)
+            step = self.step(excess, share, epsilon, gap, damping)
+            trial = offsets + step - np.median(step)
             before = self.index, self.base, self.best
-            self.refresh(trial, n_candidates)
+            self.refresh(trial, level.n_candidates)
             if self.is_lost:
                 break
             new_value, new_share = self.dual(trial, epsilon)
-            if new_value <= value - 1e-4 * excess @ step:
-                h, value, share, damping = trial, new_value, new_share, max(damping / 2, MIN_DAMPING)
+            if new_value <= value - ARMIJO * excess @ step:
+                offsets, value, share, damping = trial, new_value, new_share, max(LOWER * damping, MIN_DAMPING)
             else:
                 self.index, self.base, self.best = before
-                damping *= 4
-        return h, False
+                damping *= RAISE
+        return offsets, False
 
 
-def relative_error(difference, weights):
+def relative_error(difference: np.ndarray, weights: np.ndarray) -> float:
     """Root mean square of the differences of masses, in units of the wanted masses."""
     return float(np.sqrt(np.mean((difference / weights) ** 2)))
-
-
-def newton_levels(scores, draw_pool, weights, h, gap, *, tol, rarity, max_rows, is_quasi):
-    """Minimise on growing pools with falling epsilon; yields (h, predicted error, new rows) after each level.
-
-    Softening moves the masses by about ε in gaps, which the hard counts of the pool's own rows show, and a pool of
-    independent rows adds its sampling error √(N / M), with the ``rarity``, the mean of 1 / ν, in place of N.
-    """
-    device = weights.device
-    weights, h, gap = weights.cpu().numpy(), h.cpu().numpy(), max(float(gap), 1e-12)
-    max_rows = min(MAX_POOL, max_rows)
-    size, pool, error = 2 ** max(12, math.ceil(math.log2(ROWS_PER_POINT * rarity))), None, math.inf
-    for level in range(N_LEVELS):
-        n_new = 0
-        if pool is None or min(size, max_rows) > len(pool.rows):
-            x = draw_pool(min(size, max_rows))
-            n_new = len(x)
-            # A source that is a sample itself has no more rows than it has.
-            if pool is None or n_new > len(pool.rows):
-                pool = Pool(scores, x, weights, h)
-        care = min(level, len(CANDIDATES) - 1)
-        soft_tol = SOFT_TOLERANCES[care] or tol / 2
-        h, reached = pool.minimise(h, FIRST_EPSILON / 2**level * gap, gap, soft_tol, CANDIDATES[care])
-        h = pool.fill(h)
-        h = h - h.max()
-        noise = 0.0 if is_quasi else math.sqrt(rarity / len(pool.rows))
-        last, error = error, math.hypot(pool.error(h), noise)
-        yield torch.from_numpy(h).to(device), error, n_new
-        # Steps that get lost, or converge slowly, or to no avail, have met something that another kind does better.
-        if not reached or error > 0.85 * last:
-            return
-        size *= 2

@@ -1,0 +1,122 @@
+"""The average phase: natural gradient steps on the dual, and the average of their results."""
+
+import math
+from collections.abc import Iterator
+
+from sklearn_ot.solvers.semidiscrete._orthonormal import OrthonormalRows
+from sklearn_ot.solvers.semidiscrete._problem import Problem, State
+
+# Effective rows of a step: four for each point, within these bounds, and later all rows so far divided by 20.
+ROWS_PER_POINT, MIN_BATCH, MAX_BATCH, BATCHES_SO_FAR = 4, 2048, 4096, 20
+# The first step size, in units of the gap over the mass: twice the squared error over the variance of a step's masses.
+RATE_PER_ERROR, MAX_RATE = 2, 0.5
+# How fast step sizes fall with the rows drawn, and how much more a later iterate weighs in the average. For p = 1 cells
+# are thin rays: large steps leave a bias that no average removes, and small ones take long, so the average must forget.
+DECAY, RECENCY = 0.7, 0.5
+DECAY_OF_DISTANCE, RECENCY_OF_DISTANCE = 0.85, 2
+# Rows that count as drawn before the first step: four for each point at the first step size, and 20 batches.
+POINTS_BEFORE, BATCHES_BEFORE = 4, 20
+# A mass counts as this many times its weight and this many rows at most. It rarely is at the solution; before, a light
+# cell would fall far below its mass in one step, and take many to come back.
+MAX_MASS, MAX_MASS_ROWS = 2, 3
+# Exponentials cost as much as the scores of 100 features: from here on they pay for the rows that they save, but not
+# for orthonormal rows, which cost less.
+SMOOTH_FEATURES = 256
+# Rows for each point at which the kernel is as wide as the gap.
+KERNEL_ROWS = 50
+# The error, in units of that of counting as many effective rows: with kernel estimates, and without. Measured.
+SMOOTH_ERROR, COUNTED_ERROR = 0.75, 1.15
+# Ratios of the rows between two states for the callback, and between two tests.
+REPORT_RATIO, TEST_RATIO = 1.1, 1.3
+# Least temperature, in units of the scores, where all scores of a row are equal.
+TINY = 1e-12
+
+
+def average(problem: Problem, state: State) -> Iterator[State]:
+    r"""Averages of natural steps on the dual itself.
+
+    .. math:: h_i \leftarrow h_i + \eta_n \, \frac{\gamma}{\nu_i} (\nu_i - m_i)
+
+    The gap γ of the scores over the mass is about what a cell's offset must change to change its mass by all of it,
+    so η is a number near 1 in any units. It starts where the noise of a step is the error that there is already, and
+    falls as :math:`n^{-0.7}` (a little faster for p = 1); the average [Polyak92]_ weighs an iterate by the root of the
+    rows drawn until then (their square for p = 1).
+
+    In many dimensions, if rows are not orthonormal, the masses m are not counts but kernel estimates with much less
+    variance: softmax at two widths, combined so that the leading term of the bias cancels,
+
+    .. math:: m = \tfrac43 m_\varepsilon - \tfrac13 m_{2 \varepsilon}, \qquad
+        \varepsilon = \gamma \min(1, (50 N / n)^{1/4})
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem.
+    state : State
+        Where to begin; its error sets the first step size.
+
+    Yields
+    ------
+    state : State
+        The average, from time to time, until ``problem.max_samples`` rows are used. Its error is finite where a test is
+        due.
+
+    References
+    ----------
+    .. [Polyak92] B. T. Polyak and A. B. Juditsky, "Acceleration of stochastic approximation by averaging", SIAM
+       Journal on Control and Optimization, 1992.
+    """
+    rows = problem.rows
+    factor = (SMOOTH_ERROR if is_smooth(problem) else COUNTED_ERROR) / math.sqrt(rows.effective_rows)
+    next_report = next_test = 0
+    for offsets, gap, used in averages(problem, state):
+        expected, n_rows = factor * problem.expected_error(used), state.n_rows + used
+        is_last = n_rows >= problem.max_samples
+        is_due = used >= next_test and expected <= problem.tol and not is_last
+        if is_due or is_last or used >= next_report:
+            next_report = used * REPORT_RATIO if used >= next_report else next_report
+            next_test = used * TEST_RATIO if is_due else next_test
+            yield State(offsets, gap, expected if is_due else math.inf, n_rows)
+        if is_last:
+            return
+
+
+def averages(problem: Problem, state: State):
+    """Triples (averaged offsets, gap, rows drawn) after each step, without end."""
+    rows, weights = problem.rows, problem.weights
+    n_points, smooth = len(weights), is_smooth(problem)
+    decay, recency = (DECAY, RECENCY) if problem.cost.power > 1 else (DECAY_OF_DISTANCE, RECENCY_OF_DISTANCE)
+    batch = min(MAX_BATCH, max(MIN_BATCH, ROWS_PER_POINT * n_points))
+    rate = min(MAX_RATE, RATE_PER_ERROR * state.error**2 * batch / n_points)
+    before = max(POINTS_BEFORE * n_points / rate ** (1 / decay), BATCHES_BEFORE * batch)
+    offsets, gap = state.offsets, state.gap
+    mean, total, used, seen = offsets.clone(), 0.0, 0, 0
+    while True:
+        x = rows.sample(rows.n_for(min(MAX_BATCH, max(batch, seen // BATCHES_SO_FAR))))
+        size = len(x) * rows.effective_rows
+        used, seen = used + len(x), seen + size
+        gap = rows.tiles.updated_gap(gap, x, offsets)
+        step = gap * rate * (before / (before + seen)) ** decay
+        if smooth:
+            width = min(1.0, (KERNEL_ROWS * n_points / (before + seen)) ** 0.25)
+            mass = kernel_masses(rows, x, offsets, width * gap + TINY)
+            # What is softened changes less with the offsets.
+            step = step * (1 + 2 * width)
+        else:
+            mass = rows.masses(x, offsets)
+        offsets = offsets + step * (1 - mass.clamp_max(MAX_MASS * weights + MAX_MASS_ROWS / size) / weights)
+        weight = size * seen**recency
+        total += weight
+        mean = mean + (offsets - mean) * (weight / total)
+        yield mean, gap, used
+
+
+def kernel_masses(rows, x, offsets, epsilon):
+    """Softened masses at two temperatures, combined so that the leading term of the bias cancels."""
+    near, far = rows.soft_masses(x, offsets, [epsilon, 2 * epsilon])
+    return (4 * near - far) / 3
+
+
+def is_smooth(problem: Problem) -> bool:
+    """Whether the phase takes kernel estimates of the masses."""
+    return problem.points.shape[1] >= SMOOTH_FEATURES and not isinstance(problem.rows, OrthonormalRows)

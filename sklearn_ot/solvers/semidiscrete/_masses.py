@@ -1,0 +1,104 @@
+"""The test of the masses of cells on fresh rows."""
+
+import math
+
+import torch
+from torch import Tensor
+
+# Rows of a test: at most this many, unless equal weights need more than an eighth of them.
+MAX_TEST_ROWS = 2**20
+# A cell that has its mass is missed by this many times 1 / mass rows with a chance of exp(-20).
+ROWS_PER_MASS = 20
+# The same for offsets that have not come to the tolerance: a chance of exp(-10) is enough.
+FEWER_ROWS_PER_MASS = 10
+# The standard error that is wanted for the squared error of the masses, in units of the squared tolerance, and the one
+# that will do where this takes too many rows.
+WANTED_PRECISION, LEAST_PRECISION = 1 / 4, 1
+# Numbers, and rows, that are drawn at once.
+BLOCK_NUMBERS, BLOCK_ROWS = 2**22, 2**16
+
+
+def read_weights(weights: Tensor | None, points: Tensor) -> Tensor:
+    """The masses of the points in float64, with sum 1; equal ones if None.
+
+    Raises
+    ------
+    ValueError
+        If there is not one positive number for each point, or the sum is not 1.
+    """
+    n_points = len(points)
+    if weights is None:
+        return torch.full((n_points,), 1 / n_points, dtype=torch.float64, device=points.device)
+    weights = weights.double()
+    if weights.shape != (n_points,) or not bool((weights > 0).all()) or abs(float(weights.sum()) - 1) > 1e-4:
+        raise ValueError(f"weights must be {n_points} positive numbers with sum 1.")
+    return weights / weights.sum()
+
+
+class MassTest:
+    """The error of the masses on rows that a fit has not seen, and the number of empty cells.
+
+    Parameters
+    ----------
+    weights : Tensor of shape (N,)
+        The masses that are wanted.
+    tol : float
+        The error that the test must be able to see.
+
+    Attributes
+    ----------
+    visible : Tensor of shape (N,)
+        Mask of the cells that count, see `visible_cells`.
+    n_rows : int
+        Rows of a test.
+    rarity : float
+        The mean of 1 / weight of the cells that count: as many points of equal weight would be as hard to tell.
+    n_fewer_rows : float
+        Rows of the smallest test that sees empty cells.
+    """
+
+    def __init__(self, weights: Tensor, tol: float):
+        self.weights = weights
+        self.visible, self.n_rows = visible_cells(weights, tol)
+        self.rarity = float((1 / weights[self.visible]).mean())
+        self.n_fewer_rows = FEWER_ROWS_PER_MASS / float(weights[self.visible].min())
+
+    def __call__(self, rows, offsets: Tensor, n: float) -> tuple[float, int]:
+        """Error and number of empty cells on about n effective rows; the error is 0 if they can't tell it from 0.
+
+        The product of two independent estimates of each relative error has no bias, as its square would have.
+        """
+        counts = torch.zeros(2, len(offsets), dtype=torch.float64, device=offsets.device)
+        n = math.ceil(n / rows.effective_rows)
+        block = max(1, min(n // 2, BLOCK_NUMBERS // rows.units.points.shape[1], BLOCK_ROWS))
+        for _ in range(math.ceil(n / 2 / block)):
+            for half in counts:
+                half += rows.masses(rows.sample(block), offsets) * block
+        ratio = (counts / counts.sum(1, keepdim=True) / self.weights - 1)[:, self.visible]
+        square = float((ratio[0] * ratio[1]).mean())
+        return math.sqrt(max(square, 0.0)), int((counts.sum(0)[self.visible] == 0).sum())
+
+
+def visible_cells(weights: Tensor, tol: float) -> tuple[Tensor, int]:
+    r"""A mask of the cells whose masses a test can tell, and the number of rows that it takes.
+
+    Over k cells the squared estimate of `MassTest` from n rows has a standard error of about
+
+    .. math:: \frac{2}{n} \Bigl( S + \sqrt 2\, \mathrm{tol} \sqrt{S n / 2 \sqrt k} \Bigr), \qquad
+        S = \frac1k \sqrt{\textstyle\sum_i \nu_i^{-2}} \quad (\sqrt k \text{ for equal weights}).
+
+    A quarter of tol² is wanted, which takes :math:`8 S (1 + 16 / \sqrt k) / \mathrm{tol}^2` rows; where those are too
+    many, tol² will do. The lightest cells are left out if this takes too many as well.
+    """
+    n_points = len(weights)
+    most = max(MAX_TEST_ROWS, 64 * (math.sqrt(n_points) + 16) / tol**2, 8 * ROWS_PER_MASS * n_points)
+    sorted_weights, order = weights.sort(descending=True)
+    count = torch.arange(1, n_points + 1, dtype=torch.float64, device=weights.device)
+    wanted = 2 / WANTED_PRECISION * sorted_weights.pow(-2).cumsum(0).sqrt() / count
+    wanted = wanted * (1 + 16 / count.sqrt()) / tol**2
+    least = ROWS_PER_MASS / sorted_weights
+    enough = torch.maximum(wanted * (WANTED_PRECISION / LEAST_PRECISION), least)
+    n_visible = int((enough <= most).nonzero().max()) + 1
+    visible = torch.zeros_like(weights, dtype=torch.bool)
+    visible[order[:n_visible]] = True
+    return visible, math.ceil(min(most, max(wanted[n_visible - 1], least[n_visible - 1])))

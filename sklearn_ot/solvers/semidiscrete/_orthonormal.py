@@ -1,0 +1,109 @@
+"""Rows of N(0, I) that are orthogonal to each other, and many more of them for two additions per score."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import torch
+from scipy.special import gammaincinv
+from torch import Tensor
+
+from sklearn_ot.solvers.semidiscrete._rows import ScoredRows
+
+# Reflections of each set of rows. More bring rows whose cells are known, and a sum of one of their scores costs as
+# much as in the first.
+N_TURNS = 12
+# Sets have a multiple of this number of rows: reflections of 2^k rows would undo each other.
+ROW_MULTIPLE = 12
+# Effective rows of each row of a set, measured: where a tile has as many rows as there are columns, and where it has
+# fewer, so that a set does not reach all directions.
+EFFECTIVE_TALL, EFFECTIVE_WIDE, MAX_TALL_FEATURES = 1.8, 1.2, 256
+GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+
+
+class OrthonormalRows(ScoredRows):
+    """Rows of a normal source, made orthogonal tile by tile, for the squared cost.
+
+    In the place of independent rows come `orthonormal_rows`, which fill all directions more evenly [Yu16]_. Such a row
+    times a length from the chi distribution, with as many degrees of freedom as the tile has rows or columns, whichever
+    are more, is normal. An orthogonal matrix times orthonormal rows gives others, and their scores are the same matrix
+    times the scores. Here, groups of four rows are reflected at their mean, which keeps what the rows of a tile have in
+    common, the offsets: two additions, where scores of new rows are products of vectors. Each row of each turn counts
+    with both signs. All these rows are normal, not independent, and the cells of two of them nearly are: 1000 points in
+    64 dimensions have 0.93 effective rows for each, 0.5 to 0.7 in 784 dimensions, and fewer points have less where a
+    tile has fewer rows than columns.
+
+    Parameters
+    ----------
+    source : Source
+        A normal one.
+    units : Units
+        The units of the solver, for the squared cost.
+
+    References
+    ----------
+    .. [Yu16] F. X. Yu et al., "Orthogonal random features", NeurIPS 2016.
+    """
+
+    def __init__(self, source, units):
+        # Quasi-random rows would not be uniform on the sphere once they are orthogonal; independent ones are.
+        super().__init__(replace(source, quasi_sample=None), units, ROW_MULTIPLE)
+        is_tall = units.points.shape[1] <= MAX_TALL_FEATURES
+        self.effective_rows = (EFFECTIVE_TALL if is_tall else EFFECTIVE_WIDE) * (1 + N_TURNS)
+        self._shift = 0.0
+
+    def scores(self, x: Tensor, offsets: Tensor):
+        """Pairs of a tile and a number: their product is the scores of new rows, 2 (1 + `N_TURNS`) for each row of x.
+
+        A tile is overwritten by the next, which may be made of it.
+        """
+        offsets = offsets.to(x.dtype)
+        for rows in self.tiles.slices(len(x)):
+            part = orthonormal_rows(x[rows])
+            lengths = self._lengths(max(part.shape))
+            scores, other = (self.tiles.workspace(len(part), k) for k in range(2))
+            # In units of the length of the rows, so that the rows need no factor of their own.
+            torch.addmm(offsets / lengths[0], part, self.units.points.T, out=scores)
+            for turn in range(1 + N_TURNS):
+                if turn:
+                    # Twice the reflected rows, so that one operation less is needed.
+                    workspace = self.tiles.workspace(len(scores) // 4, 2)
+                    scores, other = doubly_reflected(scores, workspace, out=other), scores
+                first, second = (length / 2**turn for length in lengths[turn : turn + 2])
+                yield scores, first
+                yield torch.sub(offsets * (1 / first + 1 / second), scores, out=scores), second
+
+    def _lengths(self, n: int) -> list:
+        """Lengths for all turns and one more: one in each part, of equal mass, of the chi distribution.
+
+        It has n degrees of freedom. How far each is into its part, and which comes first, changes from call to call:
+        over many, all lengths are as frequent as they should be.
+        """
+        self._shift = (self._shift + GOLDEN_RATIO) % 1
+        level = (np.linspace(0, 1, N_TURNS + 2, endpoint=False) + self._shift) % 1
+        return (np.sqrt(2 * gammaincinv(n / 2, level)) / self.units.source_width).tolist()
+
+
+def orthonormal_rows(x: Tensor) -> Tensor:
+    """The orthonormal columns of the QR factorisation of x, shape (n, d), or, if n < d, rows; in the shape of x.
+
+    Of normal rows they are uniformly distributed, if the triangular factor has a positive diagonal (F. Mezzadri, "How
+    to generate random matrices from the classical compact groups", Notices of the AMS, 2007).
+    """
+    is_tall = len(x) >= x.shape[1]
+    columns, triangle = torch.linalg.qr(x if is_tall else x.T)
+    columns *= triangle.diagonal().sign()
+    return columns if is_tall else columns.T
+
+
+def doubly_reflected(rows: Tensor, workspace: Tensor, out: Tensor) -> Tensor:
+    """Twice 2 m - x for each row x, where m is the mean of it and three others: a quarter, half and three quarters on.
+
+    The four stand side by side in the result, in ``out``, so that each turn takes other ones. Rows beyond a multiple of
+    four are left out.
+    """
+    groups = rows[: len(rows) // 4 * 4].view(4, -1, rows.shape[1])
+    total = torch.sum(groups, 0, out=workspace)
+    out = out[: 4 * len(total)]
+    torch.sub(total[:, None], groups.transpose(0, 1), alpha=2, out=out.view(-1, 4, rows.shape[1]))
+    return out

@@ -1,0 +1,75 @@
+"""What the phases of a fit are given, and what they give: a problem and a state."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sklearn_ot.solvers.costs import Cost
+from sklearn_ot.solvers.semidiscrete._masses import MassTest
+from sklearn_ot.solvers.semidiscrete._orthonormal import OrthonormalRows
+from sklearn_ot.solvers.semidiscrete._rows import ScoredRows
+from sklearn_ot.solvers.semidiscrete._units import Units, location, normal_location
+from sklearn_ot.solvers.sources import Source
+
+# In so few dimensions there is Newton's method, and quasi-random rows are more even than orthonormal ones.
+MAX_NEWTON_FEATURES = 3
+# Rows that show where a source is and how wide: to a percent or two.
+LOCATION_ROWS = 4096
+
+
+class State(NamedTuple):
+    """Where a fit has come to.
+
+    Attributes
+    ----------
+    offsets : Tensor of shape (N,)
+        The offsets, float64.
+    gap : Tensor of shape ()
+        Estimate of the mean gap.
+    error : float
+        The error of the masses, measured, or as the phase expects it; infinite where a test would come too soon.
+    n_rows : int
+        Source rows drawn so far; those of tests are not counted.
+    """
+
+    offsets: Tensor
+    gap: Tensor
+    error: float
+    n_rows: int
+
+
+class Problem:
+    """A source, points and weights, in the units of the solver; the arguments are those of `semidiscrete_dual`.
+
+    Attributes
+    ----------
+    rows : ScoredRows
+        Rows of the source and their scores, in float32 at first.
+    mass_test : MassTest
+        The test of the masses.
+    """
+
+    def __init__(self, source: Source, points: Tensor, weights: Tensor, cost: Cost, tol: float, max_samples: int):
+        self.source, self.points, self.weights, self.cost = source, points, weights, cost
+        self.tol, self.max_samples = tol, max_samples
+        self.mass_test = MassTest(weights, tol)
+        is_known = source.is_normal and not self.has_few_features
+        self.location = normal_location(points) if is_known else location(source.sample(LOCATION_ROWS))
+        self.rows = self.rows_in(torch.float32)
+
+    @property
+    def has_few_features(self) -> bool:
+        """Whether there are so few that Newton's method is feasible."""
+        return self.points.shape[1] <= MAX_NEWTON_FEATURES
+
+    def rows_in(self, dtype: torch.dtype) -> ScoredRows:
+        """The rows with scores in this precision."""
+        units = Units(self.points, self.cost, self.location, dtype)
+        is_orthonormal = self.source.is_normal and self.cost.is_squared and not self.has_few_features
+        return (OrthonormalRows if is_orthonormal else ScoredRows)(self.source, units)
+
+    def expected_error(self, n_effective: float) -> float:
+        """The error of the masses of counting so many independent rows."""
+        return math.sqrt(self.mass_test.rarity / n_effective) if n_effective else math.inf

@@ -1,0 +1,132 @@
+"""The soft phase: Sinkhorn's algorithm at a falling temperature, from a bad start to an error of about a half."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from sklearn.covariance import shrunk_covariance
+from torch import Tensor
+
+from sklearn_ot.solvers.gaussian import gaussian_map
+from sklearn_ot.solvers.semidiscrete._problem import Problem, State
+
+# Rows of the first step, at a temperature where few rows show all masses; the last has one for each point, but at most
+# as many as the other number.
+FIRST_BATCH, MAX_LAST_BATCH = 256, 4096
+# Steps: as many as the temperature has halvings, times three, for the squared cost, where the start is good if both
+# sides are nearly normal; else the largest number.
+STEPS_PER_HALVING, MIN_STEPS, MAX_STEPS = 3, 4, 40
+# The first temperature, in units of the standard deviation of the scores of a row.
+FIRST_TEMPERATURE = 1 / 2
+# Least temperature and gap, in units of the scores, where all scores of a row are equal.
+TINY = 1e-9
+# A mass counts as this part of the lightest weight at least, and an offset changes by one temperature at most.
+LEAST_MASS, MAX_CHANGE = 1e-3, 1.0
+# What the phase leaves. The next one need not know it better.
+EXPECTED_ERROR = 0.5
+# Rows from which the covariance of the source is estimated.
+MOMENT_ROWS = 4096
+# Points for each feature that a covariance of the points takes; and features, so that it takes a second.
+POINTS_PER_FEATURE, MAX_MOMENT_FEATURES = 4, 1024
+# Rows that are multiplied at once.
+BLOCK_ROWS = 4096
+
+
+def soft(problem: Problem, state: State) -> Iterator[State]:
+    r"""Ascent on the dual whose minimum is softened by ε, which falls from the spread of the scores to their gap.
+
+    .. math:: h_i \leftarrow h_i + \varepsilon \log(\nu_i / m_i), \qquad
+        m_i = E_x\, \mathrm{softmax}_i(s(x) / \varepsilon)
+
+    is the step of Sinkhorn's algorithm: it knows no units and needs no step size. At a large ε few rows show all
+    masses; at the gap it takes about one row for each point.
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem.
+    state : State
+        What it knows is not used, but for the rows: this phase begins at the map between Gaussians.
+
+    Yields
+    ------
+    state : State
+        Once, at the end.
+    """
+    rows, weights = problem.rows, problem.weights
+    offsets = moment_offsets(problem)
+    x = rows.even_sample(FIRST_BATCH)
+    n_rows = state.n_rows + len(x)
+    spread, gap = FIRST_TEMPERATURE * mean_deviation(rows, x, offsets), rows.tiles.mean_gap(x, offsets)
+    n_steps = number_of_steps(problem, float(spread / gap.clamp_min(TINY)))
+    last_batch = max(FIRST_BATCH, min(len(weights), MAX_LAST_BATCH))
+    for step in range(n_steps):
+        done = step / n_steps
+        batch = int(FIRST_BATCH * (last_batch / FIRST_BATCH) ** done)
+        x = rows.even_sample(rows.n_for(batch))
+        n_rows += len(x)
+        gap = rows.tiles.updated_gap(gap, x, offsets)
+        epsilon = spread ** (1 - done) * gap**done + TINY
+        (mass,) = rows.soft_masses(x, offsets, [epsilon])
+        offsets = offsets + epsilon * logarithmic_change(weights, mass)
+    yield State(offsets, gap, EXPECTED_ERROR, n_rows)
+
+
+def logarithmic_change(weights: Tensor, mass: Tensor) -> Tensor:
+    """The step of Sinkhorn's algorithm, in units of the temperature."""
+    return torch.log(weights / mass.clamp_min(LEAST_MASS * weights.min())).clamp(-MAX_CHANGE, MAX_CHANGE)
+
+
+def mean_deviation(rows, x: Tensor, offsets: Tensor) -> Tensor:
+    """Mean over the rows x of the standard deviation of their scores, float64."""
+    scores = torch.cat([rows.units.scores(x[part], offsets) for part in rows.tiles.slices(len(x))])
+    return scores.std(1).mean().double()
+
+
+def number_of_steps(problem: Problem, ratio: float) -> int:
+    """Steps in which the temperature falls by a ratio."""
+    if not problem.cost.is_squared:
+        return MAX_STEPS
+    return min(MAX_STEPS, max(MIN_STEPS, math.ceil(STEPS_PER_HALVING * math.log2(ratio + TINY))))
+
+
+def moment_offsets(problem: Problem) -> Tensor:
+    r"""Offsets of the map between Gaussians with the moments of both sides for the squared cost, else 0.
+
+    The cells of :math:`h_i = -\frac12 y_i' A y_i` follow the gradient of the convex conjugate of this quadratic; A is
+    the map from the points to the source. Where there are few points for a covariance, A is a multiple of I.
+    """
+    rows, points = problem.rows, problem.rows.units.points
+    n_points, n_features = points.shape
+    offsets = torch.zeros(n_points, dtype=torch.float64, device=points.device)
+    if not problem.cost.is_squared:
+        return offsets
+    if n_points < POINTS_PER_FEATURE * n_features or n_features > MAX_MOMENT_FEATURES:
+        offsets[:] = -points.double().square().sum(1) / 2
+        return offsets
+    if problem.source.is_normal:
+        covariance = np.eye(n_features) / rows.units.source_width**2
+    else:
+        covariance = weighted_covariance(rows.sample(MOMENT_ROWS))
+    mean = (problem.weights @ points.double()).to(points)
+    zero = np.zeros(n_features)
+    linear = gaussian_map(zero, weighted_covariance(points, problem.weights), zero, covariance).linear
+    linear = torch.from_numpy(linear).to(points)
+    for block, part in zip(points.split(BLOCK_ROWS), offsets.split(BLOCK_ROWS), strict=True):
+        centred = block - mean
+        part.copy_(-((centred @ linear) * centred).sum(1).double() / 2)
+    return offsets
+
+
+def weighted_covariance(rows: Tensor, weights: Tensor | None = None) -> np.ndarray:
+    """The covariance of weighted rows, shrunk to a multiple of I by as much as few rows of many features leave open."""
+    n_rows, n_features = rows.shape
+    weights = torch.full((n_rows,), 1 / n_rows, device=rows.device) if weights is None else weights
+    weights = weights.to(rows)[:, None]
+    mean = weights[:, 0] @ rows
+    covariance = torch.zeros(n_features, n_features, dtype=torch.float64, device=rows.device)
+    for block, weight in zip(rows.split(BLOCK_ROWS), weights.split(BLOCK_ROWS), strict=True):
+        centred = block - mean
+        covariance += (weight * centred).T @ centred
+    return shrunk_covariance(covariance.cpu().numpy(), n_features / (n_features + n_rows))
