@@ -233,7 +233,7 @@ def test_a_frozen_generator_survives_cloning(points):
         ({"source": "normal"}, {"y": np.ones((3, 2))}, "first argument"),
         ({"source": GaussianMixture()}, {}, "not fitted yet"),
         ({"smoothing": np.inf}, {}, "'smoothing' parameter"),
-        ({}, {"X_target": np.eye(2), "target_weight": [0, 0]}, "target_weight is 0"),
+        ({}, {"X_target": np.eye(2), "target_weight": [0, 0]}, "target_weight is zero"),
         ({}, {"X_target": np.eye(2), "target_weight": [1, -1]}, "target_weight has a negative"),
         ({}, {"X_target": np.eye(2), "target_weight": [1, 1, 1]}, r"target_weight has shape \(3,\)"),
         ({}, {"X_target": np.eye(3)}, "3 features"),
