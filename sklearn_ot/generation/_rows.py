@@ -46,15 +46,15 @@ class Rows(NamedTuple):
         return self.index[_places(self.weight, (np.arange(n_rows) + 0.5) / n_rows)]
 
     def hold_out(self, fraction, rng):
-        """Rows to train on, and rows of about this mass, but at least one row, to score samples by.
+        """Rows to train on, and others, whose mass is at most ``fraction``, to score samples by.
 
-        A row of each class, and rows that are heavier than ``fraction``, are among the first: nothing of theirs could
-        be learned without them.
+        At least one row is held out. One row of each class stays, and so does a row that is heavier than ``fraction``
+        and than the mean: a generator that never sees it would miss all its mass.
         """
         order = rng.permutation(len(self.X))
         n_held_out = int(fraction * len(order))
         if self.weight is not None:
-            order = order[np.argsort(self.weight[order] > fraction, kind="stable")]
+            order = order[np.argsort(self.weight[order] > max(fraction, 1 / len(order)), kind="stable")]
         # The last row of each class goes to the end.
         _, last = np.unique(self.index[order][::-1], return_index=True)
         last = len(order) - 1 - last

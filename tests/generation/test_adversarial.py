@@ -5,10 +5,13 @@ import pickle
 
 import numpy as np
 import pytest
+import sklearn
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -159,6 +162,7 @@ def test_scores_of_classes(X, y):
         (lambda g, X: g.critic_function(X), "give those of the rows as y"),
         (lambda g, X: g.fit(X, np.linspace(0, 1, 90)), "Unknown label type: continuous"),
         (lambda g, X: g.fit(X, [0, 1]), "inconsistent numbers of samples"),
+        (lambda g, X: g.fit(X, sample_weight=np.ones(3)), "one weight per row"),
     ],
 )
 def test_unusable_classes_are_refused(X, y, call, message):
@@ -435,6 +439,63 @@ def test_held_out_rows_are_not_trained_on(X):
     rows = generator.coordinates_.from_coordinates(generator.net_.watched)
     assert len(rows) == 81
     assert (np.abs(rows[:, None] - X).max(2).min(1) < 1e-4).all()
+
+
+@every_family
+@pytest.mark.parametrize("labelled", [False, True], ids=["", "classes"])
+def test_rows_of_weight_zero_are_not_there(X, y, name, labelled):
+    """Bit for bit, their labels included."""
+    used = np.arange(len(X)) % 3 > 0
+    y = np.where(used, y, "unused") if labelled else None
+    weighted = new(name, max_iter=5, early_stopping=True).fit(X, y, sample_weight=7.0 * used)
+    without = new(name, max_iter=5, early_stopping=True).fit(X[used], y[used] if labelled else None)
+    np.testing.assert_array_equal(weighted.sample(50, random_state=0), without.sample(50, random_state=0))
+    if labelled:
+        assert list(weighted.classes_) == ["high", "low"]
+
+
+@every_family
+def test_weights_are_learned(name):
+    """Rows that fill an interval evenly, with weights that rise: the mean of the samples is the weighted one."""
+    X = np.linspace(-2, 2, 400)[:, None]
+    weight = X[:, 0] + 2
+    mean = np.average(X[:, 0], weights=weight)
+    settings = {"max_iter": 200, "n_critic": 2, "batch_size": 64, "learning_rate": 5e-3}
+    generator = new(name, **settings).fit(X, sample_weight=weight)
+    # The tolerance of a game that circles; without weights the mean is 0, and with them 2/3.
+    assert generator.sample(4000, random_state=0).mean() == pytest.approx(mean, abs=0.2)
+    # Score and history compare with the weighted rows, of which the history has a draw.
+    score = generator.score(X, sample_weight=weight)
+    assert generator.history_[-1]["score"] == pytest.approx(score, rel=0.3, abs=5e-3)
+    generator = new(name, max_iter=1).fit(X, X[:, 0] > 0, sample_weight=weight)
+    assert generator.class_prior_ == pytest.approx([0.25, 0.75], abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["GAN", "WGAN gradient-penalty", "WGAN spectral-norm"])
+def test_values_of_the_critic_follow_the_weights(X, name):
+    """The data are two points of unequal weights; samples are N(0, 1) whatever is learned."""
+    X, weight = np.array([[-1.0], [2.0]]), [0.9, 0.1]
+    generator = new(name, generator=Standard, max_iter=30, learning_rate=1e-2).fit(X, sample_weight=weight)
+    values = generator.critic_function(X)
+    samples = generator.critic_function(generator.sample(4000, random_state=0))
+    # 4096 and 4000 samples; the rows themselves are drawn by their weights up to rounding.
+    error = 5 * float(samples.std()) * (2 / 4000) ** 0.5 + float(np.ptp(values)) / 4096
+    if name == "GAN":
+        bound = np.average(values, weights=weight) + np.log(-np.expm1(samples)).mean()
+        assert generator.divergence_ == pytest.approx(bound, abs=error)
+    else:
+        value = np.average(values, weights=weight) - samples.mean()
+        assert generator.critic_value_ / generator.coordinates_.scale == pytest.approx(value, abs=error)
+
+
+def test_weights_are_routed():
+    X, weight = np.random.RandomState(0).randn(60, 2), np.arange(60.0)
+    game = new("CramerGAN", max_iter=2)
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipe = make_pipeline(FunctionTransformer(), game.set_fit_request(sample_weight=True))
+        samples = pipe.fit(X, sample_weight=weight)[-1].sample(5, random_state=0)
+    np.testing.assert_array_equal(samples, clone(game).fit(X, sample_weight=weight).sample(5, random_state=0))
+    assert not np.array_equal(samples, clone(game).fit(X).sample(5, random_state=0))
 
 
 def test_instance_noise_blinds_the_critic():
