@@ -11,6 +11,7 @@ from torch import nn
 
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.nets import AdversarialNet, LabelledRows, torch_seed
+from sklearn_ot.nets._device import random_stream
 from sklearn_ot.nn import MLPCritic, MLPGenerator, normalise_spectra_
 from sklearn_ot.objectives import wgan
 from sklearn_ot.objectives.constraints import clip_weights_
@@ -58,6 +59,12 @@ def play(net, seed=0):
     with torch.random.fork_rng():
         net.partial_fit(LabelledRows(torch.randn(64, 2, generator=torch.Generator().manual_seed(0))))
     return net
+
+
+def go_to_round(net, n_iter):
+    """Load the state of a net that has played so many rounds and has not moved."""
+    facts = {"n_iter_": n_iter, "random_": random_stream("cpu"), "start_score_": 0.0}
+    net.load_state({"parts": net.parts(), "facts": facts})
 
 
 class Record(Callback):
@@ -134,7 +141,7 @@ def test_noise_falls(n_rounds, factor):
         return wgan.critic_loss(critic, real, fake)
 
     net = build(Constant, WGAN._replace(critic_loss=loss), n_critic=1, max_iter=1, instance_noise=0.5, batch_size=4000)
-    net.n_iter_, net.random_ = n_rounds, {"cpu": torch.get_rng_state()}
+    go_to_round(net, n_rounds)
     with torch.random.fork_rng():
         net.partial_fit(LabelledRows(torch.zeros(64, 2)))
     # 5 % are 6 standard errors of 8000 numbers.
@@ -144,7 +151,7 @@ def test_noise_falls(n_rounds, factor):
 def test_steps_fall():
     callback = Record(lambda net: [o.param_groups[0]["lr"] for o in (net.optimizer_, net.critic_optimizer_)])
     net = build(callbacks=[callback], max_iter=1, critic_optimizer__lr=2e-2)
-    net.n_iter_, net.random_ = 6000, {"cpu": torch.get_rng_state()}
+    go_to_round(net, 6000)
     play(net)
     assert net.record == [pytest.approx([0.5e-2, 1e-2])]
     # Another fit begins with them as they were given.
