@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
-from sklearn_ot.nn import MLP, DCGANCritic, DCGANGenerator, DenseICNN, MLPCritic, MLPGenerator, ResidualMap
+from sklearn_ot.nn import ACTIVATIONS, MLP, DCGANCritic, DCGANGenerator, DenseICNN, MLPCritic, MLPGenerator, ResidualMap
 
 POSITIVE = Interval(Integral, 1, None, closed="left")
 OUTPUT_ACTIVATIONS = StrOptions({"identity", "tanh"})
@@ -90,7 +90,7 @@ class Dense(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like"],
-        "activation": [StrOptions({"relu", "silu", "celu", "softplus", "leaky_relu", "groupsort"})],
+        "activation": [StrOptions(ACTIVATIONS.keys())],
         "output_activation": [OUTPUT_ACTIVATIONS],
     }
 
@@ -140,7 +140,7 @@ class Convolutional(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         "n_channels": [POSITIVE],
-        "activation": [StrOptions({"leaky_relu", "relu", "silu", "celu", "softplus", "groupsort"})],
+        "activation": [StrOptions(ACTIVATIONS.keys())],
         "output_activation": [OUTPUT_ACTIVATIONS],
     }
 

@@ -1,4 +1,4 @@
-"""Activations of the networks without a convexity constraint, by name."""
+"""Activations of networks that need not be convex, by name."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 
 class GroupSort(nn.Module):
-    """Sort the two halves of the features against each other: first the larger ones, then the smaller [Anil19]_.
+    """The activation that sorts pairs of features: first the larger one of each pair, then the smaller one.
 
-    Its Jacobian is a permutation. So, unlike ReLU, it takes nothing off a gradient, and a network whose weights have
-    norm 1 can have slope 1 everywhere, which is what a Wasserstein-1 critic has.
+    It is the activation of [Anil19]_; a pair has one feature of each half. Its Jacobian is a permutation, so that it
+    keeps the norm of a gradient, unlike ReLU. A network whose weights have norm 1 can therefore have slope 1 everywhere,
+    like the best critic of a Wasserstein-1 distance.
 
     References
     ----------
@@ -26,7 +27,7 @@ class GroupSort(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Sorted features, in the shape of ``x``, whose second dimension must be even."""
+        """Sort the features of ``x``, whose second dimension must be even."""
         first, second = x.chunk(2, dim=1)
         return torch.cat([torch.maximum(first, second), torch.minimum(first, second)], dim=1)
 
@@ -49,7 +50,7 @@ def activation_layer(name: str) -> nn.Module:
 
 
 def hidden_layers(n_inputs: int, sizes: Sequence[int], activation: str) -> list[nn.Module]:
-    """Linear layers of these widths, each with its activation."""
+    """Linear layers of these widths, each followed by the activation."""
     if activation == "groupsort" and any(size % 2 for size in sizes):
         raise ValueError(f'The activation "groupsort" sorts pairs and needs even widths, got {tuple(sizes)}.')
     layers = []

@@ -1,4 +1,4 @@
-"""Networks that judge rows: critics, discriminators and embeddings."""
+"""Networks of critics: functions and embeddings of rows."""
 
 import math
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ LIPSCHITZ_CONSTANTS = {"silu": 1.09984}
 
 
 class MLPCritic(nn.Module):
-    r"""Fully connected critic.
+    r"""A fully connected critic.
 
-    With ``n_outputs`` it is an embedding, :math:`h(x) = x A + \text{MLP}(x)` with A an isometry and the MLP zero as
-    built: what compares embedded rows starts by comparing the rows themselves, with their labels if they have any.
+    With ``n_outputs`` it is an embedding, :math:`h(x) = x A + \text{MLP}(x)`. A is an isometry and the MLP is zero at
+    first, so that distances of embedded rows start as the distances of the rows, including their labels.
 
     Parameters
     ----------
     n_features : int
         Dimension d of a row.
     n_classes : int, default=0
-        Columns with the label that follow those of the row.
+        Number of columns of the label, which follow the columns of the row.
     hidden_layer_sizes : sequence of int, default=(128, 128, 128)
         Widths of the hidden layers.
     n_outputs : int, default=None
@@ -38,7 +38,7 @@ class MLPCritic(nn.Module):
     Raises
     ------
     ValueError
-        If a width is odd and the activation sorts pairs.
+        If a width is odd and the activation is "groupsort".
 
     Examples
     --------
@@ -68,16 +68,16 @@ class MLPCritic(nn.Module):
         self.layers = nn.Sequential(*layers, last)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Values, shape (n,), or embedded rows, shape (n, n_outputs), of rows of shape (n, n_features + n_classes)."""
+        """Map rows, shape (n, n_features + n_classes), to values, shape (n,), or embedded rows, shape (n, n_outputs)."""
         if self.n_outputs is None:
             return self.layers(x).squeeze(1)
         return torch.addmm(self.layers(x), x, self.linear)
 
     @torch.no_grad()
     def lipschitz_bound(self) -> float:
-        """A number no slope exceeds: the product of the spectral norms of the layers, by SVD.
+        """An upper bound of all slopes: the product of the spectral norms of the layers, by SVD.
 
-        Rigorous, and loose where the layers do not stretch the same directions.
+        The bound is rigorous. It is loose if the layers stretch different directions.
         """
         norms = [
             torch.linalg.matrix_norm(layer.weight.double(), ord=2).item()
@@ -90,18 +90,18 @@ class MLPCritic(nn.Module):
 
 
 class DCGANCritic(nn.Module):
-    """Strided convolutions from square images to a number, the mirror image of `DCGANGenerator` [Radford16]_.
+    """A critic of strided convolutions from square images to numbers.
 
-    Each layer halves the sides and doubles the channels, down to 7 × 7 (28 pixels) or 4 × 4 (32 and 64 pixels). There
-    is no batch normalisation: a gradient penalty is about each row by itself. Labels become constant maps beside the
-    colours.
+    The architecture is that of [Radford16]_, the mirror image of `DCGANGenerator`. Each layer halves the sides and
+    doubles the channels, down to 7 × 7 (28 pixels) or 4 × 4 (32 and 64 pixels). There is no batch normalisation,
+    because a gradient penalty needs outputs that depend on one row only. Labels become constant maps beside the colours.
 
     Parameters
     ----------
     n_features : int
         Pixels of an image times its channels, see `DCGANGenerator`.
     n_classes : int, default=0
-        Columns with the label that follow those of the image.
+        Number of columns of the label, which follow the columns of the image.
     n_channels : int, default=64
         Channels of the first hidden layer.
     n_outputs : int, default=None
@@ -112,7 +112,7 @@ class DCGANCritic(nn.Module):
     Raises
     ------
     ValueError
-        If ``n_features`` belongs to no such image.
+        If ``n_features`` is not the size of such an image.
 
     References
     ----------
@@ -148,7 +148,7 @@ class DCGANCritic(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * last**2, n_outputs or 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Values, shape (n,), or outputs, shape (n, n_outputs), of rows of shape (n, n_features + n_classes)."""
+        """Map rows, shape (n, n_features + n_classes), to values, shape (n,), or outputs, shape (n, n_outputs)."""
         n_features = math.prod(self.shape)
         images = x[:, :n_features].unflatten(1, self.shape).permute(0, 3, 1, 2)
         if x.shape[1] > n_features:
@@ -164,14 +164,14 @@ def with_labels(rows: Tensor, labels: Tensor) -> Tensor:
 
 
 class LabelledCritic:
-    """A critic as a function of the row alone, the label of each row of the batch being fixed.
+    """A critic as a function of rows without labels; the labels of a batch are fixed.
 
     Parameters
     ----------
     module : nn.Module
         The critic.
     labels : Tensor of shape (n, n_classes)
-        One-hot labels of the rows that it will be called with; without classes they have no columns.
+        One-hot labels of the rows of a call. Without classes they have no columns.
     """
 
     value_and_gradient = MLP.value_and_gradient
@@ -181,16 +181,16 @@ class LabelledCritic:
         self.labels = labels
 
     def __call__(self, x: Tensor) -> Tensor:
-        """The outputs of the critic at rows of shape (n, n_features)."""
+        """Outputs of the critic at rows of shape (n, n_features)."""
         return self.module(with_labels(x, self.labels))
 
 
 def normalise_spectra_(module: nn.Module) -> nn.Module:
-    """Divide each weight matrix of a module by its largest singular value, from now on and in place [Miyato18]_.
+    """Parametrise each weight matrix of a module, in place, so that its largest singular value is 1.
 
-    The value comes from a step of the power method at each evaluation in training mode. Linear layers then have slope
-    1; of convolutions it is their reshaped weight that has norm 1, which bounds their slope by the root of the number
-    of their taps.
+    This is the spectral normalisation of [Miyato18]_. The singular value is an estimate: each evaluation in training
+    mode takes one step of the power method. A linear layer then has slope 1. For a convolution, the reshaped weight has
+    norm 1, and the slope is at most the root of the number of its taps.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The maximum mean discrepancy of embedded rows, and the game it makes."""
+"""The maximum mean discrepancy of embedded rows, and its game."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from sklearn_ot.objectives.cramer import norms
 from sklearn_ot.solvers.costs import half_squared_distances
 
-# One kernel of each of these scales, in units in which the data are of size 1.
+# The scales σ of a kernel, in units in which the data are of size 1.
 SCALES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 # Kernels as functions of ‖a − b‖² / 2σ².
 KERNELS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -18,7 +18,7 @@ KERNELS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def kernel(a: Tensor, b: Tensor, name: str) -> Tensor:
-    r"""A mixture of kernels of several scales σ, at all pairs of rows.
+    r"""The mean of kernels of several scales σ, for all pairs of rows.
 
     .. math::
         \exp\Bigl(-\frac{\|a - b\|^2}{2 \sigma^2}\Bigr) \quad \text{(gaussian)}, \qquad
@@ -31,7 +31,7 @@ def kernel(a: Tensor, b: Tensor, name: str) -> Tensor:
     b : Tensor of shape (m, k)
         Rows.
     name : {"gaussian", "rational-quadratic"}
-        Which one. The second has heavy tails, so that rows far away are pulled too.
+        The shape of the kernel, a key of `KERNELS`. The second has heavy tails: its gradient reaches rows far away.
 
     Returns
     -------
@@ -43,26 +43,26 @@ def kernel(a: Tensor, b: Tensor, name: str) -> Tensor:
 
 
 def squared_mmd(real: Tensor, fake: Tensor, *, kernel_name: str) -> Tensor:
-    r"""Unbiased estimate of the squared maximum mean discrepancy of two laws from a sample of each [Gretton12]_.
+    r"""Unbiased estimate of the squared maximum mean discrepancy between two distributions from samples.
 
     .. math:: E\, k(X, X') - 2 E\, k(X, Y) + E\, k(Y, Y')
 
-    The two halves of each sample must be independent of each other, not the rows within them: X and X' run through the
-    one and the other.
+    This is the discrepancy of [Gretton12]_. X runs through the first half of a sample and X' through the second half.
+    The two halves must be independent of each other; the rows of a half need not be.
 
     Parameters
     ----------
     real : Tensor of shape (n, k)
-        Rows of the one.
+        Rows of the first distribution, 2 or more.
     fake : Tensor of shape (m, k)
-        Rows of the other; at least 2 of each.
+        Rows of the second distribution, 2 or more.
     kernel_name : {"gaussian", "rational-quadratic"}
         The `kernel`.
 
     Returns
     -------
     discrepancy : Tensor of shape ()
-        The estimate, which can be below 0.
+        The estimate; it can be below 0.
 
     References
     ----------
@@ -73,17 +73,17 @@ def squared_mmd(real: Tensor, fake: Tensor, *, kernel_name: str) -> Tensor:
 
 
 def witness(outputs: Tensor, real: Tensor, fake: Tensor, *, kernel_name: str) -> Tensor:
-    r"""The function whose means over P and Q differ by the squared discrepancy: :math:`E\,k(x, X) - E\,k(x, Y)`."""
+    r"""The witness function :math:`E\,k(x, X) - E\,k(x, Y)`; its means on data and samples differ by the discrepancy."""
     return kernel(outputs, real, kernel_name).mean(1) - kernel(outputs, fake, kernel_name).mean(1)
 
 
 def critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, reg: float, kernel_name: str) -> Tensor:
-    r"""Minus the squared discrepancy of embedded rows, plus λ times a penalty on embeddings that stretch.
+    r"""Loss of the critic: minus the squared discrepancy of embedded rows, plus λ times a penalty on stretching.
 
     .. math:: -\text{MMD}^2 + \lambda\, E \max\Bigl( \frac{\|h(X) - h(Y)\|}{\|X - Y\|} - 1,\, 0 \Bigr)^2
 
-    over the pairs of rows at one place of both batches. It stands where [Li17]_ clip the weights of the critic: an
-    embedding without bound would tear all rows apart, beyond the largest scale of the kernel.
+    The mean of the penalty is over pairs of rows at the same place of both batches. It replaces the clipped weights of
+    [Li17]_. Without a bound the embedding would stretch all distances beyond the largest scale of the kernel.
 
     References
     ----------
@@ -97,5 +97,5 @@ def critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, reg: float, ker
 
 
 def generator_loss(critic: Callable, real: Tensor, fake: Tensor, *, kernel_name: str) -> Tensor:
-    """The squared discrepancy of embedded rows."""
+    """Loss of the generator: the squared discrepancy of embedded rows."""
     return squared_mmd(critic(real), critic(fake), kernel_name=kernel_name)

@@ -1,4 +1,4 @@
-"""Wasserstein-1 games: the dual of Kantorovich and Rubinstein, and penalties on the slope of its critic."""
+"""The game of the Wasserstein-1 distance, and penalties on the slope of its critic."""
 
 from collections.abc import Callable
 
@@ -7,9 +7,11 @@ from torch import Tensor
 
 
 def critic_loss(critic: Callable, real: Tensor, fake: Tensor) -> Tensor:
-    r"""Minus what a critic finds between data and samples [Arjovsky17]_.
+    r"""Loss of the critic: minus the difference of its means on data and on samples.
 
     .. math:: E_Q f(y) - E_P f(x) \ge -\text{Lip}(f)\, W_1(P, Q)
+
+    This is the loss of [Arjovsky17]_. Without a constraint on the slope of f it has no minimum.
 
     Parameters
     ----------
@@ -18,12 +20,12 @@ def critic_loss(critic: Callable, real: Tensor, fake: Tensor) -> Tensor:
     real : Tensor of shape (n, d)
         Rows of the data P.
     fake : Tensor of shape (m, d)
-        Rows of the generator's law Q.
+        Samples of the generator, whose distribution is Q.
 
     Returns
     -------
     loss : Tensor of shape ()
-        The difference.
+        The loss.
 
     References
     ----------
@@ -33,23 +35,25 @@ def critic_loss(critic: Callable, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def generator_loss(critic: Callable, real: Tensor, fake: Tensor) -> Tensor:
-    r"""What the generator can change of the distance: :math:`-E_Q f(y)`."""
+    r"""Loss of the generator: :math:`-E_Q f(y)`, the part of the difference that depends on the samples."""
     return -critic(fake).mean()
 
 
 def penalised_critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, reg: float, penalty: Callable) -> Tensor:
-    """`critic_loss` plus λ = ``reg`` times a penalty, ``penalty(critic, real, fake)``, on the slope of the critic."""
+    """Loss of a penalised critic: `critic_loss` plus ``reg`` times ``penalty(critic, real, fake)``."""
     return critic_loss(critic, real, fake) + reg * penalty(critic, real, fake)
 
 
 def slope_penalty(function: Callable, real: Tensor, fake: Tensor, *, one_sided: bool = False) -> Tensor:
-    r"""Penalty on slopes other than 1 between data and samples [Gulrajani17]_, or on slopes above 1 [Petzka18]_.
+    r"""Penalty on the slopes of a function between data and samples.
 
     .. math::
         E\,(\|\nabla f(\hat x)\| - 1)^2 \quad\text{or}\quad E \max(\|\nabla f(\hat x)\| - 1,\, 0)^2, \qquad
         \hat x = t x + (1 - t) y, \quad t \sim U[0, 1]
 
-    with one t for each pair of rows. It carries no Lipschitz constant: what it bounds is a mean, on segments.
+    with one t for each pair of rows. The first penalty is that of [Gulrajani17]_, on slopes other than 1, and the second
+    that of [Petzka18]_, on slopes above 1. Neither bounds the Lipschitz constant of f: it is a mean over points on
+    segments.
 
     Parameters
     ----------
@@ -58,7 +62,7 @@ def slope_penalty(function: Callable, real: Tensor, fake: Tensor, *, one_sided: 
     real, fake : Tensor of shape (n, d)
         Rows, in pairs.
     one_sided : bool, default=False
-        Which one.
+        Whether to return the second penalty.
 
     Returns
     -------
