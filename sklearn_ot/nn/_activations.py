@@ -11,8 +11,8 @@ class GroupSort(nn.Module):
     """The activation that sorts pairs of features: first the larger one of each pair, then the smaller one.
 
     It is the activation of [Anil19]_; a pair has one feature of each half. Its Jacobian is a permutation, so that it
-    keeps the norm of a gradient, unlike ReLU. A network whose weights have norm 1 can therefore have slope 1 everywhere,
-    like the best critic of a Wasserstein-1 distance.
+    keeps the norm of a gradient, unlike ReLU. A network whose weights have norm 1 can therefore have slope 1
+    everywhere, like the best critic of a Wasserstein-1 distance.
 
     References
     ----------

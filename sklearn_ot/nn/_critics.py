@@ -68,7 +68,7 @@ class MLPCritic(nn.Module):
         self.layers = nn.Sequential(*layers, last)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map rows, shape (n, n_features + n_classes), to values, shape (n,), or embedded rows, shape (n, n_outputs)."""
+        """Map rows, shape (n, n_features + n_classes), to values, shape (n,), or embeddings, shape (n, n_outputs)."""
         if self.n_outputs is None:
             return self.layers(x).squeeze(1)
         return torch.addmm(self.layers(x), x, self.linear)
@@ -94,7 +94,8 @@ class DCGANCritic(nn.Module):
 
     The architecture is that of [Radford16]_, the mirror image of `DCGANGenerator`. Each layer halves the sides and
     doubles the channels, down to 7 × 7 (28 pixels) or 4 × 4 (32 and 64 pixels). There is no batch normalisation,
-    because a gradient penalty needs outputs that depend on one row only. Labels become constant maps beside the colours.
+    because a gradient penalty needs outputs that depend on one row only. Labels become constant maps beside the
+    colours.
 
     Parameters
     ----------

@@ -73,7 +73,7 @@ def squared_mmd(real: Tensor, fake: Tensor, *, kernel_name: str) -> Tensor:
 
 
 def witness(outputs: Tensor, real: Tensor, fake: Tensor, *, kernel_name: str) -> Tensor:
-    r"""The witness function :math:`E\,k(x, X) - E\,k(x, Y)`; its means on data and samples differ by the discrepancy."""
+    r"""The witness function :math:`E\,k(x, X) - E\,k(x, Y)`; the discrepancy is the difference of its means."""
     return kernel(outputs, real, kernel_name).mean(1) - kernel(outputs, fake, kernel_name).mean(1)
 
 

@@ -51,9 +51,9 @@ def slope_penalty(function: Callable, real: Tensor, fake: Tensor, *, one_sided: 
         E\,(\|\nabla f(\hat x)\| - 1)^2 \quad\text{or}\quad E \max(\|\nabla f(\hat x)\| - 1,\, 0)^2, \qquad
         \hat x = t x + (1 - t) y, \quad t \sim U[0, 1]
 
-    with one t for each pair of rows. The first penalty is that of [Gulrajani17]_, on slopes other than 1, and the second
-    that of [Petzka18]_, on slopes above 1. Neither bounds the Lipschitz constant of f: it is a mean over points on
-    segments.
+    with one t for each pair of rows. The first penalty is that of [Gulrajani17]_, on slopes other than 1, and the
+    second that of [Petzka18]_, on slopes above 1. Neither bounds the Lipschitz constant of f: each is a mean over
+    points on segments.
 
     Parameters
     ----------
