@@ -1,7 +1,10 @@
-"""Imports go down only: estimators, nets, objectives and solvers, nn. There are no circles, and no private names."""
+"""The house: imports go down only and in no circle, files and functions are short, and each idea has one place."""
 
 import ast
+import io
+import re
 import sys
+import tokenize
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -202,3 +205,57 @@ def test_an_import_against_the_rules_is_seen(path, source):
 )
 def test_an_import_within_the_rules_passes(path, source):
     assert violations(path, source) == []
+
+
+MAX_FILE_LINES, MAX_FUNCTION_LINES = 250, 40
+LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+
+
+def code_lines(source):
+    """Numbers of the lines that hold code: no blanks, comments and docstrings."""
+    lines, docstrings = set(), set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in LAYOUT:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            docstrings.update(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return lines - docstrings
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_files_and_functions_are_short(path):
+    source = (ROOT / path).read_text()
+    lines = code_lines(source)
+    assert len(lines) <= MAX_FILE_LINES
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            n_lines = sum(node.lineno <= line <= node.end_lineno for line in lines)
+            assert n_lines <= MAX_FUNCTION_LINES, node.name
+
+
+def test_lines_of_code_are_counted_without_blanks_comments_and_docstrings():
+    source = '"""Module."""\n\n# why\ndef f():\n    """Function."""\n    return (\n        1  # one\n    )\n'
+    assert sorted(code_lines(source)) == [4, 6, 7, 8]
+
+
+# What the package does in one place only, as a pattern of the line that does it.
+ONE_PLACE = {
+    "going on with another net": r"def resume\(",
+    "the backward pass": r"\.backward\(\)",
+    "the step of an optimiser": r"optimizer\w*\.step\(\)",
+    "the loop over the batches of an epoch": r"def run_single_epoch\(",
+    "the early stop": r"\(EarlyStopping\)",
+    "the schedule of step sizes": r"\[\"lr\"\] = ",
+    "the progress bar": r"\btqdm\(",
+    "the Sobol sequence": r"SobolEngine\(",
+    "the exact plan": r"\bot\.emd2?\(",
+    "the check of weights": r"def \w*check\w*_weights?\(",
+    "the line that a warning names": r"stacklevel",
+}
+
+
+@pytest.mark.parametrize("pattern", ONE_PLACE.values(), ids=ONE_PLACE)
+def test_each_idea_has_one_place(pattern):
+    places = [path for path in FILES for line in (ROOT / path).read_text().splitlines() if re.search(pattern, line)]
+    assert len(places) == 1, places
