@@ -1,4 +1,4 @@
-"""Generators: estimators that draw new rows like those they were fitted to."""
+"""Generators: estimators that draw new rows with the distribution of their training rows."""
 
 from sklearn_ot.generation._cramer import CramerGAN
 from sklearn_ot.generation._fgan import FGAN, GAN

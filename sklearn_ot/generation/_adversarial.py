@@ -1,4 +1,4 @@
-"""The base class of generators that play against a critic."""
+"""Base class of generators with a critic."""
 
 from abc import abstractmethod
 from dataclasses import KW_ONLY, dataclass
@@ -32,81 +32,82 @@ from sklearn_ot.objectives.constraints import Constraint
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
 from sklearn_ot.solvers.sources import even_noise
 
-# Samples and rows that a block of training is scored on.
+# Number of samples and of rows in the score during training.
 SCORED_ROWS = 2048
-# Rows, and samples, that stand for their distributions in the function of a critic.
+# Number of rows and of samples that represent their distributions in the witness function of a critic.
 WITNESS_ROWS = 1024
-# How much larger than at the start the squared distance of samples from the data may be, and from which round on: it
-# may well rise first.
+# A warning is raised if the squared distance between samples and data is more than this factor above that of the start,
+# but not in the first rounds, in which it often rises.
 WORSE_THAN_START, AFTER_ROUNDS = 1.5, 500
 
 
 @documented(**sections(NeuralGenerator))
 @dataclass(eq=False, repr=False)
 class AdversarialGenerator(NeuralGenerator):
-    """Base class of generators that play against a critic.
+    """Base class of generators with a critic.
 
-    A subclass writes ``_game()``, the losses, and ``_remedy()``, the advice if training diverges. It may set the
-    class attribute ``_n_outputs``, the dimension in which the critic embeds, and write ``_constraint()``, the
-    constraint of the critic, and ``_measure(critic, real, fake)``, which sets attributes from the outputs of the
-    trained critic at rows and at samples. In the sections that follow, a name in braces is the default of the subclass.
+    A subclass writes ``_game()``, which returns the losses, and ``_remedy()``, which returns the advice if training
+    diverges. It can set the class attribute ``_n_outputs``, the number of columns of rows embedded by the critic. It
+    can write ``_constraint()``, which returns the constraint of the critic, and ``_measure(critic, real, fake)``, which
+    sets attributes from the outputs of the trained critic at rows and at samples. In the following sections, a name in
+    braces is the default of the subclass.
 
     Parameters
     ----------
     n_critic : int, default={n_critic}
-        Steps of the critic in a round, before the one of the generator.
+        Steps of the critic in a round, before the step of the generator.
     learning_rate : float, default={learning_rate}
-        Step size of Adam, for both networks, in the first rounds; it falls as 1 / √(1 + round / 2000).
+        Step size of Adam for both networks in the first rounds; it falls as 1 / √(1 + round / 2000).
     critic : specification of `sklearn_ot.networks` or nn.Module class, default=None
-        The network that judges; None is ``Dense((128, 128, 128), "relu")``. A class of modules is called with
-        ``n_features``, ``n_classes`` (0 without) and ``n_outputs`` (None for a scalar), and maps rows of shape
+        The network that judges rows; None is ``Dense((128, 128, 128), "relu")``. A class of modules is called with
+        ``n_features``, ``n_classes`` (0 without classes) and ``n_outputs`` (None for a scalar), and maps rows of shape
         (n, n_features + n_classes) to shape (n,) or (n, n_outputs). The last columns are the one-hot label of the
-        row. They are the last columns of the noise of the generator as well, whose ``latent_dim`` includes them.
+        row. They are also the last columns of the noise of the generator, and are counted in its ``latent_dim``.
     <parameters>
     instance_noise : float, default=0
-        Standard deviation of normal noise that is added to data and samples before the critic sees them, in units in
-        which the data are of size 1; it falls as 1 / (1 + round / 2000). Distributions that noise makes overlap can be
-        compared by any critic.
+        Standard deviation of normal noise that is added to data and samples before they are inputs of the critic, in
+        units in which the data are of size 1. It falls as 1 / (1 + round / 2000). The noise makes the two distributions
+        overlap, so that any critic can compare them.
     batch_size : int, default={batch_size}
         Rows of data, and samples, in a step.
     max_iter : int, default={max_iter}
-        Rounds, i.e. steps of the generator, at most.
+        Largest number of rounds, i.e. of steps of the generator.
     early_stopping : bool, default=False
-        Whether to hold out rows, go back to the networks whose samples came nearest to them (``score`` in
-        ``history_``; never a loss of the game), and stop when ``n_iter_no_change`` blocks in succession have not come
-        nearer. With classes a row of each is trained on.
+        Whether to hold out rows, keep the networks with the best ``score`` on them (see ``history_``), and stop after
+        ``n_iter_no_change`` blocks without a better score. With classes, at least one row of each class is a training
+        row.
     validation_fraction : float, default=0.1
-        Part of the rows, by weight, to hold out, with early stopping.
+        With early stopping, the share of the rows to hold out, by weight.
     n_iter_no_change : int, default=20
-        Blocks of 100 rounds without a gain until training stops, with early stopping.
+        With early stopping, the number of blocks of 100 rounds without a gain after which training stops.
     tol : float, default=0
-        Least rise of the score that counts as a gain, in the squared units of the data.
+        Smallest rise of the score that counts as a gain, in squared units of the data.
     warm_start : bool, default=False
-        Whether another call of ``fit`` adds ``max_iter`` rounds to those there have been, also in an estimator that was
-        pickled. With the same rows and parameters, and without early stopping, the result is that of one longer fit,
-        bit for bit. The units of the data stay.
+        Whether another call of ``fit`` adds ``max_iter`` rounds to the previous ones, also after a pickle. With the
+        same rows and parameters, and without early stopping, the result is that of one longer fit, bit for bit. The
+        units of the data do not change.
     callbacks : list of skorch callbacks, default=None
-        Further callbacks of the net, for which an epoch is a block of 100 rounds; they are cloned. The step sizes are
-        set anew in each round, whatever a scheduler among them does. To go on after a break, fit in pieces with
+        Further callbacks of the net, for which an epoch is a block of 100 rounds; they are cloned. The net sets the
+        step sizes in each round, so that schedulers have no effect. To continue after a break, fit in parts with
         ``warm_start`` and pickle the estimator.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels, if ``fit`` was given any.
+        The labels, if ``fit`` got any.
     class_prior_ : ndarray of shape (n_classes,)
-        Their masses in the training rows.
+        Masses of the classes in the training rows.
     n_iter_ : int
-        Rounds; with ``warm_start``, in all fits.
+        Number of rounds; with ``warm_start``, in all fits.
     history_ : list of dict
-        One row for each block of 100 rounds: ``n_iter``, rounds so far; ``dur``, seconds; ``critic_loss`` and
-        ``generator_loss``; ``critic_gradient`` and ``generator_gradient``, the norms of their gradients;
-        ``sample_size``, the root mean square of a feature of the samples, in units in which that of the data is 1; and
-        ``score``, minus the squared sliced Wasserstein-2 distance between samples and rows of the data (held out, with
-        early stopping), in the squared units of ``X``. Of these it is the score that says how good the samples are.
+        One row for each block of 100 rounds: ``n_iter``, the number of rounds so far; ``dur``, its seconds;
+        ``critic_loss`` and ``generator_loss``; ``critic_gradient`` and ``generator_gradient``, the norms of their
+        gradients; ``sample_size``, the root mean square of a feature of the samples, in units in which that of the data
+        is 1; and ``score``, minus the squared sliced Wasserstein-2 distance between samples and rows of the data (held
+        out, with early stopping), in squared units of ``X``. Only the score measures the quality of the samples.
     net_ : skorch.NeuralNet
-        The trained net; ``net_.average_`` is the generator that samples come from, ``net_.module_`` the one that was
-        trained, whose weights it averages, and ``net_.critic_`` the critic.
+        The trained net. ``net_.average_`` is the generator of the samples, ``net_.module_`` the trained generator,
+        whose weights are averaged, and ``net_.critic_`` the critic.
     <attributes>
     """
 
@@ -135,11 +136,11 @@ class AdversarialGenerator(NeuralGenerator):
 
     @abstractmethod
     def _game(self):
-        """The `Game` that is played."""
+        """The `Game` of the method."""
 
     @abstractmethod
     def _remedy(self):
-        """The advice to the user when training diverges: which parameters to change."""
+        """Advice to the user if training diverges: the parameters to change."""
 
     def _constraint(self):
         """The `Constraint` of the critic, with its strength."""
@@ -157,8 +158,8 @@ class AdversarialGenerator(NeuralGenerator):
         X : array-like of shape (n_samples, n_features)
             Training rows.
         y : array-like of shape (n_samples,), default=None
-            Classes of the rows. With them generator and critic are given the class of each row, and `sample` draws rows
-            of a given class. Without, they are not.
+            Classes of the rows. If given, they are inputs of the generator and the critic, and `sample` draws rows of a
+            given class.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, 0 or more. Equal weights if None.
 
@@ -170,9 +171,10 @@ class AdversarialGenerator(NeuralGenerator):
         Raises
         ------
         ValueError
-            If the rows, the classes, the weights or a parameter are unusable; the estimator is then left as it was.
+            If the rows, the classes, the weights or a parameter are unusable; the estimator then keeps its previous
+            state.
         DivergenceError
-            If numbers are not finite, samples leave the data for good, or the generator has no gradient any more.
+            If numbers are not finite, samples are far from the data, or the generator has no gradient any more.
         """
         return self._fit_rows(X, sample_weight, y=y)
 
@@ -184,11 +186,11 @@ class AdversarialGenerator(NeuralGenerator):
         n_samples : int, default=1
             Number of rows.
         random_state : int, RandomState instance or None, default=None
-            Draws the rows. Pass an int for the same rows at each call; with None they are new each time, and the
-            global state of numpy is neither read nor changed.
+            Draws the rows. With an int, each call gives the same rows. With None, each call gives new rows, and NumPy's
+            global random state is neither read nor changed.
         y : label or array-like of shape (n_samples,), default=None
-            The class of all rows, or of each, of a generator that was fitted with classes. If None, they are drawn
-            with the masses that they have in the training rows.
+            The class of all rows, or of each row, if the generator was fitted with classes. If None, classes are drawn
+            with their masses in the training rows.
 
         Returns
         -------
@@ -203,19 +205,19 @@ class AdversarialGenerator(NeuralGenerator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to compare with, best such as ``fit`` has not seen.
+            Rows of the data, if possible rows that were not in ``fit``.
         y : array-like of shape (n_samples,), default=None
-            Classes of the rows, all among those of ``fit`` (in a search, use `StratifiedKFold`). If the generator was
-            fitted with classes, rows of each class are compared with samples of it, and the score is the mean over
-            ``y``.
+            Classes of the rows; ``fit`` must have had all of them (in a search, use `StratifiedKFold`). If the
+            generator was fitted with classes, rows of each class are compared with samples of this class, and the score
+            is the mean over ``y``.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 
         Returns
         -------
         score : float
-            Minus the squared distance, in the squared units of the data and without the factor ½; higher is better.
-            The sample and the projections are fixed, so equal arguments give equal scores.
+            Minus the squared distance, in squared units of the data and without the factor ½; higher is better. The
+            sample and the projections are fixed, so equal arguments give equal scores.
         """
         check_is_fitted(self)
         if y is None or not len(self._classes):
@@ -234,26 +236,26 @@ class AdversarialGenerator(NeuralGenerator):
         return score
 
     def critic_function(self, X, y=None):
-        """The function of the trained critic that is high on data and low on samples.
+        """Evaluate the witness function of the trained critic, which is high on data and low on samples.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows anywhere.
+            Rows.
         y : array-like of shape (n_samples,), default=None
-            Their classes; needed if the generator was fitted with classes.
+            Classes of the rows; needed if the generator was fitted with classes.
 
         Returns
         -------
         values : ndarray of shape (n_samples,)
-            The function at the rows, in units in which the data are of size 1.
+            Values of the function, in units in which the data are of size 1.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
         if y is None and len(self._classes):
-            raise ValueError("The generator was fitted with classes; give those of the rows as y.")
+            raise ValueError("The generator was fitted with classes: give the classes of the rows as y.")
         outputs = torch.from_numpy(self._outputs(X, self._classes.one_hot(self._classes.index(y, len(X)))))
-        # Of the game that was played, whatever the parameters are now.
+        # The game of the last fit, even if parameters have changed since.
         witness = self.net_.criterion_.witness
         real, fake = map(torch.from_numpy, self._witness)
         return torch.cat([witness(chunk, real, fake) for chunk in outputs.split(CHUNK_ROWS)]).numpy()
@@ -279,7 +281,7 @@ class AdversarialGenerator(NeuralGenerator):
             self._check_shapes(net, X.shape[1], len(classes))
             net.evaluation = partial(self._score_of, reference=reference, labels=labels)
             net.partial_fit(self._dataset(rows, device))
-            # It holds rows of the data.
+            # The evaluation holds rows of the data, which a pickle should not store.
             net.evaluation = None
         self._store(net, ("n_iter", "dur", *GAME_MEASURES, "score"))
         if net.n_iter_ >= AFTER_ROUNDS and net.score_ < WORSE_THAN_START * net.start_score_:
@@ -299,7 +301,7 @@ class AdversarialGenerator(NeuralGenerator):
         return LabelledRows(x, self._classes.one_hot(rows.index).to(device), weight)
 
     def _score_of(self, net, reference, labels):
-        """The score of samples of the net while it trains: always of the same noise."""
+        """The score during training, of samples from the same noise in every block."""
         generator = torch.Generator().manual_seed(0)
         noise = with_labels(even_noise(1, len(labels), net.latent_dim_, "cpu", generator)[0], labels).to(net.device)
         rows = self.coordinates_.from_coordinates(net.generate(noise).cpu().numpy().astype(reference.dtype))
@@ -308,7 +310,7 @@ class AdversarialGenerator(NeuralGenerator):
         return -(sliced_wasserstein_distance(rows, reference, random_state=0) ** 2)
 
     def _judge(self, rows, rng):
-        """Keep outputs of the critic at rows and at samples, which the function of the critic needs."""
+        """Store outputs of the critic at rows and at samples, which `critic_function` needs."""
         labels = self._classes.one_hot(rows.index)
         fake = self._rows(with_labels(self._noise(len(labels), self._latent_dim(), rng), labels))
         real, fake = (self._outputs(sample, labels) for sample in (rows.X, fake))
@@ -316,7 +318,7 @@ class AdversarialGenerator(NeuralGenerator):
         self._measure(self.net_.critic_, real, fake)
 
     def _outputs(self, X, labels):
-        """Outputs of the critic at rows in the units of the data."""
+        """Outputs of the critic for rows in the units of the data."""
         critic = self.net_.critic_.eval()
         rows = torch.as_tensor(self.coordinates_.to_coordinates(X), dtype=torch.float32)
         chunks = with_labels(rows, labels).split(CHUNK_ROWS)
@@ -366,7 +368,7 @@ class AdversarialGenerator(NeuralGenerator):
         ).initialize()
 
     def _check_shapes(self, net, n_features, n_classes):
-        """Refuse networks of the user's whose inputs or outputs have another shape than they should."""
+        """Raise an error if the networks of the user have wrong shapes of inputs or outputs."""
         latent_dim = net.get_params_for("module")["latent_dim"]
         net._set_training(False)
         with torch.no_grad():
@@ -380,6 +382,6 @@ class AdversarialGenerator(NeuralGenerator):
 
     def _net_state(self, net):
         state = super()._net_state(net)
-        # The game that was played, whatever the parameters are now.
+        # The game of the last fit, even if parameters have changed since.
         state["architecture"]["game"] = net.criterion_
         return state

@@ -10,14 +10,14 @@ from sklearn.utils.multiclass import check_classification_targets
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes that a generator was fitted with. No classes are an object without names, whose labels are empty.
+    """The classes of the training rows of a generator; without classes, ``names`` and ``prior`` are empty.
 
     Attributes
     ----------
     names : ndarray of shape (n_classes,)
-        The labels as the user gave them, sorted.
+        The labels of the user, sorted.
     prior : ndarray of shape (n_classes,)
-        Their masses in the training rows, with sum 1.
+        Masses of the classes in the training rows, with sum 1.
     """
 
     names: np.ndarray
@@ -25,7 +25,7 @@ class Classes:
 
     @classmethod
     def of(cls, y, n_rows, weight=None):
-        """The classes of training rows, and the number of the class of each row, which is 0 without classes.
+        """Find the classes of training rows, and the number of the class of each row.
 
         Parameters
         ----------
@@ -41,7 +41,7 @@ class Classes:
         classes : Classes
             The classes.
         index : ndarray of shape (n_rows,)
-            The numbers.
+            The number of the class of each row; 0 without classes.
         """
         if y is None:
             return cls(np.empty(0), np.empty(0)), np.zeros(n_rows, dtype=int)
@@ -53,7 +53,7 @@ class Classes:
         return len(self.names)
 
     def index(self, y, n_rows):
-        """The numbers of the classes with labels ``y``, one label or one for each row; 0 without classes."""
+        """Numbers of the classes with labels ``y``, which are one label or one for each row; 0 without classes."""
         if not len(self):
             return np.zeros(n_rows, dtype=int)
         y = column_or_1d(np.full(n_rows, y) if np.ndim(y) == 0 else y)
@@ -71,9 +71,9 @@ class Classes:
         return index
 
     def one_hot(self, index):
-        """Labels for the networks, a Tensor of shape (n_rows, n_classes), of the classes with these numbers."""
+        """One-hot labels of the classes with these numbers, a Tensor of shape (n_rows, n_classes)."""
         return torch.from_numpy(index[:, None] == np.arange(len(self))).float()
 
     def draw(self, n_samples, rng):
-        """Numbers of random classes, which have the masses of the training rows; 0 without classes."""
+        """Draw numbers of classes with their masses in the training rows; 0 without classes."""
         return rng.choice(len(self), n_samples, p=self.prior) if len(self) else np.zeros(n_samples, dtype=int)

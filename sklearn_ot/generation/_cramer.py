@@ -1,4 +1,4 @@
-"""CramerGAN: a generator that descends on the energy distance of embedded rows."""
+"""CramerGAN: a generator for the energy distance of embedded rows."""
 
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
@@ -18,28 +18,29 @@ LOSSES = {"witness": cramer.witness_loss, "energy": cramer.energy_loss}
 @documented(**sections(AdversarialGenerator))
 @dataclass(eq=False, repr=False)
 class CramerGAN(AdversarialGenerator):
-    r"""A generator that descends on the energy distance of rows embedded by a critic [Bellemare17]_.
+    r"""A generator that minimises the energy distance between data and samples, embedded by a critic.
 
     .. math:: 2 E\|h(X) - h(Y)\| - E\|h(X) - h(X')\| - E\|h(Y) - h(Y')\|, \qquad Y = g(z)
 
-    For any embedding h the gradient of a batch is unbiased, which that of a Wasserstein distance between batches is
-    not. The critic is the embedding; it is trained to raise the difference :math:`E f(X) - E f(Y)` of
+    This is the method of [Bellemare17]_. For every embedding h the gradient on a batch is unbiased, unlike that of a
+    Wasserstein distance between batches. The critic is the embedding. It is trained to raise the difference
+    :math:`E f(X) - E f(Y)` of the function
 
     .. math:: f(x) = E\|h(x) - h(Y)\| - \|h(x)\| ,
 
-    which stands for the distance and does not vanish where the laws meet. The "mlp" critic embeds as an isometry at
-    first: training starts with the distances of the data themselves, and the critic learns to see what these do not.
+    which replaces the energy distance and does not become 0 if the distributions are equal. A ``Dense`` critic is an
+    isometry at first, so training starts with the distances between the rows themselves.
 
-    Training runs in units in which the data are of size 1; samples come back in the units of ``X``.
+    Training works in units in which the data are of size 1; samples have the units of ``X``.
 
     Parameters
     ----------
     reg : float, default=0.1
-        The weight λ of the penalty on slopes of f other than 1 between data and samples, which holds the embedding.
+        The weight λ of a penalty on slopes of f other than 1 between data and samples, which limits the embedding.
     loss : {"witness", "energy"}, default="witness"
-        What the generator minimises: the difference that the critic maximises, or the energy distance itself. The
-        second is least where the laws are equal, whatever the embedding. But its pull on the last samples between
-        modes fades with their number, so that it leaves more of them.
+        The loss of the generator: the difference that the critic maximises, or the energy distance itself. The energy
+        distance has its minimum at equal distributions for every embedding. But its gradient at the last samples
+        between modes becomes small with their number, so that more of them remain.
     <parameters>
 
     Attributes
@@ -48,13 +49,13 @@ class CramerGAN(AdversarialGenerator):
 
     See Also
     --------
-    WGANGenerator : With the Wasserstein-1 distance.
-    MMDGAN : With a kernel.
+    WGANGenerator : A generator for the Wasserstein-1 distance.
+    MMDGAN : A generator for a kernel discrepancy.
 
     Notes
     -----
-    The published method takes one row of data and two samples for each term of a mean. Here means run over all pairs of
-    a batch and over its two halves, which are independent: the same expectation with far less noise.
+    Each term of a mean of the published method has one row of data and two samples. Here means run over all pairs of a
+    batch, and over its two halves, which are independent. The expectation is the same, with far less noise.
 
     References
     ----------

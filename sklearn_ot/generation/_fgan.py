@@ -1,4 +1,4 @@
-"""GAN and FGAN: generators that descend on an f-divergence, estimated by a critic."""
+"""GAN and FGAN: generators for an f-divergence, estimated by a critic."""
 
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
@@ -16,7 +16,7 @@ from sklearn_ot.objectives.game import Game
 
 @dataclass(eq=False, repr=False)
 class VariationalGenerator(AdversarialGenerator):
-    """Base class of generators that descend on the f-divergence that the attribute ``_divergence`` names."""
+    """Base class of generators for an f-divergence, which the attribute ``_divergence`` names."""
 
     _: KW_ONLY
     loss: str = "linear"
@@ -27,19 +27,21 @@ class VariationalGenerator(AdversarialGenerator):
     }
 
     def classify(self, X, y=None):
-        """Whether the critic takes rows for data: where its T is above f'(1), the value of a ratio of 1.
+        """Classify rows as data or samples with the critic.
+
+        A row is classified as data if T is above f'(1), the value for equal densities of data and samples.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows anywhere.
+            Rows.
         y : array-like of shape (n_samples,), default=None
-            Their classes; needed if the generator was fitted with classes.
+            Classes of the rows; needed if the generator was fitted with classes.
 
         Returns
         -------
         is_real : ndarray of shape (n_samples,), dtype bool
-            Whether each row looks like data.
+            Whether each row is classified as data.
         """
         return self.critic_function(X, y) > self._threshold
 
@@ -55,7 +57,7 @@ class VariationalGenerator(AdversarialGenerator):
         steep = self.loss == "non-saturating" and self._divergence in ("reverse-kl", "squared-hellinger")
         return (
             f"Lower learning_rate (now {self.learning_rate:g}) or raise instance_noise (now {self.instance_noise:g})"
-            + ("; loss='linear' has no gradient without a bound." if steep else ".")
+            + (", or set loss='linear', whose gradients are bounded." if steep else ".")
         )
 
     def _measure(self, module, real, fake):
@@ -67,14 +69,14 @@ class VariationalGenerator(AdversarialGenerator):
 @documented(**sections(AdversarialGenerator))
 @dataclass(eq=False, repr=False)
 class FGAN(VariationalGenerator):
-    r"""A generator that descends on an f-divergence [Nowozin16]_.
+    r"""A generator that minimises an f-divergence between data and samples.
 
     .. math:: \min_g D_f(P \| g_\# N), \qquad
         D_f(P \| Q) = E_Q\, f(p / q) = \max_T E_P\, T(x) - E_Q\, f^*(T(x))
 
-    The critic is a network V followed by an activation :math:`g_f` that brings its values into the domain of
-    :math:`f^*`. The best one is :math:`T = f'(p / q)`: it knows the ratio of the densities, and where it is above
-    :math:`f'(1)` a row is more likely to be data (`classify`).
+    This is the method of [Nowozin16]_. The critic is a network V followed by an activation :math:`g_f`, which maps its
+    values into the domain of :math:`f^*`. The best critic is :math:`T = f'(p / q)`, a function of the ratio of the
+    densities. If it is above :math:`f'(1)`, a row is more likely to be data than a sample (`classify`).
 
     ==================== ================================= ============================= ===================
     divergence           f(u)                              :math:`f^*(t)`                 :math:`g_f(v)`
@@ -87,32 +89,33 @@ class FGAN(VariationalGenerator):
     "gan"                u log u − (u + 1) log(u + 1)      −log(1 − exp t)                −log(1 + exp(−v))
     ==================== ================================= ============================= ===================
 
-    The Jensen–Shannon divergence is here the sum of two Kullback–Leibler divergences from the mixture, not their mean;
-    "gan" is that minus log 4.
+    "jensen-shannon" is the sum of two Kullback–Leibler divergences from the mixture, not their mean. "gan" is the same
+    divergence minus log 4.
 
-    A divergence does not see distances: between laws that do not overlap it is constant. ``instance_noise`` makes them
-    overlap.
+    A divergence does not depend on distances: it is constant for distributions that do not overlap. ``instance_noise``
+    makes them overlap.
 
     Parameters
     ----------
     divergence : {"kl", "reverse-kl", "pearson", "squared-hellinger", "jensen-shannon", "gan"}, default="jensen-shannon"
-        Which one.
+        The divergence.
     loss : {"linear", "non-saturating", "saturating"}, default="linear"
-        What the generator minimises: :math:`-E_Q V`; :math:`-E_Q T`, which for "reverse-kl" and "squared-hellinger" has
-        a gradient without a bound, and may diverge; or :math:`-E_Q f^*(T)`, the divergence itself, whose gradient fades
-        where the critic knows samples for what they are. For "kl" and "pearson" the first two are one.
+        The loss of the generator: :math:`-E_Q V` ("linear"); :math:`-E_Q T` ("non-saturating"), whose gradient has no
+        bound for "reverse-kl" and "squared-hellinger", so that training may diverge; or :math:`-E_Q f^*(T)`
+        ("saturating"), the divergence itself, whose gradient is small if the critic recognises samples. For "kl" and
+        "pearson" the first two are equal.
     <parameters>
 
     Attributes
     ----------
     divergence_ : float
-        The variational estimate, a lower bound of the divergence but for the error of a finite sample.
+        The variational estimate, a lower bound of the divergence up to the error of a finite sample.
     <attributes>
 
     See Also
     --------
-    GAN : The divergence "gan" under its own name.
-    WGANGenerator : With a distance in the place of the divergence.
+    GAN : The divergence "gan".
+    WGANGenerator : A generator for a distance instead of a divergence.
 
     References
     ----------
@@ -145,32 +148,33 @@ class FGAN(VariationalGenerator):
 @documented(**sections(AdversarialGenerator))
 @dataclass(eq=False, repr=False)
 class GAN(VariationalGenerator):
-    r"""The generative adversarial network [Goodfellow14]_.
+    r"""The generative adversarial network (GAN).
 
     .. math:: \min_g \max_D\; E_P \log D(x) + E_z \log(1 - D(g(z)))
 
-    with D a classifier of data against samples. With the best D the value is :math:`2\,\text{JS}(P, Q) - \log 4`: this
-    is `FGAN` with the divergence "gan", whose critic is :math:`T = \log D`.
+    This is the method of [Goodfellow14]_. D classifies rows as data or samples. With the best D the value of the game
+    is :math:`2\,\text{JS}(P, Q) - \log 4`. The game is that of `FGAN` with the divergence "gan", whose critic is
+    :math:`T = \log D`.
 
     Parameters
     ----------
     loss : {"non-saturating", "saturating", "linear"}, default="non-saturating"
-        What the generator minimises: :math:`-E \log D(g(z))`; :math:`E \log(1 - D(g(z)))`, the game itself, whose
-        gradient fades where D knows samples for what they are; or the sum of both, :math:`-E \log\frac{D}{1-D}(g(z))`,
-        which loses fewer modes.
+        The loss of the generator: :math:`-E \log D(g(z))` ("non-saturating"); :math:`E \log(1 - D(g(z)))`
+        ("saturating"), the game itself, whose gradient is small if D recognises samples; or the sum of both,
+        :math:`-E \log\frac{D}{1-D}(g(z))` ("linear"), which loses fewer modes.
     <parameters>
 
     Attributes
     ----------
     divergence_ : float
-        The value of the game on data and samples: between −log 4, where they cannot be told apart, and 0. Plus log 4,
-        it is a lower bound of twice the Jensen–Shannon divergence, but for the error of a finite sample.
+        The value of the game on data and samples, between −log 4, if D cannot distinguish them, and 0. Plus log 4, it
+        is a lower bound of twice the Jensen–Shannon divergence, up to the error of a finite sample.
     <attributes>
 
     See Also
     --------
     FGAN : Other divergences.
-    WGANGenerator : With a distance in the place of the divergence.
+    WGANGenerator : A generator for a distance instead of a divergence.
 
     References
     ----------

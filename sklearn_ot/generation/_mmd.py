@@ -1,4 +1,4 @@
-"""MMDGAN: a generator that descends on a kernel discrepancy of embedded rows."""
+"""MMDGAN: a generator for a kernel discrepancy of embedded rows."""
 
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
@@ -16,23 +16,24 @@ from sklearn_ot.objectives.game import Game
 @documented(**sections(AdversarialGenerator))
 @dataclass(eq=False, repr=False)
 class MMDGAN(AdversarialGenerator):
-    r"""A generator that descends on the maximum mean discrepancy of rows embedded by a critic [Li17]_.
+    r"""A generator that minimises the maximum mean discrepancy between data and samples, embedded by a critic.
 
     .. math:: \min_g \max_h\; E\,k(h(X), h(X')) - 2 E\,k(h(X), h(Y)) + E\,k(h(Y), h(Y')), \qquad Y = g(z)
 
-    with a kernel k that is the mean over scales from 0.05 to 2 of the size of the data. As in `CramerGAN`, gradients
-    are unbiased for any embedding h, and the "mlp" critic starts as an isometry.
+    This is the method of [Li17]_. The kernel k is a mean of kernels with scales from 0.05 to 2 times the size of the
+    data. As in `CramerGAN`, gradients are unbiased for every embedding h, and a ``Dense`` critic is an isometry at
+    first.
 
-    Training runs in units in which the data are of size 1; samples come back in the units of ``X``.
+    Training works in units in which the data are of size 1; samples have the units of ``X``.
 
     Parameters
     ----------
     kernel : {"rational-quadratic", "gaussian"}, default="rational-quadratic"
-        :math:`(1 + \|a - b\|^2 / 2 \sigma^2)^{-1}`, which is felt far away too, or
+        The kernel :math:`(1 + \|a - b\|^2 / 2 \sigma^2)^{-1}`, which has a gradient at large distances too, or
         :math:`\exp(-\|a - b\|^2 / 2 \sigma^2)`.
     reg : float, default=1.0
-        The weight λ of the penalty on embeddings that stretch distances between data and samples,
-        :math:`E \max(\|h(X) - h(Y)\| / \|X - Y\| - 1, 0)^2`. It stands where [Li17]_ clip weights.
+        The weight λ of a penalty on embeddings that stretch distances between data and samples,
+        :math:`E \max(\|h(X) - h(Y)\| / \|X - Y\| - 1, 0)^2`. It replaces the clipped weights of [Li17]_.
     <parameters>
 
     Attributes
@@ -41,7 +42,7 @@ class MMDGAN(AdversarialGenerator):
 
     See Also
     --------
-    CramerGAN : The same with the kernel of the energy distance, which has no scale.
+    CramerGAN : A generator for the energy distance, whose kernel has no scale.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The base class of generators that train networks."""
+"""Base class of generators with networks."""
 
 from abc import abstractmethod
 from dataclasses import KW_ONLY, dataclass
@@ -22,26 +22,26 @@ MAX_LATENT_DIM = 100
 
 @dataclass(eq=False, repr=False)
 class NeuralGenerator(NetOwner, BaseGenerator):
-    """Base class of generators that train one net, whose module makes rows of normal noise, in ``coordinates_``.
+    """Base class of generators with one net, whose module maps normal noise to rows in ``coordinates_``.
 
-    A subclass writes ``_build_net(device, **architecture)``, an initialised net whose module is the generator. The
-    architecture are plain values: classes of networks, and their arguments by the names that skorch has for them.
+    A subclass writes ``_build_net(device, **architecture)``, which returns an initialised net whose module is the
+    generator. The architecture is a dict of plain values: classes of networks, and their arguments with skorch's names.
 
     Parameters
     ----------
     generator : specification of `sklearn_ot.networks` or nn.Module class, default=None
-        The network that turns noise into rows. None is ``Dense((128, 128, 128), "relu")``; for images there is
-        ``Convolutional()``. A class of modules is called with ``latent_dim`` and ``n_features``, and maps noise of
-        shape (n, latent_dim) to rows of shape (n, n_features). If the attribute ``output_activation`` of the
-        specification, or of the class, is "tanh", data are brought from their range to −1 to 1, and no sample leaves
-        the range. Else data are centred and divided by the root of their mean variance.
+        The network from noise to rows. None is ``Dense((128, 128, 128), "relu")``; use ``Convolutional()`` for images.
+        A class of modules is called with ``latent_dim`` and ``n_features``, and maps noise of shape (n, latent_dim) to
+        rows of shape (n, n_features). If the attribute ``output_activation`` of the specification, or of the class, is
+        "tanh", data are scaled from their range to −1 to 1, and all samples lie in the range. Otherwise data are
+        centred and divided by the root of their mean variance.
     latent_dim : int or "auto", default="auto"
-        Dimension of the noise, which is normal. "auto" is the number of features, and at most 100.
+        Number of columns of the normal noise. "auto" is the number of features, but at most 100.
     device : str or torch.device, default="auto"
-        Where to train: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
+        Device of the training: "auto" (CUDA if there is a device, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
     random_state : int, RandomState instance or None, default=None
-        Seeds initial weights, noise and batches. None is a fresh seed each time; the global states of numpy and torch
-        are neither read nor changed.
+        Seeds initial weights, noise and batches. With None each fit has a new seed. The global random states of NumPy
+        and PyTorch are neither read nor changed.
     verbose : int, default=0
         Whether to show a progress bar over the rounds.
 
@@ -52,7 +52,7 @@ class NeuralGenerator(NetOwner, BaseGenerator):
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, if the data were given as a DataFrame.
+        Names of the features, if ``X`` is a DataFrame.
     """
 
     _: KW_ONLY
@@ -68,7 +68,7 @@ class NeuralGenerator(NetOwner, BaseGenerator):
     verbose: int = 0
 
     _parameter_constraints: ClassVar[dict] = {
-        "generator": "no_validation",  # module_of says more
+        "generator": "no_validation",  # module_of validates it, with a better message
         "latent_dim": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -82,7 +82,7 @@ class NeuralGenerator(NetOwner, BaseGenerator):
 
     @abstractmethod
     def _build_net(self, device, **architecture):
-        """An initialised net."""
+        """Build and initialise a net."""
 
     def _net_parameters(self, device):
         """The arguments of a net that depend neither on the method nor on the data."""
@@ -123,11 +123,11 @@ class NeuralGenerator(NetOwner, BaseGenerator):
 
     @staticmethod
     def _noise(n_samples, latent_dim, rng):
-        # On the CPU whatever the device, for one sample from one seed.
+        # Drawn on the CPU, so that a seed gives the same samples on every device.
         return torch.randn(n_samples, latent_dim, generator=torch.Generator().manual_seed(rng.randint(2**31)))
 
     def _rows(self, noise):
-        """Rows of noise, in the units of the data."""
+        """Map noise to rows, in the units of the data."""
         module = self._module(np.float32).eval()
         device = next(module.parameters()).device
         with torch.no_grad():
@@ -135,35 +135,35 @@ class NeuralGenerator(NetOwner, BaseGenerator):
         return self.coordinates_.from_coordinates(np.concatenate(rows).astype(self._dtype, copy=False))
 
     def _net_to_resume(self, architecture):
-        """The net of the last fit if this one goes on from it, else None; a ValueError if it would be another net."""
+        """The net of the last fit if this fit continues it, else None; a ValueError if the architecture differs."""
         if not self.warm_start or not hasattr(self, "net_"):
             return None
         refuse_changes(self._architecture_of(self.net_), architecture)
         return self.net_
 
     def _set(self, **attributes):
-        """Set fitted attributes, and remove those that are None: of this fit they are unknown."""
+        """Set fitted attributes, and remove those that are None, which this fit does not have."""
         for name, value in attributes.items():
             self.__dict__.pop(name, None) if value is None else setattr(self, name, value)
 
     def _store(self, net, keys):
-        """Store a trained net, the number of its rounds and these columns of its history."""
+        """Store a trained net, its number of rounds and the given columns of its history."""
         if net.interrupted_:
             warn_user(
-                f"Training was interrupted after {net.n_fitted_} of {self.max_iter} rounds; the generator is what "
-                "these rounds have made of it."
+                f"Training was interrupted after {net.n_fitted_} of {self.max_iter} rounds; the generator is the "
+                "result of these rounds."
             )
         self.net_, self.n_iter_ = net, net.n_iter_
         self.history_ = [{key: row[key] for key in keys if key in row} for row in net.history]
 
 
 def named_module(name, module, arguments):
-    """A module and its arguments by the names that skorch has for them."""
+    """A module and its arguments, with skorch's names."""
     return {name: module, **{f"{name}__{argument}": value for argument, value in arguments.items()}}
 
 
 def refuse_changes(before, after):
-    """Raise a ValueError unless a net that goes on is to be as it was."""
+    """Raise a ValueError if the architecture of a net that continues its training has changed."""
     changed = [
         f"{name.replace('module', 'generator')} from {_shown(before.get(name))} to {_shown(after.get(name))}"
         for name in {**before, **after}
@@ -171,7 +171,7 @@ def refuse_changes(before, after):
     ]
     if changed:
         raise ValueError(
-            f"warm_start=True goes on with the network there is, but these changed: {', '.join(changed)}. "
+            f"warm_start=True continues with the previous network, but these parameters changed: {', '.join(changed)}. "
             "Change them back, or set warm_start=False."
         )
 

@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Rows(NamedTuple):
-    """Rows, the numbers of their classes and their weights.
+    """Training rows, the numbers of their classes, and their weights.
 
     Attributes
     ----------
@@ -23,15 +23,15 @@ class Rows(NamedTuple):
     weight: np.ndarray | None
 
     def take(self, places):
-        """The rows at these places."""
+        """Select rows by their indices."""
         weight = None if self.weight is None else self.weight[places] / self.weight[places].sum()
         return Rows(self.X[places], self.index[places], weight)
 
     def draw(self, n_rows, rng):
-        """Rows of equal weight that stand for these: a random part of at most ``n_rows``, or so many draws by weight.
+        """Draw ``n_rows`` rows of equal weight; without weights, at most ``n_rows`` rows without repetition.
 
-        A row of weight w is drawn n_rows · w times, rounded up or down: means over the draws vary less than over
-        independent ones.
+        A row of weight w is drawn n_rows · w times, rounded up or down, so that means over the draws vary less than
+        means over independent draws.
         """
         order = rng.permutation(len(self.X))
         if self.weight is None:
@@ -40,22 +40,22 @@ class Rows(NamedTuple):
         return self.take(rng.permutation(order[places]))._replace(weight=None)
 
     def classes_of(self, n_rows):
-        """Numbers of classes of ``n_rows`` rows, in the masses that they have here."""
+        """Numbers of classes of ``n_rows`` rows, with the masses of the classes in these rows."""
         if self.weight is None:
             return self.index[np.linspace(0, len(self.index) - 1, n_rows).astype(int)]
         return self.index[_places(self.weight, (np.arange(n_rows) + 0.5) / n_rows)]
 
     def hold_out(self, fraction, rng):
-        """Rows to train on, and others, whose mass is at most ``fraction``, to score samples by.
+        """Split the rows into training rows and held-out rows, whose mass is at most ``fraction``.
 
-        At least one row is held out. One row of each class stays, and so does a row that is heavier than ``fraction``
-        and than the mean: a generator that never sees it would miss all its mass.
+        At least one row is held out. One row of each class is a training row, and so is every row whose weight is above
+        ``fraction`` and above the mean: a generator that was not trained on it would miss all its mass.
         """
         order = rng.permutation(len(self.X))
         n_held_out = int(fraction * len(order))
         if self.weight is not None:
             order = order[np.argsort(self.weight[order] > max(fraction, 1 / len(order)), kind="stable")]
-        # The last row of each class goes to the end.
+        # Rows are held out from the start, and the last row of each class goes to the end.
         _, last = np.unique(self.index[order][::-1], return_index=True)
         last = len(order) - 1 - last
         order = np.concatenate([np.delete(order, last), order[last]])
@@ -66,6 +66,6 @@ class Rows(NamedTuple):
 
 
 def _places(weight, masses):
-    """The places of rows in order at which so much mass lies before them or in them."""
-    # Rounding may leave the whole mass below the last of these numbers.
+    """Indices of the rows at which the cumulative weight reaches the given masses."""
+    # By rounding, the cumulative weight may not reach the largest mass.
     return np.searchsorted(np.cumsum(weight), masses, side="right").clip(max=len(weight) - 1)

@@ -1,4 +1,4 @@
-"""SemiDiscreteOTGenerator: a generator trained by explicit transport instead of against an adversary."""
+"""SemiDiscreteOTGenerator: a generator trained by explicit transport instead of a critic."""
 
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
@@ -18,77 +18,79 @@ from sklearn_ot.solvers.costs import COSTS, Cost
 @documented(**sections(NeuralGenerator))
 @dataclass(eq=False, repr=False)
 class SemiDiscreteOTGenerator(NeuralGenerator):
-    r"""A generator trained by optimal transport computed explicitly, without an adversary.
+    r"""A generator trained by explicit optimal transport, without a critic.
 
-    Each round [Chen19]_ has two halves. *FIT* regresses the generator g on the training points assigned to its noise,
+    This is the method of [Chen19]_. Each round has two parts. *FIT* regresses the generator g on the training points
+    that are assigned to its noise,
 
     .. math:: \min_g\ E_z \|g(z) - T(g_0(z))\|^2 ,
 
-    with :math:`g_0` the generator of the round before. *OTS* then computes the optimal transport T from the law of
-    g(z) to the N training points anew. It is semi-discrete: T sends x to the point of the cell it lies in,
+    where :math:`g_0` is the generator of the previous round. *OTS* then computes the optimal transport T from the
+    distribution of g(z) to the N training points. T is semi-discrete: it sends x to the point of its cell,
 
-    .. math:: T(x) = y_{i(x)}, \qquad i(x) = \arg\min_i c(x, y_i) - \psi_i ,
+    .. math:: T(x) = y_{i(x)}, \qquad i(x) = \arg\min_i c(x, y_i) - \psi_i .
 
-    and ψ, which makes the cells as heavy as the points, maximises
-    :math:`E_x \min_i (c(x, y_i) - \psi_i) + \sum_i \nu_i \psi_i`, a concave problem
-    (`sklearn_ot.solvers.semidiscrete`). So there is nothing to balance, and the curve of training *is* the Wasserstein
-    distance.
+    The potential ψ maximises :math:`E_x \min_i (c(x, y_i) - \psi_i) + \sum_i \nu_i \psi_i`, a concave problem
+    (`sklearn_ot.solvers.semidiscrete`), which makes the mass of each cell equal to the weight of its point. So training
+    needs no balance between two networks, and its curve *is* the Wasserstein distance.
 
-    Training runs in units in which the data are of size 1; samples come back in the units of ``X``.
+    Training works in units in which the data are of size 1; samples have the units of ``X``.
 
     Parameters
     ----------
     <parameters>
-    cost : {"sqeuclidean", "euclidean", "cityblock"} or float, default="sqeuclidean"
+    cost : {"sqeuclidean", "euclidean", "cityblock"}, float or Cost, default="sqeuclidean"
         The cost c of transport; a number p is :math:`\|x - y\|^p`.
     tol : float, default=0.2
-        Where OTS stops: root mean square of the relative errors of the masses of the cells. The errors of one round
-        are not those of the next.
+        Relative error of the masses of the cells, as a root mean square, at which OTS stops. The errors of different
+        rounds are independent.
     max_samples : int or None, default=500000
-        Samples of the generator at most that one OTS uses, which bounds its time. None is enough for ``tol``.
+        Largest number of samples of the generator in one OTS, which limits its time. With None there is no limit but
+        that of ``tol``.
     n_fit_samples : int, default=50000
         Rows of noise that are drawn and assigned in each round; FIT runs through all of them in mini-batches.
     n_fit_steps : int, default=4000
-        Gradient steps of FIT in each round, whatever ``n_fit_samples``.
+        Gradient steps of FIT in each round, for any ``n_fit_samples``.
     rebalance : float, default=0
-        With more noise assigned to one point than to another, FIT follows the first more. This weighs noise by
-        (weight of its point / share of the noise assigned to it) to the power of ``rebalance``: 1 is full balance
-        of the points that got any noise.
+        If a point gets more than its share of the noise, it has more weight in FIT. To correct this, noise gets the
+        weight (weight of its point / share of the noise assigned to the point) to the power of ``rebalance``. With 1
+        all points that get noise have their weights.
     learning_rate : float, default=4e-3
-        Step size of Adam as the first round begins. It falls to 0 in each round; that at the beginning of round r is
-        divided by √r.
+        Step size of Adam at the start of the first round. The step size falls to 0 in each round, and is divided by √r
+        at the start of round r.
     batch_size : int, default=256
         Rows in a step.
     max_iter : int, default=5
         Number of rounds.
     warm_start : bool, default=False
-        Whether another call of ``fit`` adds ``max_iter`` rounds to those there have been, also in an estimator that
-        was pickled. With the same rows and parameters the result is that of one longer fit, bit for bit; with other
-        rows or another cost the potential starts anew, the units of the data stay.
+        Whether another call of ``fit`` adds ``max_iter`` rounds to the previous ones, also after a pickle. With the
+        same rows and parameters the result is that of one longer fit, bit for bit. With other rows or another cost the
+        potential is computed anew. The units of the data do not change.
     callbacks : list of skorch callbacks, default=None
         Further callbacks of the net, for which an epoch is a round; they are cloned.
 
     Attributes
     ----------
     wasserstein_distance_ : float
-        Distance of the law of the generator from the training points, in the units of ``X``: the last in ``history_``.
+        Distance between the distribution of the generator and the training points, in the units of ``X``: the last one
+        of ``history_``.
     n_iter_ : int
-        Rounds; with ``warm_start``, in all fits.
+        Number of rounds; with ``warm_start``, in all fits.
     history_ : list of dict
         One row for the start and one for each round: ``n_iter``, its number; ``dur``, its seconds; ``distance``, the
-        Wasserstein distance of order p (2 for the squared cost) between the law of the generator and the points after
-        the round, from ``n_fit_samples`` fresh samples; ``mass_error``, the error of the masses of the cells it was
-        computed with; ``n_empty``, cells without any mass seen; and ``train_loss``, what the regression of the round
-        has left in the end, the mean squared distance in units in which the data are of size 1.
+        Wasserstein distance of order p (2 for the squared cost) between the distribution of the generator and the
+        points after the round, from ``n_fit_samples`` fresh samples; ``mass_error``, the error of the masses of the
+        cells; ``n_empty``, the number of cells without any sample; and ``train_loss``, the mean squared distance
+        between samples and their points at the end of the regression, in units in which the data are of size 1.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the generator, ``net_.potential_`` the potential.
     <attributes>
 
     Notes
     -----
-    Equal rows are one point with their weights together. No matrix of all samples by all points is ever made.
+    Equal rows are one point with the sum of their weights. The matrix of all samples and points is never computed.
 
-    Interrupted from the keyboard, ``fit`` keeps what the last whole round left, with a warning.
+    If ``fit`` is interrupted from the keyboard, it keeps the result of the last whole round and raises a warning.
 
     References
     ----------
@@ -134,7 +136,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
     def _fit(self, X, sample_weight, rng):
         device = resolve_device(self.device)
         architecture = self._architecture(X.shape[1])
-        # The cells of equal points are not determined.
+        # Equal points are merged, because their cells would not be unique.
         points, index = np.unique(X, axis=0, return_inverse=True)
         weights = np.bincount(index.ravel(), sample_weight, minlength=len(points))
         weights = weights / weights.sum()

@@ -1,4 +1,4 @@
-"""WGANGenerator: a generator that descends on the Wasserstein-1 distance, by a critic of slope 1."""
+"""WGANGenerator: a generator for the Wasserstein-1 distance, with a critic of slope 1."""
 
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
@@ -17,47 +17,49 @@ from sklearn_ot.objectives.game import Game, value
 @documented(**sections(AdversarialGenerator))
 @dataclass(eq=False, repr=False)
 class WGANGenerator(AdversarialGenerator):
-    r"""A generator that descends on the Wasserstein-1 distance, by a critic of slope 1 [Arjovsky17]_.
+    r"""A generator that minimises the Wasserstein-1 distance between data and samples, with a critic of slope 1.
 
     .. math:: \min_g W_1(P, g_\# N), \qquad W_1(P, Q) = \max_{\text{Lip}(f) \le 1} E_P f(x) - E_Q f(y)
 
-    Unlike a divergence, the distance has a gradient also where samples and data do not overlap. The slope of the critic
-    f is held by a constraint, a row of `sklearn_ot.objectives.constraints.CONSTRAINTS`:
+    This is the method of [Arjovsky17]_. Unlike a divergence, the distance also has a gradient if samples and data do
+    not overlap. A constraint limits the slope of the critic f. It is a row of
+    `sklearn_ot.objectives.constraints.CONSTRAINTS`:
 
-    * "clip" [Arjovsky17]_: no weight beyond ±``reg``. The slope is then bounded, by an unknown constant.
+    * "clip" [Arjovsky17]_: all weights are kept between −``reg`` and ``reg``. The slope then has a bound, which is not
+      known.
     * "gradient-penalty" [Gulrajani17]_: ``reg`` times :math:`E (\|\nabla f\| - 1)^2` between data and samples.
-    * "one-sided-penalty" [Petzka18]_: the same of slopes above 1 only.
-    * "spectral-norm" [Miyato18]_: each weight matrix is divided by its norm. The slope is then at most 1, in fact much
-      less with ReLU; with ``critic=Dense((128,) * 3, "groupsort")`` it comes near 1.
+    * "one-sided-penalty" [Petzka18]_: the same penalty, but only for slopes above 1.
+    * "spectral-norm" [Miyato18]_: each weight matrix is divided by its norm. The slope is then at most 1. With ReLU it
+      is much smaller; with ``critic=Dense((128,) * 3, "groupsort")`` it is near 1.
 
-    Training runs in units in which the data are of size 1; samples come back in the units of ``X``.
+    Training works in units in which the data are of size 1; samples have the units of ``X``.
 
     Parameters
     ----------
     constraint : {"gradient-penalty", "one-sided-penalty", "spectral-norm", "clip"}, default="gradient-penalty"
-        How the slope of the critic is held.
+        The constraint on the slope of the critic.
     reg : float or "auto", default="auto"
-        The weight λ of a penalty, or the largest weight with "clip"; "spectral-norm" does not use it. "auto" is 0.1 for
-        penalties, which [Gulrajani17]_ use for data in the plane (and 10 for images), and the 0.01 of [Arjovsky17]_ for
-        "clip", which leaves small networks nearly flat: in the plane 0.1 is better.
+        The weight λ of a penalty, or the largest weight of "clip"; "spectral-norm" does not use it. "auto" is 0.1 for
+        penalties, the value of [Gulrajani17]_ for data in the plane (theirs for images is 10), and 0.01 for "clip", the
+        value of [Arjovsky17]_. With 0.01 small networks are nearly flat: 0.1 is better for data in the plane.
     <parameters>
 
     Attributes
     ----------
     critic_value_ : float
         The difference of the means of the critic on data and on samples, :math:`E_P f - E_Q f`, in the units of ``X``.
-        With classes, it is about the mean over the classes of the differences within a class.
+        With classes, it is about the mean of the differences within the classes.
     wasserstein_lower_bound_ : float
-        ``critic_value_`` divided by a rigorous bound of the slope of the critic: a lower bound of the Wasserstein-1
-        distance between samples and data, but for the error of a finite sample. The attribute exists only with
-        "spectral-norm" and a critic whose module has a method ``lipschitz_bound``, as that of ``Dense`` has: no other
-        constraint brings this bound of the slope near 1.
+        ``critic_value_`` divided by a bound of the slope of the critic. It is a lower bound of the Wasserstein-1
+        distance between samples and data, up to the error of a finite sample. The attribute only exists with
+        "spectral-norm" and a critic whose module has a method ``lipschitz_bound``, such as that of ``Dense``. With the
+        other constraints the bound of the slope is far above 1.
     <attributes>
 
     See Also
     --------
-    CramerGAN : With unbiased gradients.
-    SemiDiscreteOTGenerator : Without a critic.
+    CramerGAN : A generator with unbiased gradients.
+    SemiDiscreteOTGenerator : A generator without a critic.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""WGANQC: a generator whose critic is regressed on exact plans of batches."""
+"""WGANQC: a generator for the squared transport cost, with a critic fitted to exact plans of batches."""
 
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
@@ -16,23 +16,24 @@ from sklearn_ot.objectives.game import Game
 @documented(**sections(AdversarialGenerator))
 @dataclass(eq=False, repr=False)
 class WGANQC(AdversarialGenerator):
-    r"""A generator that descends on the transport cost with squares, by a critic regressed on exact plans [Liu19]_.
+    r"""A generator that minimises the squared transport cost, with a critic fitted to exact plans of batches.
 
-    In each step of the critic the transport from a batch of samples to one of data is solved exactly (by POT), for the
-    cost ½‖x − y‖², and the critic learns the Kantorovich potential φ of the samples: its values, those at the data,
-    where it is minus the potential of the data, and its gradients, which are the displacements,
+    This is the method of [Liu19]_. Each step of the critic computes the exact plan (by POT) from a batch of samples to
+    a batch of data, for the cost ½‖x − y‖². The critic learns the Kantorovich potential φ of the samples from its
+    values at the samples, its values at the data, where it is minus the potential of the data, and its gradients, which
+    are the displacements,
 
     .. math:: \nabla\varphi(y) = y - T(y) .
 
-    The generator then minimises :math:`E\,\varphi(g(z))`, which moves each sample towards where the plans send it.
-    There is nothing to constrain: the critic is the answer of a regression.
+    The generator then minimises :math:`E\,\varphi(g(z))`, which moves each sample towards its image under the plans.
+    The critic needs no constraint, because it is fitted by a regression.
 
-    Training runs in units in which the data are of size 1; samples come back in the units of ``X``.
+    Training works in units in which the data are of size 1; samples have the units of ``X``.
 
     Parameters
     ----------
     reg : float, default=1.0
-        The weight λ of the gradients against the values.
+        The weight λ of the gradients in the regression.
     <parameters>
 
     Attributes
@@ -41,17 +42,17 @@ class WGANQC(AdversarialGenerator):
 
     See Also
     --------
-    sklearn_ot.transport.QCTransport : The same critic as a map between two samples.
-    SemiDiscreteOTGenerator : With the transport to all rows at once in the place of batches.
+    sklearn_ot.transport.QCTransport : The map between two samples of the same critic.
+    SemiDiscreteOTGenerator : A generator with the exact transport to all rows instead of batches.
 
     Notes
     -----
-    The published critic is regressed on the *lengths* of gradients, with weight :math:`\gamma \sqrt d`, γ = 0.1. What
-    the generator follows are gradients at samples: they are learned here with their directions.
+    The published critic is fitted to the *lengths* of gradients, with weight :math:`\gamma \sqrt d`, γ = 0.1. The
+    generator moves along gradients at samples, so this critic is also fitted to their directions.
 
-    Plans of batches are blurred, the more the fewer rows they have and the more features: the mean of all the rows that
-    plans send a sample to lies inwards of the data. They also differ from batch to batch more than the losses of other
-    games do, which small steps make up for.
+    Plans of batches have a bias, which is larger with fewer rows and more features: the mean of the images of a sample
+    under the plans of several batches lies inside the data. The plans also differ between batches more than the losses
+    of other games, which small steps compensate.
 
     References
     ----------

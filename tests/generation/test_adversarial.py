@@ -159,7 +159,7 @@ def test_scores_of_classes(X, y):
     [
         (lambda g, X: g.sample(3, y="middle"), "'middle', which is not among the classes"),
         (lambda g, X: g.sample(3, y=["low", "high"]), "2 classes for 3 rows"),
-        (lambda g, X: g.critic_function(X), "give those of the rows as y"),
+        (lambda g, X: g.critic_function(X), "give the classes of the rows as y"),
         (lambda g, X: g.fit(X, np.linspace(0, 1, 90)), "Unknown label type: continuous"),
         (lambda g, X: g.fit(X, [0, 1]), "inconsistent numbers of samples"),
         (lambda g, X: g.fit(X, sample_weight=np.ones(3)), "one weight per row"),
