@@ -1,10 +1,12 @@
 """Code that the benchmarks share: arguments, results as tables with their commands, failures, and times.
 
 Every script has the same shape: ``RESULTS``, the table that it fills; ``SMALLEST``, the arguments of a run that takes
-seconds; and ``main(argv=None)``, which measures, stores each row as soon as it is there, and reports.
+seconds; ``measure(arguments, results)``, which stores each row as soon as it is there; ``report(results)``, which
+prints the tables; and ``main(argv=None)``, which does both.
 """
 
 import argparse
+import contextlib
 import csv
 import importlib.util
 import platform
@@ -13,9 +15,14 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 HERE = Path(__file__).parent
 SEEDS = (1000, 1001, 1002)  # settings were chosen on seeds below 1000
@@ -26,26 +33,21 @@ def argument_parser(description):
     return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
-def start(parser, results, smallest, argv=None):
-    """Read the arguments of a script, with those that all scripts have, and open its results.
+def run(parser, results, smallest, measure, report, argv=None):
+    """Run a script: measure on one thread, then report.
 
     Parameters
     ----------
     parser : argparse.ArgumentParser
-        The script's own arguments.
+        The script's own arguments; those that all scripts have are added.
     results : Results
         The table that the script fills.
     smallest : list of str
         The arguments that ``--smallest`` stands for.
+    measure, report : callable
+        ``measure(arguments, results)`` and ``report(results)``.
     argv : list of str, default=None
         The arguments; those of the command line if None.
-
-    Returns
-    -------
-    arguments : argparse.Namespace
-        The arguments.
-    results : Results
-        The table in the folder that the arguments name, with the command.
     """
     parser.add_argument("--report", action="store_true", help="measure nothing: the report of the results so far")
     parser.add_argument("--smallest", action="store_true", help=f"a trial, in a new folder: {shlex.join(smallest)}")
@@ -58,7 +60,22 @@ def start(parser, results, smallest, argv=None):
         arguments = parser.parse_args(argv)
     command = shlex.join(["python", f"benchmarks/{results.path.stem}.py", *argv])
     folders = {"folder": arguments.output, "images": arguments.output} if arguments.output else {}
-    return arguments, replace(results, command=command, **folders)
+    results = replace(results, command=command, **folders)
+    if not arguments.report:
+        with one_thread(), warnings.catch_warnings():
+            # A budget, or a number of steps, is not meant to lead to convergence.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            measure(arguments, results)
+    report(results)
+
+
+@contextlib.contextmanager
+def one_thread():
+    """One thread for all that runs within. What a process imports once, in seconds, is imported before."""
+    torch.set_num_threads(1)
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # the first optimiser imports the compiler of torch
+    with threadpool_limits(1):
+        yield
 
 
 @dataclass(frozen=True)

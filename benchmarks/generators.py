@@ -33,7 +33,6 @@ doc/images.
 import os
 import re
 import sys
-import warnings
 from functools import reduce
 from io import BytesIO
 from itertools import product
@@ -41,13 +40,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _common import SEEDS, Clock, Results, argument_parser, guarded, start
+from _common import SEEDS, Clock, Results, argument_parser, guarded, run
 from _image_methods import METHODS, fit_ours
 from sklearn.base import clone
 from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
-from threadpoolctl import threadpool_limits
 
 from sklearn_ot.datasets import grid_modes, make_gaussian_grid, make_gaussian_ring, ring_modes
 from sklearn_ot.generation import FGAN, GAN, MMDGAN, WGANQC, CramerGAN, SemiDiscreteOTGenerator, WGANGenerator
@@ -172,9 +169,7 @@ class DigitJudge:
     def __init__(self, images, digits, test, seed):
         self.test = test
         self.classifier = MLPClassifier((256, 64), max_iter=20, random_state=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # 20 passes are enough
-            self.classifier.fit(images, digits)
+        self.classifier.fit(images, digits)
 
     def features(self, images):
         layers = zip(self.classifier.coefs_[:-1], self.classifier.intercepts_[:-1], strict=True)
@@ -237,7 +232,7 @@ def report(results):
     results.summarise("generators_mnist.csv", {"method": "method"}, mnist, lambda row: row["problem"] == "mnist")
 
 
-def run(arguments, results):
+def measure(arguments, results):
     """Measure each cell, and store its row."""
     if "modes" in arguments.tables:
         for seed, problem, method in product(arguments.seeds, arguments.problems, arguments.estimators):
@@ -276,12 +271,7 @@ def main(argv=None):
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, help="images: only the first of them")
     parser.add_argument("--test-images", type=int, default=N_TEST, help="fewer for a trial")
     parser.add_argument("--random-images", type=int, help="number of images of noise to train on, for a trial")
-    arguments, results = start(parser, RESULTS, SMALLEST, argv)
-    if not arguments.report:
-        torch.set_num_threads(1)
-        with threadpool_limits(1):
-            run(arguments, results)
-    report(results)
+    run(parser, RESULTS, SMALLEST, measure, report, argv)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,7 @@ import time
 from itertools import product
 
 import torch
-from _common import SEEDS, BudgetSpentError, Results, argument_parser, guarded, start, without_missing
-from threadpoolctl import threadpool_limits
+from _common import SEEDS, BudgetSpentError, Results, argument_parser, guarded, run, without_missing
 
 from sklearn_ot.solvers.semidiscrete import assign, assignment_gap, semidiscrete_dual
 
@@ -297,7 +296,7 @@ def run_cell(n_points, n_features, seed, method, budget_s):
     }
 
 
-def run(arguments, results):
+def measure(arguments, results):
     """Measure each cell, and store its row."""
     methods = without_missing(arguments.methods or METHODS, {"ott-jax": "ott"}, asked=arguments.methods)
     for method in methods:
@@ -330,12 +329,7 @@ def main(argv=None):
     parser.add_argument("--methods", nargs="+", choices=METHODS, help="all that are installed, if not given")
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--budget", type=float, help="CPU-s; 60 for 1000 points and less, else 120, if not given")
-    arguments, results = start(parser, RESULTS, SMALLEST, argv)
-    if not arguments.report:
-        torch.set_num_threads(1)
-        with threadpool_limits(1):
-            run(arguments, results)
-    report(results)
+    run(parser, RESULTS, SMALLEST, measure, report, argv)
 
 
 if __name__ == "__main__":

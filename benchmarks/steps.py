@@ -23,12 +23,10 @@ FIT
 """
 
 import time
-import warnings
 
 import numpy as np
 import torch
-from _common import Results, argument_parser, median_range, print_table, start, time_in_turn, timed
-from sklearn.exceptions import ConvergenceWarning
+from _common import Results, argument_parser, median_range, print_table, run, time_in_turn, timed
 from skorch.callbacks import Callback
 from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -123,9 +121,7 @@ def fitted_steps(estimator, *samples):
 
     def run():
         ends.clear()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # a block is not meant to converge
-            estimator.fit(*samples)
+        estimator.fit(*samples)
         return 1e3 * (ends[-1] - ends[0]) / (len(ends) - 1)
 
     return run
@@ -248,6 +244,16 @@ def bare_fit(X, batch_size):
 COMPARISONS = {"gradient": compare_gradients, "W2": compare_w2, "WGAN": compare_wgan, "FIT": compare_fit}
 
 
+def measure(arguments, results):
+    """Time each cell, and store its row."""
+    for name in arguments.comparisons:
+        for cell, ours, other in COMPARISONS[name](arguments.features, arguments.batches, arguments.calls):
+            times = time_in_turn({"ours": ours, "other": other}, arguments.rounds)
+            ratio = [a / b for a, b in zip(times["ours"], times["other"], strict=True)]
+            times = {f"{side}_ms": median_range(values) for side, values in times.items()}
+            results.store({"comparison": name, **cell, **times, "ratio": median_range(ratio)})
+
+
 def report(results):
     """Print the table: a row for each cell."""
     columns = (*results.key, *results.columns)
@@ -261,16 +267,7 @@ def main(argv=None):
     parser.add_argument("--batches", nargs="+", type=int, default=(64, 256), help="rows in a step, but for gradient")
     parser.add_argument("--rounds", type=int, default=7, help="blocks that are timed")
     parser.add_argument("--calls", type=int, default=100, help="steps of a block")
-    arguments, results = start(parser, RESULTS, SMALLEST, argv)
-    if not arguments.report:
-        torch.set_num_threads(1)
-        for name in arguments.comparisons:
-            for cell, ours, other in COMPARISONS[name](arguments.features, arguments.batches, arguments.calls):
-                times = time_in_turn({"ours": ours, "other": other}, arguments.rounds)
-                ratio = [a / b for a, b in zip(times["ours"], times["other"], strict=True)]
-                times = {f"{side}_ms": median_range(values) for side, values in times.items()}
-                results.store({"comparison": name, **cell, **times, "ratio": median_range(ratio)})
-    report(results)
+    run(parser, RESULTS, SMALLEST, measure, report, argv)
 
 
 if __name__ == "__main__":

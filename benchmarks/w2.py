@@ -28,11 +28,9 @@ from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
-import torch
-from _common import SEEDS, Clock, Results, argument_parser, guarded, start, without_missing
+from _common import SEEDS, Clock, Results, argument_parser, guarded, run, without_missing
 from _w2_methods import METHODS, OTT, WITHOUT_BUDGET, import_jax
 from _w2_report import report
-from threadpoolctl import threadpool_limits
 
 from sklearn_ot.datasets import make_gaussian_pair, make_potential_pair, make_toy
 from sklearn_ot.metrics import l2_uvp, wasserstein_distance
@@ -138,7 +136,7 @@ def cells(methods, budgets):
                 yield method, budget_s
 
 
-def run(arguments, results):
+def measure(arguments, results):
     """Measure each cell, and store its row."""
     methods = without_missing(arguments.methods or METHODS, dict.fromkeys(OTT, "ott"), asked=arguments.methods)
     if OTT.keys() & set(methods):
@@ -150,8 +148,7 @@ def run(arguments, results):
             for method, budget_s in cells(methods, budgets):
                 key = {"problem": name, "features": n_features, "seed": seed, "method": method}
                 key["budget_s"] = "" if budget_s is None else f"{budget_s:g}"
-                with threadpool_limits(1):
-                    cell = guarded(run_cell, problem, method, budget_s, seed)
+                cell = guarded(run_cell, problem, method, budget_s, seed)
                 results.store({**key, "rows": len(problem.source), **cell})
 
 
@@ -165,11 +162,7 @@ def main(argv=None):
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--rows", type=int, help="rows a side, instead of the table's own")
     parser.add_argument("--test-rows", type=int, help="fresh rows to judge on, instead of the table's own")
-    arguments, results = start(parser, RESULTS, SMALLEST, argv)
-    if not arguments.report:
-        torch.set_num_threads(1)
-        run(arguments, results)
-    report(results)
+    run(parser, RESULTS, SMALLEST, measure, report, argv)
 
 
 if __name__ == "__main__":

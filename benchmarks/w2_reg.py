@@ -9,13 +9,8 @@ networks, batches of 64, at most 600 steps. Error: L2-UVP in % on 10 000 fresh r
 Gaussian map and of `W2Transport` with each λ; ``chosen`` is 1 at the λ that `W2TransportCV` chooses by three folds.
 """
 
-import warnings
-
-import torch
-from _common import SEEDS, Results, argument_parser, start
+from _common import SEEDS, Results, argument_parser, run
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
 from sklearn_ot.datasets import make_potential_pair
 from sklearn_ot.metrics import l2_uvp
@@ -40,7 +35,7 @@ def fitted_maps(pair, regs, n_steps, seed):
         yield f"reg={reg:g}", transport, chosen
 
 
-def run(arguments, results):
+def measure(arguments, results):
     """Fit and judge each map, and store its row."""
     for seed in arguments.seeds:
         for name in arguments.pairs:
@@ -68,13 +63,7 @@ def main(argv=None):
     parser.add_argument("--regs", nargs="+", type=float, default=(0.0, 0.1, 1.0, 10.0), help="λ")
     parser.add_argument("--steps", type=int, default=600, help="at most, of a fit")
     parser.add_argument("--test-rows", type=int, default=10_000)
-    arguments, results = start(parser, RESULTS, SMALLEST, argv)
-    if not arguments.report:
-        torch.set_num_threads(1)
-        with threadpool_limits(1), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            run(arguments, results)
-    report(results)
+    run(parser, RESULTS, SMALLEST, measure, report, argv)
 
 
 if __name__ == "__main__":
