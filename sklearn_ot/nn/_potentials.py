@@ -2,7 +2,7 @@
 
 Each of them has a method ``transport``, the map of rows in balanced coordinates, and a method ``project_``, which
 returns the weights to their constraints after a step of the optimiser. Each builds its networks from pairs of a class
-and its arguments, which are what `sklearn_ot.networks.module_of` returns and what a pickle can store.
+and its arguments: `sklearn_ot.networks.module_of` returns such pairs, and a pickle can store them.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""What held-out rows say of a potential: its dual value with exact conjugates. The ½ is in the cost: ½‖x − y‖²."""
+"""The dual value of a potential on held-out rows, with exact conjugates; every formula has the cost ½‖x − y‖²."""
 
 import math
 
@@ -10,13 +10,12 @@ from sklearn_ot.solvers.conjugate import convex_conjugate
 
 
 def gains(pair: PotentialPair, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    r"""What the dual value of ψ gains over that of ‖·‖²/2, per feature: a part from each row.
+    r"""The gain of the dual value of ψ over that of ‖·‖²/2, per feature: the part of each row.
 
     .. math:: \frac1d \big( \tfrac12 \|x\|^2 - \psi(x) \big), \qquad \frac1d \big( \tfrac12 \|y\|^2 - \psi^*(y) \big)
 
-    The gain is the sum of the means over both samples. The searches for ψ* start at ∇ω(y). Strong convexity turns what
-    is left of a residual into an upper bound of the conjugate: a search that stops short can make a potential look
-    worse, never better.
+    The gain is the sum of the means over both samples. The searches for ψ* start at ∇ω(y). Strong convexity gives an
+    upper bound of ψ* from the residual of a search, so one that stops short can only lower the gain.
 
     Parameters
     ----------
@@ -33,7 +32,7 @@ def gains(pair: PotentialPair, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         The parts.
     """
     strong_convexity, n_features = pair.potential.strong_convexity, y.shape[1]
-    # What the bound may add to the value of a row that has converged is 5e-5 per feature, whatever the modulus.
+    # The bound adds 5e-5 per feature at most to the value of a row that has converged, whatever the modulus.
     tol = 1e-2 * math.sqrt(strong_convexity * n_features)
     search = convex_conjugate(pair.potential.value_and_gradient, y, pair.inverse.gradient(y), tol=tol)
     bound = search.value + search.residual.square() / (2 * strong_convexity)
@@ -48,9 +47,9 @@ def negative_dual(pair: PotentialPair, x: Tensor, y: Tensor) -> Tensor:
 
 @torch.no_grad()
 def gain_exceeds_error(pair: PotentialPair, x: Tensor, y: Tensor) -> bool:
-    """Whether the mean gain is more than its standard error, which a single row does not tell.
+    """Whether the mean gain is more than its standard error; False for a single row, which has none.
 
-    Parameters are those of `gains`.
+    The parameters are those of `gains`.
     """
     parts = gains(pair, x, y)
     if min(map(len, parts)) < 2:

@@ -1,4 +1,4 @@
-"""The objective of quadratic-cost critics. Every formula has the ½ in the cost: ½‖x − y‖²."""
+"""Objectives of critics with the quadratic cost; every formula has the cost ½‖x − y‖²."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,25 +14,26 @@ MAX_PLAN_ROWS = 512
 
 
 def plan_regression(critic: nn.Module, x: Tensor, y: Tensor, *, reg: float, at_target: bool = False) -> Tensor:
-    r"""Regression of a critic on the exact transport between two batches [Liu19]_.
+    r"""Regression of a critic on the exact transport between two batches.
 
     .. math::
         \mathbb E \bigl( \varphi(x_i) - f_i - \overline{(\varphi - f)} \bigr)^2
         + \lambda\, \mathbb E \| \nabla\varphi(x_i) - (x_i - \bar y_i) \|^2
 
-    with f and g the Kantorovich potentials of the batches, a solution of the dual linear program, and :math:`\bar y_i`
-    the mean of the rows that the optimal plan sends :math:`x_i` to: for the cost ½‖x − y‖² the gradient of the
-    potential is the displacement. Potentials are compared up to a constant, which no plan determines.
+    The critic is that of [Liu19]_. f and g are the Kantorovich potentials of the batches, a solution of the dual linear
+    program, and :math:`\bar y_i` is the mean of the rows that the optimal plan sends :math:`x_i` to: for the cost
+    ½‖x − y‖² the gradient of the potential is the displacement. Potentials are compared up to a constant, which no plan
+    determines.
 
-    With ``at_target`` the first mean is over the values :math:`-g_j` at the :math:`y_j` as well, which is where a
-    potential has them if the laws are one. The critic then tells the two apart, and not only how far a row of one is
-    from where the plans of all batches send it on average.
+    With ``at_target`` the first mean is also over the values :math:`-g_j` at the :math:`y_j`: if the two distributions
+    are equal, a potential has these values there. The critic then learns where the distributions differ. Without them
+    it only learns how far the plans of all batches move a row of the source on average.
 
     Parameters
     ----------
     critic : nn.Module
-        φ, with a method ``value_and_gradient``. If it has ``labels``, one-hot and the same for the rows i of both
-        batches, mass stays within its class.
+        φ, with a method ``value_and_gradient``. If it has ``labels``, one-hot and equal for row i of both batches, the
+        plan moves no mass from one class to another.
     x : Tensor of shape (n, d)
         Source batch.
     y : Tensor of shape (m, d)
@@ -83,12 +84,12 @@ def displacement_error(potential: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 
 class BatchTransport(NamedTuple):
-    """What `batch_transport` returns.
+    """Result of `batch_transport`.
 
     Attributes
     ----------
     potential, target_potential : Tensor of shape (n,), (m,)
-        Kantorovich potentials of the two batches, the first with a mean of zero.
+        Kantorovich potentials of the two batches; the mean of the first is zero.
     images : Tensor of shape (n, d)
         Means of the target rows that each source row is sent to.
     """
@@ -102,8 +103,8 @@ class BatchTransport(NamedTuple):
 def batch_transport(x: Tensor, y: Tensor, labels: Tensor | None = None) -> BatchTransport:
     """Potentials and barycentric images of the exact plan between two batches, with equal weights.
 
-    Computed by POT on the CPU in float64, whatever the tensors. With ``labels`` of the rows of both, a plan of each
-    class.
+    POT computes them on the CPU in float64, whatever the device and the dtype of the tensors. With ``labels`` of the
+    rows of both batches, each class has a plan of its own.
     """
     if labels is not None and labels.shape[1]:
         whole = BatchTransport(torch.empty_like(x[:, 0]), torch.empty_like(y[:, 0]), torch.empty_like(x))
@@ -123,10 +124,10 @@ def critic_loss(critic: Callable, real: Tensor, fake: Tensor, *, reg: float) -> 
 
 
 def generator_loss(critic: Callable, real: Tensor, fake: Tensor) -> Tensor:
-    r"""What the generator can change of the transport cost: :math:`E\,\varphi(y)`."""
+    r"""The part of the transport cost that depends on the generator: :math:`E\,\varphi(y)`."""
     return critic(fake).mean()
 
 
 def witness(outputs: Tensor, real: Tensor, fake: Tensor) -> Tensor:
-    """Minus the potential of the samples: it is high where they are sent to."""
+    """Minus the potential of the samples, which is high where the plans send them."""
     return -outputs

@@ -206,3 +206,12 @@ class UnitCoordinates(NamedTuple):
     def from_coordinates(self, U: np.ndarray) -> np.ndarray:
         """Rows with coordinates u, in the dtype of ``U``."""
         return self.center.astype(U.dtype, copy=False) + U * U.dtype.type(self.scale)
+
+    # The interface of `BalancedCoordinates`: source and target have the same coordinates, and all directions vary.
+    of_source = of_target = to_coordinates
+    to_source = to_target = from_coordinates
+
+    @staticmethod
+    def lift(function: Callable[[np.ndarray], np.ndarray], U: np.ndarray) -> np.ndarray:
+        """The images themselves, see `BalancedCoordinates.lift`."""
+        return function(U)

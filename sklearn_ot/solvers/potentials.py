@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.conjugate import convex_conjugate
-from sklearn_ot.solvers.coordinates import BalancedCoordinates
+from sklearn_ot.solvers.coordinates import BalancedCoordinates, UnitCoordinates
+from sklearn_ot.solvers.costs import COSTS, Cost
 
 # Steps of a search for the preimage of a row, at most.
 MAX_CONJUGATE_STEPS = 500
@@ -28,7 +29,7 @@ class Networks:
     """
 
     def __init__(self, module: nn.Module):
-        self._module = copy.deepcopy(module).requires_grad_(False)
+        self._module = copy.deepcopy(module).requires_grad_(False).eval()
         self._modules = {}
 
     def of(self, dtype: np.dtype) -> nn.Module:
@@ -59,31 +60,44 @@ class Preimages(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Potentials:
-    r"""A fitted map of the squared cost, and its potential and inverse if it is the gradient of a convex function.
+    r"""A fitted map, its potential, and its inverse if it is the gradient of a convex function.
+
+    For the squared cost the networks of a `sklearn_ot.nn.ConvexPair` are a convex potential ψ, whose gradient is the
+    map, and ω, whose gradient is the inverse map or a guess of it. For another cost :math:`c(x, y) = h(x - y)` there is
+    one network, the Kantorovich potential f, and the map follows from its gradient,
+
+    .. math:: T(x) = x - (\nabla h)^{-1}(\nabla f(x)) .
 
     Arrays have shape (n_samples, n_features) and are in the units of the data; results are in the dtype of the rows.
     All methods work in chunks of rows.
 
     Parameters
     ----------
-    coordinates : BalancedCoordinates
-        Where the networks work: along its ``axes``.
+    coordinates : BalancedCoordinates or UnitCoordinates
+        The coordinates in which the networks work. Balanced coordinates are for the squared cost.
     networks : Networks
-        Of a module with a method ``transport``, such as those of `sklearn_ot.nn` that transports train. All methods but
-        `transport` and `residual` need a `sklearn_ot.nn.ConvexPair`: the potential ψ, of which the map is the gradient,
-        and a network ω, whose gradient is the inverse map or a guess of it.
+        For the squared cost of a module with a method ``transport``, such as those of `sklearn_ot.nn` that transports
+        train; all methods but `transport` and `residual` need a `sklearn_ot.nn.ConvexPair`. For another cost of a
+        module with the methods of `sklearn_ot.nn.MLP`; it has `transport`, `residual` and `potential`.
+    cost : Cost, default=EuclideanPower(2)
+        c, with an inverse of its gradient. Potentials of the squared cost are those of ½‖x − y‖².
     conjugate_tol : float, default=1e-4
         Residual per feature (root mean square, in ``coordinates``) at which a search for a preimage ends; times
         ‖v‖ / √n_axes for rows v that are farther out than √n_axes, where rounding is larger.
     """
 
-    coordinates: BalancedCoordinates
+    coordinates: BalancedCoordinates | UnitCoordinates
     networks: Networks
+    cost: Cost = COSTS["sqeuclidean"]
     conjugate_tol: float = 1e-4
 
     def transport(self, X: np.ndarray) -> np.ndarray:
         """Images of source rows."""
-        coordinates, images = self.coordinates, _on_arrays(self.networks.of(X.dtype), "transport")
+        coordinates, module = self.coordinates, self.networks.of(X.dtype)
+        if self.cost.is_squared:
+            images = _on_arrays(module, module.transport)
+        else:
+            images = _on_arrays(module, lambda u: u - self.cost.inverse_gradient(module.gradient(u)))
         return in_chunks(lambda x: coordinates.to_target(coordinates.lift(images, coordinates.of_source(x))), X)
 
     def inverse(self, Y: np.ndarray) -> Preimages:
@@ -93,7 +107,7 @@ class Potentials:
         def preimages(v):
             if not pair.is_guess:
                 solved.append(np.ones(len(v), dtype=bool))
-                return _on_arrays(pair.inverse, "gradient")(v)
+                return _on_arrays(pair, pair.inverse.gradient)(v)
             argmax, _, _, is_solved = self._search(pair, v)
             solved.append(is_solved)
             return argmax
@@ -106,8 +120,12 @@ class Potentials:
         return in_chunks(lambda x, y: np.linalg.norm(self.transport(x) - y, axis=1), X, Y)
 
     def potential(self, X: np.ndarray) -> np.ndarray:
-        """Values of the convex potential whose gradient is the map; it vanishes at the mean of the source."""
-        coordinates, forward = self.coordinates, _on_arrays(self.networks.of(X.dtype).potential, "forward")
+        """Values of ψ, which vanishes at the mean of the source; of f for other costs than the squared one."""
+        coordinates, module = self.coordinates, self.networks.of(X.dtype)
+        if not self.cost.is_squared:
+            values, unit = _on_arrays(module, module), coordinates.scale**self.cost.power
+            return in_chunks(lambda x: unit * values(coordinates.of_source(x)), X)
+        forward = _on_arrays(module, module.potential)
         source_mean, target_mean = (mean.astype(X.dtype) for mean in (coordinates.source_mean, coordinates.target_mean))
 
         def values(x):
@@ -129,7 +147,7 @@ class Potentials:
         value.
         """
         coordinates, pair = self.coordinates, self.networks.of(X.dtype)
-        forward, strong_convexity = _on_arrays(pair.potential, "forward"), pair.potential.strong_convexity
+        forward, strong_convexity = _on_arrays(pair, pair.potential), pair.potential.strong_convexity
 
         def conjugate(v):
             _, value, residual, _ = self._search(pair, v)
@@ -150,15 +168,15 @@ class Potentials:
         return [tensor.cpu().numpy() for tensor in (*found[:3], found.residual <= tol)]
 
 
-def _on_arrays(module: nn.Module, method: str) -> Callable[[np.ndarray], np.ndarray]:
-    """A method of a module as a function of arrays."""
+def _on_arrays(module: nn.Module, function: Callable[[Tensor], Tensor]) -> Callable[[np.ndarray], np.ndarray]:
+    """A function of tensors on the device of a module as a function of arrays."""
     device = _device(module)
 
     @torch.no_grad()
-    def function(rows):
-        return getattr(module, method)(torch.from_numpy(rows).to(device)).cpu().numpy()
+    def on_arrays(rows):
+        return function(torch.from_numpy(rows).to(device)).cpu().numpy()
 
-    return function
+    return on_arrays
 
 
 def _device(module: nn.Module) -> torch.device:

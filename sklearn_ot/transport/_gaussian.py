@@ -27,11 +27,12 @@ class GaussianTransport(InvertibleTransport):
     Parameters
     ----------
     shrinkage : "auto", float or None, default="auto"
-        How far the covariances are shrunk to a multiple of the identity, against the noise of few samples. "auto"
-        is the estimate of [LedoitWolf04]_ for each sample, a float in [0, 1] a fixed weight, None no shrinkage, which
-        is for oracles and very many rows: with as many rows as features its error is more than ten times that of
-        "auto", with a hundred times as many the same. Shrinking draws all columns towards one variance, and hides
-        what a column of much smaller numbers than the others does: standardise columns in different units.
+        How far the covariances are shrunk to a multiple of the identity, against the noise of few samples. "auto" is
+        the estimate of [LedoitWolf04]_ for each sample. A float in [0, 1] is a fixed weight. None is no shrinkage,
+        which is for very many rows: with as many rows as features the error of the map is more than ten times that of
+        "auto", with a hundred times as many rows it is the same. Shrinking moves all columns towards one variance, and
+        so hides columns whose numbers are much smaller than those of the others: standardise columns in different
+        units.
 
     Attributes
     ----------

@@ -35,9 +35,9 @@ class Stage:
     Parameters
     ----------
     name : str
-        What the rows of the history call it.
+        Its name in the rows of the history.
     objective, evaluation : callable
-        ``(module, x, y) -> loss``: what is minimised, and what selects weights on the validation rows.
+        ``(module, x, y) -> loss``: the loss that is minimised, and the one that selects weights on validation rows.
     remedy : str
         The advice that an error gives if training diverges.
     learning_rate : float
@@ -205,7 +205,7 @@ class NeuralTransport(NetOwner, BaseTransport):
 
     def _run_stages(self, previous, train, valid, rng, device):
         """Train one net after the other; each takes over the state of the one before."""
-        # What a callback counts, such as time, goes on from stage to stage.
+        # One copy for all stages: a callback that counts, such as a budget of time, counts over all of them.
         callbacks = [clone(callback) for callback in self.callbacks or []]
         if previous is None:
             stages, architecture = self._stages(), self._architecture(self.coordinates_.n_axes)

@@ -9,7 +9,8 @@ import torch
 
 from sklearn_ot.metrics import wasserstein_distance
 from sklearn_ot.nn import MLP, ConvexPair, DenseICNN, PotentialsAndMap, ResidualMap
-from sklearn_ot.solvers.coordinates import BalancedCoordinates
+from sklearn_ot.solvers.coordinates import BalancedCoordinates, UnitCoordinates
+from sklearn_ot.solvers.costs import EuclideanPower
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 from sklearn_ot.solvers.potentials import Networks, Potentials
 
@@ -181,3 +182,29 @@ def test_it_is_a_value_that_later_training_does_not_change(samples, coordinates)
     with pytest.raises(AttributeError):
         potentials.conjugate_tol = 1.0
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(potentials)).transport(samples[0]), expected)
+
+
+class Contraction(MLP):
+    """The potential, for the cost ‖x − y‖^p, of the map that halves each row: ‖x‖^p / 2^(p − 1)."""
+
+    def __init__(self, power):
+        super().__init__(3, (1,))
+        self.power = power
+
+    def forward(self, x):
+        return x.norm(dim=1) ** self.power / 2 ** (self.power - 1)
+
+
+@pytest.mark.parametrize("power", [1.5, 3.0])
+def test_the_map_of_another_cost_follows_from_its_gradient(power):
+    rng = np.random.RandomState(0)
+    X = 100 * rng.randn(50, 3) + 7
+    coordinates = UnitCoordinates.standard(X, np.full(50, 1 / 50))
+    potentials = Potentials(coordinates, Networks(Contraction(power)), EuclideanPower(power))
+    images = (X + coordinates.center) / 2
+    np.testing.assert_allclose(potentials.transport(X), images, rtol=1e-9)
+    np.testing.assert_allclose(potentials.residual(X, images), 0, atol=1e-9 * np.abs(X).max())
+    # In the units of the cost: ‖x − centre‖^p / 2^(p − 1).
+    expected = np.linalg.norm(X - coordinates.center, axis=1) ** power / 2 ** (power - 1)
+    np.testing.assert_allclose(potentials.potential(X), expected, rtol=1e-9)
+    assert potentials.transport(X.astype(np.float32)).dtype == np.float32

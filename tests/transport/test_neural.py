@@ -10,6 +10,7 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
+from torch import nn
 
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.networks import Convex, Dense
@@ -48,6 +49,50 @@ def test_starts_at_the_gaussian_map(cls, samples):
     np.testing.assert_allclose(start.transform(samples[0]), gaussian.transform(samples[0]), atol=1e-12)
     assert start.n_iter_ == 0
     assert start.history_ == []
+
+
+@over_classes
+def test_columns_that_do_not_vary_keep_the_gaussian_map(cls, samples):
+    """In any rotation: the networks see the three directions in which the samples vary, and no other."""
+    rotation = np.linalg.qr(np.random.RandomState(0).randn(5, 5))[0]
+    Xs, Xt = (np.hstack([rows, np.full((len(rows), 2), 3.0)]) @ rotation for rows in samples)
+    transport = short_fit(cls, Xs, Xt)
+    assert transport.coordinates_.n_axes == 3
+    images, gaussian = transport.transform(Xs), GaussianTransport().fit(Xs, Xt).transform(Xs)
+    # The moments of the Gaussian map are floored at 1e-6 of the mean variance, in deviations 1e-3.
+    np.testing.assert_allclose((images @ rotation.T)[:, 3:], 3.0, atol=1e-3)
+    assert np.abs(images - gaussian).max() > 0.1
+
+
+class Sine(nn.Module):
+    """A network of one's own: a linear map of a few sines, zero as built."""
+
+    def __init__(self, n_features, n_outputs=None):
+        super().__init__()
+        self.inner, self.outer = nn.Linear(n_features, 8), nn.Linear(8, n_outputs or 1)
+        nn.init.zeros_(self.outer.weight)
+        nn.init.zeros_(self.outer.bias)
+        self.is_scalar = n_outputs is None
+
+    def forward(self, x):
+        values = self.outer(self.inner(x).sin())
+        return values.squeeze(1) if self.is_scalar else values
+
+
+@over_classes
+def test_a_network_of_ones_own(cls, samples):
+    transport, gaussian = short_fit(cls, *samples, network=Sine), GaussianTransport().fit(*samples)
+    assert np.abs(transport.transform(samples[0]) - gaussian.transform(samples[0])).max() > 0.05
+    assert any(isinstance(module, Sine) for module in transport.net_.module_.modules())
+    loaded = pickle.loads(pickle.dumps(transport))
+    np.testing.assert_array_equal(loaded.transform(samples[0]), transport.transform(samples[0]))
+
+
+@over_classes
+def test_the_fitted_map_is_a_value(cls, samples, fits):
+    potentials = fits[cls].potentials_
+    np.testing.assert_array_equal(potentials.transport(samples[0]), fits[cls].transform(samples[0]))
+    assert not hasattr(cls(), "potentials_")
 
 
 @over_classes

@@ -13,6 +13,7 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from skorch.callbacks import Callback
+from torch import nn
 
 from sklearn_ot.datasets import make_gaussian_pair, make_potential_pair, make_toy
 from sklearn_ot.exceptions import DivergenceError
@@ -117,6 +118,45 @@ def test_units_change_nothing_but_units(samples, factor, offset):
         atol=1e-3 * factor * samples[0].std(),
     )
     assert other.wasserstein_distance_ == pytest.approx(factor * one.wasserstein_distance_, rel=1e-3)
+
+
+class Quadratic(nn.Module):
+    """A network of one's own: half the squared norm after a linear map, and a part that makes it strongly convex."""
+
+    strong_convexity = 0.1
+
+    def __init__(self, n_features):
+        super().__init__()
+        self.linear = nn.Parameter(np.sqrt(0.9) * torch.eye(n_features))
+        self.shift = nn.Parameter(torch.zeros(n_features))
+
+    def forward(self, x):
+        return self.value_and_gradient(x)[0]
+
+    def gradient(self, x):
+        return self.value_and_gradient(x)[1]
+
+    def value_and_gradient(self, x):
+        gradient = x @ self.linear @ self.linear.T + 0.1 * x
+        return ((gradient * x).sum(1) / 2 + x @ self.shift), gradient + self.shift
+
+    def project_(self):
+        pass
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_network_of_ones_own(samples, solver):
+    """Between Gaussian samples it finds the Gaussian map again, from a shrunk covariance far from it."""
+    rng = np.random.RandomState(0)
+    Xs = rng.randn(2000, 2)
+    Xt = Xs @ [[2.0, 0.5], [0.5, 1.0]] + 3
+    transport = short_fit(Xs, Xt, solver=solver, network=Quadratic, shrinkage=0.5, plan_size=0, max_iter=300)
+    start = GaussianTransport(shrinkage=0.5).fit(Xs, Xt)
+    assert l2_uvp(transport.transform(Xs), Xt) < 0.2 * l2_uvp(start.transform(Xs), Xt)
+    assert l2_uvp(transport.inverse_transform(Xt), Xs) < 0.2 * l2_uvp(start.inverse_transform(Xt), Xs)
+    assert isinstance(transport.net_.module_.potential, Quadratic)
+    expected = transport.transform(Xs)
+    np.testing.assert_allclose(transport.prune().transform(Xs), expected)
 
 
 def test_transform_has_the_dtype_of_its_input(samples, fitted):
