@@ -1,4 +1,4 @@
-"""SemiDiscreteTransport: the optimal map from what one can sample to finitely many points."""
+"""SemiDiscreteTransport: the optimal map from a source that can be sampled to finitely many points."""
 
 import math
 from dataclasses import KW_ONLY, dataclass
@@ -16,10 +16,20 @@ from sklearn_ot.base import FLOAT_DTYPES, MAX_REFERENCE_ROWS, BaseTransport, ran
 from sklearn_ot.checks import check_n_samples, check_weight
 from sklearn_ot.nets import resolve_device, torch_seed
 from sklearn_ot.solvers.costs import COSTS, Cost, read_cost
-from sklearn_ot.solvers.semidiscrete import assign, assignment_gap, primal_dual_interval, semidiscrete_dual, soft_assign
+from sklearn_ot.solvers.semidiscrete import (
+    assign,
+    assignment_gap,
+    default_max_samples,
+    primal_dual_interval,
+    semidiscrete_dual,
+    soft_assign,
+)
 from sklearn_ot.solvers.sources import SOURCES, Source, source_of
 
+# Rows from which ``gap_`` is estimated.
 GAP_ROWS = 1024
+# Source rows of a fit to a sample: this many, and as many visits to each of its rows. More visits show nothing new.
+MIN_ROWS, MAX_VISITS = 2**17, 100
 
 
 @dataclass(eq=False, repr=False)
@@ -37,7 +47,7 @@ class SemiDiscreteTransport(BaseTransport):
     Parameters
     ----------
     source : {"normal", "uniform"}, callable, array, object that can be sampled, Source or None, default=None
-        What is transported. None is the sample given to ``fit``, as in every transport; its rows are drawn with
+        The source. None is the sample given to ``fit``, as in every transport; its rows are drawn with
         replacement. Else ``fit`` takes the target points alone:
 
         * "normal" is N(0, I), "uniform" the uniform distribution on the unit cube;
@@ -54,8 +64,8 @@ class SemiDiscreteTransport(BaseTransport):
         a cost of your own.
     tol : float, default=0.05
         The fit ends as soon as the cells' masses are off by at most this: root mean square of
-        :math:`P(\text{cell}_i) / \nu_i - 1`, measured on fresh rows. A sample of n rows as the source does not tell
-        masses better than :math:`\frac12 \sqrt{N / n}` for N points, and is not asked to.
+        :math:`P(\text{cell}_i) / \nu_i - 1`, measured on fresh rows. A sample of n rows as the source does not
+        determine masses better than :math:`\frac12 \sqrt{N / n}` for N points, and is not asked to.
     max_samples : int, default=None
         Source rows after which the fit ends, wherever it is; see `mass_error_floor_` for what they can achieve. The
         first phase, of some ten thousand rows, and a pool that was begun are not cut short. If None,
@@ -88,19 +98,19 @@ class SemiDiscreteTransport(BaseTransport):
         A confidence interval for the true distance, from a lower and an upper bound of it, so that an inaccurate
         potential makes it wide, not wrong; see `sklearn_ot.solvers.semidiscrete.primal_dual_interval`.
     mass_error_ : float
-        The error of the masses, as in ``tol``; 0 if the fresh rows could not tell it from 0. Points so light that their
-        masses are beyond a test of a million rows (or of eight times as many as equal weights would take) are left out
-        of it and of the next two numbers.
+        The error of the masses, as in ``tol``, estimated from fresh rows; 0 where the unbiased estimate of its square
+        is negative. Points so light that their masses are beyond a test of a million rows (or of eight times as many as
+        equal weights would take) are left out of it and of the next two numbers.
     mass_error_floor_ : float
         :math:`\sqrt{N / n}`, the error of the best that counting the ``n_samples_`` rows of the fit can do, where N
-        is the mean of :math:`1 / \nu_i` if weights are unequal. Below it is what quantiles, quasi-random rows and
-        kernel estimates have gained.
+        is the mean of :math:`1 / \nu_i` if weights are unequal. Quantiles, quasi-random rows and kernel estimates
+        can have a smaller error.
     empty_cells_ : int
         Points that no fresh row was sent to, though 20 or more were to be expected.
     n_samples_ : int
         Source rows used for the fit.
     gap_ : float
-        Mean of what a source row would lose at its second best point: the unit of ``smoothing``.
+        Mean loss of a source row that is sent to its second best point: the unit of ``smoothing``.
     target_reference_ : ndarray of shape (<= 4096, n_features_in_)
         Target rows that `score` compares with when it is given none.
     n_features_in_ : int
@@ -160,15 +170,7 @@ class SemiDiscreteTransport(BaseTransport):
 
     __metadata_request__fit: ClassVar[dict] = {"X_target": True, "target_weight": True}
     _parameter_constraints: ClassVar[dict] = {
-        "source": [
-            StrOptions(SOURCES.keys()),
-            callable,
-            np.ndarray,
-            HasMethods("sample"),
-            HasMethods("rvs"),
-            Source,
-            None,
-        ],
+        "source": [StrOptions(SOURCES.keys()), callable, np.ndarray, Source, *map(HasMethods, ("sample", "rvs")), None],
         "cost": [StrOptions(COSTS.keys()), Interval(Real, 1, None, closed="left"), Cost],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_samples": [Interval(Integral, 1, None, closed="left"), None],
@@ -233,8 +235,7 @@ class SemiDiscreteTransport(BaseTransport):
         n_points, tol, max_samples = len(self.points_), self.tol, self.max_samples
         if self.source is None:
             tol = max(tol, 0.5 * math.sqrt(n_points / len(X)))
-            # A small sample has told all that it can after its rows have been seen often.
-            max_samples = max_samples or min(2**20 + math.ceil(8 * n_points / tol**2), 2**17 + 100 * len(X))
+            max_samples = max_samples or min(default_max_samples(n_points, tol), MIN_ROWS + MAX_VISITS * len(X))
         device = resolve_device(self.device)
         with torch_seed(rng.randint(2**31), device):
             source, points = self._source(device, rng)
@@ -257,7 +258,7 @@ class SemiDiscreteTransport(BaseTransport):
         return source_of(self._source_rows if self.source is None else self.source, points, rng), points
 
     def _store(self, solution, tol):
-        """Keep what the solver found, with a warning where it is not what was asked for."""
+        """Store the solution, with a warning if its error is larger than ``tol``."""
         self.potential_ = solution.potential.cpu().numpy()
         self.mass_error_, self.mass_error_floor_ = solution.mass_error, solution.mass_error_floor
         self.empty_cells_, self.n_samples_ = solution.n_empty, solution.n_samples

@@ -1,4 +1,4 @@
-"""Sources: what each kind of them draws, that a seed decides, and what cannot be one."""
+"""Sources: the rows of each kind, their seeds, and errors."""
 
 import numpy as np
 import pytest

@@ -48,13 +48,13 @@ def test_cells_are_as_heavy_as_the_points(fitted, points, rng):
     np.testing.assert_array_equal(fitted.points_, points)
 
 
-@pytest.mark.parametrize(("source", "law"), [("normal", stats.norm), ("uniform", stats.uniform)])
-def test_a_named_source_on_a_line_is_exact(rng, source, law):
+@pytest.mark.parametrize(("source", "distribution"), [("normal", stats.norm), ("uniform", stats.uniform)])
+def test_a_named_source_on_a_line_is_exact(rng, source, distribution):
     y = np.sort(rng.standard_normal(40))
     transport = SemiDiscreteTransport(source, random_state=0).fit(y[:, None])
     # |x - y₀|² - ψ₀ = |x - y₁|² - ψ₁
     ends = np.diff(y**2 - transport.potential_) / np.diff(2 * y)
-    np.testing.assert_allclose(ends, law.ppf(np.arange(1, 40) / 40), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(ends, distribution.ppf(np.arange(1, 40) / 40), rtol=0, atol=1e-9)
     assert transport.n_samples_ == 0
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from sklearn_ot.solvers.semidiscrete._orthonormal import OrthonormalRows
-from sklearn_ot.solvers.semidiscrete._problem import Problem, State
+from sklearn_ot.solvers.semidiscrete._problem import TINY, Problem, State
 
 # Effective rows of a step: four for each point, within these bounds, and later all rows so far divided by 20.
 ROWS_PER_POINT, MIN_BATCH, MAX_BATCH, BATCHES_SO_FAR = 4, 2048, 4096, 20
@@ -28,8 +28,6 @@ KERNEL_ROWS = 50
 SMOOTH_ERROR, COUNTED_ERROR = 0.75, 1.15
 # Ratios of the rows between two states for the callback, and between two tests.
 REPORT_RATIO, TEST_RATIO = 1.1, 1.3
-# Least temperature, in units of the scores, where all scores of a row are equal.
-TINY = 1e-12
 
 
 def average(problem: Problem, state: State) -> Iterator[State]:
@@ -100,7 +98,7 @@ def averages(problem: Problem, state: State):
         if smooth:
             width = min(1.0, (KERNEL_ROWS * n_points / (before + seen)) ** 0.25)
             mass = kernel_masses(rows, x, offsets, width * gap + TINY)
-            # What is softened changes less with the offsets.
+            # Softened masses change less with the offsets.
             step = step * (1 + 2 * width)
         else:
             mass = rows.masses(x, offsets)

@@ -17,7 +17,7 @@ from sklearn_ot.solvers.semidiscrete._problem import LOCATION_ROWS, Problem, Sta
 from sklearn_ot.solvers.semidiscrete._soft import soft
 from sklearn_ot.solvers.sources import Source, read_source
 
-# Source rows of a fit, if the user sets no bound: this many, and for each point as many over the squared tolerance.
+# Source rows of a fit at most: this many, and for each point the other number divided by the squared tolerance.
 DEFAULT_ROWS, DEFAULT_ROWS_PER_ERROR = 2**20, 8
 # A start is tested on this many rows, or on this many times the mean of 1 / weight.
 MIN_START_ROWS, START_ROWS_PER_MASS = 2**13, 8
@@ -36,14 +36,15 @@ class SemiDiscreteSolution(NamedTuple):
         ψ, float64, in the units of the cost, with a weighted mean of zero; cells are :math:`\\arg\\min_i c(x, y_i) -
         \\psi_i`.
     mass_error : float
-        Estimate from fresh rows, unbiased before its root is taken, of the root mean square relative error of the
-        masses of the cells, :math:`(\\frac1N \\sum_i (P(\\text{cell}_i) / \\nu_i - 1)^2)^{1/2}`. 0 if the fresh rows
-        can't tell it from 0. Cells so light that a test would take over 2²⁰ rows to see their masses, and over eight
-        times as many as for equal weights, are left out of this mean and of the next two numbers.
+        The root mean square relative error of the masses of the cells,
+        :math:`(\\frac1N \\sum_i (P(\\text{cell}_i) / \\nu_i - 1)^2)^{1/2}`, estimated from fresh rows. The estimate is
+        unbiased before the root is taken, and 0 where it would be negative. Very light cells, whose masses a test could
+        only see with over 2²⁰ rows and over eight times as many as for equal weights, are left out of this mean and of
+        the next two numbers.
     mass_error_floor : float
         :math:`(\\frac1N \\sum_i 1 / \\nu_i / n)^{1/2}`, with equal weights :math:`\\sqrt{N / n}`: the error of the best
-        that counting ``n_samples`` independent rows can do. Below it is what quasi-random rows, kernel estimates or
-        exact quantiles have gained.
+        that counting ``n_samples`` independent rows can do. Quasi-random rows, kernel estimates and exact quantiles can
+        have a smaller error.
     n_empty : int
         Cells that no fresh row fell into, though 20 or more were to be expected.
     n_samples : int
@@ -58,6 +59,11 @@ class SemiDiscreteSolution(NamedTuple):
     n_empty: int
     n_samples: int
     converged: bool
+
+
+def default_max_samples(n_points: int, tol: float) -> int:
+    """The bound of source rows if the user sets none: several times the rows that most problems need."""
+    return DEFAULT_ROWS + math.ceil(DEFAULT_ROWS_PER_ERROR * n_points / tol**2)
 
 
 @torch.no_grad()
@@ -155,20 +161,19 @@ def semidiscrete_dual(
     if kept is not None:
         weights = torch.zeros(len(kept), dtype=weights.dtype, device=weights.device).index_add_(0, group, weights)
         points, start = points[kept], None if start is None else start[kept]
-    if max_samples is None:
-        max_samples = DEFAULT_ROWS + math.ceil(DEFAULT_ROWS_PER_ERROR * len(points) / tol**2)
+    max_samples = max_samples or default_max_samples(len(points), tol)
     return _Fit(Problem(source, points, weights, cost, tol, max_samples), callback, group).run(start)
 
 
 class _Fit:
-    """One fit: follows the phases, reports to the callback and tests what they yield."""
+    """One fit: it follows the phases, reports their states to the callback, and tests them."""
 
     def __init__(self, problem: Problem, callback, group):
         self.problem, self.callback, self.group = problem, callback, group
         self.ended = False
 
     def run(self, start):
-        """The solution; a phase whose masses are not good enough is followed by the next one."""
+        """The solution: of the first phase that reaches the tolerance, or of the last."""
         problem = self.problem
         if len(problem.points) == 1:
             return self.solution(State(torch.zeros_like(problem.weights), None, 0.0, 0))

@@ -12,9 +12,9 @@ from torch import Tensor
 from sklearn_ot.solvers.costs import Cost, read_cost
 from sklearn_ot.solvers.plan import exact_plan
 from sklearn_ot.solvers.semidiscrete._assignment import assignment_cost
-from sklearn_ot.solvers.semidiscrete._masses import read_weights
-from sklearn_ot.solvers.semidiscrete._newton import TINY, Level, Pool
-from sklearn_ot.solvers.semidiscrete._problem import LOCATION_ROWS, MAX_NEWTON_FEATURES
+from sklearn_ot.solvers.semidiscrete._masses import read_weights, rows_at_once
+from sklearn_ot.solvers.semidiscrete._newton import Level, Pool
+from sklearn_ot.solvers.semidiscrete._problem import LOCATION_ROWS, MAX_NEWTON_FEATURES, TINY
 from sklearn_ot.solvers.semidiscrete._soft import logarithmic_change
 from sklearn_ot.solvers.semidiscrete._tiles import MAX_TILE, Tiles
 from sklearn_ot.solvers.semidiscrete._units import Units, location
@@ -25,8 +25,6 @@ from sklearn_ot.solvers.sources import Source, read_source
 ROWS_PER_POINT, MIN_ROWS, LEAST_ROWS, MAX_WORK = 20, 100_000, 20_000, 1e12
 # Rows of a batch of the upper bound: as many for each point, with the same bound of the work, and at least so many.
 BATCH_ROWS_PER_POINT, MIN_BATCH = 2, 1000
-# Numbers, and rows, that are drawn at once.
-BLOCK_NUMBERS, BLOCK_ROWS = 2**22, 2**16
 # Pairs of a row and a point up to which the plan of a whole batch is exact: a tenth of a second.
 SMALL_PROBLEM = 400_000
 # Pairs in an exact plan of the repair: two seconds. Larger ones are divided into slabs.
@@ -125,7 +123,7 @@ def primal_dual_interval(
     affordable = int(MAX_WORK / (n_points * n_features))
     if n_samples is None:
         n_samples = max(LEAST_ROWS, min(max(MIN_ROWS, ROWS_PER_POINT * n_points), affordable))
-    block = max(1, min(n_samples, BLOCK_NUMBERS // n_features, BLOCK_ROWS))
+    block = rows_at_once(n_samples, n_features)
     reduced = torch.cat([costs.reduced(source.sample(block)).cpu() for _ in range(-(-n_samples // block))])
     dual_value = float(reduced.mean() + weights @ costs.potential)
     dual_error = float(reduced.std()) / math.sqrt(len(reduced))

@@ -14,7 +14,7 @@ FEWER_ROWS_PER_MASS = 10
 # The standard error that is wanted for the squared error of the masses, in units of the squared tolerance, and the one
 # that will do where this takes too many rows.
 WANTED_PRECISION, LEAST_PRECISION = 1 / 4, 1
-# Numbers, and rows, that are drawn at once.
+# Numbers that are drawn at once, and rows: 16 MB of float32, and no more than that of scores with 64 points.
 BLOCK_NUMBERS, BLOCK_ROWS = 2**22, 2**16
 
 
@@ -35,6 +35,11 @@ def read_weights(weights: Tensor | None, points: Tensor) -> Tensor:
     return weights / weights.sum()
 
 
+def rows_at_once(n_rows: int, n_features: int) -> int:
+    """How many of ``n_rows`` fresh rows are drawn together."""
+    return max(1, min(n_rows, BLOCK_NUMBERS // n_features, BLOCK_ROWS))
+
+
 class MassTest:
     """The error of the masses on rows that a fit has not seen, and the number of empty cells.
 
@@ -52,7 +57,7 @@ class MassTest:
     n_rows : int
         Rows of a test.
     rarity : float
-        The mean of 1 / weight of the cells that count: as many points of equal weight would be as hard to tell.
+        The mean of 1 / weight of the cells that count: the number of points of equal weight that need as many rows.
     n_fewer_rows : float
         Rows of the smallest test that sees empty cells.
     """
@@ -64,13 +69,14 @@ class MassTest:
         self.n_fewer_rows = FEWER_ROWS_PER_MASS / float(weights[self.visible].min())
 
     def __call__(self, rows, offsets: Tensor, n: float) -> tuple[float, int]:
-        """Error and number of empty cells on about n effective rows; the error is 0 if they can't tell it from 0.
+        """Error and number of empty cells on about n effective rows.
 
-        The product of two independent estimates of each relative error has no bias, as its square would have.
+        The squared error is the mean product of two independent estimates of each relative error, which has no bias;
+        where it is negative, the error is 0.
         """
         counts = torch.zeros(2, len(offsets), dtype=torch.float64, device=offsets.device)
         n = math.ceil(n / rows.effective_rows)
-        block = max(1, min(n // 2, BLOCK_NUMBERS // rows.units.points.shape[1], BLOCK_ROWS))
+        block = rows_at_once(n // 2, rows.units.points.shape[1])
         for _ in range(math.ceil(n / 2 / block)):
             for half in counts:
                 half += rows.masses(rows.sample(block), offsets) * block
@@ -80,7 +86,7 @@ class MassTest:
 
 
 def visible_cells(weights: Tensor, tol: float) -> tuple[Tensor, int]:
-    r"""A mask of the cells whose masses a test can tell, and the number of rows that it takes.
+    r"""A mask of the cells whose masses a test can see, and the number of rows that it takes.
 
     Over k cells the squared estimate of `MassTest` from n rows has a standard error of about
 

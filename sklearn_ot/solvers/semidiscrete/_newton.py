@@ -11,7 +11,7 @@ from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from sklearn_ot.solvers.semidiscrete._problem import Problem, State
+from sklearn_ot.solvers.semidiscrete._problem import TINY, Problem, State
 from sklearn_ot.solvers.semidiscrete._tiles import Tiles
 
 
@@ -37,7 +37,7 @@ ROWS_PER_POINT, MIN_POOL, MAX_POOL = 16, 2**12, 2**20
 USEFUL_RATIO = 0.85
 # Rows that are checked against all cells, and the share of them whose best cell may be missing from the candidates.
 CHECKED_ROWS, MAX_MISSED = 4096, 2e-3
-# Newton steps of a level; a step must lower F by this part of what its slope promises.
+# Newton steps of a level; a step must lower F by this part of its slope times its length.
 MAX_STEPS, ARMIJO = 12, 1e-4
 # Damping, in units of mass over gap: at first, at least and at most; its factors after a step that failed and one that
 # did not.
@@ -51,8 +51,6 @@ CG_TOL, CG_STEPS = 1e-2, 500
 # Rows with a larger share than this in one cell say nothing about boundaries; smaller shares than the other are left
 # out of the Hessian.
 LARGEST_SHARE, SMALLEST_SHARE = 0.99, 3e-3
-# Least gap, in units of the scores.
-TINY = 1e-12
 # Rows whose differences from all candidates stay in the cache.
 BLOCK_ROWS = 4096
 
@@ -93,7 +91,7 @@ def newton(problem: Problem, state: State) -> Iterator[State]:
         noise = 0.0 if problem.source.quasi_sample else problem.expected_error(len(pool.rows))
         last, error = error, math.hypot(pool.error(offsets), noise)
         yield State(torch.from_numpy(offsets).to(device), state.gap, error, n_rows)
-        # The next level would begin with what this one could not solve.
+        # A level that fails leaves a start from which the next one fails as well.
         if not is_reached or error > USEFUL_RATIO * last:
             return
         size *= 2
@@ -131,11 +129,11 @@ class Pool:
     def refresh(self, offsets, n_candidates):
         """Take as candidates of each row its best cell so far and the cells whose rows are centred nearest to it.
 
-        That is a tree in the space of the rows, whatever the cost, and finds the best cell of all but about one row
-        in 10⁵ as long as offsets move little. It does not where points cluster, and cells are slivers: some rows are
-        checked against all cells, and ``is_lost`` says if too many missed theirs. A tree of the points lifted by the
-        square root of max ψ - ψ would be exact for the squared cost, but there all distances are nearly the same, and a
-        query takes ten times as long.
+        The centres are kept in a tree, which works for any cost and finds the best cell of all but about one row in 10⁵
+        as long as offsets change little. It fails where points cluster and cells are slivers. Therefore some rows are
+        checked against all cells, and ``is_lost`` is True if too many of them missed their cell. A tree of the points
+        lifted by the square root of max ψ - ψ would be exact for the squared cost, but all its distances are nearly the
+        same, and a query takes ten times as long.
         """
         counts = np.bincount(self.best, minlength=len(self.weights))[:, None]
         sums = [np.bincount(self.best, column, len(self.weights)) for column in self.rows.T]

@@ -9,6 +9,7 @@ from scipy.special import gammaincinv
 from torch import Tensor
 
 from sklearn_ot.solvers.semidiscrete._rows import ScoredRows
+from sklearn_ot.solvers.semidiscrete._tiles import MIN_TILE_ROWS
 
 # Reflections of each set of rows. More bring rows whose cells are known, and a sum of one of their scores costs as
 # much as in the first.
@@ -17,7 +18,7 @@ N_TURNS = 12
 ROW_MULTIPLE = 12
 # Effective rows of each row of a set, measured: where a tile has as many rows as there are columns, and where it has
 # fewer, so that a set does not reach all directions.
-EFFECTIVE_TALL, EFFECTIVE_WIDE, MAX_TALL_FEATURES = 1.8, 1.2, 256
+EFFECTIVE_TALL, EFFECTIVE_WIDE = 1.8, 1.2
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
@@ -48,7 +49,7 @@ class OrthonormalRows(ScoredRows):
     def __init__(self, source, units):
         # Quasi-random rows would not be uniform on the sphere once they are orthogonal; independent ones are.
         super().__init__(replace(source, quasi_sample=None), units, ROW_MULTIPLE)
-        is_tall = units.points.shape[1] <= MAX_TALL_FEATURES
+        is_tall = units.points.shape[1] <= MIN_TILE_ROWS
         self.effective_rows = (EFFECTIVE_TALL if is_tall else EFFECTIVE_WIDE) * (1 + N_TURNS)
         self._shift = 0.0
 

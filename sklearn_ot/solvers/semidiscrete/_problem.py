@@ -1,4 +1,4 @@
-"""What the phases of a fit are given, and what they give: a problem and a state."""
+"""The problem that the phases of a fit solve, and the state that one hands to the next."""
 
 import math
 from typing import NamedTuple
@@ -15,8 +15,10 @@ from sklearn_ot.solvers.sources import Source
 
 # In so few dimensions there is Newton's method, and quasi-random rows are more even than orthonormal ones.
 MAX_NEWTON_FEATURES = 3
-# Rows that show where a source is and how wide: to a percent or two.
+# Rows that show where a source is, how wide, and its covariance: to a percent or two.
 LOCATION_ROWS = 4096
+# Least gap and temperature, in units of the scores, where all scores of a row are equal.
+TINY = 1e-12
 
 
 class State(NamedTuple):
@@ -29,7 +31,7 @@ class State(NamedTuple):
     gap : Tensor of shape ()
         Estimate of the mean gap.
     error : float
-        The error of the masses, measured, or as the phase expects it; infinite where a test would come too soon.
+        The error of the masses: measured, or expected by the phase. It is infinite where a test would come too soon.
     n_rows : int
         Source rows drawn so far; those of tests are not counted.
     """

@@ -9,7 +9,8 @@ from sklearn.covariance import shrunk_covariance
 from torch import Tensor
 
 from sklearn_ot.solvers.gaussian import gaussian_map
-from sklearn_ot.solvers.semidiscrete._problem import Problem, State
+from sklearn_ot.solvers.semidiscrete._problem import LOCATION_ROWS, Problem, State
+from sklearn_ot.solvers.semidiscrete._units import SUM_BLOCK_ROWS
 
 # Rows of the first step, at a temperature where few rows show all masses; the last has one for each point, but at most
 # as many as the other number.
@@ -19,18 +20,14 @@ FIRST_BATCH, MAX_LAST_BATCH = 256, 4096
 STEPS_PER_HALVING, MIN_STEPS, MAX_STEPS = 3, 4, 40
 # The first temperature, in units of the standard deviation of the scores of a row.
 FIRST_TEMPERATURE = 1 / 2
-# Least temperature and gap, in units of the scores, where all scores of a row are equal.
-TINY = 1e-9
+# Least temperature and gap of this phase, in units of the scores.
+LEAST_TEMPERATURE = 1e-9
 # A mass counts as this part of the lightest weight at least, and an offset changes by one temperature at most.
 LEAST_MASS, MAX_CHANGE = 1e-3, 1.0
-# What the phase leaves. The next one need not know it better.
+# The error that the phase leaves, about.
 EXPECTED_ERROR = 0.5
-# Rows from which the covariance of the source is estimated.
-MOMENT_ROWS = 4096
 # Points for each feature that a covariance of the points takes; and features, so that it takes a second.
 POINTS_PER_FEATURE, MAX_MOMENT_FEATURES = 4, 1024
-# Rows that are multiplied at once.
-BLOCK_ROWS = 4096
 
 
 def soft(problem: Problem, state: State) -> Iterator[State]:
@@ -39,15 +36,15 @@ def soft(problem: Problem, state: State) -> Iterator[State]:
     .. math:: h_i \leftarrow h_i + \varepsilon \log(\nu_i / m_i), \qquad
         m_i = E_x\, \mathrm{softmax}_i(s(x) / \varepsilon)
 
-    is the step of Sinkhorn's algorithm: it knows no units and needs no step size. At a large ε few rows show all
-    masses; at the gap it takes about one row for each point.
+    is the step of Sinkhorn's algorithm, which has no units and needs no step size. At a large ε the masses are smooth,
+    and few rows show all of them; when ε is the gap, about one row for each point is needed.
 
     Parameters
     ----------
     problem : Problem
         The problem.
     state : State
-        What it knows is not used, but for the rows: this phase begins at the map between Gaussians.
+        Only its number of rows is used: this phase begins at the map between Gaussians.
 
     Yields
     ------
@@ -59,7 +56,7 @@ def soft(problem: Problem, state: State) -> Iterator[State]:
     x = rows.even_sample(FIRST_BATCH)
     n_rows = state.n_rows + len(x)
     spread, gap = FIRST_TEMPERATURE * mean_deviation(rows, x, offsets), rows.tiles.mean_gap(x, offsets)
-    n_steps = number_of_steps(problem, float(spread / gap.clamp_min(TINY)))
+    n_steps = number_of_steps(problem, float(spread / gap.clamp_min(LEAST_TEMPERATURE)))
     last_batch = max(FIRST_BATCH, min(len(weights), MAX_LAST_BATCH))
     for step in range(n_steps):
         done = step / n_steps
@@ -67,7 +64,7 @@ def soft(problem: Problem, state: State) -> Iterator[State]:
         x = rows.even_sample(rows.n_for(batch))
         n_rows += len(x)
         gap = rows.tiles.updated_gap(gap, x, offsets)
-        epsilon = spread ** (1 - done) * gap**done + TINY
+        epsilon = spread ** (1 - done) * gap**done + LEAST_TEMPERATURE
         (mass,) = rows.soft_masses(x, offsets, [epsilon])
         offsets = offsets + epsilon * logarithmic_change(weights, mass)
     yield State(offsets, gap, EXPECTED_ERROR, n_rows)
@@ -88,7 +85,7 @@ def number_of_steps(problem: Problem, ratio: float) -> int:
     """Steps in which the temperature falls by a ratio."""
     if not problem.cost.is_squared:
         return MAX_STEPS
-    return min(MAX_STEPS, max(MIN_STEPS, math.ceil(STEPS_PER_HALVING * math.log2(ratio + TINY))))
+    return min(MAX_STEPS, max(MIN_STEPS, math.ceil(STEPS_PER_HALVING * math.log2(ratio + LEAST_TEMPERATURE))))
 
 
 def moment_offsets(problem: Problem) -> Tensor:
@@ -108,12 +105,12 @@ def moment_offsets(problem: Problem) -> Tensor:
     if problem.source.is_normal:
         covariance = np.eye(n_features) / rows.units.source_width**2
     else:
-        covariance = weighted_covariance(rows.sample(MOMENT_ROWS))
+        covariance = weighted_covariance(rows.sample(LOCATION_ROWS))
     mean = (problem.weights @ points.double()).to(points)
     zero = np.zeros(n_features)
     linear = gaussian_map(zero, weighted_covariance(points, problem.weights), zero, covariance).linear
     linear = torch.from_numpy(linear).to(points)
-    for block, part in zip(points.split(BLOCK_ROWS), offsets.split(BLOCK_ROWS), strict=True):
+    for block, part in zip(points.split(SUM_BLOCK_ROWS), offsets.split(SUM_BLOCK_ROWS), strict=True):
         centred = block - mean
         part.copy_(-((centred @ linear) * centred).sum(1).double() / 2)
     return offsets
@@ -126,7 +123,7 @@ def weighted_covariance(rows: Tensor, weights: Tensor | None = None) -> np.ndarr
     weights = weights.to(rows)[:, None]
     mean = weights[:, 0] @ rows
     covariance = torch.zeros(n_features, n_features, dtype=torch.float64, device=rows.device)
-    for block, weight in zip(rows.split(BLOCK_ROWS), weights.split(BLOCK_ROWS), strict=True):
+    for block, weight in zip(rows.split(SUM_BLOCK_ROWS), weights.split(SUM_BLOCK_ROWS), strict=True):
         centred = block - mean
         covariance += (weight * centred).T @ centred
     return shrunk_covariance(covariance.cpu().numpy(), n_features / (n_features + n_rows))

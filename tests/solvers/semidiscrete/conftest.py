@@ -1,4 +1,4 @@
-"""What all tests of the semi-discrete solver use: one thread, one seed, a source, costs and masses by hand."""
+"""Fixtures of the semi-discrete solver: one thread, one seed, a source, costs and masses by hand."""
 
 import numpy as np
 import pytest
