@@ -9,10 +9,13 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import KernelDensity
 
 from sklearn_ot.datasets import make_toy
 from sklearn_ot.metrics import wasserstein_distance
 from sklearn_ot.transport import SemiDiscreteTransport
+
+MIXED = np.concatenate([np.random.RandomState(0).randn(100, 2) + 3, np.random.RandomState(1).randn(50, 2)])
 
 
 @pytest.fixture(autouse=True)
@@ -144,6 +147,30 @@ def test_all_kinds_of_sources_agree(rng):
     distances = [SemiDiscreteTransport(s, tol=0.05, random_state=0).fit(Y).distance_ for s in sources]
     # Each is a mean of 100 000 costs: a standard error of 0.3 %.
     assert np.ptp(distances) < 0.02 * np.mean(distances)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        GaussianMixture(2, random_state=0).fit(MIXED),
+        FrozenEstimator(GaussianMixture(2).fit(MIXED)),
+        KernelDensity(bandwidth=0.5).fit(MIXED),
+        stats.multivariate_normal([1.0, 0.0], [[2.0, 1.0], [1.0, 2.0]]),
+    ],
+    ids=["mixture", "frozen", "kernel", "scipy"],
+)
+def test_models_and_distributions_are_sources(source, points):
+    transport = SemiDiscreteTransport(source, tol=0.1, random_state=0, confidence=None).fit(points)
+    again = (
+        clone(transport)
+        if isinstance(source, FrozenEstimator)
+        else SemiDiscreteTransport(**transport.get_params(deep=False))
+    )
+    np.testing.assert_array_equal(again.fit(points).potential_, transport.potential_)
+    drawn = transport.sample(6000, random_state=0)
+    frequency = (drawn[:, None] == points).all(2).mean(0)
+    # 10 % from the masses of the cells, and 10 % from this draw of 100 rows for each point.
+    assert np.sqrt(np.mean((60 * frequency - 1) ** 2)) < 0.2
 
 
 def test_smoothing_goes_from_the_points_to_their_mean(fitted, points, rng):
