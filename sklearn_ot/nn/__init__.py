@@ -1,4 +1,4 @@
-"""Torch modules: convex and plain networks, generators and critics. Nothing here knows of numpy or an estimator."""
+"""Torch modules: convex and unconstrained networks, generators and critics."""
 
 from sklearn_ot.nn._activations import ACTIVATIONS, GroupSort
 from sklearn_ot.nn._critics import DCGANCritic, LabelledCritic, MLPCritic, normalise_spectra_, with_labels

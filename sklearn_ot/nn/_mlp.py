@@ -9,7 +9,7 @@ from sklearn_ot.nn._activations import hidden_layers
 
 
 class MLP(nn.Module):
-    """Fully connected network that is zero as built: what it is added to is where training starts.
+    """Fully connected network that is zero before training.
 
     Parameters
     ----------
@@ -46,16 +46,16 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(*layers, last)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Outputs, shape (n, n_outputs), or (n,) without ``n_outputs``."""
+        """Compute the outputs, shape (n, n_outputs), or (n,) without ``n_outputs``."""
         outputs = self.layers(x)
         return outputs.squeeze(1) if self.n_outputs is None else outputs
 
     def gradient(self, x: Tensor) -> Tensor:
-        """Gradients of a scalar function in each row, shape (n, d); differentiable in the weights."""
+        """Compute the gradients of a scalar function at each row, shape (n, d); differentiable in the weights."""
         return self.value_and_gradient(x)[1]
 
     def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Both at once, by automatic differentiation; also where gradients are switched off."""
+        """Compute values and gradients by automatic differentiation, also under `torch.no_grad`."""
         differentiable = torch.is_grad_enabled()
         with torch.enable_grad():
             x = x if x.requires_grad else x.detach().requires_grad_()

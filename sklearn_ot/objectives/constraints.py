@@ -12,24 +12,24 @@ from sklearn_ot.objectives.wgan import slope_penalty
 
 
 class Constraint(NamedTuple):
-    r"""A way to hold the slope of a critic f, which a Wasserstein-1 distance allows to be at most 1.
+    r"""A constraint on the slope of a critic f, which must be at most 1 for a Wasserstein-1 distance.
 
-    A row of `CONSTRAINTS` makes a constraint known by its name: ``CONSTRAINTS["mine"] = Constraint(reg, project=f)``.
-    A constraint has at least one of the three functions.
+    A row of the table `CONSTRAINTS` gives a constraint a name: ``CONSTRAINTS["mine"] = Constraint(reg, project=f)``. A
+    constraint has at least one of the three functions.
 
     Attributes
     ----------
     reg : float, default=0.0
-        The strength λ that estimators take for "auto".
+        The strength λ for the value "auto" of an estimator.
     penalty : callable, default=None
         ``penalty(critic, real, fake) -> Tensor of shape ()``; the critic minimises its loss plus λ times the penalty.
     parametrise : callable, default=None
-        ``parametrise(module)`` changes a critic in place when it is built, so that every evaluation obeys.
+        ``parametrise(module)`` changes a new critic in place, so that it satisfies the constraint at every evaluation.
     project : callable, default=None
         ``project(module, reg)`` changes the weights of a critic in place after each of its steps, without gradients.
     is_bound : bool, default=False
-        Whether a slope of f that is known exactly, ``lipschitz_bound()`` of the module, is near 1 as well: the
-        difference of the means of f, divided by this slope, is then a useful lower bound of the distance.
+        Whether the bound of the slope of f, ``lipschitz_bound()`` of the module, is near 1. The difference of the means
+        of f, divided by this bound, is then a useful lower bound of the distance.
 
     Examples
     --------
@@ -50,7 +50,9 @@ class Constraint(NamedTuple):
 
 @torch.no_grad()
 def clip_weights_(module: nn.Module, reg: float) -> None:
-    """Bring all weights of a module into the interval from −reg to reg, in place [Arjovsky17]_.
+    """Clip all weights of a module to the interval from −reg to reg, in place.
+
+    This is the constraint of [Arjovsky17]_.
 
     References
     ----------
@@ -60,7 +62,7 @@ def clip_weights_(module: nn.Module, reg: float) -> None:
         weight.clamp_(-reg, reg)
 
 
-# The constraints with a name. Estimators accept each key of this table, those that are added later too.
+# The constraints by their names. Estimators accept every key of this table, also keys that are added later.
 CONSTRAINTS: dict[str, Constraint] = {
     "gradient-penalty": Constraint(0.1, penalty=slope_penalty),
     "one-sided-penalty": Constraint(0.1, penalty=partial(slope_penalty, one_sided=True)),

@@ -1,4 +1,4 @@
-"""The base class of transports whose map is the gradient of a convex potential."""
+"""Base class of transports whose map is the gradient of a convex potential."""
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -11,7 +11,7 @@ from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport, warn_user
 class ConvexTransport(InvertibleTransport):
     """Base class of transports whose map is the gradient of a convex potential.
 
-    A subclass has the map as its attribute ``potentials_``, a `sklearn_ot.solvers.potentials.Potentials`.
+    The map of a subclass is its attribute ``potentials_``, a `sklearn_ot.solvers.potentials.Potentials`.
     """
 
     def _transform(self, X):
@@ -23,30 +23,30 @@ class ConvexTransport(InvertibleTransport):
         if not solved.all():
             warn_user(
                 f"{np.sum(~solved)} of {len(X)} rows were not inverted to "
-                f"conjugate_tol={potentials.conjugate_tol:g}. return_residual=True returns how far off each of them "
-                "is; a larger conjugate_tol accepts them.",
+                f"conjugate_tol={potentials.conjugate_tol:g}. return_residual=True returns the error of each row; a "
+                "larger conjugate_tol accepts them.",
                 ConvergenceWarning,
             )
         return rows
 
     def inverse_transform(self, X, *, return_residual=False):
-        r"""Map target rows back to the source.
+        r"""Map target rows to the source, by the inverse map.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Target rows, seen in ``fit`` or not.
+            Target rows, also rows that were not in ``fit``.
         return_residual : bool, default=False
-            Whether to return how far from ``X`` `transform` takes the result.
+            Whether to return the distances between ``X`` and the images of the result as well.
 
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features)
-            Their preimages, in the dtype of ``X`` if it is a float dtype, else float64.
+            Preimages of the rows, in the dtype of ``X`` if it is a float dtype, else float64.
         residual : ndarray of shape (n_samples,)
-            :math:`\|T(x) - y\|` for each row y and its preimage x, in the units of the target. Only with
-            ``return_residual``. (The warning that rows were not inverted is about the search, whose residuals are in
-            balanced coordinates, as ``conjugate_tol`` is.)
+            :math:`\|T(x) - y\|` for each row y and its preimage x, in the units of the target. Only returned with
+            ``return_residual``. (``conjugate_tol``, and the warning that rows were not inverted, are about residuals in
+            balanced coordinates.)
         """
         X_original = super().inverse_transform(X)
         if not return_residual:
@@ -58,8 +58,8 @@ class ConvexTransport(InvertibleTransport):
 
         .. math:: \tfrac12 E\|x\|^2 + \tfrac12 E\|y\|^2 - E\,\psi(x) - E\,\psi^*(y) \;\le\; \tfrac12 W_2^2
 
-        On rows that ``fit`` has not seen it compares maps, solvers and parameters where the true map is unknown: the
-        higher, the better.
+        On rows that were not in ``fit`` it compares maps, solvers and parameters without the true map: higher is
+        better.
 
         Parameters
         ----------
@@ -71,15 +71,15 @@ class ConvexTransport(InvertibleTransport):
         Returns
         -------
         value : float
-            A lower bound of :math:`\tfrac12 W_2^2` between the two samples, in the squared units of the data. Searches
-            for ψ* that stop short can only lower it.
+            A lower bound of :math:`\tfrac12 W_2^2` between the two samples, in squared units of the data. Searches for
+            ψ* that end early can only lower it.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
         return self.potentials_.dual_value(X, validate_data(self, X_target, dtype=X.dtype, reset=False))
 
     def potential(self, X):
-        r"""The convex potential ψ, whose gradient is `transform`; it vanishes at the mean of the source.
+        r"""The convex potential ψ, whose gradient is `transform`; it is 0 at the mean of the source.
 
         Parameters
         ----------
@@ -89,8 +89,8 @@ class ConvexTransport(InvertibleTransport):
         Returns
         -------
         potential : ndarray of shape (n_samples,)
-            Its values, in the squared units of the data (with the factor ½ in the cost) and in the dtype of ``X`` if
-            it is a float dtype, else float64.
+            Values of ψ, in squared units of the data (with the factor ½ in the cost), in the dtype of ``X`` if it is a
+            float dtype, else float64.
         """
         check_is_fitted(self)
         return self.potentials_.potential(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))

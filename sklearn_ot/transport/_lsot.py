@@ -1,4 +1,4 @@
-"""LSOTTransport: regularised transport by stochastic optimisation, and its barycentric projection."""
+"""LSOTTransport: the barycentric projection of regularised transport, by stochastic optimisation."""
 
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
@@ -17,28 +17,28 @@ from sklearn_ot.transport._neural import NeuralTransport, Stage
 @documented(**sections(NeuralTransport))
 @dataclass(eq=False, repr=False)
 class LSOTTransport(NeuralTransport):
-    r"""Large-scale regularised transport: potentials by its dual, then a map by barycentric projection.
+    r"""Large-scale regularised transport: first potentials, from the dual, then a map, by barycentric projection.
 
-    The published method of [Seguy18]_, here as a baseline. Two networks without constraints maximise the dual of
-    transport with an entropic or an L2 penalty, by stochastic gradients over all pairs of a batch; a third one is then
-    regressed on the means of the plan that belongs to them,
+    This is the method of [Seguy18]_, a baseline. Two networks without constraints maximise the dual of transport with
+    an entropic or an L2 penalty, by stochastic gradients over all pairs of a batch. A third network is then fitted to
+    the barycentric images of their plan,
 
     .. math::
         \max_{u, v}\ E_P\, u(x) + E_Q\, v(y) - E_{P \times Q}\, G(u(x) + v(y) - \tfrac12 \|x - y\|^2), \qquad
-        T(x) = E_\pi [y \mid x], \quad \frac{d\pi}{d (P \times Q)} = G'(u(x) + v(y) - \tfrac12 \|x - y\|^2) ,
+        T(x) = E_\pi [y \mid x], \quad \frac{d\pi}{d (P \times Q)} = G'(u(x) + v(y) - \tfrac12 \|x - y\|^2) .
 
-    see `sklearn_ot.objectives.lsot`. As in `W2Transport`, training runs in coordinates where the Gaussian map is the
-    identity, and starts there: u = v = 0 and T the identity.
+    See `sklearn_ot.objectives.lsot`. As in `W2Transport`, training works in coordinates in which the Gaussian map is
+    the identity, and starts at this map, with u = v = 0 and T(x) = x.
 
     Parameters
     ----------
     regularization : {"l2", "entropic"}, default="l2"
-        The penalty on the density h of the plan π by P × Q: :math:`\varepsilon E_\pi h` or
+        The penalty on the density h of the plan π with respect to P × Q: :math:`\varepsilon E_\pi h` or
         :math:`\varepsilon E_\pi \log h`.
     reg : float, default=0.03
-        ε, above 0, in balanced coordinates, whose mean variance is 1. The larger, the more blurred the plan, and the
-        more the map shrinks towards the mean; the smaller, the fewer pairs of a batch have any weight. The default
-        suits "l2"; "entropic" needs about 0.05 in two dimensions and 0.5 in sixteen.
+        The weight ε of the penalty, above 0, in balanced coordinates, whose mean variance is 1. With a larger ε the
+        plan is more blurred and the map shrinks more towards the mean. With a smaller ε fewer pairs of a batch have a
+        positive weight. The default suits "l2"; "entropic" needs about 0.05 with 2 features and 0.5 with 16.
     network : specification or nn.Module class, default=None
         The networks of the potentials and of the map, ``Dense((128, 128), "silu")`` if None, see `sklearn_ot.networks`.
     learning_rate : float, default=1e-2
@@ -48,25 +48,25 @@ class LSOTTransport(NeuralTransport):
     Attributes
     ----------
     n_iter_ : int
-        Gradient steps taken in both stages.
+        Number of gradient steps in both stages.
     history_ : list of dict
-        One row per block of 100 steps: ``stage``, ``n_iter``, ``dur`` in seconds, ``train_loss``, the objective, and
-        ``valid_loss``, the same on the held-out rows and divided by the number of features. ``stage`` is "dual" for the
-        potentials, then "map". The row of an interrupted block has no ``dur`` and no ``train_loss``.
+        One row for each block of 100 steps: ``stage``, "dual" for the potentials, then "map"; ``n_iter``; ``dur``, in
+        seconds; ``train_loss``, the objective; and ``valid_loss``, the objective on held-out rows, divided by the
+        number of features. The row of an interrupted block has no ``dur`` and no ``train_loss``.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` holds the networks ``u``, ``v`` and ``displacement``, T(x) − x.
     <attributes>
 
     See Also
     --------
-    W2Transport : More accurate, with an inverse, and without the bias of a regularisation.
+    W2Transport : A more accurate map, with an inverse and without the bias of a regularisation.
 
     Notes
     -----
-    The barycentric projection of a regularised plan is not the optimal map, nor does it carry P onto Q exactly; both
-    hold in the limit ε → 0.
+    The barycentric projection of a regularised plan is not the optimal map, and it does not carry P onto Q exactly.
+    Both are true in the limit ε → 0.
 
-    The published algorithm starts at random networks in the coordinates of the data and keeps the last weights.
+    The published algorithm starts with random networks in the units of the data and keeps the last weights.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""QCTransport: a critic regressed on exact plans of batches."""
+"""QCTransport: the map of a potential fitted to exact plans of batches."""
 
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
@@ -19,20 +19,20 @@ KINKED_ACTIVATIONS = {"relu", "leaky_relu", "groupsort"}
 @documented(**sections(NeuralTransport))
 @dataclass(eq=False, repr=False)
 class QCTransport(NeuralTransport):
-    r"""The critic of quadratic-cost Wasserstein GANs as a map: a potential regressed on exact plans of batches.
+    r"""The map of a potential fitted to exact plans of batches, like the critic of quadratic-cost Wasserstein GANs.
 
-    In each step the transport between two batches is solved exactly, and the potential φ learns its values and, by
-    its gradient, its displacements; for the cost :math:`\tfrac12 \|x - y\|^2` the map is
+    Each step computes the exact plan between two batches. The potential φ is fitted to the Kantorovich potentials of
+    the plan, and its gradient to the displacements. For the cost :math:`\tfrac12 \|x - y\|^2` the map is
 
     .. math:: T(x) = x - \nabla\varphi(x) .
 
-    The critic is the one of [Liu19]_, see `sklearn_ot.objectives.qc`. As in `W2Transport`, training runs in coordinates
-    where the Gaussian map is the identity, and starts there: φ = 0.
+    The critic is that of [Liu19]_, see `sklearn_ot.objectives.qc`. As in `W2Transport`, training works in coordinates
+    in which the Gaussian map is the identity, and starts at this map, with φ = 0.
 
     Parameters
     ----------
     reg : float, default=10.0
-        λ, the weight of the gradients against the values, in balanced coordinates.
+        The weight λ of the gradients in the regression, in balanced coordinates.
     network : specification or nn.Module class, default=None
         The network of the potential, ``Dense((128, 128), "silu")`` if None, see `sklearn_ot.networks`. Its gradient
         must be continuous: the activation "relu" is refused.
@@ -43,28 +43,28 @@ class QCTransport(NeuralTransport):
     Attributes
     ----------
     n_iter_ : int
-        Gradient steps taken.
+        Number of gradient steps.
     history_ : list of dict
-        One row per block of 100 steps: ``stage``, ``n_iter``, ``dur`` in seconds, ``train_loss``, the objective, and
-        ``valid_loss``, the mean squared distance per feature, in balanced coordinates, from the images of held-out
-        rows to those of the exact plan between 512 held-out rows of each sample. ``stage`` is always "critic".
-        The row of an interrupted block has no ``dur`` and no ``train_loss``.
+        One row for each block of 100 steps: ``stage``, always "critic"; ``n_iter``; ``dur``, in seconds;
+        ``train_loss``, the objective; and ``valid_loss``, the mean squared distance for each feature, in balanced
+        coordinates, between the images of held-out rows and those of the exact plan between 512 held-out rows of each
+        sample. The row of an interrupted block has no ``dur`` and no ``train_loss``.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is φ.
     <attributes>
 
     See Also
     --------
-    W2Transport : More accurate, with an inverse, and without the bias of plans of batches.
+    W2Transport : A more accurate map, with an inverse and without the bias of plans of batches.
 
     Notes
     -----
-    The map is the mean of those of the plans of batches, which is blurred: the more rows in a batch, the less, but the
-    time of a plan grows a little faster than their square.
+    The map is a mean of the maps of many plans, and therefore blurred. It is less blurred with more rows in a batch,
+    but the time of a plan grows a little faster than the square of the number of rows.
 
-    The published critic ties the *lengths* of gradients and displacements with weight :math:`\gamma \sqrt d` in the
-    place of λ, γ = 0.1, on batches of 64. A map needs their directions too, and the gradients, less noisy than the
-    values, a larger weight.
+    The published critic compares only the *lengths* of gradients and displacements, with the weight :math:`\gamma \sqrt
+    d`, γ = 0.1, instead of λ, on batches of 64. A map also needs the directions, and a larger weight of the gradients,
+    which are less noisy than the values.
 
     References
     ----------
@@ -99,8 +99,8 @@ class QCTransport(NeuralTransport):
         module, arguments = module_of(network, "function", n_features=n_features, n_outputs=None)
         if arguments.get("activation") in KINKED_ACTIVATIONS:
             raise ValueError(
-                f"The map of QCTransport is a gradient, and that of a network with the activation "
-                f'"{arguments["activation"]}" jumps: take "silu", "celu" or "softplus".'
+                f"The map of QCTransport is a gradient, and the gradient of a network with the activation "
+                f'"{arguments["activation"]}" jumps: use "silu", "celu" or "softplus".'
             )
         return {"potential": (module, arguments)}
 

@@ -1,4 +1,4 @@
-"""W2Transport: the Brenier map between two samples by convex potentials."""
+"""W2Transport: the optimal map of the squared cost between two samples, by convex potentials."""
 
 import math
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from sklearn_ot.transport._neural import NeuralTransport, Stage
 PLAN_STEPS = 500
 PLAN_ROWS = 2000
 MAX_PLAN_FEATURES = 4
-# Up to so many features the step size of a solver is that of its row in the table.
+# With at most this number of features, the step size of a solver is that of its row in the table.
 FULL_STEP_FEATURES = 16
 
 
@@ -38,13 +38,13 @@ class Solver(NamedTuple):
     Attributes
     ----------
     objective : callable
-        ``(pair, x, y, *, reg) -> loss``, to be minimised over a `sklearn_ot.nn.PotentialPair`.
+        ``(pair, x, y, *, reg) -> loss``, which is minimised over a `sklearn_ot.nn.PotentialPair`.
     reg, learning_rate : float
-        The values of "auto"; the step size is that of ψ with up to 16 features.
+        The values of "auto"; the step size is that of ψ with at most 16 features.
     relative_step : float
         The step size of ω, in multiples of that of ψ.
     exact_inverse : bool
-        Whether the inverse map is searched for, and ω only guesses it; else it is ∇ω.
+        Whether the inverse map is computed by a search that starts at ∇ω. If not, the inverse map is ∇ω.
     needs_reg : bool, default=False
         Whether ``reg`` must be above 0.
     """
@@ -67,116 +67,116 @@ SOLVERS = {
 
 
 def check_reg(solver, reg):
-    """Raise a ValueError if a solver cannot do without ``reg``, and it is 0."""
+    """Raise a ValueError if a solver needs a positive ``reg``, and it is 0."""
     if reg == 0 and solver in SOLVERS and SOLVERS[solver].needs_reg:
         raise ValueError(
-            f'reg=0 leaves solver="{solver}" without the terms that train its second network: give a reg above 0 (to '
-            "W2TransportCV, regs without a 0)."
+            f'With reg=0, solver="{solver}" has no terms that train its second network: give a reg above 0 (and regs '
+            "above 0 to W2TransportCV)."
         )
 
 
 @documented(**sections(NeuralTransport))
 @dataclass(eq=False, repr=False)
 class W2Transport(ConvexTransport, NeuralTransport):
-    r"""The Brenier map between two samples: the gradient of a convex network, and its inverse.
+    r"""The optimal map of the squared cost between two samples, the gradient of a convex network, and its inverse.
 
-    The optimal map of the squared cost is :math:`T = \nabla\psi` with ψ convex, its inverse :math:`\nabla\psi^*`, and
-    ψ solves the dual problem
+    The optimal map (Brenier map) is :math:`T = \nabla\psi` with a convex potential ψ, and its inverse is
+    :math:`\nabla\psi^*`. The potential is the solution of the dual problem
 
     .. math::
         \tfrac12 W_2^2(P, Q) = \tfrac12 E\|x\|^2 + \tfrac12 E\|y\|^2
         - \min_{\psi\ \text{convex}} \left\{ E_P\, \psi(x) + E_Q\, \psi^*(y) \right\} .
 
-    An input-convex network stands for ψ. It starts at the Gaussian map (`GaussianTransport`) and learns the rest of
-    the map in coordinates where the Gaussian one is the identity, so that neither units nor correlations matter to
-    training; with few features it is first regressed on an exact plan. Of all weights on the way, those with the best
-    dual value on held-out rows are kept. If they are not better than the Gaussian map by more than the standard error
-    of the difference, the Gaussian map is kept: few rows cannot decide between the two. Directions in which neither
-    sample varies by more than a hundredth of the mean deviation, such as constant columns, keep the Gaussian map.
-    (Units of single columns matter to the squared cost, to the shrinkage and here: standardise columns that are not
-    comparable.)
+    The potential ψ is an input-convex network. Training starts at the Gaussian map (`GaussianTransport`), in
+    coordinates in which that map is the identity, so that units and correlations have no effect on training. With few
+    features the network is first fitted to an exact plan. Training keeps the weights with the best dual value on
+    held-out rows. If they are not better than the Gaussian map by more than the standard error of the difference, which
+    is often so with few rows, the Gaussian map is kept. The Gaussian map is also kept in directions in which the
+    standard deviation of both samples is at most a hundredth of the mean one, such as those of constant columns. (The
+    units of single columns have an effect on the squared cost, the shrinkage and this rule: standardise columns that
+    are not comparable.)
 
     Parameters
     ----------
     solver : {"dual", "w2gn", "minimax", "minimax-v1", "expectile"}, default="dual"
         The name of the objective that is minimised, a key of the table ``W2Transport.SOLVERS``. Each objective is a
-        function of `sklearn_ot.objectives`; a row added to the table is another solver.
+        function of `sklearn_ot.objectives`. A row added to the table is another solver.
 
-        - "dual": the dual itself. ψ*(y) is computed by a convex minimisation for each row, which starts at the guess of
-          a second network [Amos23]_. The inverse map is exact, to ``conjugate_tol``.
-        - "w2gn": the non-minimax objective of Wasserstein-2 generative networks [Korotin21]_, over ψ and a second
-          convex network ω for ψ*. The inverse map is ∇ω.
-        - "minimax": ψ against ω, simultaneous descent and ascent [Makkuva20]_. The inverse map is ∇ω.
-        - "minimax-v1": as "dual", but every minimisation starts at the Gaussian map [Taghvaei19]_.
-        - "expectile": ψ against ω and back, with an expectile penalty on their duality gap [Buzun24]_. The inverse map
-          is ∇ω.
+        - "dual": the dual itself. ψ*(y) is computed by a convex minimisation for each row, which starts at the output
+          of a second network [Amos23]_. The inverse map is exact, up to ``conjugate_tol``.
+        - "w2gn": the objective of Wasserstein-2 generative networks [Korotin21]_, which is minimised over ψ and a
+          second convex network ω for ψ*. The inverse map is ∇ω.
+        - "minimax": simultaneous descent of ψ and ascent of ω [Makkuva20]_. The inverse map is ∇ω.
+        - "minimax-v1": like "dual", but every minimisation starts at the Gaussian map [Taghvaei19]_.
+        - "expectile": the game of "minimax" in both directions, with an expectile penalty on the duality gap of ψ and ω
+          [Buzun24]_. The inverse map is ∇ω.
     reg : float or "auto", default="auto"
-        λ. For "dual" and "minimax-v1" the pull of the map towards the Gaussian map, in mean squares of balanced
-        coordinates: with few rows a free map overfits, see `W2TransportCV`. For "w2gn" the weight, above 0, of the
-        cycle terms that make each map the inverse of the other: a larger one is steadier and, for the inverse map, more
-        accurate; too large a one is slow. For "minimax" the weight of the regression of each map onto the inverse of
-        the other, for "expectile" that of the penalty, per feature. "auto" is 0 for "dual" and "minimax-v1", 3 for
-        "w2gn", 0.3 for "minimax" and 2 for "expectile".
+        The weight λ. For "dual" and "minimax-v1" it is the weight of a pull of the map towards the Gaussian map, in
+        mean squares of balanced coordinates; it reduces overfitting with few rows, see `W2TransportCV`. For "w2gn" it
+        is the weight, above 0, of the cycle terms, which make each map the inverse of the other. A larger weight makes
+        training steadier and the inverse map more accurate; a weight that is too large makes it slow. For "minimax" it
+        is the weight of the regression of each map on the inverse of the other, for "expectile" the weight of the
+        penalty for each feature. "auto" is 0 for "dual" and "minimax-v1", 3 for "w2gn", 0.3 for "minimax" and 2 for
+        "expectile".
     network : specification or nn.Module class, default=None
-        The convex networks, ``Convex()`` if None, see `sklearn_ot.networks`. One of your own, or a class with the
-        methods of `sklearn_ot.nn.DenseICNN`, stands for ψ and, where the inverse map is ∇ω, for ω. The coordinates in
-        which a network works are those in which the Gaussian map is the identity; ``strong_convexity`` is the least
-        stretch of the map there, and its reciprocal the largest of an exact inverse.
+        The convex networks, ``Convex()`` if None, see `sklearn_ot.networks`. A specification of your own, or a class
+        with the methods of `sklearn_ot.nn.DenseICNN`, is used for ψ, and also for ω if the inverse map is ∇ω. The
+        networks work in coordinates in which the Gaussian map is the identity. In these coordinates
+        ``strong_convexity`` is the least stretch of the map, and its reciprocal the largest stretch of an exact
+        inverse.
     plan_size : int or "auto", default="auto"
-        Rows of each sample of an exact plan (POT) on which both networks are regressed first, for 500 steps; the dual
-        then starts at the result if that is better on held-out rows than the Gaussian map. 0 is no plan; "auto" is 2000
-        up to 4 features, and 0 beyond, where a plan of so few rows says little about the map.
+        Number of rows of each sample in an exact plan (POT) to which both networks are first fitted, for 500 steps. The
+        dual then starts at the result if it is better on held-out rows than the Gaussian map. With 0 there is no plan.
+        "auto" is 2000 for at most 4 features and 0 for more, where the plan of so few rows is far from the map.
     conjugate_tol : float, default=1e-4
-        Residual per feature (root mean square, in balanced coordinates, where features have variance 1) at which the
-        searches for exact conjugates end, in ``inverse_transform`` and ``dual_value``; times ‖y‖ / √n_features for rows
-        y that are farther out than √n_features, where rounding is larger. Only features that vary count.
+        Residual at which the searches for exact conjugates end, in ``inverse_transform`` and ``dual_value``: a root
+        mean square over the features that vary, in balanced coordinates, where features have variance 1. For rows y
+        with ‖y‖ > √n_features, whose rounding errors are larger, it is multiplied by ‖y‖ / √n_features.
     learning_rate : float or "auto", default="auto"
         Step size of Adam for ψ after a warm-up of 100 steps; it decays as 1 / (1 + step / 1500). "auto" is 0.05 for
         "dual" and "minimax-v1", 0.02 for "w2gn" and "expectile" and 0.005 for "minimax", times 4 / √n_features
-        beyond 16 features. That of ω is a tenth of it where ω only guesses the inverse map, and ten times as large in
-        "minimax", where ω has to keep ahead of ψ.
+        above 16 features. The step size of ω is a tenth of it if ω only gives the start of a search, and ten times as
+        large for "minimax", where ω must be ahead of ψ.
     warm_start : bool, default=False
-        Whether another call of ``fit`` goes on from the map of the last one, also in an estimator that was pickled. The
-        coordinates and the state of Adam stay as they are.
+        Whether another call of ``fit`` continues from the map of the last one, also after a pickle. The coordinates and
+        the state of Adam do not change between the calls.
     <parameters>
 
     Attributes
     ----------
     wasserstein_distance_ : float
-        Wasserstein-2 distance, :math:`(E\|x - T(x)\|^2)^{1/2}` for the optimal T, in the units of the data and
-        without the factor ½. It is estimated by the dual value, so that its error is of the order of the squared error
-        of the map.
+        Wasserstein-2 distance, :math:`(E\|x - T(x)\|^2)^{1/2}` for the optimal T, in the units of the data and without
+        the factor ½. It is estimated by the dual value, so its error is of the order of the squared error of the map.
     n_iter_ : int
-        Gradient steps taken, those on the plan included; with ``warm_start``, in all fits.
+        Number of gradient steps, including those on the plan; with ``warm_start``, in all fits.
     start_ : {"gaussian", "plan"}
-        Where the dual started.
+        The map at which the dual started.
     is_gaussian_ : bool
-        Whether the map is the Gaussian one: the gain of the best weights over it on held-out rows was less than the
-        standard error of this gain. Without ``early_stopping`` there are no held-out rows, and it is False.
+        Whether the map is the Gaussian one, because the gain of the best weights over it on held-out rows was less than
+        the standard error of this gain. Without ``early_stopping`` there are no held-out rows, and it is False.
     history_ : list of dict
-        One row per block of 100 steps: ``stage``, which is "plan" or the solver, ``n_iter``, ``dur`` in seconds,
-        ``train_loss``, the objective, and ``valid_loss``, the held-out dual value of the Gaussian map less that of this
-        map, per feature and in balanced coordinates. A fall of 0.01 is one per cent of a feature's variance. The row of
-        an interrupted block has no ``dur`` and no ``train_loss``.
+        One row for each block of 100 steps: ``stage``, which is "plan" or the solver; ``n_iter``; ``dur``, in seconds;
+        ``train_loss``, the objective; and ``valid_loss``, the dual value of the Gaussian map minus that of this map, on
+        held-out rows, for each feature and in balanced coordinates. A decrease of 0.01 is one per cent of the variance
+        of a feature. The row of an interrupted block has no ``dur`` and no ``train_loss``.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` holds the networks ``potential`` and ``inverse``.
     sparsity_ : float
-        Share of the non-negative weights of the convex networks that are exactly zero; `prune` removes the units that
-        they cut off.
+        Share of zeros among the non-negative weights of the convex networks; `prune` removes units that have no effect.
     <attributes>
 
     See Also
     --------
-    GaussianTransport : The closed-form map that training starts at.
-    sklearn_ot.adaptation.DomainAdapter : A transport and an estimator for domain adaptation. In a plain Pipeline
-        ``predict`` would transport the target rows again.
+    GaussianTransport : The map in closed form at which training starts.
+    sklearn_ot.adaptation.DomainAdapter : A transport and an estimator for domain adaptation. The ``predict`` of a plain
+        Pipeline would also transport the target rows.
 
     Notes
     -----
-    Training is in float32; the maps are evaluated in the dtype of their input, and in chunks: beyond the rows and their
-    images, memory does not grow with the number of rows.
+    Training is in float32. The maps are evaluated in the dtype of their input, and in chunks, so that only the memory
+    of the rows and of their images grows with the number of rows.
 
-    Interrupted from the keyboard, ``fit`` keeps the best map so far.
+    If ``fit`` is interrupted from the keyboard, it keeps the best map so far.
 
     References
     ----------
@@ -262,7 +262,7 @@ class W2Transport(ConvexTransport, NeuralTransport):
         return [replace(last, **plan, max_iter=min(PLAN_STEPS, self.max_iter)), last]
 
     def _plan(self, train, rng):
-        """Rows paired by an exact plan, source and target side by side; None if there is to be no plan."""
+        """Rows paired by an exact plan, each a source row followed by its target row; None without a plan."""
         size = self.plan_size
         if size == "auto":
             size = PLAN_ROWS if train.x.shape[1] <= MAX_PLAN_FEATURES else 0
@@ -279,8 +279,8 @@ class W2Transport(ConvexTransport, NeuralTransport):
         before = self.net_.get_params_for("module")
         if before["is_guess"] != architecture["is_guess"]:
             raise ValueError(
-                f"warm_start=True cannot go on with solver={self.solver!r}: its second network is of another kind than "
-                f"that of solver={self.net_.stage!r}. Change it back, or set warm_start=False."
+                f"warm_start=True cannot continue with solver={self.solver!r}: its second network differs from that of "
+                f"solver={self.net_.stage!r}. Change it back, or set warm_start=False."
             )
         before, after = (_description(parts["potential"]) for parts in (before, architecture))
         before["n_features"] = len(self.coordinates_.source_mean)
@@ -291,8 +291,8 @@ class W2Transport(ConvexTransport, NeuralTransport):
         ]
         if changed:
             raise ValueError(
-                f"warm_start=True goes on with the networks there are, but these changed: {', '.join(changed)}. "
-                "Change them back, or set warm_start=False."
+                f"warm_start=True continues with the previous networks, but these parameters changed: "
+                f"{', '.join(changed)}. Change them back, or set warm_start=False."
             )
         return self.net_
 
@@ -307,30 +307,30 @@ class W2Transport(ConvexTransport, NeuralTransport):
                 gaussian = self._build_net(torch.device(net.device), **net.get_params_for("module"))
                 net.module_.load_state_dict(gaussian.module_.state_dict())
                 net.best_loss_ = 0.0
-        # The mean of ψ plus that of ψ*: those of ½‖·‖², whose gradient is the Gaussian map, less the gain over them.
+        # The mean of ψ plus that of ψ* is the same sum for ½‖·‖², whose gradient is the Gaussian map, minus the gain.
         squares = mean_square(coordinates.of_source(samples[0])) + mean_square(coordinates.of_target(samples[1]))
         value = coordinates.mean_cost(*samples, squares / 2 + coordinates.n_axes * net.best_loss_)
         self.wasserstein_distance_ = math.sqrt(max(0.0, 2 * value))
 
     @property
     def sparsity_(self):
-        """Share of the non-negative weights that are exactly zero, of all convex networks together."""
+        """Share of zeros among the non-negative weights of all convex networks."""
         check_is_fitted(self)
         networks = [network for network in self.net_.module_.children() if isinstance(network, DenseICNN)]
         weights = torch.cat([weight.detach().flatten() for network in networks for weight in network.inner])
         return float((weights == 0).float().mean())
 
     def prune(self):
-        """Remove the units that weights of zero have cut off from the networks; the maps stay as they are.
+        """Remove units that have no effect from the networks; the maps do not change.
 
-        Training holds many of the weights that must not be negative at exactly zero, see ``sparsity_``. A unit (or
-        pool) all of whose outgoing weights are zero does not change the map: without it the networks are narrower,
-        and faster. ``warm_start`` goes on from the narrower networks, with a new state of Adam.
+        After training, many of the weights that must not be negative are exactly zero, see ``sparsity_``. A unit (or
+        pool) whose outgoing weights are all zero has no effect on the map. Without it the networks are narrower and
+        faster. ``warm_start`` continues with the narrower networks and a new state of Adam.
 
         Returns
         -------
         self : object
-            The transport; its images change by rounding only.
+            The transport; its images only change by rounding.
         """
         check_is_fitted(self)
         pair = self.net_.module_
@@ -349,6 +349,6 @@ class W2Transport(ConvexTransport, NeuralTransport):
 
 
 def _description(network):
-    """The class and the arguments of a network as one dict."""
+    """The class and the arguments of a network, in one dict."""
     module, arguments = network
     return {"network": module.__name__, **arguments}

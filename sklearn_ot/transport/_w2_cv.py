@@ -1,4 +1,4 @@
-"""W2TransportCV: a W2Transport whose reg is chosen by the dual value on held-out rows of both samples."""
+"""W2TransportCV: a W2Transport with reg chosen by the dual value on held-out rows of both samples."""
 
 import math
 import time
@@ -24,37 +24,36 @@ from sklearn_ot.transport._w2 import W2Transport, check_reg
 
 @dataclass(eq=False, repr=False)
 class W2TransportCV(ConvexTransport):
-    r"""A `W2Transport` whose ``reg`` is chosen by cross-validation.
+    r"""A `W2Transport` with ``reg`` chosen by cross-validation.
 
-    Each candidate λ is fitted on all folds but one and scored on that one by `W2Transport.dual_value`, a lower bound
-    of :math:`\tfrac12 W_2^2` that is highest for the optimal map,
+    Each candidate λ is fitted on all folds but one, and its score on this fold is `W2Transport.dual_value`, a lower
+    bound of :math:`\tfrac12 W_2^2` that is highest for the optimal map,
 
     .. math:: \tfrac12 E\|x\|^2 + \tfrac12 E\|y\|^2 - E\,\psi_\lambda(x) - E\,\psi_\lambda^*(y) .
 
-    The λ with the best mean is fitted again on all rows; of equal ones, the largest. Source and target are split
-    independently of each other, so that the rows of *both* that score a map are new to it. (A search such as
-    `sklearn.model_selection.GridSearchCV` splits the source alone; a target of as many rows it cuts at the same
-    places, and any other target is seen whole in training.)
+    The λ with the best mean score, or the largest of several, is fitted again on all rows. Source and target are split
+    independently, so that a map is scored on new rows of *both* samples. (A search such as
+    `sklearn.model_selection.GridSearchCV` splits only the source. It also splits a target with the same number of rows,
+    at the same indices; with any other number of rows the whole target is used for training.)
 
-    With few rows a pull towards the Gaussian map pays where that map is nearly right; where it is not, the best λ is
-    0 or small.
+    With few rows, a large λ is best if the Gaussian map is nearly right, and a small one or 0 if it is not.
 
     Parameters
     ----------
     transport : W2Transport, default=None
-        The transport to tune, ``W2Transport()`` if None. It is cloned; its own ``reg`` is ignored.
+        The transport, ``W2Transport()`` if None. It is cloned; its own ``reg`` is ignored.
     regs : array-like of shape (n_regs,), default=(0.0, 0.1, 1.0, 10.0)
-        The candidates. Their meaning depends on the solver: see `W2Transport`. "w2gn" needs them above 0, and so
-        other ones than the default.
+        The candidates. Their meaning depends on the solver, see `W2Transport`. The solver "w2gn" needs candidates above
+        0, unlike the default.
     cv : int or cross-validation splitter, default=5
-        How to split, each sample for itself: the number of shuffled folds, or a splitter such as
-        `sklearn.model_selection.ShuffleSplit`, which sees rows without labels or groups.
+        The number of shuffled folds, or a splitter such as `sklearn.model_selection.ShuffleSplit`, which gets rows
+        without labels or groups. It splits each sample separately.
     n_jobs : int, default=None
-        Fits that run at the same time; None is 1, -1 as many as there are cores. Joblib shares the cores out among
-        them: with one fit for each core, each has one thread. (Not for threads of one process: torch has one random
-        state for all of them.)
+        Number of fits that run at the same time; None is 1, -1 is the number of cores. Joblib divides the cores among
+        the fits: with one fit for each core, each fit has one thread. (Threads of one process cannot be used, because
+        they share PyTorch's random state.)
     random_state : int, RandomState instance or None, default=None
-        Seeds the folds, and the transport where its own ``random_state`` is None. All candidates see the same folds,
+        Seeds the folds, and the transport if its own ``random_state`` is None. All candidates have the same folds,
         initial weights and batches.
     verbose : int, default=0
         Verbosity of joblib.
@@ -64,39 +63,39 @@ class W2TransportCV(ConvexTransport):
     reg_ : float
         The chosen λ.
     transport_ : W2Transport
-        The transport with it, fitted on all rows.
+        The transport with the chosen λ, fitted on all rows.
     best_score_ : float
-        Its mean dual value on held-out rows, in the squared units of the data.
+        Mean dual value of the chosen λ on held-out rows, in squared units of the data.
     best_index_ : int
-        Its place in ``regs``.
+        Index of the chosen λ in ``regs``.
     cv_results_ : dict of ndarrays
         One entry for each candidate, named as in `sklearn.model_selection.GridSearchCV`: ``param_reg``,
         ``split0_test_score``, ..., ``mean_test_score``, ``std_test_score``, ``rank_test_score``, ``mean_fit_time``,
-        ``std_fit_time``, ``mean_score_time``, ``std_score_time`` (in seconds). The spread over the folds is for the
-        greater part that of the samples, which is the same for all candidates: to compare two, look at the
-        differences fold by fold.
+        ``std_fit_time``, ``mean_score_time``, ``std_score_time`` (in seconds). Most of the spread over the folds comes
+        from the samples and is the same for all candidates: compare two candidates by their differences in each fold.
     n_splits_ : int
         Number of folds.
     potentials_ : Potentials
         The map of ``transport_`` as a frozen value, see `sklearn_ot.solvers.potentials`.
     wasserstein_distance_ : float
-        That of ``transport_``.
+        The distance of ``transport_``.
     target_reference_ : ndarray of shape (<= 4096, n_features_in_)
-        Rows of the target that `score` compares with when it is given none.
+        Target rows for the comparison in `score`, if `score` gets none.
     n_features_in_ : int
         Number of features of both samples.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, if the source was given as a DataFrame.
+        Names of the features, if the source is a DataFrame.
 
     See Also
     --------
-    W2Transport : The transport that is tuned.
+    W2Transport : The transport with a given ``reg``.
 
     Notes
     -----
-    The transport receives plain arrays, DataFrames included. A candidate of which a fit diverges has the score nan,
-    with a warning; where all do, ``fit`` raises `~sklearn_ot.exceptions.DivergenceError`. Interrupted from the
-    keyboard, the search ends with KeyboardInterrupt; once it has chosen, ``fit`` keeps the best map so far.
+    The transport receives plain arrays, also if ``fit`` gets DataFrames. If a fit of a candidate diverges, its score is
+    nan, and a warning says so. If fits of all candidates diverge, ``fit`` raises
+    `~sklearn_ot.exceptions.DivergenceError`. An interruption from the keyboard ends the search with KeyboardInterrupt;
+    during the last fit, with the chosen λ, ``fit`` keeps the best map so far.
 
     Examples
     --------
@@ -136,7 +135,7 @@ class W2TransportCV(ConvexTransport):
         for reg in regs:
             check_reg(transport.solver, reg)
         folds = self._split(X, rng, "X")
-        # Of N(0, I) no rows are held out: every fit draws its own, and these score all of them.
+        # No rows of N(0, I) are held out: every fit draws its own, and all maps are scored on these rows.
         fresh = draw_reference(X, None, rng) if target is None else None
         target_folds = [(None, None)] * len(folds) if target is None else self._split(target, rng, "X_target")
         if len(target_folds) != len(folds):
@@ -165,7 +164,7 @@ class W2TransportCV(ConvexTransport):
         self.wasserstein_distance_ = self.transport_.wasserstein_distance_
 
     def _finite_scores(self, regs):
-        """The mean scores, minus infinity where a fit diverged."""
+        """The mean scores, with minus infinity if a fit diverged."""
         diverged = np.isnan(self.cv_results_["mean_test_score"])
         if diverged.all():
             raise DivergenceError(f"Fits with every one of regs={self.regs!r} diverged. Lower the learning_rate.")
@@ -194,7 +193,7 @@ class W2TransportCV(ConvexTransport):
             cv = KFold(cv, shuffle=True, random_state=rng.randint(2**31))
         try:
             folds = list(cv.split(sample))
-        # A TypeError where the splitter cannot do without labels.
+        # A splitter that needs labels raises a TypeError.
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"{name}, of {len(sample)} rows, cannot be split by cv={self.cv!r}: {str(error).rstrip('.')}. "
@@ -215,7 +214,7 @@ class W2TransportCV(ConvexTransport):
 
 
 def _fit_and_score(transport, X, X_test, target, target_test):
-    """The dual value of a fit on other rows, nan if the fit diverged, and the seconds to fit and to score."""
+    """Fit a transport; return its dual value on other rows (nan if it diverged) and the seconds to fit and to score."""
     start = time.perf_counter()
     try:
         transport.fit(X, X_target=target)
@@ -228,7 +227,7 @@ def _fit_and_score(transport, X, X_test, target, target_test):
 
 
 def _tabulate(regs, results):
-    """``cv_results_`` of an array of shape (n_regs, n_splits, 3): scores, times to fit, times to score."""
+    """Make ``cv_results_`` of an array of shape (n_regs, n_splits, 3) with scores, times to fit and times to score."""
     scores, *times = np.moveaxis(results, 2, 0)
     table = {"param_reg": regs, "params": [{"reg": float(reg)} for reg in regs]}
     for name, seconds in zip(("fit_time", "score_time"), times, strict=True):

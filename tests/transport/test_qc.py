@@ -56,7 +56,7 @@ def test_the_map_is_a_gradient():
     ("parameters", "message"),
     [
         ({"reg": -1}, "'reg' parameter of QCTransport must be"),
-        ({"network": Dense(activation="relu")}, 'activation "relu" jumps: take "silu", "celu" or "softplus"'),
+        ({"network": Dense(activation="relu")}, 'activation "relu" jumps: use "silu", "celu" or "softplus"'),
     ],
 )
 def test_bad_parameters(parameters, message):

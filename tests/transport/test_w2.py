@@ -515,7 +515,7 @@ def test_a_failed_warm_start_leaves_the_optimiser_as_it_was(samples):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_warm_start_refuses_a_solver_of_another_kind(samples):
     transport = W2Transport(**{**SHORT, "warm_start": True, "max_iter": 2}).fit(*samples)
-    with pytest.raises(ValueError, match=r"cannot go on with solver='w2gn'.*solver='dual'"):
+    with pytest.raises(ValueError, match=r"cannot continue with solver='w2gn'.*solver='dual'"):
         transport.set_params(solver="w2gn").fit(*samples)
 
 
@@ -604,7 +604,7 @@ def test_constant_columns_and_few_rows(constant):
 BAD_PARAMETERS = [
     ({"reg": -1}, ValueError, r"'reg' parameter of W2Transport must be .* Got -1 instead"),
     ({"reg": np.nan}, ValueError, "reg"),
-    ({"solver": "w2gn", "reg": 0}, ValueError, r'reg=0 leaves solver="w2gn" without.*give a reg above 0'),
+    ({"solver": "w2gn", "reg": 0}, ValueError, r'With reg=0, solver="w2gn" has no terms.*give a reg above 0'),
     ({"solver": "magic"}, ValueError, r"'solver' parameter of W2Transport must be a str among .* Got 'magic'"),
     ({"network": Convex((8, 12))}, ValueError, r"\(8, 12\) cannot be split into pools of pool_size=8"),
     ({"conjugate_tol": 0}, ValueError, "conjugate_tol"),

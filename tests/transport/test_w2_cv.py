@@ -210,7 +210,7 @@ def test_bad_regs(samples, regs):
 def test_w2gn_needs_regs_above_zero(samples, calls):
     """And says so before anything is fitted."""
     w2gn = clone(SHORT).set_params(solver="w2gn")
-    with pytest.raises(ValueError, match=r"reg=0 leaves.*W2TransportCV, regs without a 0"):
+    with pytest.raises(ValueError, match=r"With reg=0.*regs above 0 to W2TransportCV"):
         W2TransportCV(w2gn, (1.0, 0.0)).fit(*samples)
     assert len(calls) == 1  # the recorder itself
     assert W2TransportCV(w2gn, (1.0, 3.0), cv=2).fit(*samples).reg_ == 3
