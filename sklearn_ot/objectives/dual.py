@@ -10,17 +10,17 @@ from sklearn_ot.solvers.conjugate import convex_conjugate
 
 
 def gains(pair: PotentialPair, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    r"""The gain of the dual value of ψ over that of ‖·‖²/2, per feature: the part of each row.
+    r"""The gain of the dual value of ψ over that of ‖·‖²/2 for each feature, by rows.
 
     .. math:: \frac1d \big( \tfrac12 \|x\|^2 - \psi(x) \big), \qquad \frac1d \big( \tfrac12 \|y\|^2 - \psi^*(y) \big)
 
     The gain is the sum of the means over both samples. The searches for ψ* start at ∇ω(y). Strong convexity gives an
-    upper bound of ψ* from the residual of a search, so one that stops short can only lower the gain.
+    upper bound of ψ* from the residual of a search, so that a search that ends early can only lower the gain.
 
     Parameters
     ----------
     pair : PotentialPair
-        ψ, with its ``strong_convexity``, and ω, of which only the gradient is used.
+        ψ, with its ``strong_convexity``, and ω; only the gradient of ω is used.
     x : Tensor of shape (n, d)
         Source rows.
     y : Tensor of shape (m, d)
@@ -32,7 +32,7 @@ def gains(pair: PotentialPair, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         The parts.
     """
     strong_convexity, n_features = pair.potential.strong_convexity, y.shape[1]
-    # The bound adds 5e-5 per feature at most to the value of a row that has converged, whatever the modulus.
+    # For every modulus, the bound adds at most 5e-5 per feature to the value of a row that has converged.
     tol = 1e-2 * math.sqrt(strong_convexity * n_features)
     search = convex_conjugate(pair.potential.value_and_gradient, y, pair.inverse.gradient(y), tol=tol)
     bound = search.value + search.residual.square() / (2 * strong_convexity)
@@ -41,7 +41,7 @@ def gains(pair: PotentialPair, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def negative_dual(pair: PotentialPair, x: Tensor, y: Tensor) -> Tensor:
-    """Minus the mean gain: 0 at the potential ‖·‖²/2, and lower for a better one. Parameters as for `gains`."""
+    """Minus the mean gain: 0 at the potential ‖·‖²/2, lower for a better one. Its parameters are those of `gains`."""
     return -sum(part.mean() for part in gains(pair, x, y))
 
 

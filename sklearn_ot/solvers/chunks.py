@@ -19,5 +19,5 @@ def in_chunks(function, *arrays):
 
 
 def mean_square(X, centre=0.0):
-    """Mean squared norm of rows less a centre, in float64."""
+    """Mean squared distance of rows from a centre, in float64."""
     return np.mean(in_chunks(lambda rows: np.sum(np.square(rows - centre, dtype=np.float64), axis=1), X))

@@ -1,4 +1,4 @@
-"""Coordinates in which transport problems are solved, whatever the units of the data."""
+"""Coordinates in which transport problems are solved, for data in any units."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,22 +10,22 @@ from sklearn.utils import gen_batches
 from sklearn_ot.solvers.chunks import CHUNK_ROWS, mean_square
 from sklearn_ot.solvers.gaussian import GaussianMap
 
-# A direction varies if its variance is more than this part of the mean variance.
+# A direction varies if its variance is above this fraction of the mean variance.
 LEAST_VARIANCE = 1e-4
-# Variances are computed of about so many rows, and of so many features at most: the time grows with their cube.
+# Number of rows for variances, and the largest number of features: the time grows with the cube of the features.
 RANK_ROWS, MAX_RANK_FEATURES = 8192, 1024
 
 
 class BalancedCoordinates(NamedTuple):
     r"""Coordinates of source and target in which the Gaussian map between them is the identity.
 
-    With :math:`T_0(x) = m_t + A (x - m_s)` the Gaussian map and s a scale,
+    With the Gaussian map :math:`T_0(x) = m_t + A (x - m_s)` and a scale s, the coordinates are
 
     .. math:: u = A^{1/2} (x - m_s) / s, \qquad v = A^{-1/2} (y - m_t) / s .
 
     Since :math:`\langle u, v \rangle = \langle x - m_s, y - m_t \rangle / s^2`, the optimal map of the squared cost
-    between the samples of u and v is the optimal map between those of x and y, written in these coordinates. Both
-    samples have the same covariance there, of mean variance 1, whatever the units and the conditioning of the data.
+    between the samples of u and v is the optimal map between those of x and y, in these coordinates. Both samples have
+    the same covariance there, with mean variance 1, for data in any units and with any condition number.
 
     Attributes
     ----------
@@ -49,20 +49,20 @@ class BalancedCoordinates(NamedTuple):
 
     @classmethod
     def balance(cls, gaussian: GaussianMap, source_covariance: np.ndarray) -> "BalancedCoordinates":
-        """The coordinates of a Gaussian map; the scale brings the mean variance to 1."""
+        """The coordinates of a Gaussian map, with a scale that makes the mean variance 1."""
         stretches, axes = linalg.eigh(gaussian.linear)
         root, inverse_root = (axes * np.sqrt(stretches)) @ axes.T, (axes / np.sqrt(stretches)) @ axes.T
-        # The trace of the common covariance root @ source_covariance @ root; without any variance, any scale will do.
+        # The trace of the common covariance root @ source_covariance @ root. Without any variance the scale is 1.
         variance = np.sum(gaussian.linear * source_covariance) / len(stretches)
         return cls(gaussian.source_mean, gaussian.target_mean, root, inverse_root, float(np.sqrt(variance)) or 1.0)
 
     def focus(self, X: np.ndarray, Y: np.ndarray) -> "BalancedCoordinates":
-        """The coordinates with ``axes``, if neither sample varies in some directions.
+        """Restrict the coordinates to ``axes`` if neither sample varies in some directions.
 
-        Constant columns are such directions, and those in which all columns are combinations of a few. Where the
-        variance, averaged over both samples, is below 1e-4 of that of a mean direction, rows say nothing about a map
-        beyond the Gaussian one. The scale brings the mean variance of the other directions to 1. Above 1024 features
-        the search for such directions takes too long, and all are taken to vary.
+        Such directions exist if columns are constant, or combinations of other columns. A direction does not vary if
+        its variance, a mean over both samples, is below 1e-4 of the mean over all directions. In such a direction the
+        rows have no information about a map other than the Gaussian one. The scale makes the mean variance of the other
+        directions 1. Above 1024 features the computation takes too long, and all directions are assumed to vary.
 
         Parameters
         ----------
@@ -89,15 +89,15 @@ class BalancedCoordinates(NamedTuple):
 
     @property
     def n_axes(self) -> int:
-        """Number of directions in which the coordinates vary, which is the number of inputs of a network."""
+        """Number of directions in which the coordinates vary, the number of inputs of a network."""
         return len(self.source_mean) if self.axes is None else self.axes.shape[1]
 
     def within(self, U: np.ndarray) -> np.ndarray:
-        r"""Coordinates :math:`A^\top u` along ``axes`` of coordinates u or v; u or v itself if all directions vary."""
+        r"""Coordinates :math:`A^\top u` along ``axes``, of coordinates u or v; u or v if all directions vary."""
         return U if self.axes is None else U @ self._like(self.axes, U)
 
     def lift(self, function: Callable[[np.ndarray], np.ndarray], U: np.ndarray) -> np.ndarray:
-        r"""Images of coordinates by a map m of the coordinates along ``axes``; across them a row stays as it is.
+        r"""Images of coordinates by a map m of the coordinates along ``axes``; the other coordinates do not change.
 
         .. math:: u + A (m(A^\top u) - A^\top u)
         """
@@ -107,7 +107,7 @@ class BalancedCoordinates(NamedTuple):
         return U + (function(W) - W) @ self._like(self.axes, U).T
 
     def lift_values(self, function: Callable[[np.ndarray], np.ndarray], U: np.ndarray) -> np.ndarray:
-        r"""Values of a convex potential whose gradient is lifted as `lift` does; so is that of its conjugate.
+        r"""Values of the convex potential whose gradient is the map of `lift`; its conjugate has the same form.
 
         .. math:: \psi(A^\top u) + \tfrac12 \|u\|^2 - \tfrac12 \|A^\top u\|^2
         """
@@ -134,7 +134,7 @@ class BalancedCoordinates(NamedTuple):
         Returns
         -------
         cost : float
-            The mean, in the squared units of the data.
+            The mean, in squared units of the data.
         """
         m, n = self.source_mean, self.target_mean
         squares = mean_square(X, n) + mean_square(Y, m) - np.sum((m - n) ** 2)
@@ -162,11 +162,11 @@ class BalancedCoordinates(NamedTuple):
 
 
 class UnitCoordinates(NamedTuple):
-    r"""Coordinates in which one sample has mean variance 1, or values between −1 and 1, whatever its units.
+    r"""Coordinates in which one sample has mean variance 1, or values between −1 and 1.
 
     .. math:: u = (x - c) / s
 
-    with one scale s for all features: distances are those of the data, divided by s.
+    All features have the same scale s, so that distances are those of the data, divided by s.
 
     Attributes
     ----------
@@ -182,12 +182,12 @@ class UnitCoordinates(NamedTuple):
     @classmethod
     def standard(cls, X: np.ndarray, weights: np.ndarray) -> "UnitCoordinates":
         """Coordinates with mean 0 and, on average over the features, variance 1; ``weights`` have sum 1."""
-        # In float64, in which sums over many rows lose nothing, and piece by piece: a copy of all rows may not fit.
+        # In float64, because sums over many rows lose digits in float32, and in chunks, to save memory.
         center = np.einsum("i,ij->j", weights, X, dtype=np.float64)
         pieces = list(gen_batches(len(X), CHUNK_ROWS))
         # Squares of very small or large numbers would leave the range of the dtype.
         largest = max(np.abs(X[rows] - center).max() for rows in pieces)
-        # Equal rows have no variance but that of rounding.
+        # If all rows are equal, their variance is only rounding.
         if largest <= 10 * np.finfo(X.dtype).eps * np.abs(X).max():
             return cls(center, 1.0)
         variance = sum(weights[rows] @ np.square((X[rows] - center) / largest).mean(axis=1) for rows in pieces)
@@ -195,7 +195,7 @@ class UnitCoordinates(NamedTuple):
 
     @classmethod
     def bounded(cls, X: np.ndarray) -> "UnitCoordinates":
-        """Coordinates between −1 and 1. All features have one range: brightness 0 is −1 in each pixel of an image."""
+        """Coordinates between −1 and 1; all features have the same range, like the pixels of images."""
         low, high = float(X.min()), float(X.max())
         return cls(np.full(X.shape[1], low + (high - low) / 2), (high - low) / 2 or 1.0)
 

@@ -1,4 +1,4 @@
-"""A fitted map as a value: networks in coordinates, evaluated on arrays of any number of rows."""
+"""A fitted map as a frozen value: networks in coordinates, evaluated on arrays with any number of rows."""
 
 import copy
 import math
@@ -15,17 +15,17 @@ from sklearn_ot.solvers.conjugate import convex_conjugate
 from sklearn_ot.solvers.coordinates import BalancedCoordinates, UnitCoordinates
 from sklearn_ot.solvers.costs import COSTS, Cost
 
-# Steps of a search for the preimage of a row, at most.
+# Largest number of steps of the search for a preimage.
 MAX_CONJUGATE_STEPS = 500
 
 
 class Networks:
-    """A copy of a torch module as it is now, evaluated in the dtype of the rows and on the device of the module.
+    """A copy of a torch module, evaluated in the dtype of the rows and on the device of the module.
 
     Parameters
     ----------
     module : nn.Module
-        The module. Later changes of its weights do not reach the copy.
+        The module. Later changes of its weights do not change the copy.
     """
 
     def __init__(self, module: nn.Module):
@@ -33,7 +33,7 @@ class Networks:
         self._modules = {}
 
     def of(self, dtype: np.dtype) -> nn.Module:
-        """The module that computes in a numpy dtype, and is on the CPU where its device lacks this dtype."""
+        """The module in a NumPy dtype; it is on the CPU if its device does not support the dtype."""
         dtype = getattr(torch, np.dtype(dtype).name)
         if dtype not in self._modules:
             device = _device(self._module)
@@ -51,7 +51,7 @@ class Preimages(NamedTuple):
     rows : ndarray of shape (n_samples, n_features)
         Source rows.
     solved : ndarray of shape (n_samples,)
-        Whether the search for each row came to its end. All are True where the inverse map is a network.
+        Whether the search for each row converged. All are True if the inverse map is a network.
     """
 
     rows: np.ndarray
@@ -63,27 +63,27 @@ class Potentials:
     r"""A fitted map, its potential, and its inverse if it is the gradient of a convex function.
 
     For the squared cost the networks of a `sklearn_ot.nn.ConvexPair` are a convex potential ψ, whose gradient is the
-    map, and ω, whose gradient is the inverse map or a guess of it. For another cost :math:`c(x, y) = h(x - y)` there is
-    one network, the Kantorovich potential f, and the map follows from its gradient,
+    map, and ω, whose gradient is the inverse map or the start of its search. For another cost
+    :math:`c(x, y) = h(x - y)` there is one network, the Kantorovich potential f, and the map is
 
     .. math:: T(x) = x - (\nabla h)^{-1}(\nabla f(x)) .
 
-    Arrays have shape (n_samples, n_features) and are in the units of the data; results are in the dtype of the rows.
-    All methods work in chunks of rows.
+    Arrays have shape (n_samples, n_features) and the units of the data; results have the dtype of the rows. All methods
+    work in chunks of rows.
 
     Parameters
     ----------
     coordinates : BalancedCoordinates or UnitCoordinates
         The coordinates in which the networks work. Balanced coordinates are for the squared cost.
     networks : Networks
-        For the squared cost of a module with a method ``transport``, such as those of `sklearn_ot.nn` that transports
-        train; all methods but `transport` and `residual` need a `sklearn_ot.nn.ConvexPair`. For another cost of a
-        module with the methods of `sklearn_ot.nn.MLP`; it has `transport`, `residual` and `potential`.
+        For the squared cost, the networks of a module with a method ``transport``; all methods but `transport` and
+        `residual` need a `sklearn_ot.nn.ConvexPair`. For another cost, a module with the methods of
+        `sklearn_ot.nn.MLP`; only `transport`, `residual` and `potential` are then available.
     cost : Cost, default=EuclideanPower(2)
-        c, with an inverse of its gradient. Potentials of the squared cost are those of ½‖x − y‖².
+        The cost c, whose gradient must have an inverse. Potentials of the squared cost are those of ½‖x − y‖².
     conjugate_tol : float, default=1e-4
-        Residual per feature (root mean square, in ``coordinates``) at which a search for a preimage ends; times
-        ‖v‖ / √n_axes for rows v that are farther out than √n_axes, where rounding is larger.
+        Residual at which the search for a preimage ends, a root mean square over the features, in ``coordinates``. For
+        rows v with ‖v‖ > √n_axes, whose rounding errors are larger, it is multiplied by ‖v‖ / √n_axes.
     """
 
     coordinates: BalancedCoordinates | UnitCoordinates
@@ -92,7 +92,7 @@ class Potentials:
     conjugate_tol: float = 1e-4
 
     def transport(self, X: np.ndarray) -> np.ndarray:
-        """Images of source rows."""
+        """Map source rows to the target."""
         coordinates, module = self.coordinates, self.networks.of(X.dtype)
         if self.cost.is_squared:
             images = _on_arrays(module, module.transport)
@@ -101,7 +101,7 @@ class Potentials:
         return in_chunks(lambda x: coordinates.to_target(coordinates.lift(images, coordinates.of_source(x))), X)
 
     def inverse(self, Y: np.ndarray) -> Preimages:
-        """Source rows whose images are target rows."""
+        """Map target rows to the source."""
         coordinates, pair, solved = self.coordinates, self.networks.of(Y.dtype), []
 
         def preimages(v):

@@ -17,9 +17,9 @@ from sklearn_ot.solvers.gaussian import sample_gaussian_map
 class GaussianTransport(InvertibleTransport):
     """The optimal map between two Gaussians with the moments of the samples.
 
-    It is affine and in closed form [Olkin82]_. For the squared cost it is the optimal map wherever one domain is the
-    image of the other under a symmetric positive definite matrix and a shift. Elsewhere it is the best map that can be
-    made of means and covariances alone:
+    The map is affine and has a closed form [Olkin82]_. It is the optimal map of the squared cost if one distribution is
+    the image of the other under a symmetric positive definite matrix and a shift. Otherwise it is the optimal map of
+    the Gaussians with the same means and covariances:
 
     .. math:: T(x) = m_t + A (x - m_s), \\qquad
         A = \\Sigma_s^{-1/2} (\\Sigma_s^{1/2} \\Sigma_t \\Sigma_s^{1/2})^{1/2} \\Sigma_s^{-1/2}
@@ -27,12 +27,11 @@ class GaussianTransport(InvertibleTransport):
     Parameters
     ----------
     shrinkage : "auto", float or None, default="auto"
-        How far the covariances are shrunk to a multiple of the identity, against the noise of few samples. "auto" is
-        the estimate of [LedoitWolf04]_ for each sample. A float in [0, 1] is a fixed weight. None is no shrinkage,
-        which is for very many rows: with as many rows as features the error of the map is more than ten times that of
-        "auto", with a hundred times as many rows it is the same. Shrinking moves all columns towards one variance, and
-        so hides columns whose numbers are much smaller than those of the others: standardise columns in different
-        units.
+        Weight with which the covariances are shrunk towards a multiple of the identity, which reduces the noise of few
+        rows. "auto" is the estimate of [LedoitWolf04]_ for each sample. A float in [0, 1] is a fixed weight. None is no
+        shrinkage, which needs very many rows: with as many rows as features the error of the map is more than ten times
+        that of "auto", with a hundred times as many rows it is the same. Shrinkage moves the variances of all columns
+        towards one value, and so changes columns with small variances most: standardise columns in different units.
 
     Attributes
     ----------
@@ -42,14 +41,15 @@ class GaussianTransport(InvertibleTransport):
         The symmetric positive definite matrix :math:`A`.
     wasserstein_distance_ : float
         Wasserstein-2 distance between the two fitted Gaussians, in the units of the data and without the factor ½. It
-        is :math:`(E\\|x - T(x)\\|^2)^{1/2}`, and more where the target varies in directions in which the source does
-        not, which no map can reach. If nothing is shrunk, it is at most the distance between the samples [Gelbrich90]_.
+        is :math:`(E\\|x - T(x)\\|^2)^{1/2}`, or larger if the target varies in directions in which the source does not,
+        because no map can reach such a target. Without shrinkage it is at most the distance between the samples
+        [Gelbrich90]_.
     target_reference_ : ndarray of shape (<= 4096, n_features_in_)
-        Rows of the target that `score` compares with when it is given none.
+        Target rows for the comparison in `score`, if `score` gets none.
     n_features_in_ : int
         Number of features of both samples.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, if the source was given as a DataFrame.
+        Names of the features, if the source is a DataFrame.
 
     See Also
     --------
@@ -57,10 +57,10 @@ class GaussianTransport(InvertibleTransport):
 
     Notes
     -----
-    Moments are computed and kept in float64; images come in the dtype of the input. Without a target the target is
-    N(0, I) exactly, and the map whitens (the ZCA transform). Constant columns and other directions without variance
-    are handled as `sklearn_ot.solvers.gaussian.gaussian_map` says. The map commutes with rotations and with a common
-    change of units, but not with different units per column: standardise those first.
+    Moments are computed and kept in float64; images have the dtype of the input. Without a target sample the target is
+    exactly N(0, I), and the map whitens the source (the ZCA transform). See `sklearn_ot.solvers.gaussian.gaussian_map`
+    for constant columns and other directions without variance. The map commutes with rotations and with a common change
+    of units, but not with a change of units of single columns: standardise columns in different units.
 
     References
     ----------
@@ -107,7 +107,7 @@ class GaussianTransport(InvertibleTransport):
 
         .. math:: \\psi(x) = \\tfrac12 (x - m_s)^\\top A (x - m_s) + \\langle m_t, x - m_s \\rangle
 
-        Its free constant is such that it vanishes at the source mean.
+        It is 0 at the mean of the source.
 
         Parameters
         ----------
@@ -117,8 +117,7 @@ class GaussianTransport(InvertibleTransport):
         Returns
         -------
         potential : ndarray of shape (n_samples,)
-            Its values, in the squared units of the data and in the dtype of ``X`` if it is a float dtype, else
-            float64.
+            Values of ψ, in squared units of the data and in the dtype of ``X`` if it is a float dtype, else float64.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)

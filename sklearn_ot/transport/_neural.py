@@ -1,4 +1,4 @@
-"""The base class of transports that train networks, in one or more stages."""
+"""Base class of transports with networks, which are trained in one or more stages."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -21,34 +21,35 @@ from sklearn_ot.solvers.gaussian import sample_gaussian_map
 from sklearn_ot.solvers.potentials import Networks, Potentials
 
 MAX_VALIDATION_ROWS = 2048
-# Numbers of each sample that the networks are trained on: half a gigabyte of float32.
+# Largest size (rows × features) of the training rows of each sample: half a gigabyte of float32.
 MAX_TRAINING_NUMBERS = 2**27
-# Rows of N(0, I), where that is the target, at least.
+# Smallest number of rows of N(0, I), if that is the target.
 MIN_REFERENCE_ROWS = 10_000
 HISTORY_KEYS = ("stage", "n_iter", "dur", "train_loss", "valid_loss")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A training of the networks, which begins where the stage before has left them.
+    """A training of the networks, which starts at the result of the previous stage.
 
     Parameters
     ----------
     name : str
-        Its name in the rows of the history.
+        Name of the stage in the rows of the history.
     objective, evaluation : callable
         ``(module, x, y) -> loss``: the loss that is minimised, and the one that selects weights on validation rows.
     remedy : str
-        The advice that an error gives if training diverges.
+        Advice in the error that is raised if training diverges.
     learning_rate : float
         Step size.
     max_iter : int
-        Steps at most.
+        Largest number of steps.
     is_preliminary : bool, default=False
-        Whether it may end before it has converged, and is left out by a fit that goes on from another.
+        Whether the stage may end without a warning before it has converged, and is skipped by a fit that continues
+        another.
     rows : callable, default=None
-        ``(train, rng) -> TensorPairs`` makes the rows of this stage of the training rows; None to skip the stage. The
-        default takes the training rows.
+        ``(train, rng) -> TensorPairs`` makes the rows of this stage from the training rows. If it returns None, the
+        stage is skipped. By default the rows are the training rows.
     net_params : dict, default={}
         Further arguments of the net.
     """
@@ -68,52 +69,54 @@ class Stage:
 class NeuralTransport(NetOwner, BaseTransport):
     """Base class of transports that train the networks of one module, in balanced coordinates.
 
-    A subclass names the class of the module, which has the map as its method ``transport``, and writes
-    ``_architecture(n_features)``, the arguments of the module, and ``_stages()``, the trainings of a fit. Its docstring
-    has a line ``<parameters>`` and a line ``<attributes>``, see `sklearn_ot.base.documented`.
+    A subclass sets ``MODULE``, the class of a module with a method ``transport``, the map. It writes
+    ``_architecture(n_features)``, which returns the arguments of the module, and ``_stages()``, which returns the
+    trainings of a fit. Its docstring has a line ``<parameters>`` and a line ``<attributes>``, see
+    `sklearn_ot.base.documented`.
 
     Parameters
     ----------
     shrinkage : "auto", float or None, default="auto"
-        Shrinkage of the covariances of the Gaussian map at the start; see `GaussianTransport`, also on columns in
+        Shrinkage of the covariances of the Gaussian map at the start. See `GaussianTransport`, also for columns in
         different units.
     batch_size : int, default={batch_size}
         Rows of each sample in a step.
     max_iter : int, default={max_iter}
-        Gradient steps of a stage at most, whatever the number of rows. With 0 the map is the Gaussian map.
+        Largest number of gradient steps of a stage, for any number of rows. With 0 the map is the Gaussian map.
     tol : float, default={tol}
-        Least decrease of ``valid_loss`` (see ``history_``) that counts as one.
+        Smallest decrease of ``valid_loss`` (see ``history_``) that counts as a gain.
     n_iter_no_change : int, default={n_iter_no_change}
-        Blocks of 100 steps without such a decrease after which training has converged. After each third of them the
-        step size is cut to 0.3 times its value.
+        Number of blocks of 100 steps without a gain after which training has converged. After each third of them the
+        step size is multiplied by 0.3.
     early_stopping : bool, default={early_stopping}
-        Whether ``valid_loss`` is taken on held-out rows. If not, it is taken on rows that are trained on: all rows are
-        used, and overfitting is not noticed.
+        Whether ``valid_loss`` is computed on held-out rows. If False, it is computed on training rows: all rows are
+        used for training, and overfitting is not detected.
     validation_fraction : float, default={validation_fraction}
-        Part of each sample to hold out, 2048 rows at most.
+        Share of each sample to hold out, but at most 2048 rows.
     device : str or torch.device, default="auto"
-        Where to train: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
+        Device of the training: "auto" (CUDA if there is a device, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
     callbacks : list of skorch callbacks, default=None
         Further callbacks of the net, such as `sklearn_ot.nets.TimeBudget`. They are cloned, once for all stages.
     random_state : int, RandomState instance or None, default=None
-        Seeds initial weights, held-out rows and batches. None is a fresh seed each time; the global states of numpy
-        and torch are neither read nor changed.
+        Seeds initial weights, held-out rows and batches. With None each fit has a new seed. The global random states of
+        NumPy and PyTorch are neither read nor changed.
     verbose : int, default=0
         Whether to show a progress bar.
 
     Attributes
     ----------
     coordinates_ : BalancedCoordinates
-        The coordinates in which the net works. Directions in which neither sample varies by more than a hundredth of
-        the mean deviation, such as constant columns, are not among them: there the map is the Gaussian map.
+        The coordinates in which the net works. They leave out directions in which the standard deviation of both
+        samples is at most a hundredth of the mean one, such as those of constant columns; there the map is the Gaussian
+        map.
     potentials_ : Potentials
         The fitted map as a frozen value, see `sklearn_ot.solvers.potentials`.
     target_reference_ : ndarray of shape (<= 4096, n_features_in_)
-        Rows of the target that `score` compares with when it is given none.
+        Target rows for the comparison in `score`, if `score` gets none.
     n_features_in_ : int
         Number of features of both samples.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, if the source was given as a DataFrame.
+        Names of the features, if the source is a DataFrame.
     """
 
     _: KW_ONLY
@@ -133,7 +136,7 @@ class NeuralTransport(NetOwner, BaseTransport):
 
     MODULE: ClassVar[type]
     _parameter_constraints: ClassVar[dict] = {
-        "network": "no_validation",  # the message of module_of says more
+        "network": "no_validation",  # module_of validates it, with a better message
         "shrinkage": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both"), None],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -150,18 +153,18 @@ class NeuralTransport(NetOwner, BaseTransport):
 
     @abstractmethod
     def _architecture(self, n_features):
-        """The arguments of the module: plain values, which a pickle can store."""
+        """The arguments of the module, as plain values that a pickle can store."""
 
     @abstractmethod
     def _stages(self):
-        """The stages of a fit, given ``coordinates_``; the last one leaves the map."""
+        """The stages of a fit, given ``coordinates_``; the last one trains the map."""
 
     def _net_to_resume(self, architecture):
-        """The net of the last fit if this one goes on from it, else None."""
+        """The net of the last fit if this fit continues it, else None."""
         return None
 
     def _conclude(self, samples, valid, *, resumed):
-        """Set the remaining attributes, once the net is trained on ``samples`` and its weights are those that stay."""
+        """Set the remaining attributes, after the net has been trained on ``samples``."""
 
     def _fit(self, X, target, rng):
         device = resolve_device(self.device)
@@ -178,14 +181,14 @@ class NeuralTransport(NetOwner, BaseTransport):
 
     @staticmethod
     def _training_rows(X, target, rng):
-        """The rows that the networks see: all, up to half a gigabyte of each sample."""
+        """Training rows: all rows of each sample, or a random part if they take more than half a gigabyte."""
         if target is None:
             target = rng.standard_normal((max(len(X), MIN_REFERENCE_ROWS), X.shape[1]))
         n_rows = max(1, MAX_TRAINING_NUMBERS // X.shape[1])
         return [rows if len(rows) <= n_rows else rows[rng.permutation(len(rows))[:n_rows]] for rows in (X, target)]
 
     def _split(self, samples, rng, device):
-        """Rows to train on and rows to select weights by, in coordinates."""
+        """Training rows and validation rows, in coordinates."""
         coordinates = self.coordinates_
         u, v = coordinates.of_source(samples[0]), coordinates.of_target(samples[1])
         rows = (torch.as_tensor(coordinates.within(w), dtype=torch.float32, device=device) for w in (u, v))
@@ -193,7 +196,7 @@ class NeuralTransport(NetOwner, BaseTransport):
         return TensorPairs(x, y), TensorPairs(x_valid, y_valid)
 
     def _hold_out(self, sample, rng):
-        """The rows to train on, and those to validate on: one from each of as many strata, so they lie as all do."""
+        """Split a sample into training rows and validation rows, which have one row of each of as many strata."""
         n_valid = min(len(sample), MAX_VALIDATION_ROWS)
         if self.early_stopping:
             n_valid = min(max(1, int(self.validation_fraction * len(sample))), MAX_VALIDATION_ROWS, len(sample) - 1)
@@ -204,13 +207,13 @@ class NeuralTransport(NetOwner, BaseTransport):
         return sample[~held_out] if self.early_stopping else sample, sample[held_out]
 
     def _run_stages(self, previous, train, valid, rng, device):
-        """Train one net after the other; each takes over the state of the one before."""
+        """Train one net after the other; each takes over the state of the previous one."""
         # One copy for all stages: a callback that counts, such as a budget of time, counts over all of them.
         callbacks = [clone(callback) for callback in self.callbacks or []]
         if previous is None:
             stages, architecture = self._stages(), self._architecture(self.coordinates_.n_axes)
         else:
-            # Of a net that was pruned, the layers that are left.
+            # The architecture of the net, which may have been pruned.
             stages, architecture = self._stages()[-1:], previous.get_params_for("module")
         for stage in stages:
             rows = train if stage.rows is None else stage.rows(train, rng)
@@ -224,7 +227,7 @@ class NeuralTransport(NetOwner, BaseTransport):
             previous = net
 
     def _build_net(self, device, callbacks=(), stage=None, **architecture):
-        """An initialised net for a stage, the last one by default."""
+        """Build and initialise a net for a stage, by default the last one."""
         stage = stage or self._stages()[-1]
         return JointNet(
             self.MODULE,
@@ -248,10 +251,10 @@ class NeuralTransport(NetOwner, BaseTransport):
         ).initialize()
 
     def _train(self, net, train, valid, stage):
-        """Train, keep the net and its history, and return whether another stage may follow."""
+        """Train a net, store it with its history, and return whether another stage may follow."""
         net.set_params(train_split=predefined_split(valid))
         net.partial_fit(train)
-        # The net would otherwise keep the held-out rows for as long as it lives.
+        # Otherwise the net would keep the held-out rows in memory.
         net.set_params(train_split=None)
         self.net_, self.n_iter_ = net, net.n_iter_
         self.history_ = [{key: row[key] for key in HISTORY_KEYS if key in row} for row in net.history]
@@ -260,10 +263,10 @@ class NeuralTransport(NetOwner, BaseTransport):
         elif self.max_iter and net.finished_ and not net.converged_ and not stage.is_preliminary:
             warn_user(
                 f"{type(self).__name__} stopped at max_iter={self.max_iter} steps (stage {stage.name!r}) before the "
-                f"validation loss had settled to within tol={self.tol:g} for {self.n_iter_no_change} blocks of "
+                f"validation loss changed by less than tol={self.tol:g} for {self.n_iter_no_change} blocks of "
                 f"{BLOCK_SIZE} steps. "
-                f"Increase max_iter{', or go on with warm_start=True' if hasattr(self, 'warm_start') else ''}; "
-                "a larger tol accepts the map as it is.",
+                f"Increase max_iter{', or continue with warm_start=True' if hasattr(self, 'warm_start') else ''}, or "
+                "raise tol to accept the map.",
                 ConvergenceWarning,
             )
         return not net.interrupted_
@@ -278,7 +281,7 @@ class NeuralTransport(NetOwner, BaseTransport):
         return self.potentials_.transport(X)
 
     def __getstate__(self):
-        # Arrays of the net stand for its tensors in a pickle.
+        # A pickle stores the net as arrays, from which this attribute is built again.
         return {name: value for name, value in super().__getstate__().items() if name != "_networks"}
 
     def __setstate__(self, state):
