@@ -34,7 +34,7 @@ MIN_ROWS, MAX_VISITS = 2**17, 100
 
 @dataclass(eq=False, repr=False)
 class SemiDiscreteTransport(BaseTransport):
-    r"""The optimal map from a source one can sample to finitely many weighted points.
+    r"""The optimal map from a source that can be sampled to finitely many weighted points.
 
     It sends each x to the point of the cell that x lies in, and the potential ψ makes the cells as heavy as the points:
 
@@ -47,15 +47,15 @@ class SemiDiscreteTransport(BaseTransport):
     Parameters
     ----------
     source : {"normal", "uniform"}, callable, array, object that can be sampled, Source or None, default=None
-        The source. None is the sample given to ``fit``, as in every transport; its rows are drawn with
-        replacement. Else ``fit`` takes the target points alone:
+        The source. If None, it is the sample given to ``fit``, as in every transport, whose rows are drawn with
+        replacement. Else ``fit`` takes only the target points:
 
         * "normal" is N(0, I), "uniform" the uniform distribution on the unit cube;
         * a callable takes a number n and a `numpy.random.Generator` and returns n rows;
         * rows of an array are drawn with replacement;
-        * of an object ``sample(n, random_state=...)`` is called, so that a fitted generator or a
-          `sklearn.neighbors.KernelDensity` can be the source, and a `sklearn.mixture.GaussianMixture`, which takes no
-          ``random_state``, but has one. (`sklearn.base.clone` makes an estimator unfitted: wrap it in
+        * an object with a method ``sample(n, random_state=...)`` is sampled by it, such as a fitted generator or a
+          `sklearn.neighbors.KernelDensity`; so is a fitted `sklearn.mixture.GaussianMixture`, whose own
+          ``random_state`` is replaced in a copy. (`sklearn.base.clone` makes an estimator unfitted: wrap it in
           `sklearn.frozen.FrozenEstimator` for a search.)
         * a frozen distribution of `scipy.stats` is sampled by ``rvs``;
         * a `sklearn_ot.solvers.sources.Source` is taken as it is.
@@ -63,9 +63,9 @@ class SemiDiscreteTransport(BaseTransport):
         c(x, y). A number p, 1 or more, is :math:`|x - y|^p` with the Euclidean norm. See `sklearn_ot.solvers.costs` for
         a cost of your own.
     tol : float, default=0.05
-        The fit ends as soon as the cells' masses are off by at most this: root mean square of
-        :math:`P(\text{cell}_i) / \nu_i - 1`, measured on fresh rows. A sample of n rows as the source does not
-        determine masses better than :math:`\frac12 \sqrt{N / n}` for N points, and is not asked to.
+        The fit ends when the error of the masses, the root mean square of :math:`P(\text{cell}_i) / \nu_i - 1` on
+        fresh rows, is at most ``tol``. If the source is a sample of n rows, it determines the masses of N points only
+        up to an error of :math:`\frac12 \sqrt{N / n}`, and the fit ends there.
     max_samples : int, default=None
         Source rows after which the fit ends, wherever it is; see `mass_error_floor_` for what they can achieve. The
         first phase, of some ten thousand rows, and a pool that was begun are not cut short. If None,
@@ -95,8 +95,8 @@ class SemiDiscreteTransport(BaseTransport):
         The Wasserstein-p distance that the potential certifies: the p-th root of its dual value on fresh rows, in the
         units of the data, without a factor ½. p is 2 for "sqeuclidean" and 1 for "euclidean" and "cityblock".
     distance_interval_ : ndarray of shape (2,) or None
-        A confidence interval for the true distance, from a lower and an upper bound of it, so that an inaccurate
-        potential makes it wide, not wrong; see `sklearn_ot.solvers.semidiscrete.primal_dual_interval`.
+        A confidence interval for the true distance, from a lower and an upper bound of it. An inaccurate potential
+        makes the interval wide, but not wrong; see `sklearn_ot.solvers.semidiscrete.primal_dual_interval`.
     mass_error_ : float
         The error of the masses, as in ``tol``, estimated from fresh rows; 0 where the unbiased estimate of its square
         is negative. Points so light that their masses are beyond a test of a million rows (or of eight times as many as

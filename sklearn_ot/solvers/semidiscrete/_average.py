@@ -16,11 +16,11 @@ DECAY, RECENCY = 0.7, 0.5
 DECAY_OF_DISTANCE, RECENCY_OF_DISTANCE = 0.85, 2
 # Rows that count as drawn before the first step: four for each point at the first step size, and 20 batches.
 POINTS_BEFORE, BATCHES_BEFORE = 4, 20
-# A mass counts as this many times its weight and this many rows at most. It rarely is at the solution; before, a light
-# cell would fall far below its mass in one step, and take many to come back.
+# A mass counts as this many times its weight and this many rows at most. Larger masses are rare near the solution.
+# Before, they would take the offset of a light cell so far down in one step that it needs many to come back.
 MAX_MASS, MAX_MASS_ROWS = 2, 3
-# Exponentials cost as much as the scores of 100 features: from here on they pay for the rows that they save, but not
-# for orthonormal rows, which cost less.
+# With so many features, softened masses save more time by their small variance than their exponentials take, which is
+# the time of scores with 100 features. Orthonormal rows are cheaper than both.
 SMOOTH_FEATURES = 256
 # Rows for each point at which the kernel is as wide as the gap.
 KERNEL_ROWS = 50
@@ -35,13 +35,13 @@ def average(problem: Problem, state: State) -> Iterator[State]:
 
     .. math:: h_i \leftarrow h_i + \eta_n \, \frac{\gamma}{\nu_i} (\nu_i - m_i)
 
-    The gap γ of the scores over the mass is about what a cell's offset must change to change its mass by all of it,
-    so η is a number near 1 in any units. It starts where the noise of a step is the error that there is already, and
-    falls as :math:`n^{-0.7}` (a little faster for p = 1); the average [Polyak92]_ weighs an iterate by the root of the
-    rows drawn until then (their square for p = 1).
+    If the offset of a cell changes by the mean gap γ, its mass changes by about all of it; so η is a number of about 1
+    in any units. The first η makes the noise of a step equal to the error of the start. It falls as :math:`n^{-0.7}`
+    with the number n of rows (faster for p = 1). The average [Polyak92]_ weighs an iterate by the root of the number of
+    rows so far (by its square for p = 1).
 
-    In many dimensions, if rows are not orthonormal, the masses m are not counts but kernel estimates with much less
-    variance: softmax at two widths, combined so that the leading term of the bias cancels,
+    In many dimensions, if rows are not orthonormal, the masses m are not counts but kernel estimates, which have much
+    less variance: the softmax at two widths, combined so that the leading term of the bias cancels,
 
     .. math:: m = \tfrac43 m_\varepsilon - \tfrac13 m_{2 \varepsilon}, \qquad
         \varepsilon = \gamma \min(1, (50 N / n)^{1/4})

@@ -79,7 +79,7 @@ def semidiscrete_dual(
     generator: torch.Generator | None = None,
     callback: Callable[[Tensor, int], bool | None] | None = None,
 ) -> SemiDiscreteSolution:
-    r"""The potential of the optimal transport from a source one can sample to weighted points.
+    r"""The potential of the optimal transport from a source that can be sampled to weighted points.
 
     .. math:: \max_\psi E_x \min_i (c(x, y_i) - \psi_i) + \sum_i \nu_i \psi_i
 
@@ -189,7 +189,7 @@ class _Fit:
             state = next(soft(problem, state))
             if state.gap < FINE_GAP:
                 problem.rows = problem.rows_in(torch.float64)
-        # Where costs grow with the distance itself, the dual has ridges on which a quadratic model is of no use.
+        # For p = 1 the dual has ridges, on which a quadratic model is of no use.
         if problem.has_few_features and problem.cost.power > 1:
             last, solution = self.follow(newton, state)
             if solution.converged or self.ended:
@@ -206,7 +206,7 @@ class _Fit:
         potential = line_potential(problem.points, problem.weights, problem.cost, quantile)
         state = State(problem.rows.units.offsets(potential), None, 0.0, n_rows)
         self.report(state)
-        # Where quantiles are exact and the cells determined, nothing is left for fresh rows to find.
+        # With exact quantiles and p > 1 the masses are exact and need no test.
         return self.solution(state) if n_rows == 0 and problem.cost.power > 1 else self.tested(state)
 
     def first_state(self, start):

@@ -67,7 +67,7 @@ def primal_dual_interval(
     n_batches: int = 6,
     generator: torch.Generator | None = None,
 ) -> CostInterval:
-    r"""An interval for the optimal cost between a source one can sample and weighted points.
+    r"""An interval for the optimal cost between a source that can be sampled and weighted points.
 
     Any potential bounds it from below, by the dual value
 

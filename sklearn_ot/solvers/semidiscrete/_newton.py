@@ -37,7 +37,7 @@ ROWS_PER_POINT, MIN_POOL, MAX_POOL = 16, 2**12, 2**20
 USEFUL_RATIO = 0.85
 # Rows that are checked against all cells, and the share of them whose best cell may be missing from the candidates.
 CHECKED_ROWS, MAX_MISSED = 4096, 2e-3
-# Newton steps of a level; a step must lower F by this part of its slope times its length.
+# Newton steps of a level, at most; a step must lower F by this part of its slope times its length.
 MAX_STEPS, ARMIJO = 12, 1e-4
 # Damping, in units of mass over gap: at first, at least and at most; its factors after a step that failed and one that
 # did not.

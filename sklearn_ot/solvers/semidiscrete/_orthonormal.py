@@ -1,4 +1,4 @@
-"""Rows of N(0, I) that are orthogonal to each other, and many more of them for two additions per score."""
+"""Rows of N(0, I) that are orthogonal to each other, and reflections of them."""
 
 import math
 from dataclasses import replace
@@ -11,13 +11,12 @@ from torch import Tensor
 from sklearn_ot.solvers.semidiscrete._rows import ScoredRows
 from sklearn_ot.solvers.semidiscrete._tiles import MIN_TILE_ROWS
 
-# Reflections of each set of rows. More bring rows whose cells are known, and a sum of one of their scores costs as
-# much as in the first.
+# Reflections of each tile of rows; the effective rows below are measured with this number.
 N_TURNS = 12
-# Sets have a multiple of this number of rows: reflections of 2^k rows would undo each other.
+# A tile has a multiple of this number of rows: reflections of 2^k rows would undo each other.
 ROW_MULTIPLE = 12
-# Effective rows of each row of a set, measured: where a tile has as many rows as there are columns, and where it has
-# fewer, so that a set does not reach all directions.
+# Effective rows of each row of each reflection, measured: if a tile has at least as many rows as columns, and if it has
+# fewer, so that its rows do not reach all directions.
 EFFECTIVE_TALL, EFFECTIVE_WIDE = 1.8, 1.2
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
@@ -25,14 +24,18 @@ GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 class OrthonormalRows(ScoredRows):
     """Rows of a normal source, made orthogonal tile by tile, for the squared cost.
 
-    In the place of independent rows come `orthonormal_rows`, which fill all directions more evenly [Yu16]_. Such a row
-    times a length from the chi distribution, with as many degrees of freedom as the tile has rows or columns, whichever
-    are more, is normal. An orthogonal matrix times orthonormal rows gives others, and their scores are the same matrix
-    times the scores. Here, groups of four rows are reflected at their mean, which keeps what the rows of a tile have in
-    common, the offsets: two additions, where scores of new rows are products of vectors. Each row of each turn counts
-    with both signs. All these rows are normal, not independent, and the cells of two of them nearly are: 1000 points in
-    64 dimensions have 0.93 effective rows for each, 0.5 to 0.7 in 784 dimensions, and fewer points have less where a
-    tile has fewer rows than columns.
+    Independent rows are replaced by `orthonormal_rows`, which fill all directions more evenly [Yu16]_. An orthonormal
+    row is normal after multiplication by a length from the chi distribution, whose degrees of freedom are the rows or
+    the columns of the tile, whichever are more.
+
+    An orthogonal matrix maps orthonormal rows to other orthonormal rows, and their inner products with the points in
+    the same way. The solver takes matrices that reflect groups of four rows at the mean of the group, because these
+    leave the offsets unchanged. A score of a reflected row then needs two additions; that of a new row needs an inner
+    product. Each row is used with both signs.
+
+    All these rows are normal. They are not independent, but their cells nearly are. With 1000 points, each of them
+    stands for 0.93 independent rows in 64 dimensions and for 0.5 to 0.7 in 784 dimensions. With few points, and tiles
+    of fewer rows than columns, it stands for less.
 
     Parameters
     ----------

@@ -27,7 +27,8 @@ class ScoredRows:
     sample, even_sample : callable
         Take n, return n rows in units: independent ones; quasi-random ones, if the source has them.
     effective_rows : float
-        Independent rows for which one row stands: masses from n rows vary as those from ``n * effective_rows``.
+        Independent rows for which one row stands: masses from n rows vary like those from ``n * effective_rows``
+        independent rows.
     """
 
     effective_rows = 1.0
