@@ -71,7 +71,7 @@ def run(parser, results, smallest, measure, report, argv=None):
 
 @contextlib.contextmanager
 def one_thread():
-    """One thread for all that runs within. What a process imports once, in seconds, is imported before."""
+    """One thread for everything within; slow imports that a process does once are done before."""
     torch.set_num_threads(1)
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # the first optimiser imports the compiler of torch
     with threadpool_limits(1):
@@ -261,7 +261,7 @@ def without_missing(methods, needs, asked):
         The module that a method needs beyond the core dependencies, by the name of the method.
     asked : bool
         Whether the user has named the methods. One that cannot run then ends the script; else it is left out. Either
-        way a message says what to install.
+        way a message gives the command that installs it.
     """
     missing = [name for name in methods if name in needs and importlib.util.find_spec(needs[name]) is None]
     if missing:

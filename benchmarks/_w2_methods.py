@@ -1,6 +1,6 @@
 """The methods that benchmarks/w2.py compares, ours and others', each as one small function.
 
-``fit(Xs, Xt, budget_s, seed)`` gives the map, its inverse (None if the method has none) and a dict of facts:
+``fit(Xs, Xt, budget_s, seed)`` returns the map, its inverse (None if the method has none) and a dict of facts:
 ``steps``, and ``compile_s``, the CPU-seconds that went into compilation. Iterative methods stop after ``budget_s``
 CPU-seconds of training, without compilation; with an infinite budget ours stop by themselves, at their defaults.
 """
@@ -113,8 +113,8 @@ def fit_ott(build_solver, coordinates, Xs, Xt, budget_s, batch_size, learning_ra
             clock.append(now)
             return
         facts["steps"] = step + 1
-        # Building compiles, and so does the first step of each direction, which are the first two; the two after
-        # them say what a step costs.
+        # Building compiles, and so do the first two steps, one for each direction. The next two have the time of a
+        # step without compilation.
         facts["compile_s"] = max(0.0, (clock[1] - start) - (clock[3] - clock[1]))
         spent = (now - start - facts["compile_s"]) / budget_s
         if spent > 1:
@@ -152,8 +152,8 @@ def ott_maps(solver, coordinates):
 
 # Chosen on seed 0 at D = 2 and 16, after 10 s. W2NeuralDual without its conjugate solver diverges, and with the one it
 # has by default (20 steps, each with a line search of up to 20) a step of training takes half a second. A larger step
-# than the default helps both more than anything else: it is safe from the Bures map, with a decay. From D = 32 on
-# W2NeuralDual diverges with such a step, though; there it was chosen from 5e-4, 1e-3, 2e-3 on seed 0 at 32 and 64.
+# than the default helps both more than anything else; from the Bures map, with a decay, it is safe. From D = 32 on
+# W2NeuralDual diverges with such a step; there the step was chosen from 5e-4, 1e-3, 2e-3 on seed 0 at 32 and 64.
 NEURAL_DUAL = {"batch_size": 64}
 NEURAL_DUAL_RATES = {"below 32": 5e-3, "from 32": 2e-3}
 EXPECTILE = {"batch_size": 256, "learning_rate": 1e-2}
@@ -205,7 +205,7 @@ def fit_ours(estimator, Xs, Xt, budget_s, seed, n_stages=1):
     estimator.set_params(random_state=seed, device="cpu")
     if math.isfinite(budget_s):
         budget = TimeBudget(budget_s, n_stages=n_stages, clock=time.process_time)
-        # A gain too small to wait for at the defaults counts here; whatever is left of the budget then is not used.
+        # Smaller gains than at the defaults are waited for. A fit that has converged leaves the rest of its budget.
         estimator.set_params(callbacks=[budget], max_iter=10**7, tol=1e-4, n_iter_no_change=12)
     estimator.fit(Xs, Xt)
     return estimator.transform, getattr(estimator, "inverse_transform", None), {"steps": estimator.n_iter_}
@@ -216,10 +216,10 @@ def fit_w2(solver, Xs, Xt, budget_s, seed):
 
 
 def w2gn_settings(n_features):
-    """What [Korotin21]_ used for toys (D = 2) and Gaussians (others), as far as our estimator has it.
+    """The settings of [Korotin21]_ for toys (D = 2) and Gaussians (others), as far as our estimator has them.
 
-    It has not: Adam's momenta of the original, its constant step, its start near the identity (ours is at the Bures
-    map) and its map of the last step (ours is the best average on the way).
+    Four things differ: our estimator has other momenta of Adam, its step size decays, it starts at the Bures map and
+    not near the identity, and it keeps the best average of the weights and not those of the last step.
     """
     if n_features == 2:
         return {

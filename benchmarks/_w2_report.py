@@ -60,7 +60,7 @@ def write_table(results, cells, table, begins):
 
 
 def print_advantage(cells):
-    """How many times lower the error of the default solver is than the best of the others with as much time."""
+    """Print how many times lower the error of the default solver is than that of the best other method in its time."""
     default = next(iter(OURS))
     for budget in cells.budgets("potential"):
         for n in sorted({key[1] for key in cells.rows if key[0] == "potential"}):
@@ -126,7 +126,7 @@ def finish(results, figure, axes, name):
 
 
 def draw_error_against_time(results, cells):
-    # A line needs two times.
+    # A line needs two budgets.
     timed = {key[1:3] for key in cells.rows if key[0] == "potential" and key[3] is not None}
     budgets = cells.budgets("potential")
     lines = [pair for pair in timed if sum(("potential", *pair, budget) in cells.rows for budget in budgets) > 1]

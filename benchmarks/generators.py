@@ -3,7 +3,7 @@
     python benchmarks/generators.py                                    # modes and mnist
     python benchmarks/generators.py --tables modes --seeds 1000
     SKLEARN_OT_DATA=folder python benchmarks/generators.py --tables mnist faces --budgets 600
-    python benchmarks/generators.py --report                           # the tables of what is there
+    python benchmarks/generators.py --report                           # the tables of the results so far
 
 All fits run in turn, on one thread; each result is written to results/generators.csv at once, in the place of an older
 one of the same problem, seed, method and budget. Times are CPU-seconds of this process. All of modes takes about two
@@ -18,12 +18,12 @@ mnist
     with networks of 100-512-512-512-784 and tanh, the adversarial estimators with narrow convolutions. Between 5000
     samples and 5000 test images: exact W1 and W2, with pixels from 0 to 1; ``class_tv``, the total variation between
     the classes that a classifier finds and equal shares; Frechet distance, precision, recall, density and coverage in
-    its features (an MLP of 784-256-64-10 trained on the same digits: the last hidden layer; they compare with nothing
-    but each other). The row of the training images says what a perfect generator would reach. It is no lower bound of
-    W1 and W2: means of images are nearer to other images than images are.
+    its features, which are the last hidden layer of an MLP of 784-256-64-10 trained on the same digits. The last five
+    compare with nothing outside this table. The row of the training images has the figures of a perfect generator. Its
+    W1 and W2 are no lower bounds: means of images are nearer to other images than images are.
 faces
-    `SemiDiscreteOTGenerator` in the space of 200 principal components of 3500 colour faces of 64 x 64 pixels, where its
-    cost is: exact W1 and W2 in it between 2000 samples and 500 test faces; pixels are from 0 to 1.
+    `SemiDiscreteOTGenerator` in the space of 200 principal components of 3500 colour faces of 64 x 64 pixels. Exact W1
+    and W2 in this space between 2000 samples and 500 test faces; pixels are from 0 to 1.
 
 Images need the files of `load_usps_mnist`, or of LFWcrop, in the folder that the environment variable SKLEARN_OT_DATA
 names; ``--random-images`` takes noise in their place, for a trial. Grids of samples and curves of the distance go to

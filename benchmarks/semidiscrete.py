@@ -2,34 +2,37 @@
 
     python benchmarks/semidiscrete.py                                       # everything: about three hours
     python benchmarks/semidiscrete.py --points 1000 --dims 2 --budget 20 --methods ours ott-jax
-    python benchmarks/semidiscrete.py --report                              # the table of what is there
+    python benchmarks/semidiscrete.py --report                              # the table of the results so far
 
-N(0, I) to N points drawn from N(0, I), squared cost. Error: root mean square of P(cell) N - 1, in %, from two
-independent samples of fresh rows, which makes its square unbiased. They have as many rows as give the square up to 5 %,
-but no more than a bound; an error of 10 % is known up to 7 % of it.
-All methods run in turn, on one thread, for each seed and size; each row is written to results/semidiscrete.csv at once,
-in the place of an older one of the same cell.
-Times are CPU-seconds of this process without the judging, and without compilation (which has a column of its own); a
-small problem comes first, so that what a method imports and sets up once in a process is not charged.
-Each method runs once for the largest budget, and is judged on the way at times that grow by a factor of 1.3.
-``to_10`` and ``to_5`` are when its error fell below 10 and 5 %, interpolated between two of these; empty if it never
-did.
+The source is N(0, I), the N points are drawn from N(0, I), and the cost is the squared one. The error is the root mean
+square of P(cell) N - 1, in %. It is estimated from two independent samples of fresh rows, which makes the estimate of
+its square unbiased. The samples grow until the square is known up to 5 %, or up to a bound on their size; an error of
+10 % is known up to 7 % of it.
+
+All methods run in turn, on one thread, for each seed and size. Each row is written to results/semidiscrete.csv at once,
+in the place of an older one of the same cell. Times are CPU-seconds of this process without the measuring of errors,
+and without compilation, which has a column of its own. A small problem comes first, so that no method is charged for
+its imports.
+
+Each method runs once for the budget, and its error is measured on the way, at times that grow by a factor of 1.3.
+``to_10`` and ``to_5`` are the times at which the error fell below 10 and 5 %, interpolated between two measurements;
+they are empty if it never did.
 
 ours
-    `semidiscrete_dual` at its defaults, tol=0.02 so that it goes on to the budget if it has not got there before.
+    `semidiscrete_dual` at its defaults, but with tol=0.02: it goes on after it has reached 10 and 5 %.
 ours, stopping
-    The same with tol=0.1, until it stops by itself, its own tests included: ``cpu_s`` is the whole of it.
+    The same with tol=0.1, until it stops by itself, its own tests included: ``cpu_s`` is the time of the whole call.
 POT
     `ot.semidiscrete.solve_semidiscrete` in float32 with torch, which is several times as fast as numpy in float64. Its
-    step and its epsilon are in absolute units of the cost and fit no dimension but by chance, so that data are scaled
-    to a mean cost of 1; lr0, batch size and initial epsilon were then chosen on seed 0 (``POT_SETTINGS``). It has no
-    callback: the sampler that it calls in every step reads the average off the frame of its caller.
+    step and its epsilon are in absolute units of the cost, so the data are scaled to a mean cost of 1; lr0, batch size
+    and initial epsilon were then chosen on seed 0 (``POT_SETTINGS``). It has no callback: the sampler that it calls in
+    every step reads the average from the local variables of its caller.
 ott-jax
-    `SemidiscreteSolver` without regularisation, SGD. Its ``potential_ema`` is handed on as the weight of the *new*
-    iterate, so that the default of 0.99 hardly averages: a small one does. Step size, its decay, batch size and
-    average were chosen on seed 0 (``OTT_SETTINGS``), in units of the natural step N times the gap between the two best
-    scores of a row at the solution, which no user would know (we take it from ours, without charging for it; so too
-    for POT). Its `step` is compiled in blocks, as in its own loop.
+    `SemidiscreteSolver` without regularisation, with SGD. Its ``potential_ema`` is the weight of the *new* iterate, so
+    the default of 0.99 hardly averages; a small value does. Step size, its decay, batch size and average were chosen on
+    seed 0 (``OTT_SETTINGS``). Their unit is the natural step, N times the gap between the two best scores of a row at
+    the solution. No user would know this gap: we take it from our solver, for POT too, and do not charge for it. The
+    `step` of the solver is compiled in blocks, as in its own loop.
 """
 
 import contextlib
@@ -69,7 +72,7 @@ CHECK_RATIO = 1.3
 
 
 class Judge:
-    """Takes potentials on the way, stops the clock, and measures them."""
+    """Measures the error of potentials on the way, while its clock stands still."""
 
     def __init__(self, points, budget_s):
         self.points, self.budget_s = points, budget_s
@@ -77,7 +80,7 @@ class Judge:
         self.restart()
 
     def restart(self):
-        """Start the clock: what came before is not charged."""
+        """Start the clock anew."""
         self.start = time.process_time()
 
     def elapsed(self):
@@ -127,9 +130,9 @@ class Judge:
 
 
 def natural_gap(points, seed):
-    """Mean gap of the two best scores at the solution: what the step sizes of the others are multiples of."""
+    """Mean gap of the two best scores at the solution, the unit of the step sizes of the others."""
     potential = semidiscrete_dual("normal", points, tol=0.3).potential
-    # Another seed than that of the points, which would be the rows themselves.
+    # The seed of the points would give the points themselves as rows.
     x = torch.randn(1024, points.shape[1], generator=torch.Generator().manual_seed(seed + 250))
     return assignment_gap(x, points, potential)
 

@@ -2,7 +2,7 @@
 
     python benchmarks/steps.py                                  # everything: about ten minutes
     python benchmarks/steps.py --comparisons FIT --features 2
-    python benchmarks/steps.py --report                         # the table of what is there
+    python benchmarks/steps.py --report                         # the table of the results so far
 
 Both sides of a comparison run in turn, block by block. Each row has the median and range over the blocks of our time,
 of the other time, and of the ratio ours / other. Comparisons:
@@ -184,7 +184,7 @@ def compare_wgan(features, batches, n_calls):
             generator.set_params(warm_start=True, random_state=0, device="cpu")
 
             def block(generator=generator, X=X):
-                # Of the fit the block itself with its score, but not what a fit does once.
+                # The time of the block with its score, without the preparations of a fit.
                 return 1e3 * generator.fit(X).history_[-1]["dur"] / n_calls
 
             cell = {"features": n_features, "batch": batch_size, "setting": f"{N_CRITIC} steps of the critic"}

@@ -2,7 +2,7 @@
 
     python benchmarks/w2.py                                      # everything: more than a day
     python benchmarks/w2.py --tables potential --dims 16 --budgets 60 --methods dual "POT EMD"
-    python benchmarks/w2.py --report                             # tables and pictures of what is there
+    python benchmarks/w2.py --report                             # tables and pictures of the results so far
 
 All methods are fitted in turn, on one thread, for each seed and dimension; each result is written to results/w2.csv at
 once, in the place of an older one of the same problem, seed, method and budget. Times are CPU-seconds of this process,

@@ -2,7 +2,7 @@
 
     python benchmarks/w2_reg.py                    # everything: about half an hour
     python benchmarks/w2_reg.py --seeds 1000 --pairs multimodal
-    python benchmarks/w2_reg.py --report           # the table of what is there
+    python benchmarks/w2_reg.py --report           # the table of the results so far
 
 200 rows a side of `make_potential_pair` in 8 dimensions: strongly multimodal (α = 0.3) and nearly linear (α = 3). Small
 networks, batches of 64, at most 600 steps. Error: L2-UVP in % on 10 000 fresh rows, forward and inverse, of the
