@@ -6,8 +6,9 @@
 
 All methods are fitted in turn, on one thread, for each seed and dimension; each result is written to results/w2.csv at
 once, in the place of an older one of the same problem, seed, method and budget. Times are CPU-seconds of this process,
-so that a busy machine adds little to them. A budget is one of training: the Gaussian map that precedes it, a fraction
-of a second in most dimensions, is in ``cpu_s`` only. Tables:
+so that a busy machine adds little to them. A budget is one of training, with the exact plan that ours start at in few
+dimensions: the Gaussian map, which comes first and takes a fraction of a second in most dimensions, is in ``cpu_s``
+only. Tables:
 
 potential
     `make_potential_pair`, 100 000 rows a side: multi-modal, no linear map solves it. Error: L2-UVP in % on 10 000

@@ -73,16 +73,18 @@ def test_a_pickle_holds_no_tensor(estimator):
 @over_estimators
 def test_a_time_budget_ends_a_fit(estimator):
     """Without a warning, with a result that can be used, and for all stages together."""
-    estimator = clone(estimator).set_params(max_iter=10**6, callbacks=[TimeBudget(0.5)])
+    # By CPU time, so that other processes do not matter.
+    budget = TimeBudget(0.5, clock=time.process_time)
+    estimator = clone(estimator).set_params(max_iter=10**6, callbacks=[budget])
     if not isinstance(estimator, SemiDiscreteOTGenerator):
         estimator.set_params(n_iter_no_change=10**6)
     for _ in range(2):  # Another fit has the whole budget again.
-        start = time.monotonic()
+        start = time.process_time()
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             fit(estimator)
-        # Beside the budget: one step or round, what comes before training, and the distance after it.
-        assert 0.5 < time.monotonic() - start < 5
+        # Beside the budget: imports, one step or solution, the preparations, and the distance at the end.
+        assert 0.5 < time.process_time() - start < 10
         assert np.isfinite(rows(estimator)).all()
         assert estimator.n_iter_ > 0
 

@@ -92,8 +92,8 @@ class TimeBudget(Callback):
     result of the last whole round, but raises no warning. A step that has begun is finished first, and so is a solution
     of the transport problem in `SemiDiscreteOTGenerator`.
 
-    The time begins when a fit builds its first net. Estimators clone their callbacks once in each ``fit``, so each fit
-    has the whole budget, and all its stages share it.
+    The time begins when a fit begins to train, or to compute an exact plan to train on. Estimators clone their
+    callbacks once in each ``fit``, so each fit has the whole budget, and all its stages share it.
 
     Parameters
     ----------
@@ -109,9 +109,10 @@ class TimeBudget(Callback):
     --------
     >>> import numpy as np
     >>> from sklearn_ot.nets import TimeBudget
+    >>> from sklearn_ot.networks import Convex
     >>> from sklearn_ot.transport import W2Transport
     >>> rng = np.random.RandomState(0)
-    >>> transport = W2Transport(hidden_layer_sizes=(16,), callbacks=[TimeBudget(0.5)], random_state=0)
+    >>> transport = W2Transport(network=Convex((16,)), callbacks=[TimeBudget(0.5)], random_state=0)
     >>> transport.fit(rng.randn(200, 2), rng.rand(200, 2)).n_iter_ > 0
     True
     """

@@ -209,7 +209,7 @@ class NeuralTransport(NetOwner, BaseTransport):
     def _run_stages(self, previous, train, valid, rng, device):
         """Train one net after the other; each takes over the state of the previous one."""
         # One copy for all stages: a callback that counts, such as a budget of time, counts over all of them.
-        callbacks = [clone(callback) for callback in self.callbacks or []]
+        callbacks = [clone(callback).initialize() for callback in self.callbacks or []]
         if previous is None:
             stages, architecture = self._stages(), self._architecture(self.coordinates_.n_axes)
         else:
