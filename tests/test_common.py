@@ -1,5 +1,9 @@
 """scikit-learn's own checks, for every public estimator, with metadata routing off and on, and no expected failures."""
 
+import ast
+import inspect
+import re
+
 import pytest
 import sklearn
 from sklearn.base import BaseEstimator
@@ -9,6 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_ot import adaptation, generation, transport
 from sklearn_ot.adaptation import DomainAdapter
+from sklearn_ot.base import sections
 from sklearn_ot.generation import FGAN, GAN, MMDGAN, WGANQC, CramerGAN, SemiDiscreteOTGenerator, WGANGenerator
 from sklearn_ot.networks import Convex, Dense
 from sklearn_ot.transport import (
@@ -66,3 +71,20 @@ def test_every_public_estimator_has_an_instance():
     public = [getattr(module, name) for module in (transport, generation, adaptation) for name in module.__all__]
     estimators = {thing for thing in public if isinstance(thing, type) and issubclass(thing, BaseEstimator)}
     assert estimators == {type(instance) for instance in INSTANCES}
+
+
+@pytest.mark.parametrize(
+    "estimator", dict.fromkeys(type(instance) for instance in INSTANCES), ids=lambda cls: cls.__name__
+)
+def test_every_parameter_is_documented_with_its_default(estimator):
+    text = sections(estimator)["parameters"]
+    documented = {
+        name: default
+        for names, default in re.findall(r"^(\w[\w, ]*) : .*?(?:default=(.*))?$", text, flags=re.MULTILINE)
+        for name in names.split(", ")
+    }
+    parameters = inspect.signature(estimator).parameters
+    assert documented.keys() == parameters.keys()
+    for name, parameter in parameters.items():
+        if parameter.default is not parameter.empty and documented[name]:
+            assert ast.literal_eval(documented[name]) == parameter.default
