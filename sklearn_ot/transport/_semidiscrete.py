@@ -26,9 +26,10 @@ from sklearn_ot.solvers.semidiscrete import (
 )
 from sklearn_ot.solvers.sources import SOURCES, Source, source_of
 
-# Rows from which ``gap_`` is estimated.
+# Number of rows for the estimate of ``gap_``.
 GAP_ROWS = 1024
-# Source rows of a fit to a sample: this many, and as many visits to each of its rows. More visits show nothing new.
+# Largest number of source rows if the source is a sample: this number, plus 100 draws of each row. More draws of the
+# same rows have little new information.
 MIN_ROWS, MAX_VISITS = 2**17, 100
 
 
@@ -36,13 +37,14 @@ MIN_ROWS, MAX_VISITS = 2**17, 100
 class SemiDiscreteTransport(BaseTransport):
     r"""The optimal map from a source that can be sampled to finitely many weighted points.
 
-    It sends each x to the point of the cell that x lies in, and the potential ψ makes the cells as heavy as the points:
+    The map sends each x to the point of its cell. The potential ψ makes the mass of each cell equal to the weight of
+    its point:
 
     .. math:: T(x) = y_{i(x)}, \qquad i(x) = \arg\min_i c(x, y_i) - \psi_i, \qquad P(i(x) = i) = \nu_i
 
     For the squared cost the cells are convex polyhedra (Laguerre or power cells). ψ maximises
-    :math:`E_x \min_i (c(x, y_i) - \psi_i) + \sum_i \nu_i \psi_i`, a concave problem without local optima, without a
-    network, and without a regularisation [Genevay16]_, [Kitagawa19]_.
+    :math:`E_x \min_i (c(x, y_i) - \psi_i) + \sum_i \nu_i \psi_i`, a concave problem without local optima, networks or
+    regularisation [Genevay16]_, [Kitagawa19]_.
 
     Parameters
     ----------
@@ -58,84 +60,86 @@ class SemiDiscreteTransport(BaseTransport):
           ``random_state`` is replaced in a copy. (`sklearn.base.clone` makes an estimator unfitted: wrap it in
           `sklearn.frozen.FrozenEstimator` for a search.)
         * a frozen distribution of `scipy.stats` is sampled by ``rvs``;
-        * a `sklearn_ot.solvers.sources.Source` is taken as it is.
+        * a `sklearn_ot.solvers.sources.Source` is used unchanged.
     cost : {"sqeuclidean", "euclidean", "cityblock"}, float or Cost, default="sqeuclidean"
-        c(x, y). A number p, 1 or more, is :math:`|x - y|^p` with the Euclidean norm. See `sklearn_ot.solvers.costs` for
-        a cost of your own.
+        The cost c(x, y). A number p, 1 or more, is :math:`|x - y|^p` with the Euclidean norm. See
+        `sklearn_ot.solvers.costs` for your own cost.
     tol : float, default=0.05
         The fit ends when the error of the masses, the root mean square of :math:`P(\text{cell}_i) / \nu_i - 1` on
         fresh rows, is at most ``tol``. If the source is a sample of n rows, it determines the masses of N points only
         up to an error of :math:`\frac12 \sqrt{N / n}`, and the fit ends there.
     max_samples : int, default=None
-        Source rows after which the fit ends, wherever it is; see `mass_error_floor_` for what they can achieve. The
-        first phase, of some ten thousand rows, and a pool that was begun are not cut short. If None,
+        Number of source rows after which the fit ends; see ``mass_error_floor_`` for the error that they allow. The
+        first phase, of some ten thousand rows, and a pool of Newton's method are always finished. If None,
         :math:`2^{20} + 8 N / \mathrm{tol}^2`.
     smoothing : float, default=0
-        0 maps to the points themselves. A positive number maps to their barycentre with weights that are a softmax of
-        :math:`\psi_i - c(x, y_i)`, at a temperature of this many times `gap_`; 1 mixes neighbouring cells.
+        With 0 the images are the points. With a positive number they are barycentres of the points, with weights that
+        are a softmax of :math:`\psi_i - c(x, y_i)` at a temperature of ``smoothing`` times ``gap_``; 1 mixes
+        neighbouring points.
     confidence : float or None, default=0.95
-        Level of ``distance_interval_``; None leaves the interval out, which saves as much as a minute with very many
-        points.
+        Confidence level of ``distance_interval_``. With None the interval is not computed, which saves up to a minute
+        with very many points.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the potential of the last fit, if there are as many points.
+        Whether ``fit`` starts at the potential of the last fit, if the number of points is the same.
     device : {"auto", "cpu", "cuda", ...} or torch.device, default="auto"
-        Where to compute. "auto" is CUDA where there is one.
+        Device of the computation. "auto" is CUDA if there is a device, else the CPU.
     random_state : int, RandomState instance or None, default=None
-        Determines the source rows.
+        Draws the source rows.
 
     Attributes
     ----------
     points_ : ndarray of shape (n_points, n_features_in_)
-        The target points; those of weight 0 are gone.
+        The target points, without points of weight 0.
     target_weight_ : ndarray of shape (n_points,)
-        Their weights, with sum 1.
+        Weights of the points, with sum 1.
     potential_ : ndarray of shape (n_points,)
-        ψ, in units of the cost, with a weighted mean of 0.
+        The potential ψ, in units of the cost, with a weighted mean of 0.
     distance_ : float
-        The Wasserstein-p distance that the potential certifies: the p-th root of its dual value on fresh rows, in the
-        units of the data, without a factor ½. p is 2 for "sqeuclidean" and 1 for "euclidean" and "cityblock".
+        Estimate of the Wasserstein-p distance: the p-th root of the dual value on fresh rows, in the units of the data
+        and without a factor ½. p is 2 for "sqeuclidean" and 1 for "euclidean" and "cityblock".
     distance_interval_ : ndarray of shape (2,) or None
         A confidence interval for the true distance, from a lower and an upper bound of it. An inaccurate potential
         makes the interval wide, but not wrong; see `sklearn_ot.solvers.semidiscrete.primal_dual_interval`.
     mass_error_ : float
-        The error of the masses, as in ``tol``, estimated from fresh rows; 0 where the unbiased estimate of its square
-        is negative. Points so light that their masses are beyond a test of a million rows (or of eight times as many as
-        equal weights would take) are left out of it and of the next two numbers.
+        The error of the masses, as in ``tol``, estimated from fresh rows; 0 if the unbiased estimate of its square is
+        negative. Very light points are left out of it and of the next two numbers: those whose test would need more
+        than a million rows, and more than eight times as many as with equal weights.
     mass_error_floor_ : float
-        :math:`\sqrt{N / n}`, the error of the best that counting the ``n_samples_`` rows of the fit can do, where N
-        is the mean of :math:`1 / \nu_i` if weights are unequal. Quantiles, quasi-random rows and kernel estimates
-        can have a smaller error.
+        :math:`\sqrt{N / n}`, the error of masses that are counted on n = ``n_samples_`` independent rows. With unequal
+        weights N is the mean of :math:`1 / \nu_i`. Quantiles, quasi-random rows and kernel estimates can have a smaller
+        error.
     empty_cells_ : int
-        Points that no fresh row was sent to, though 20 or more were to be expected.
+        Number of points to which no fresh row was sent, although at least 20 were expected.
     n_samples_ : int
-        Source rows used for the fit.
+        Number of source rows in the fit.
     gap_ : float
-        Mean loss of a source row that is sent to its second best point: the unit of ``smoothing``.
+        Mean additional cost if each source row is sent to its second best point, the unit of ``smoothing``.
     target_reference_ : ndarray of shape (<= 4096, n_features_in_)
-        Target rows that `score` compares with when it is given none.
+        Target rows for the comparison in `score`, if `score` gets none.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, if ``X`` was a DataFrame.
+        Names of the features, if ``X`` is a DataFrame.
 
     See Also
     --------
     W2Transport : A smooth map, with an inverse, between two samples.
-    sklearn_ot.plotting.CellsDisplay : Picture of the cells in the plane.
+    sklearn_ot.plotting.CellsDisplay : Display of the cells in the plane.
 
     Notes
     -----
-    On a line the potential is exact, from quantiles. In two and three dimensions Newton's method on quasi-random rows
-    of "normal" and "uniform" goes far below the error of independent rows; in more, averaged stochastic steps come to
-    it. Multiplying the data by a number changes nothing but units.
+    With one feature the potential is exact, from quantiles. In two and three dimensions Newton's method on quasi-random
+    rows of "normal" and "uniform" has a far smaller error than counts of independent rows. In more dimensions, averaged
+    stochastic steps reach the error of counts. If the data are multiplied by a number, only the units change.
 
-    Some problems are beyond it and end with a warning: p of about 5 or more, points on two very different scales or
-    with very heavy tails, and points in a subspace of fewer dimensions.
+    The fit can end with a warning for powers p of about 5 or more, for points with two very different scales or very
+    heavy tails, and for points in a subspace of fewer dimensions.
 
-    Points that are exactly equal are one point with the sum of their weights: rows are sent to one of them only.
+    Equal points are one point with the sum of their weights: rows are sent to one of them only.
 
-    The masses of "cityblock", and of "euclidean" on a line, may stay wrong: there, sets of rows are equally near to
-    two points up to a constant, and no potential divides them. The distance is not affected.
+    The masses can stay wrong with "cityblock", and with "euclidean" for one feature. The costs to two points then
+    differ by the same number on a set of rows, which no potential divides between the points. The distance is not
+    affected.
 
     References
     ----------
@@ -183,7 +187,7 @@ class SemiDiscreteTransport(BaseTransport):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, *, X_target=None, target_weight=None):
-        """Find the potential.
+        """Compute the potential.
 
         Parameters
         ----------

@@ -7,31 +7,31 @@ point. It maximises the concave dual
 .. math:: E_x \min_i (c(x, y_i) - \psi_i) + \sum_i \nu_i \psi_i , \qquad \text{with the gradient } \nu_i -
     P(\text{cell}_i) .
 
-**The words.** The solver computes with *scores*: one number for each pair of a row and a point, of which the largest in
-a row shows its cell. A score is a term of x and :math:`y_i` plus the *offset* of the point, which is the potential in
-the solver's units. The *gap* of a row is the difference between its two best scores. The mean gap is the natural unit
-of offsets and temperatures: if an offset changes by it, the mass of the cell changes by about all of it. The *error* is
+**The words.** A *score* is a number for each pair of a row and a point; the largest score of a row shows its cell. A
+score is a function of x and :math:`y_i` plus the *offset* of the point, which is the potential in the solver's units.
+The *gap* of a row is the difference between its two largest scores. The mean gap is the natural unit of offsets and
+temperatures: if an offset changes by the mean gap, the mass of its cell changes by about its whole mass. The *error* is
 the root mean square of the relative errors of the masses.
 
-**The rooms**, each of which imports only those before it:
+**The modules**, each of which imports only modules before it:
 
-* ``_units``: the coordinates in which neither the units of the data nor their origin matter;
-* ``_tiles``: scores of many rows, a tile of them at a time, with the cells and the gaps;
+* ``_units``: coordinates that do not depend on the units and the origin of the data;
+* ``_tiles``: scores of many rows, computed in tiles, with the cells and the gaps;
 * ``_rows``: rows of the source in these units, with the masses of cells, counted or softened;
-* ``_orthonormal``: rows of a normal source that fill space evenly, so that one has the effect of many independent ones
+* ``_orthonormal``: rows of a normal source that fill space evenly, so that each counts as several independent rows
   (*effective rows*);
 * ``_masses``: the test of the masses on fresh rows;
-* ``_problem``: all of this for one fit, and the *state* that a phase hands on: offsets, gap, error, rows used;
-* ``_line``: one dimension, solved exactly;
+* ``_problem``: the problem of one fit, and the *state* between two phases: offsets, gap, error, number of rows;
+* ``_line``: the exact solution for one feature;
 * ``_soft``, ``_newton``, ``_average``: the phases, functions of a problem and a state that yield states;
-* ``_dual``: the driver, which decides which phase comes next and when the result is good enough;
+* ``_dual``: the driver, which chooses the next phase and ends the fit;
 * ``_assignment`` and ``_interval``: the map of a potential, and an interval for the optimal cost.
 
-**The phases.** *Soft* goes from a bad start to an error of about a half, by steps of Sinkhorn's algorithm at a falling
-temperature; it begins at the map between Gaussians. *Newton*, in two and three dimensions, minimises the softened dual
-of growing pools of rows. *Average* takes natural gradient steps on new rows and averages them, in any dimension. After
-each state that a phase believes to be good enough the masses are tested on fresh rows, and the fit ends if the test
-agrees.
+**The phases.** *Soft* starts at the map between Gaussians and reduces the error to about a half, by steps of Sinkhorn's
+algorithm with a falling temperature. *Newton* minimises the softened dual of growing pools of rows, in two and three
+dimensions. *Average* takes natural gradient steps on new rows and averages their results, in any dimension. If a phase
+expects the error of a state to be small enough, the masses are tested on fresh rows, and the fit ends if the test
+confirms it.
 """
 
 from sklearn_ot.solvers.semidiscrete._assignment import assign, assignment_cost, assignment_gap, soft_assign

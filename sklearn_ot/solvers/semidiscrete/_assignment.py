@@ -1,4 +1,4 @@
-"""The map of a potential: where rows go, at which cost, and by how much the second best point is worse."""
+"""The map of a potential: the point of each row, its cost, and the gap to the second best point."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from sklearn_ot.solvers.semidiscrete._units import Units
 
 @torch.no_grad()
 def assign(x: Tensor, points: Tensor, potential: Tensor, cost: str | float | Cost = "sqeuclidean") -> Tensor:
-    r"""The point to which each source row goes.
+    r"""Find the point to which each source row is sent.
 
     .. math:: T(x) = y_{i(x)}, \qquad i(x) = \arg\min_i c(x, y_i) - \psi_i
 
@@ -29,7 +29,7 @@ def assign(x: Tensor, points: Tensor, potential: Tensor, cost: str | float | Cos
     Returns
     -------
     index : Tensor of shape (n,)
-        int64. Scores are computed in tiles of at most 64 MB, however many rows and points there are.
+        The index of the point of each row, int64. Scores are computed in tiles of at most 64 MB.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def assign(x: Tensor, points: Tensor, potential: Tensor, cost: str | float | Cos
 
 @torch.no_grad()
 def assignment_cost(x: Tensor, points: Tensor, index: Tensor, cost: str | float | Cost = "sqeuclidean") -> Tensor:
-    """The cost c(x, y) of sending each row to its point.
+    """Compute the cost c(x, y) of each row and its point.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def assignment_cost(x: Tensor, points: Tensor, index: Tensor, cost: str | float 
     Returns
     -------
     values : Tensor of shape (n,)
-        The costs, not averaged and without a root.
+        The costs, without a mean and without a root.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def assignment_cost(x: Tensor, points: Tensor, index: Tensor, cost: str | float 
 def soft_assign(
     x: Tensor, points: Tensor, potential: Tensor, epsilon: float, cost: str | float | Cost = "sqeuclidean"
 ) -> Tensor:
-    r"""The barycentre of the points between which each source row is divided at a temperature.
+    r"""Compute the barycentre of the points of each source row at a temperature.
 
     .. math:: T_\varepsilon(x) = \sum_i y_i\, \mathrm{softmax}_i \frac{\psi_i - c(x, y_i)}{\varepsilon}
 
@@ -115,7 +115,7 @@ def soft_assign(
 
 @torch.no_grad()
 def assignment_gap(x: Tensor, points: Tensor, potential: Tensor, cost: str | float | Cost = "sqeuclidean") -> float:
-    r"""Mean loss of a row that is sent to its second best point, the natural unit of temperatures and of steps.
+    r"""Mean additional cost if each row is sent to its second best point, the natural unit of temperatures and steps.
 
     Parameters
     ----------
@@ -125,8 +125,8 @@ def assignment_gap(x: Tensor, points: Tensor, potential: Tensor, cost: str | flo
     Returns
     -------
     gap : float
-        Mean difference between the two least :math:`c(x, y_i) - \psi_i`, in units of the cost; 0 for a single point.
-        Points that are exactly equal are one point.
+        Mean difference between the two smallest :math:`c(x, y_i) - \psi_i`, in units of the cost; 0 for a single point.
+        Equal points are one point.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def _tiles(points, cost, dtype):
 
 def distinct(points: Tensor) -> tuple[Tensor, Tensor] | tuple[None, None]:
     """One index of each group of equal points and the group of each point, or (None, None) if all differ."""
-    # Equal rows have equal projections; sorting those needs no copy of the points.
+    # Equal rows have equal projections, which can be sorted without a copy of the points.
     axis = torch.randn(points.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     projection = torch.cat([(block.double() * axis.to(points.device)).sum(1) for block in points.split(CHUNK_ROWS)])
     _, group = projection.unique(return_inverse=True)

@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from sklearn_ot.solvers.semidiscrete._orthonormal import OrthonormalRows
 from sklearn_ot.solvers.semidiscrete._problem import TINY, Problem, State
 
-# Effective rows of a step: four for each point, within these bounds, and later all rows so far divided by 20.
+# Effective rows of a step: four for each point, within these bounds, and later the number of rows so far divided by 20.
 ROWS_PER_POINT, MIN_BATCH, MAX_BATCH, BATCHES_SO_FAR = 4, 2048, 4096, 20
-# The first step size, in units of the gap over the mass: twice the squared error over the variance of a step's masses.
+# The first step size, in units of gap / mass, is twice the squared error divided by the variance of the masses of a
+# step.
 RATE_PER_ERROR, MAX_RATE = 2, 0.5
-# How fast step sizes fall with the rows drawn, and how much more a later iterate weighs in the average. For p = 1 cells
-# are thin rays: large steps leave a bias that no average removes, and small ones take long, so the average must forget.
+# Exponents of the step size and of the weight of an iterate in the average, as powers of the number of rows. For p = 1
+# cells are thin rays. Large steps then leave a bias in the average, and small steps take long, so that the average must
+# give early iterates little weight.
 DECAY, RECENCY = 0.7, 0.5
 DECAY_OF_DISTANCE, RECENCY_OF_DISTANCE = 0.85, 2
-# Rows that count as drawn before the first step: four for each point at the first step size, and 20 batches.
+# Number of rows at which the schedule starts: four for each point at the first step size, and at least 20 batches.
 POINTS_BEFORE, BATCHES_BEFORE = 4, 20
 # A mass counts as this many times its weight and this many rows at most. Larger masses are rare near the solution.
 # Before, they would take the offset of a light cell so far down in one step that it needs many to come back.
@@ -22,9 +24,9 @@ MAX_MASS, MAX_MASS_ROWS = 2, 3
 # With so many features, softened masses save more time by their small variance than their exponentials take, which is
 # the time of scores with 100 features. Orthonormal rows are cheaper than both.
 SMOOTH_FEATURES = 256
-# Rows for each point at which the kernel is as wide as the gap.
+# Number of rows for each point up to which the kernel is as wide as the gap.
 KERNEL_ROWS = 50
-# The error, in units of that of counting as many effective rows: with kernel estimates, and without. Measured.
+# The error, in units of that of counting as many effective rows, with kernel estimates and without. Measured.
 SMOOTH_ERROR, COUNTED_ERROR = 0.75, 1.15
 # Ratios of the rows between two states for the callback, and between two tests.
 REPORT_RATIO, TEST_RATIO = 1.1, 1.3
@@ -51,13 +53,12 @@ def average(problem: Problem, state: State) -> Iterator[State]:
     problem : Problem
         The problem.
     state : State
-        Where to begin; its error sets the first step size.
+        The start; its error sets the first step size.
 
     Yields
     ------
     state : State
-        The average, from time to time, until ``problem.max_samples`` rows are used. Its error is finite where a test is
-        due.
+        The average, at intervals, until ``problem.max_samples`` rows are used. Its error is finite if a test is due.
 
     References
     ----------
@@ -80,7 +81,7 @@ def average(problem: Problem, state: State) -> Iterator[State]:
 
 
 def averages(problem: Problem, state: State):
-    """Triples (averaged offsets, gap, rows drawn) after each step, without end."""
+    """Yield triples (averaged offsets, gap, number of rows) after each step, without end."""
     rows, weights = problem.rows, problem.weights
     n_points, smooth = len(weights), is_smooth(problem)
     decay, recency = (DECAY, RECENCY) if problem.cost.power > 1 else (DECAY_OF_DISTANCE, RECENCY_OF_DISTANCE)
@@ -98,7 +99,7 @@ def averages(problem: Problem, state: State):
         if smooth:
             width = min(1.0, (KERNEL_ROWS * n_points / (before + seen)) ** 0.25)
             mass = kernel_masses(rows, x, offsets, width * gap + TINY)
-            # Softened masses change less with the offsets.
+            # Softened masses change less with the offsets, so the step is larger.
             step = step * (1 + 2 * width)
         else:
             mass = rows.masses(x, offsets)
@@ -116,5 +117,5 @@ def kernel_masses(rows, x, offsets, epsilon):
 
 
 def is_smooth(problem: Problem) -> bool:
-    """Whether the phase takes kernel estimates of the masses."""
+    """Whether the phase uses kernel estimates of the masses."""
     return problem.points.shape[1] >= SMOOTH_FEATURES and not isinstance(problem.rows, OrthonormalRows)

@@ -1,4 +1,4 @@
-"""The driver: which phase comes next, and when the result is good enough."""
+"""The driver of the solver, which chooses the phases and ends the fit."""
 
 import math
 from collections.abc import Callable
@@ -17,13 +17,13 @@ from sklearn_ot.solvers.semidiscrete._problem import LOCATION_ROWS, Problem, Sta
 from sklearn_ot.solvers.semidiscrete._soft import soft
 from sklearn_ot.solvers.sources import Source, read_source
 
-# Source rows of a fit at most: this many, and for each point the other number divided by the squared tolerance.
+# Largest number of source rows: the first number, plus the second divided by the squared tolerance for each point.
 DEFAULT_ROWS, DEFAULT_ROWS_PER_ERROR = 2**20, 8
-# A start is tested on this many rows, or on this many times the mean of 1 / weight.
+# Number of rows in the test of a start: at least the first number, and the second times the mean of 1 / weight.
 MIN_START_ROWS, START_ROWS_PER_MASS = 2**13, 8
-# A start whose error is larger is of no use: the soft phase, which begins anew, takes less time than to repair it.
+# If the error of a start is larger, the soft phase, which does not use the start, takes less time.
 GOOD_START = 0.7
-# float32 resolves scores to about 1e-7 of their spread: gaps below this number, in units of the scores, need float64.
+# The precision of scores in float32 is about 1e-7 of their spread: smaller gaps, in units of the scores, need float64.
 FINE_GAP = 1e-5
 
 
@@ -33,22 +33,21 @@ class SemiDiscreteSolution(NamedTuple):
     Attributes
     ----------
     potential : Tensor of shape (N,)
-        ψ, float64, in the units of the cost, with a weighted mean of zero; cells are :math:`\\arg\\min_i c(x, y_i) -
+        ψ, float64, in units of the cost, with a weighted mean of 0. The cell of x is :math:`\\arg\\min_i c(x, y_i) -
         \\psi_i`.
     mass_error : float
-        The root mean square relative error of the masses of the cells,
-        :math:`(\\frac1N \\sum_i (P(\\text{cell}_i) / \\nu_i - 1)^2)^{1/2}`, estimated from fresh rows. The estimate is
-        unbiased before the root is taken, and 0 where it would be negative. Very light cells, whose masses a test could
-        only see with over 2²⁰ rows and over eight times as many as for equal weights, are left out of this mean and of
-        the next two numbers.
+        The root mean square relative error of the masses of the cells, :math:`(\\frac1N \\sum_i (P(\\text{cell}_i) /
+        \\nu_i - 1)^2)^{1/2}`, estimated from fresh rows. The estimate of its square is unbiased; if it is negative, the
+        error is 0. Very light cells are left out of this mean and of the next two numbers: those whose test would need
+        more than 2²⁰ rows, and more than eight times as many as with equal weights.
     mass_error_floor : float
-        :math:`(\\frac1N \\sum_i 1 / \\nu_i / n)^{1/2}`, with equal weights :math:`\\sqrt{N / n}`: the error of the best
-        that counting ``n_samples`` independent rows can do. Quasi-random rows, kernel estimates and exact quantiles can
+        :math:`(\\frac1N \\sum_i 1 / \\nu_i / n)^{1/2}`, with equal weights :math:`\\sqrt{N / n}`: the error of masses
+        that are counted on ``n_samples`` independent rows. Quasi-random rows, kernel estimates and exact quantiles can
         have a smaller error.
     n_empty : int
-        Cells that no fresh row fell into, though 20 or more were to be expected.
+        Number of cells without a fresh row, although at least 20 were expected.
     n_samples : int
-        Source rows used for the fit; those of the tests come on top.
+        Number of source rows in the fit, without those of tests.
     converged : bool
         Whether ``mass_error`` is at most ``tol`` and no cell is empty.
     """
@@ -62,7 +61,7 @@ class SemiDiscreteSolution(NamedTuple):
 
 
 def default_max_samples(n_points: int, tol: float) -> int:
-    """The bound of source rows if the user sets none: several times the rows that most problems need."""
+    """The largest number of source rows if the user sets none: several times the rows that most problems need."""
     return DEFAULT_ROWS + math.ceil(DEFAULT_ROWS_PER_ERROR * n_points / tol**2)
 
 
@@ -83,20 +82,22 @@ def semidiscrete_dual(
 
     .. math:: \max_\psi E_x \min_i (c(x, y_i) - \psi_i) + \sum_i \nu_i \psi_i
 
-    It is concave, its gradient is :math:`\nu_i - P(\text{cell}_i)`, and the optimal plan sends each x to the point of
-    its cell, :math:`\arg\min_i c(x, y_i) - \psi_i` [Genevay16]_, [Kitagawa19]_.
+    The problem is concave, its gradient is :math:`\nu_i - P(\text{cell}_i)`, and the optimal plan sends each x to the
+    point of its cell, :math:`\arg\min_i c(x, y_i) - \psi_i` [Genevay16]_, [Kitagawa19]_.
 
-    * On a line the potential is exact, from the quantiles of the source.
-    * Otherwise it starts at the map between Gaussians with the moments of both sides (squared cost; else at 0), and
-      steps of Sinkhorn's algorithm with a falling temperature bring it near.
-    * In two and three dimensions Newton's method on growing pools of rows finishes it. With quasi-random rows,
-      which the sources with a name have, this goes far below the error of counting independent rows.
-    * In more, and where the pool was not enough, averaged natural steps do. Rows of "normal" are made orthogonal, and
-      taken 26 times, turned into others: all of these are normal, and fill space more evenly than independent ones
-      (squared cost). Of other rows with 256 features or more, kernel estimates of the masses are taken.
+    * With one feature the potential is exact, from the quantiles of the source.
+    * Otherwise the potential starts at that of the map between Gaussians with the moments of both sides (for the
+      squared cost, else at 0), followed by steps of Sinkhorn's algorithm with a falling temperature.
+    * In two and three dimensions the last steps are those of Newton's method on growing pools of rows. With
+      quasi-random rows, which "normal" and "uniform" have, the error becomes far smaller than that of counts of
+      independent rows.
+    * In more dimensions, and if Newton's method does not reach the tolerance, the last steps are averaged natural
+      steps. For the squared cost, the rows of "normal" are orthonormal rows, each of which is used 26 times, after
+      reflections and with both signs. All these rows are normal, and fill space more evenly than independent rows. For
+      other rows with 256 features or more, masses are estimated by kernels.
 
-    Multiplying all data by a number multiplies the potential by its power and changes nothing else. Points that are
-    exactly equal are one point with the sum of their weights.
+    If all data are multiplied by a number, the potential is multiplied by its power, and nothing else changes. Equal
+    points are one point with the sum of their weights.
 
     Parameters
     ----------
@@ -106,36 +107,39 @@ def semidiscrete_dual(
     points : Tensor of shape (N, d)
         The points.
     weights : Tensor of shape (N,), default=None
-        Their masses, positive, with sum 1; all equal if None.
+        Masses of the points, positive and with sum 1; all equal if None.
     cost : {"sqeuclidean", "euclidean", "cityblock"}, float or Cost, default="sqeuclidean"
-        c(x, y); a number p ≥ 1 is :math:`|x - y|^p` with the Euclidean norm. See `sklearn_ot.solvers.costs`.
+        The cost c(x, y); a number p ≥ 1 is :math:`|x - y|^p` with the Euclidean norm. See `sklearn_ot.solvers.costs`.
     tol : float, default=0.05
-        The solver stops as soon as the error of the masses is at most this.
+        The solver stops when the error of the masses is at most this.
     max_samples : int, default=None
-        Source rows after which the fit ends; :math:`2^{20} + 8 N / \mathrm{tol}^2` if None, several times what most
-        problems need. The first phase, of some ten thousand rows, and a pool that was begun are not cut short.
+        Number of source rows after which the fit ends; :math:`2^{20} + 8 N / \mathrm{tol}^2` if None, several times the
+        number that most problems need. The first phase, of some ten thousand rows, and a pool of Newton's method are
+        always finished.
     start : Tensor of shape (N,), default=None
-        A potential to go on from; a good one skips the first phase, one that is good enough is returned at once.
+        A potential at which the fit starts. With a good one the first phase is skipped; one that satisfies ``tol`` is
+        returned.
     generator : torch.Generator, default=None
-        For the sources with a name.
+        Generator of the named sources.
     callback : callable, default=None
-        ``callback(potential, n_samples)`` is called from time to time with the result so far; if it returns True, the
+        ``callback(potential, n_samples)`` is called at intervals with the present result. If it returns True, the
         solver ends.
 
     Returns
     -------
     solution : SemiDiscreteSolution
-        The potential and how good it is.
+        The potential and its error.
 
     Raises
     ------
     ValueError
-        If the arguments do not fit each other.
+        If the shapes of the arguments differ, or an argument is unusable.
 
     Notes
     -----
-    With "cityblock", and with "euclidean" on a line, sets of positive mass can be equally near to two points up to a
-    constant. No potential divides such a set between them: the dual value is right, the masses may not be.
+    With "cityblock", and with "euclidean" for one feature, the costs to two points can differ by the same number on a
+    set of positive mass. No potential divides such a set between the two points: the dual value is then right, but the
+    masses may be wrong.
 
     References
     ----------
@@ -166,14 +170,14 @@ def semidiscrete_dual(
 
 
 class _Fit:
-    """One fit: it follows the phases, reports their states to the callback, and tests them."""
+    """One fit, which runs the phases, reports their states to the callback, and tests them."""
 
     def __init__(self, problem: Problem, callback, group):
         self.problem, self.callback, self.group = problem, callback, group
         self.ended = False
 
     def run(self, start):
-        """The solution: of the first phase that reaches the tolerance, or of the last."""
+        """Run the phases, and return the solution of the first one that reaches the tolerance, or of the last one."""
         problem = self.problem
         if len(problem.points) == 1:
             return self.solution(State(torch.zeros_like(problem.weights), None, 0.0, 0))
@@ -200,7 +204,7 @@ class _Fit:
         return self.follow(average, state)[1]
 
     def line(self):
-        """The solution in one dimension."""
+        """Return the solution for one feature."""
         problem = self.problem
         quantile, n_rows = quantiles_of(problem)
         potential = line_potential(problem.points, problem.weights, problem.cost, quantile)
@@ -210,7 +214,7 @@ class _Fit:
         return self.solution(state) if n_rows == 0 and problem.cost.power > 1 else self.tested(state)
 
     def first_state(self, start):
-        """The state of a start, and its solution if its masses seem good enough; without a start the error is 1."""
+        """Test a start; return its state (with an error of 1 if it is None), and its solution if it may be good enough."""
         problem, rows = self.problem, self.problem.rows
         if start is None:
             return State(None, None, 1.0, 0), None
@@ -223,7 +227,7 @@ class _Fit:
         return state._replace(error=solution.mass_error), solution
 
     def follow(self, phase, state):
-        """The last state of a phase and its solution; it ends early where a test agrees that the error is small."""
+        """Run a phase until a test confirms the tolerance, and return its last state and solution."""
         last, solution = state, None
         for last in phase(self.problem, state):
             solution = None
@@ -236,12 +240,12 @@ class _Fit:
         return last, solution or self.tested(last, is_candidate=False)
 
     def report(self, state):
-        """Show the callback where the fit is, and note whether it wants to end."""
+        """Call the callback, and store whether it ends the fit."""
         self.ended = self.callback is not None and bool(self.callback(self.potential(state), state.n_rows))
         return self.ended
 
     def tested(self, state, *, is_candidate=True):
-        """The solution of a state, tested; one that was cut short is no candidate for ``tol``: fewer rows will do."""
+        """Test a state, and return its solution; a state that is no candidate for ``tol`` is tested on fewer rows."""
         rows, test = self.problem.rows, self.problem.mass_test
         n_test = test.n_rows
         if not is_candidate:
@@ -250,7 +254,7 @@ class _Fit:
         return self.solution(state._replace(error=error), n_empty)
 
     def solution(self, state, n_empty=0):
-        """The solution of a state with a measured error."""
+        """Make the solution of a state with a measured error."""
         return SemiDiscreteSolution(
             potential=self.potential(state),
             mass_error=state.error,
@@ -261,7 +265,7 @@ class _Fit:
         )
 
     def potential(self, state):
-        """The potential of all points, those that are equal included."""
+        """The potential at all points, including equal ones."""
         potential = self.problem.rows.units.potential(state.offsets, self.problem.weights)
         return potential if self.group is None else potential[self.group]
 

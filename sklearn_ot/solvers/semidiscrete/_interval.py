@@ -1,4 +1,4 @@
-"""Lower and upper bounds of the optimal cost from a potential, good or bad."""
+"""Lower and upper bounds of the optimal cost, from any potential."""
 
 import math
 from itertools import pairwise
@@ -20,17 +20,19 @@ from sklearn_ot.solvers.semidiscrete._tiles import MAX_TILE, Tiles
 from sklearn_ot.solvers.semidiscrete._units import Units, location
 from sklearn_ot.solvers.sources import Source, read_source
 
-# Rows for the dual value: as many for each point, within the first two bounds, and fewer down to the third where the
-# scores of all would take more multiply-adds than the last number, about a minute.
+# Number of rows for the dual value: 20 for each point, and at least 100 000. If their scores take more multiply-adds
+# than the last number, about a minute, there are fewer rows, but at least 20 000.
 ROWS_PER_POINT, MIN_ROWS, LEAST_ROWS, MAX_WORK = 20, 100_000, 20_000, 1e12
-# Rows of a batch of the upper bound: as many for each point, with the same bound of the work, and at least so many.
+# Number of rows of a batch of the upper bound: for each point, with the same limit of the work, and the smallest
+# number.
 BATCH_ROWS_PER_POINT, MIN_BATCH = 2, 1000
-# Pairs of a row and a point up to which the plan of a whole batch is exact: a tenth of a second.
+# Largest number of pairs of a row and a point for an exact plan of a whole batch, which takes a tenth of a second.
 SMALL_PROBLEM = 400_000
-# Pairs in an exact plan of the repair: two seconds. Larger ones are divided into slabs.
+# Largest number of pairs in an exact plan of the repair, which takes two seconds. Larger plans are divided into slabs.
 MAX_PAIRS = 4_000_000
-# How offsets are balanced for the rows of a batch: levels of Newton's method in few dimensions; else steps of
-# Sinkhorn's algorithm from this temperature, in gaps, which falls with the step sizes by this factor.
+# Levels of Newton's method that balance the offsets for the rows of a batch, in few dimensions. In more dimensions:
+# number of steps of Sinkhorn's algorithm, first temperature in gaps, and the factor by which it falls with the step
+# sizes.
 BALANCE_LEVELS = (Level(0.4, 16, 0.05), Level(0.1, 16, 0.05))
 N_BALANCE_STEPS, BALANCE_TEMPERATURE, BALANCE_DECAY = 40, 0.5, 0.93
 
@@ -45,7 +47,7 @@ class CostInterval(NamedTuple):
     confidence : float
         Its confidence level.
     dual_value : float
-        The estimate of the dual value: an unbiased one of a number that the optimal cost is not below.
+        An unbiased estimate of the dual value, which is a lower bound of the optimal cost.
     """
 
     low: float
@@ -69,42 +71,42 @@ def primal_dual_interval(
 ) -> CostInterval:
     r"""An interval for the optimal cost between a source that can be sampled and weighted points.
 
-    Any potential bounds it from below, by the dual value
+    The dual value of any potential is a lower bound,
 
-    .. math:: D = E_x \min_i (c(x, y_i) - \psi_i) + \sum_i \nu_i \psi_i \le \mathrm{OT}_c(P, \nu),
+    .. math:: D = E_x \min_i (c(x, y_i) - \psi_i) + \sum_i \nu_i \psi_i \le \mathrm{OT}_c(P, \nu).
 
-    of which fresh rows give an unbiased estimate with a standard error. For the upper bound, fresh rows are divided
-    into batches. In each, rows go to the points of their cells (of a potential that a few steps have balanced for the
-    batch), and where a cell has more of them than its mass, the rows that lose least by leaving go to points that have
-    too few, by an exact plan. That is a coupling of the batch :math:`P_m` and :math:`\nu`, so its cost :math:`U_m` is
-    at least :math:`\mathrm{OT}_c(P_m, \nu)`; and since OT is convex in its first argument and :math:`E P_m = P`,
-    Jensen's inequality gives
+    Fresh rows give an unbiased estimate of it with a standard error. For the upper bound, fresh rows are divided into
+    batches. In each batch, rows are sent to the points of their cells, of a potential that a few steps have balanced
+    for the batch. If a cell has more rows than its mass, the rows with the smallest additional cost are sent to points
+    with too few rows, by an exact plan. The result is a coupling of the batch :math:`P_m` and :math:`\nu`, so its cost
+    :math:`U_m` is at least :math:`\mathrm{OT}_c(P_m, \nu)`. Since OT is convex in its first argument and :math:`E P_m =
+    P`, Jensen's inequality gives
 
     .. math:: E\, U_m \ge E\, \mathrm{OT}_c(P_m, \nu) \ge \mathrm{OT}_c(P, \nu).
 
     The upper end is the dual value plus the mean over batches of :math:`U_m - D_m`, plus the standard error of both. It
-    is conservative: the excess falls as batches grow. The errors are those of the central limit theorem (normal, and
-    Student's t where there are batches), each one-sided at half of what the confidence level leaves.
+    is conservative, and less so with larger batches. The errors are those of the central limit theorem (normal, and
+    Student's t for the batches), each one-sided at half of the error probability.
 
     Parameters
     ----------
     source, points, weights, cost, generator
         See `semidiscrete_dual`.
     potential : Tensor of shape (N,)
-        Any potential; the better, the narrower the interval.
+        Any potential; a better one gives a narrower interval.
     confidence : float, default=0.95
-        The probability that the interval holds the optimal cost, at least.
+        The smallest probability with which the interval contains the optimal cost.
     n_samples : int, default=None
-        Rows for the dual value. If None, 20 for each point and at least 100 000, but fewer where that would take more
-        than about a minute.
+        Number of rows for the dual value. If None, 20 for each point and at least 100 000, but fewer if these would
+        take more than about a minute.
     n_batches : int, default=6
-        Batches for the upper bound, 2 or more, of two rows for each point (or, as above, fewer) and at least 1000.
-        0 leaves that bound out: ``high`` is infinite.
+        Number of batches for the upper bound, 2 or more. A batch has two rows for each point (or fewer, as above) and
+        at least 1000. With 0 there is no upper bound, and ``high`` is infinite.
 
     Returns
     -------
     interval : CostInterval
-        Its ends, and the estimate of the dual value.
+        The ends of the interval, and the estimate of the dual value.
 
     Examples
     --------
@@ -131,8 +133,8 @@ def primal_dual_interval(
     low = max(dual_value - float(stats.norm.ppf(tail)) * dual_error, 0.0)
     if n_batches == 0:
         return CostInterval(low, math.inf, confidence, dual_value)
-    # How much more the coupling of a batch costs than its own dual value: a difference in which the chance that the
-    # batch is far away cancels.
+    # The cost of the coupling of a batch minus the dual value of the same batch: random differences between batches
+    # cancel.
     batch_size = max(MIN_BATCH, min(BATCH_ROWS_PER_POINT * n_points, affordable // n_batches))
     gaps = np.array([costs.duality_gap(source.sample(batch_size)) for _ in range(n_batches)])
     upper_error = math.hypot(dual_error, gaps.std(ddof=1) / math.sqrt(n_batches))
@@ -141,7 +143,7 @@ def primal_dual_interval(
 
 
 class _Costs:
-    """Costs of samples of a source under a potential: of the dual, and of a coupling with the points."""
+    """Costs of samples of a source with a potential: in the dual, and of a coupling with the points."""
 
     def __init__(self, points, potential, weights, cost, source_location):
         self.points, self.potential, self.weights, self.cost = points, potential, weights, cost
@@ -149,12 +151,12 @@ class _Costs:
         self.tiles, self.offsets = Tiles(self.units), self.units.offsets(potential)
 
     def reduced(self, x):
-        """c - ψ of the cell of each row."""
+        """The value c - ψ of each row and its cell."""
         index = self.tiles.cells(self.units.rows(x), self.offsets)
         return assignment_cost(x, self.points, index, self.cost).double() - self.potential[index]
 
     def duality_gap(self, x):
-        """The cost of a coupling between the rows of x and the points, less the dual value of these rows."""
+        """The cost of a coupling between the rows of x and the points, minus the dual value of these rows."""
         dual = float(self.reduced(x).mean() + self.weights @ self.potential)
         if len(x) * len(self.points) <= SMALL_PROBLEM:
             return exact_plan(x, self.points, None, self.weights, self.cost).value - dual
@@ -165,7 +167,7 @@ class _Costs:
         return float(costs.mean()) + self.repair_cost(x, offsets, index, costs) - dual
 
     def balanced(self, rows):
-        """Offsets whose cells hold about the right masses of these rows."""
+        """Offsets whose cells have about the right masses for these rows."""
         offsets = self.offsets
         if rows.shape[1] <= MAX_NEWTON_FEATURES and self.cost.power > 1:
             gap = max(float(self.tiles.mean_gap(rows, offsets)), TINY)
@@ -186,13 +188,13 @@ class _Costs:
         return offsets
 
     def repair_cost(self, x, offsets, index, costs):
-        """The cost, or gain if negative, of moving rows until each cell has its mass."""
+        """The additional cost (or gain, if negative) of moving rows until each cell has its mass."""
         n_rows = len(x)
         surplus = torch.bincount(index, minlength=len(self.weights)) / n_rows - self.weights
         candidates = (surplus[index] > 0).nonzero()[:, 0]
         if not len(candidates):
             return 0.0
-        # In each cell with a surplus the rows leave that have the least to lose, the last of them in part.
+        # From each cell with a surplus, the rows with the smallest additional cost are moved; the last one in part.
         order = self.tiles.gaps(self.units.rows(x[candidates]), offsets).argsort()
         order = order[index[candidates][order].argsort(stable=True)]
         candidates = candidates[order]
@@ -207,7 +209,7 @@ class _Costs:
 
 
 def slab_cost(x, mass, y, wanted, cost):
-    """Cost of a plan between weighted rows: the exact one, or exact in slabs if it would be too large."""
+    """Cost of a plan between weighted rows: an exact plan, or exact plans of slabs if it would be too large."""
     axis = int(y.var(0, correction=0).argmax())
     by_axis = [rows[:, axis].argsort().numpy() for rows in (x, y)]
     x, mass, y, wanted = x[by_axis[0]], mass[by_axis[0]], y[by_axis[1]], wanted[by_axis[1]]
@@ -217,7 +219,7 @@ def slab_cost(x, mass, y, wanted, cost):
     n_slabs = max(1, math.ceil(math.sqrt(len(x) * len(y) / MAX_PAIRS)))
     levels = np.linspace(0, total, n_slabs + 1)
     for low, high in pairwise(levels):
-        # Rows and points on the edge of a slab belong to both, each with a part of its mass.
+        # Rows and points on the boundary of two slabs belong to both, with a part of their mass.
         parts = [np.clip(end[1:], low, high) - np.clip(end[:-1], low, high) for end in ends]
         rows, columns = (part > 0 for part in parts)
         a, b = parts[0][rows], parts[1][columns]

@@ -1,4 +1,4 @@
-"""One dimension: the cells are intervals between quantiles of the source."""
+"""The exact solution for one feature, whose cells are intervals between quantiles of the source."""
 
 import math
 from collections.abc import Callable
@@ -9,16 +9,17 @@ from torch import Tensor
 from sklearn_ot.solvers.costs import Cost
 from sklearn_ot.solvers.semidiscrete._problem import Problem
 
-# Rows that stand for the quantiles of a source: enough for a quarter of the squared tolerance, within these bounds.
+# Number of rows for the quantiles of a source: their squared error is a quarter of the squared tolerance, within
+# bounds.
 MIN_ROWS, MAX_ROWS, ROWS_PER_ERROR = 2**16, 2**24, 4
-# The largest probability below 1, which has no quantile: beside a weight of 1 the lightest ones are lost.
+# The largest probability below 1. Cumulative weights can round to 1, which has no quantile.
 LARGEST_PROBABILITY = 1 - 2**-53
-# Cumulated weights this near to a whole number of rows are that number, but for rounding.
+# Cumulative weights this near to a whole number of rows are equal to it up to rounding.
 NEAR_ROW = 1e-6
 
 
 def quantiles_of(problem: Problem) -> tuple[Callable[[Tensor], Tensor], int]:
-    """The quantile function of the source, and the number of rows that it was found from."""
+    """The quantile function of the source, and the number of rows from which it was estimated."""
     source = problem.source
     if source.quantile is not None:
         return source.quantile, 0
@@ -28,10 +29,10 @@ def quantiles_of(problem: Problem) -> tuple[Callable[[Tensor], Tensor], int]:
 
 
 def line_potential(points: Tensor, weights: Tensor, cost: Cost, quantile: Callable[[Tensor], Tensor]) -> Tensor:
-    r"""The potential of points on a line, exactly.
+    r"""Compute the exact potential of points with one feature.
 
-    For a convex cost of x - y the optimal plan is monotone: sorted points take consecutive intervals, whose ends
-    :math:`b_i` are the quantiles of the cumulated weights, and on each end two points must be equally good:
+    For a convex cost of x - y the optimal plan is monotone: the cells of sorted points are consecutive intervals, whose
+    ends :math:`b_i` are the quantiles of the cumulative weights. At each end two points are equally good:
 
     .. math:: \psi_{i+1} - \psi_i = c(b_i, y_{i+1}) - c(b_i, y_i)
 
@@ -56,7 +57,7 @@ def line_potential(points: Tensor, weights: Tensor, cost: Cost, quantile: Callab
     ends = quantile(weights[order].cumsum(0)[:-1].clamp(max=LARGEST_PROBABILITY))
     left, right = y[:-1] - ends, y[1:] - ends
     if cost.is_squared:
-        # The squares of far points would cancel.
+        # A difference of the squares of far points would lose digits.
         steps = (right - left) * (right + left)
     else:
         steps = cost.value(right[:, None]) - cost.value(left[:, None])
@@ -66,7 +67,7 @@ def line_potential(points: Tensor, weights: Tensor, cost: Cost, quantile: Callab
 
 
 def sample_quantile(rows: Tensor) -> Callable[[Tensor], Tensor]:
-    """The quantile function of a sample: half-way between two rows where the probability falls between them."""
+    """The quantile function of a sample, with the mean of two rows for a probability between them."""
     rows = rows[:, 0].double().sort().values
 
     def quantile(probability):

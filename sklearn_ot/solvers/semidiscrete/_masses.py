@@ -5,21 +5,22 @@ import math
 import torch
 from torch import Tensor
 
-# Rows of a test: at most this many, unless equal weights need more than an eighth of them.
+# Largest number of rows of a test, unless equal weights need more than an eighth of it.
 MAX_TEST_ROWS = 2**20
-# A cell that has its mass is missed by this many times 1 / mass rows with a chance of exp(-20).
+# A test has at least this number times 1 / mass rows. They all miss a cell with this mass with a probability of
+# exp(-20).
 ROWS_PER_MASS = 20
-# The same for offsets that have not come to the tolerance: a chance of exp(-10) is enough.
+# The same for offsets that have not reached the tolerance: a probability of exp(-10) is enough.
 FEWER_ROWS_PER_MASS = 10
-# The standard error that is wanted for the squared error of the masses, in units of the squared tolerance, and the one
-# that will do where this takes too many rows.
+# The standard error of the squared error of the masses, in units of the squared tolerance: the wanted one, and the
+# largest one, which is used if the wanted one needs too many rows.
 WANTED_PRECISION, LEAST_PRECISION = 1 / 4, 1
-# Numbers that are drawn at once, and rows: 16 MB of float32, and no more than that of scores with 64 points.
+# Numbers and rows that are drawn at once: 16 MB of float32, also for the scores with 64 points.
 BLOCK_NUMBERS, BLOCK_ROWS = 2**22, 2**16
 
 
 def read_weights(weights: Tensor | None, points: Tensor) -> Tensor:
-    """The masses of the points in float64, with sum 1; equal ones if None.
+    """Check the weights of the points, and return them in float64 with sum 1; equal weights if None.
 
     Raises
     ------
@@ -36,30 +37,30 @@ def read_weights(weights: Tensor | None, points: Tensor) -> Tensor:
 
 
 def rows_at_once(n_rows: int, n_features: int) -> int:
-    """How many of ``n_rows`` fresh rows are drawn together."""
+    """The number of rows, of ``n_rows`` fresh rows, that are drawn together."""
     return max(1, min(n_rows, BLOCK_NUMBERS // n_features, BLOCK_ROWS))
 
 
 class MassTest:
-    """The error of the masses on rows that a fit has not seen, and the number of empty cells.
+    """The test of the masses on fresh rows: their error, and the number of empty cells.
 
     Parameters
     ----------
     weights : Tensor of shape (N,)
-        The masses that are wanted.
+        The wanted masses.
     tol : float
-        The error that the test must be able to see.
+        The error that the test must be able to detect.
 
     Attributes
     ----------
     visible : Tensor of shape (N,)
-        Mask of the cells that count, see `visible_cells`.
+        Mask of the cells that are tested, see `visible_cells`.
     n_rows : int
-        Rows of a test.
+        Number of rows of a test.
     rarity : float
-        The mean of 1 / weight of the cells that count: the number of points of equal weight that need as many rows.
+        The mean of 1 / weight over the tested cells: the number of points of equal weight that need as many rows.
     n_fewer_rows : float
-        Rows of the smallest test that sees empty cells.
+        Number of rows of the smallest test that detects empty cells.
     """
 
     def __init__(self, weights: Tensor, tol: float):
@@ -69,10 +70,10 @@ class MassTest:
         self.n_fewer_rows = FEWER_ROWS_PER_MASS / float(weights[self.visible].min())
 
     def __call__(self, rows, offsets: Tensor, n: float) -> tuple[float, int]:
-        """Error and number of empty cells on about n effective rows.
+        """Measure the error and the number of empty cells on about n effective rows.
 
-        The squared error is the mean product of two independent estimates of each relative error, which has no bias;
-        where it is negative, the error is 0.
+        The squared error is the mean product of two independent estimates of each relative error, which is unbiased. If
+        it is negative, the error is 0.
         """
         counts = torch.zeros(2, len(offsets), dtype=torch.float64, device=offsets.device)
         n = math.ceil(n / rows.effective_rows)
@@ -86,15 +87,15 @@ class MassTest:
 
 
 def visible_cells(weights: Tensor, tol: float) -> tuple[Tensor, int]:
-    r"""A mask of the cells whose masses a test can see, and the number of rows that it takes.
+    r"""Choose the cells whose masses can be tested, as a mask, and the number of rows of a test.
 
     Over k cells the squared estimate of `MassTest` from n rows has a standard error of about
 
     .. math:: \frac{2}{n} \Bigl( S + \sqrt 2\, \mathrm{tol} \sqrt{S n / 2 \sqrt k} \Bigr), \qquad
         S = \frac1k \sqrt{\textstyle\sum_i \nu_i^{-2}} \quad (\sqrt k \text{ for equal weights}).
 
-    A quarter of tol² is wanted, which takes :math:`8 S (1 + 16 / \sqrt k) / \mathrm{tol}^2` rows; where those are too
-    many, tol² will do. The lightest cells are left out if this takes too many as well.
+    The wanted standard error is a quarter of tol², for which :math:`8 S (1 + 16 / \sqrt k) / \mathrm{tol}^2` rows are
+    needed. If these are too many rows, tol² is enough. If this still needs too many, the lightest cells are left out.
     """
     n_points = len(weights)
     most = max(MAX_TEST_ROWS, 64 * (math.sqrt(n_points) + 16) / tol**2, 8 * ROWS_PER_MASS * n_points)

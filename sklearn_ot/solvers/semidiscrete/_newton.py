@@ -1,4 +1,4 @@
-"""The Newton phase: the softened dual of a pool of rows, minimised with its Hessian, in two and three dimensions."""
+"""The Newton phase, which minimises the softened dual of a pool of rows, in two and three dimensions."""
 
 import math
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ from sklearn_ot.solvers.semidiscrete._tiles import Tiles
 
 
 class Level(NamedTuple):
-    """How a pool is minimised: temperature in gaps, cells that each row may be in, error that ends it.
+    """A level of the Newton phase: temperature in gaps, number of candidate cells for each row, error that ends it.
 
-    The error None is half the tolerance of the fit. Softer levels need more candidates and deserve less care: their
-    masses are not those of the cells.
+    The error None is half the tolerance of the fit. Levels with a higher temperature need more candidates and less
+    accuracy, because their softened masses differ from those of the cells.
     """
 
     epsilon: float
@@ -27,51 +27,50 @@ class Level(NamedTuple):
     tol: float | None
 
 
-# Each level has twice the rows of the last and half its temperature, which keeps about as many rows within reach of
-# each boundary.
+# Each level has twice the rows and half the temperature of the last one, which keeps the number of rows near a
+# boundary.
 LEVELS = (Level(0.4, 20, 0.1), Level(0.2, 12, 0.03), *(Level(0.4 / 2**k, 10, None) for k in range(2, 8)))
-# Rows of the first pool: as many for each point (of equal weight), a power of 2 and at least the second number; and of
-# the largest pool, which with its candidates takes half a gigabyte.
+# Number of rows of the first pool for each point (of equal weight), a power of 2, and its smallest value; and of the
+# largest pool, which takes half a gigabyte with its candidates.
 ROWS_PER_POINT, MIN_POOL, MAX_POOL = 16, 2**12, 2**20
-# An error that falls less than to this part of the last level's is better left to the average phase.
+# If the error of a level is above this fraction of the previous one, the average phase is faster.
 USEFUL_RATIO = 0.85
-# Rows that are checked against all cells, and the share of them whose best cell may be missing from the candidates.
+# Number of rows that are checked against all cells, and the largest share of them whose best cell is no candidate.
 CHECKED_ROWS, MAX_MISSED = 4096, 2e-3
 # Newton steps of a level, at most; a step must lower F by this part of its slope times its length.
 MAX_STEPS, ARMIJO = 12, 1e-4
-# Damping, in units of mass over gap: at first, at least and at most; its factors after a step that failed and one that
-# did not.
+# Damping, in units of mass / gap: its first, smallest and largest value, and its factors after a step that failed and
+# after one that succeeded.
 DAMPING, MIN_DAMPING, MAX_DAMPING, RAISE, LOWER = 0.1, 0.03, 30.0, 4, 1 / 2
-# Every cell has this part of the damping, also those with enough curvature of their own.
+# Fraction of the damping for all cells, also those with enough curvature.
 LEAST_DAMPING = 1e-3
-# A mass counts as this part of its weight at least.
+# Smallest mass in a step, as a fraction of the weight.
 LEAST_MASS = 1e-2
-# Accuracy and number of the steps of conjugate gradients: a direction need not be better.
+# Tolerance and largest number of steps of conjugate gradients: the direction of a step need not be more accurate.
 CG_TOL, CG_STEPS = 1e-2, 500
-# Rows with a larger share than this in one cell say nothing about boundaries; smaller shares than the other are left
-# out of the Hessian.
+# Rows with a larger share in one cell are far from boundaries and left out of the Hessian, and so are smaller shares.
 LARGEST_SHARE, SMALLEST_SHARE = 0.99, 3e-3
-# Rows whose differences from all candidates stay in the cache.
+# Number of rows whose differences from all candidates stay in the cache.
 BLOCK_ROWS = 4096
 
 
 def newton(problem: Problem, state: State) -> Iterator[State]:
-    """Minimise on growing pools with falling temperature.
+    """Minimise the softened dual on growing pools, with a falling temperature.
 
-    Softening moves the masses by about ε in gaps, which the hard counts of the pool's own rows show. A pool of
-    independent rows adds the error of counting them.
+    The softened masses differ from those of the cells, relatively, by about the temperature in gaps. Counts of the rows
+    of the pool show this error. A pool of independent rows adds the error of counting.
 
     Parameters
     ----------
     problem : Problem
         The problem.
     state : State
-        Where to begin.
+        The start.
 
     Yields
     ------
     state : State
-        After each level, with the error that is to be expected.
+        The state after each level, with its expected error.
     """
     weights, device = problem.weights.cpu().numpy(), problem.weights.device
     offsets, gap, n_rows = state.offsets.cpu().numpy(), max(float(state.gap), TINY), state.n_rows
@@ -82,7 +81,7 @@ def newton(problem: Problem, state: State) -> Iterator[State]:
         if pool is None or min(size, largest) > len(pool.rows):
             x = problem.rows.even_sample(min(size, largest))
             n_rows += len(x)
-            # A source that is a sample itself has no more rows than it has.
+            # A source that is a finite sample may have no more rows.
             if pool is None or len(x) > len(pool.rows):
                 pool = Pool(problem.rows.tiles, x, weights, offsets)
         offsets, is_reached = pool.minimise(offsets, gap, level._replace(tol=level.tol or problem.tol / 2))
@@ -91,18 +90,18 @@ def newton(problem: Problem, state: State) -> Iterator[State]:
         noise = 0.0 if problem.source.quasi_sample else problem.expected_error(len(pool.rows))
         last, error = error, math.hypot(pool.error(offsets), noise)
         yield State(torch.from_numpy(offsets).to(device), state.gap, error, n_rows)
-        # A level that fails leaves a start from which the next one fails as well.
+        # After a level that fails, the next one would fail too.
         if not is_reached or error > USEFUL_RATIO * last:
             return
         size *= 2
 
 
 class Pool:
-    r"""Rows, the cells that each may be in, and the softened dual of these rows.
+    r"""Rows, the candidate cells of each row, and the softened dual of these rows.
 
     .. math:: F_\varepsilon(h) = \frac1M \sum_m \varepsilon \log \sum_i e^{s_i(x_m) / \varepsilon} - \sum_i \nu_i h_i
 
-    is convex; its minimum is that of the dual (with the sign turned) as ε falls to 0.
+    F is convex. For ε → 0 its minimum is the maximum of the dual, with the opposite sign.
 
     Parameters
     ----------
@@ -113,7 +112,7 @@ class Pool:
     weights : ndarray of shape (N,)
         Masses of the cells.
     offsets : ndarray of shape (N,)
-        Offsets to begin with.
+        Offsets at the start.
     """
 
     def __init__(self, tiles: Tiles, x: Tensor, weights: np.ndarray, offsets: np.ndarray):
@@ -127,13 +126,13 @@ class Pool:
         return self.tiles.cells(x, torch.from_numpy(offsets).to(x.device)).cpu().numpy()
 
     def refresh(self, offsets, n_candidates):
-        """Take as candidates of each row its best cell so far and the cells whose rows are centred nearest to it.
+        """Choose the candidate cells of each row: its best cell so far, and the cells with the nearest means of rows.
 
-        The centres are kept in a tree, which works for any cost and finds the best cell of all but about one row in 10⁵
-        as long as offsets change little. It fails where points cluster and cells are slivers. Therefore some rows are
-        checked against all cells, and ``is_lost`` is True if too many of them missed their cell. A tree of the points
-        lifted by the square root of max ψ - ψ would be exact for the squared cost, but all its distances are nearly the
-        same, and a query takes ten times as long.
+        A tree of the means works for any cost, and finds the best cell of all but about one row in 10⁵ while offsets
+        change little. It fails if points lie in clusters, so that cells are thin. Therefore some rows are checked
+        against all cells, and ``is_lost`` is True if the best cell of too many of them is no candidate. A tree of the
+        points with the square root of max ψ - ψ as an additional feature would be exact for the squared cost, but its
+        distances are nearly all equal, and a query takes ten times as long.
         """
         counts = np.bincount(self.best, minlength=len(self.weights))[:, None]
         sums = [np.bincount(self.best, column, len(self.weights)) for column in self.rows.T]
@@ -159,9 +158,9 @@ class Pool:
         return self.index[np.arange(len(self.index)), np.argmax(self.base + offsets[self.index], axis=1)]
 
     def fill(self, offsets):
-        """Raise each cell that has no row until it has its mass: the exact step along its coordinate.
+        """Raise the offset of each cell without rows until the cell has its mass.
 
-        A cell that is thinner than its softened boundary may have its softened mass, and none of its own.
+        A cell that is thinner than its softened boundary can have the right softened mass but no row.
         """
         empty = np.flatnonzero(np.bincount(self.best, minlength=len(offsets)) == 0)
         if not len(empty):
@@ -177,7 +176,7 @@ class Pool:
         return offsets
 
     def dual(self, offsets, epsilon):
-        """The value of F and the share of each row in each of its candidates."""
+        """The value of F, and the share of each row in each of its candidate cells."""
         share = self.base + offsets[self.index]
         top = share.max(axis=1, keepdims=True)
         share -= top
@@ -188,7 +187,7 @@ class Pool:
         return float(np.mean(top + epsilon * np.log(total)) - self.weights @ offsets), share
 
     def excess(self, share):
-        """Wanted less found masses: minus the gradient of F."""
+        """The weights minus the softened masses, which is minus the gradient of F."""
         return self.weights - np.bincount(self.index.ravel(), share.ravel(), len(self.weights)) / len(self.index)
 
     def hessian(self, share, epsilon):
@@ -202,17 +201,17 @@ class Pool:
         return sparse.diags(np.asarray(product.sum(axis=1)).ravel()) - product
 
     def error(self, offsets):
-        """The error of the masses of the cells themselves, on the rows of the pool."""
+        """The error of the masses of the cells (not softened), on the rows of the pool."""
         masses = np.bincount(self._best(offsets), minlength=len(self.weights)) / len(self.index)
         return relative_error(masses - self.weights, self.weights)
 
     def step(self, excess, share, epsilon, gap, damping):
         """The damped Newton step of the offsets."""
         hessian, natural = self.hessian(share, epsilon), self.weights / gap
-        # Cells that few rows are near have little curvature, and would take steps that no other could bear.
+        # Cells with few rows near their boundary have little curvature, and would change too much without damping.
         least = LEAST_DAMPING * damping * natural
         hessian += sparse.diags(np.maximum(damping * natural - hessian.diagonal(), least))
-        # A cell that is too small has too little boundary now for all that it lacks; logarithms allow for that.
+        # The boundary of a cell that is too small is too short for a linear step; a logarithm gives a larger one.
         mass = np.maximum(self.weights - excess, LEAST_MASS * self.weights)
         change = np.where(excess > 0, mass * np.log(self.weights / mass), excess)
         change -= change.sum() * self.weights
@@ -220,7 +219,7 @@ class Pool:
         return cg(hessian, change, rtol=CG_TOL, maxiter=CG_STEPS, M=preconditioner)[0]
 
     def minimise(self, offsets, gap, level):
-        """Damped Newton steps until the error of the softened masses is ``level.tol``; a step must lower F.
+        """Take damped Newton steps, which must lower F, until the error of the softened masses is ``level.tol``.
 
         Returns the offsets, and whether this error was reached.
         """
@@ -251,5 +250,5 @@ class Pool:
 
 
 def relative_error(difference: np.ndarray, weights: np.ndarray) -> float:
-    """Root mean square of the differences of masses, in units of the wanted masses."""
+    """Root mean square of differences of masses, in units of the weights."""
     return float(np.sqrt(np.mean((difference / weights) ** 2)))

@@ -22,7 +22,7 @@ GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
 class OrthonormalRows(ScoredRows):
-    """Rows of a normal source, made orthogonal tile by tile, for the squared cost.
+    """Orthonormal rows of a normal source, in sets of one tile, for the squared cost.
 
     Independent rows are replaced by `orthonormal_rows`, which fill all directions more evenly [Yu16]_. An orthonormal
     row is normal after multiplication by a length from the chi distribution, whose degrees of freedom are the rows or
@@ -40,7 +40,7 @@ class OrthonormalRows(ScoredRows):
     Parameters
     ----------
     source : Source
-        A normal one.
+        A normal source.
     units : Units
         The units of the solver, for the squared cost.
 
@@ -50,27 +50,27 @@ class OrthonormalRows(ScoredRows):
     """
 
     def __init__(self, source, units):
-        # Quasi-random rows would not be uniform on the sphere once they are orthogonal; independent ones are.
+        # Made orthogonal, independent rows are uniform on the sphere, and quasi-random rows are not.
         super().__init__(replace(source, quasi_sample=None), units, ROW_MULTIPLE)
         is_tall = units.points.shape[1] <= MIN_TILE_ROWS
         self.effective_rows = (EFFECTIVE_TALL if is_tall else EFFECTIVE_WIDE) * (1 + N_TURNS)
         self._shift = 0.0
 
     def scores(self, x: Tensor, offsets: Tensor):
-        """Pairs of a tile and a number: their product is the scores of new rows, 2 (1 + `N_TURNS`) for each row of x.
+        """Yield pairs of a tile and a number, whose products are scores, 2 (1 + `N_TURNS`) for each row of x.
 
-        A tile is overwritten by the next, which may be made of it.
+        The next tile overwrites a tile, and may be computed from it.
         """
         offsets = offsets.to(x.dtype)
         for rows in self.tiles.slices(len(x)):
             part = orthonormal_rows(x[rows])
             lengths = self._lengths(max(part.shape))
             scores, other = (self.tiles.workspace(len(part), k) for k in range(2))
-            # In units of the length of the rows, so that the rows need no factor of their own.
+            # The scores are divided by the length of the rows, so that the rows themselves need no factor.
             torch.addmm(offsets / lengths[0], part, self.units.points.T, out=scores)
             for turn in range(1 + N_TURNS):
                 if turn:
-                    # Twice the reflected rows, so that one operation less is needed.
+                    # Twice the reflected rows, which takes one operation less.
                     workspace = self.tiles.workspace(len(scores) // 4, 2)
                     scores, other = doubly_reflected(scores, workspace, out=other), scores
                 first, second = (length / 2**turn for length in lengths[turn : turn + 2])
@@ -78,10 +78,10 @@ class OrthonormalRows(ScoredRows):
                 yield torch.sub(offsets * (1 / first + 1 / second), scores, out=scores), second
 
     def _lengths(self, n: int) -> list:
-        """Lengths for all turns and one more: one in each part, of equal mass, of the chi distribution.
+        """Lengths for all turns and one more: quantiles of the chi distribution, one in each of as many equal parts.
 
-        It has n degrees of freedom. How far each is into its part, and which comes first, changes from call to call:
-        over many, all lengths are as frequent as they should be.
+        The distribution has n degrees of freedom. The quantiles change from call to call, so that over many calls all
+        lengths have their right frequency.
         """
         self._shift = (self._shift + GOLDEN_RATIO) % 1
         level = (np.linspace(0, 1, N_TURNS + 2, endpoint=False) + self._shift) % 1
@@ -89,10 +89,10 @@ class OrthonormalRows(ScoredRows):
 
 
 def orthonormal_rows(x: Tensor) -> Tensor:
-    """The orthonormal columns of the QR factorisation of x, shape (n, d), or, if n < d, rows; in the shape of x.
+    """Make the columns of x, shape (n, d), orthonormal by a QR factorisation, or its rows if n < d.
 
-    Of normal rows they are uniformly distributed, if the triangular factor has a positive diagonal (F. Mezzadri, "How
-    to generate random matrices from the classical compact groups", Notices of the AMS, 2007).
+    If the rows of x are normal and the triangular factor has a positive diagonal, the result is uniformly distributed
+    (F. Mezzadri, "How to generate random matrices from the classical compact groups", Notices of the AMS, 2007).
     """
     is_tall = len(x) >= x.shape[1]
     columns, triangle = torch.linalg.qr(x if is_tall else x.T)
@@ -101,10 +101,10 @@ def orthonormal_rows(x: Tensor) -> Tensor:
 
 
 def doubly_reflected(rows: Tensor, workspace: Tensor, out: Tensor) -> Tensor:
-    """Twice 2 m - x for each row x, where m is the mean of it and three others: a quarter, half and three quarters on.
+    """Compute 2 (2 m - x) for each row x, where m is the mean of a group of four rows, in ``out``.
 
-    The four stand side by side in the result, in ``out``, so that each turn takes other ones. Rows beyond a multiple of
-    four are left out.
+    The rows of a group are a quarter of all rows apart. In the result they are neighbours, so that the groups of each
+    turn are different. Rows beyond a multiple of four are left out.
     """
     groups = rows[: len(rows) // 4 * 4].view(4, -1, rows.shape[1])
     total = torch.sum(groups, 0, out=workspace)

@@ -13,16 +13,16 @@ from sklearn_ot.solvers.semidiscrete._rows import ScoredRows
 from sklearn_ot.solvers.semidiscrete._units import Units, location, normal_location
 from sklearn_ot.solvers.sources import Source
 
-# In so few dimensions there is Newton's method, and quasi-random rows are more even than orthonormal ones.
+# Up to this number of features there is Newton's method, and quasi-random rows are more even than orthonormal rows.
 MAX_NEWTON_FEATURES = 3
-# Rows that show where a source is, how wide, and its covariance: to a percent or two.
+# Number of rows for the location and the covariance of a source, which then have an error of a per cent or two.
 LOCATION_ROWS = 4096
-# Least gap and temperature, in units of the scores, where all scores of a row are equal.
+# Smallest gap and temperature, in units of the scores, for rows whose scores are all equal.
 TINY = 1e-12
 
 
 class State(NamedTuple):
-    """Where a fit has come to.
+    """The state of a fit.
 
     Attributes
     ----------
@@ -31,9 +31,9 @@ class State(NamedTuple):
     gap : Tensor of shape ()
         Estimate of the mean gap.
     error : float
-        The error of the masses: measured, or expected by the phase. It is infinite where a test would come too soon.
+        The error of the masses, measured or expected by the phase; infinite if no test is due.
     n_rows : int
-        Source rows drawn so far; those of tests are not counted.
+        Number of source rows so far, without those of tests.
     """
 
     offsets: Tensor
@@ -63,15 +63,15 @@ class Problem:
 
     @property
     def has_few_features(self) -> bool:
-        """Whether there are so few that Newton's method is feasible."""
+        """Whether there are few enough features for Newton's method."""
         return self.points.shape[1] <= MAX_NEWTON_FEATURES
 
     def rows_in(self, dtype: torch.dtype) -> ScoredRows:
-        """The rows with scores in this precision."""
+        """Rows of the source, with scores in this dtype."""
         units = Units(self.points, self.cost, self.location, dtype)
         is_orthonormal = self.source.is_normal and self.cost.is_squared and not self.has_few_features
         return (OrthonormalRows if is_orthonormal else ScoredRows)(self.source, units)
 
     def expected_error(self, n_effective: float) -> float:
-        """The error of the masses of counting so many independent rows."""
+        """The error of masses counted on ``n_effective`` independent rows."""
         return math.sqrt(self.mass_test.rarity / n_effective) if n_effective else math.inf

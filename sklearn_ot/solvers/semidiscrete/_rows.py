@@ -1,4 +1,4 @@
-"""Rows of a source in the units of the solver, and the masses of cells that they give."""
+"""Rows of a source in the units of the solver, and their masses of cells."""
 
 import math
 
@@ -11,7 +11,7 @@ from sklearn_ot.solvers.sources import Source, pushforward
 
 
 class ScoredRows:
-    """Independent rows of a source, in the units of the solver, with the masses of the cells that they lie in.
+    """Independent rows of a source, in the units of the solver, with the masses of their cells.
 
     Parameters
     ----------
@@ -25,7 +25,8 @@ class ScoredRows:
     Attributes
     ----------
     sample, even_sample : callable
-        Take n, return n rows in units: independent ones; quasi-random ones, if the source has them.
+        Functions that take n and return n rows in units: independent rows, and quasi-random rows if the source has
+        them.
     effective_rows : float
         Independent rows for which one row stands: masses from n rows vary like those from ``n * effective_rows``
         independent rows.
@@ -39,22 +40,22 @@ class ScoredRows:
         self.sample, self.even_sample = in_units.sample, in_units.quasi_sample or in_units.sample
 
     def n_for(self, n_effective: float) -> int:
-        """Number of rows that stand for ``n_effective`` independent ones."""
+        """Number of rows that have ``n_effective`` effective rows."""
         n_rows = math.ceil(n_effective / self.effective_rows)
         return math.ceil(n_rows / self.tiles.multiple) * self.tiles.multiple
 
     def scores(self, x: Tensor, offsets: Tensor):
-        """Pairs of a tile and a number: their product is the scores of all rows. A tile is overwritten by the next."""
+        """Yield pairs of a tile and a number, whose products are the scores. The next tile overwrites a tile."""
         for _, tile in self.tiles.scores(x, offsets):
             yield tile, 1.0
 
     def masses(self, x: Tensor, offsets: Tensor) -> Tensor:
-        """Share of the rows (of `scores`) in each cell, float64."""
+        """The share of the rows (of `scores`) in each cell, float64."""
         cells = torch.cat([row_argmax(tile) for tile, _ in self.scores(x, offsets)])
         return torch.bincount(cells, minlength=self.tiles.n_points).double() / len(cells)
 
     def soft_masses(self, x: Tensor, offsets: Tensor, epsilons) -> Tensor:
-        """Mean over the rows of the softmax of their scores divided by each epsilon, shape (len(epsilons), N)."""
+        """The mean over the rows of the softmax of their scores at each temperature, shape (len(epsilons), N)."""
         masses = torch.zeros(len(epsilons), self.tiles.n_points, dtype=torch.float64, device=x.device)
         n_rows = 0
         for tile, factor in self.scores(x, offsets):

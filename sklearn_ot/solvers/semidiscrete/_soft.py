@@ -1,4 +1,4 @@
-"""The soft phase: Sinkhorn's algorithm at a falling temperature, from a bad start to an error of about a half."""
+"""The soft phase: Sinkhorn's algorithm with a falling temperature, which reduces the error to about a half."""
 
 import math
 from collections.abc import Iterator
@@ -12,44 +12,45 @@ from sklearn_ot.solvers.gaussian import gaussian_map
 from sklearn_ot.solvers.semidiscrete._problem import LOCATION_ROWS, Problem, State
 from sklearn_ot.solvers.semidiscrete._units import SUM_BLOCK_ROWS
 
-# Rows of the first step, at a temperature where few rows show all masses; the last has one for each point, but at most
-# as many as the other number.
+# Number of rows of the first step, whose temperature is so high that few rows show all masses, and largest number of
+# rows of the last step, which has one for each point.
 FIRST_BATCH, MAX_LAST_BATCH = 256, 4096
-# Steps: as many as the temperature has halvings, times three, for the squared cost, where the start is good if both
-# sides are nearly normal; else the largest number.
+# Number of steps: three for each halving of the temperature with the squared cost, whose start is good for nearly
+# normal distributions; with other costs the largest number.
 STEPS_PER_HALVING, MIN_STEPS, MAX_STEPS = 3, 4, 40
 # The first temperature, in units of the standard deviation of the scores of a row.
 FIRST_TEMPERATURE = 1 / 2
-# Least temperature and gap of this phase, in units of the scores.
+# Smallest temperature and gap of this phase, in units of the scores.
 LEAST_TEMPERATURE = 1e-9
-# A mass counts as this part of the lightest weight at least, and an offset changes by one temperature at most.
+# Smallest mass in a step, as a fraction of the smallest weight, and largest change of an offset, in temperatures.
 LEAST_MASS, MAX_CHANGE = 1e-3, 1.0
-# The error that the phase leaves, about.
+# Typical error after the phase.
 EXPECTED_ERROR = 0.5
-# Points for each feature that a covariance of the points takes; and features, so that it takes a second.
+# Smallest number of points for each feature in a covariance, and largest number of features, which takes a second.
 POINTS_PER_FEATURE, MAX_MOMENT_FEATURES = 4, 1024
 
 
 def soft(problem: Problem, state: State) -> Iterator[State]:
-    r"""Ascent on the dual whose minimum is softened by ε, which falls from the spread of the scores to their gap.
+    r"""Maximise the softened dual, while the temperature ε falls from the spread of the scores to their gap.
 
     .. math:: h_i \leftarrow h_i + \varepsilon \log(\nu_i / m_i), \qquad
         m_i = E_x\, \mathrm{softmax}_i(s(x) / \varepsilon)
 
-    is the step of Sinkhorn's algorithm, which has no units and needs no step size. At a large ε the masses are smooth,
-    and few rows show all of them; when ε is the gap, about one row for each point is needed.
+    This is the step of Sinkhorn's algorithm, which does not depend on units and needs no step size. With a large ε the
+    masses are smooth, and few rows are enough to estimate all of them. When ε is equal to the gap, about one row for
+    each point is needed.
 
     Parameters
     ----------
     problem : Problem
         The problem.
     state : State
-        Only its number of rows is used: this phase begins at the map between Gaussians.
+        Only its number of rows is used, because this phase starts at the map between Gaussians.
 
     Yields
     ------
     state : State
-        Once, at the end.
+        The state at the end of the phase.
     """
     rows, weights = problem.rows, problem.weights
     offsets = moment_offsets(problem)
@@ -71,28 +72,29 @@ def soft(problem: Problem, state: State) -> Iterator[State]:
 
 
 def logarithmic_change(weights: Tensor, mass: Tensor) -> Tensor:
-    """The step of Sinkhorn's algorithm, in units of the temperature."""
+    """The step of Sinkhorn's algorithm, in units of the temperature and limited to `MAX_CHANGE`."""
     return torch.log(weights / mass.clamp_min(LEAST_MASS * weights.min())).clamp(-MAX_CHANGE, MAX_CHANGE)
 
 
 def mean_deviation(rows, x: Tensor, offsets: Tensor) -> Tensor:
-    """Mean over the rows x of the standard deviation of their scores, float64."""
+    """The mean over the rows x of the standard deviation of their scores, float64."""
     scores = torch.cat([rows.units.scores(x[part], offsets) for part in rows.tiles.slices(len(x))])
     return scores.std(1).mean().double()
 
 
 def number_of_steps(problem: Problem, ratio: float) -> int:
-    """Steps in which the temperature falls by a ratio."""
+    """Number of steps in which the temperature falls by a ratio."""
     if not problem.cost.is_squared:
         return MAX_STEPS
     return min(MAX_STEPS, max(MIN_STEPS, math.ceil(STEPS_PER_HALVING * math.log2(ratio + LEAST_TEMPERATURE))))
 
 
 def moment_offsets(problem: Problem) -> Tensor:
-    r"""Offsets of the map between Gaussians with the moments of both sides for the squared cost, else 0.
+    r"""Offsets of the map between Gaussians with the moments of both sides; 0 if the cost is not the squared one.
 
-    The cells of :math:`h_i = -\frac12 y_i' A y_i` follow the gradient of the convex conjugate of this quadratic; A is
-    the map from the points to the source. Where there are few points for a covariance, A is a multiple of I.
+    The cells of :math:`h_i = -\frac12 y_i' A y_i` approximate the gradient of the convex conjugate of this quadratic. A
+    is the matrix of the Gaussian map from the points to the source. With few points for a covariance, it is a multiple
+    of I.
     """
     rows, points = problem.rows, problem.rows.units.points
     n_points, n_features = points.shape
@@ -117,7 +119,7 @@ def moment_offsets(problem: Problem) -> Tensor:
 
 
 def weighted_covariance(rows: Tensor, weights: Tensor | None = None) -> np.ndarray:
-    """The covariance of weighted rows, shrunk to a multiple of I by as much as few rows of many features leave open."""
+    """The covariance of weighted rows, shrunk towards a multiple of I; more so for few rows of many features."""
     n_rows, n_features = rows.shape
     weights = torch.full((n_rows,), 1 / n_rows, device=rows.device) if weights is None else weights
     weights = weights.to(rows)[:, None]

@@ -1,21 +1,21 @@
-"""Scores of many rows against many points, one tile of them at a time."""
+"""Scores of many rows and many points, computed in tiles."""
 
 import torch
 from torch import Tensor
 
 from sklearn_ot.solvers.semidiscrete._units import Units
 
-# Scores in a tile, at most: 64 MB of float32.
+# Largest number of scores in a tile: 64 MB of float32.
 MAX_TILE = 2**24
-# The same on a CPU, where a tile of 2 MB stays in the cache, if it has this many rows at least.
+# The same on a CPU, where a tile of 2 MB stays in the cache, and the smallest number of rows of such a tile.
 CPU_TILE, MIN_TILE_ROWS = 2**19, 256
-# Rows from which the mean gap is estimated, and the weight of a new estimate beside the former ones: the gap changes
+# Number of rows for an estimate of the mean gap, and the weight of a new estimate in the running mean: the gap changes
 # slowly from step to step.
 GAP_ROWS, GAP_WEIGHT = 8, 0.1
 
 
 class Tiles:
-    """Scores in tiles, which share their memory.
+    """Scores, computed in tiles that share their memory.
 
     Parameters
     ----------
@@ -31,16 +31,17 @@ class Tiles:
         self._workspaces = [units.points.new_empty(0) for _ in range(4)]
 
     def slices(self, n_rows: int):
-        """Slices of ``n_rows`` rows, each as long as a tile."""
+        """Yield slices of ``n_rows`` rows, one for each tile."""
         tile = MAX_TILE if self.units.points.is_cuda else CPU_TILE
         size = max(1, min(max(tile // self.n_points, MIN_TILE_ROWS), MAX_TILE // self.n_points))
         size = max(1, size // self.multiple) * self.multiple
         return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
 
     def workspace(self, n_rows: int, k: int = 0) -> Tensor:
-        """The k-th of four pieces of memory, shape (n_rows, N), with whatever was last in it.
+        """The k-th of four pieces of memory, shape (n_rows, N), with its previous content.
 
-        They are kept: on the CPU, memory that is new to the process costs several times the arithmetic that fills it.
+        The memory is kept between calls: on the CPU, new memory takes several times as long as the computation that
+        fills it.
         """
         size = n_rows * self.n_points
         if self._workspaces[k].numel() < size:
@@ -48,7 +49,7 @@ class Tiles:
         return self._workspaces[k][:size].view(n_rows, self.n_points)
 
     def scores(self, x: Tensor, offsets: Tensor):
-        """Slices of the rows x, in units, and the scores of each, which the next ones overwrite."""
+        """Yield slices of the rows x, in units, with their scores, which the next tile overwrites."""
         for rows in self.slices(len(x)):
             part = x[rows]
             yield rows, self.units.scores(part, offsets, self.workspace(len(part)))
@@ -61,7 +62,7 @@ class Tiles:
         return index
 
     def gaps(self, x: Tensor, offsets: Tensor) -> Tensor:
-        """Difference between the two largest scores of each row; there must be two points."""
+        """The difference between the two largest scores of each row; there must be at least two points."""
         gaps = torch.empty(len(x), dtype=x.dtype, device=x.device)
         for rows, scores in self.scores(x, offsets):
             best = row_argmax(scores)[:, None]
@@ -74,11 +75,11 @@ class Tiles:
         return self.gaps(x[:GAP_ROWS], offsets).mean().double()
 
     def updated_gap(self, gap: Tensor, x: Tensor, offsets: Tensor) -> Tensor:
-        """A running mean of `mean_gap`, which was ``gap`` before."""
+        """Update a running mean of `mean_gap`, which was ``gap`` before."""
         return (1 - GAP_WEIGHT) * gap + GAP_WEIGHT * self.mean_gap(x, offsets)
 
 
 def row_argmax(scores: Tensor) -> Tensor:
     """The column of the largest number in each row."""
-    # On the CPU that of numpy is vectorised, and that of torch is not.
+    # On the CPU, argmax of NumPy is vectorised, and that of torch is not.
     return torch.from_numpy(scores.numpy().argmax(1)) if scores.device.type == "cpu" else scores.argmax(1)

@@ -1,4 +1,4 @@
-"""The coordinates of the solver, in which neither the units of the data nor their origin matter."""
+"""The coordinates of the solver, which do not depend on the units and the origin of the data."""
 
 import math
 from typing import NamedTuple
@@ -8,14 +8,14 @@ from torch import Tensor
 
 from sklearn_ot.solvers.costs import read_cost
 
-# Rows that are converted to float64 together: no second copy of the data is made.
+# Number of rows that are converted to float64 together, so that the data are not copied as a whole.
 BLOCK_ROWS = 256
-# The same for sums over all rows, which take fewer operations where blocks are large.
+# The same for sums over all rows, which take less time with large blocks.
 SUM_BLOCK_ROWS = 4096
 
 
 class Location(NamedTuple):
-    """The mean of a distribution, float64, and the root mean square distance of its rows to it."""
+    """The mean of a distribution, float64, and the root mean square distance of its rows from the mean."""
 
     centre: Tensor
     width: float
@@ -34,15 +34,15 @@ def normal_location(points: Tensor) -> Location:
 
 
 class Units:
-    r"""Points in coordinates of their own, and the scores whose largest one shows the cell of a source row.
+    r"""Points in the coordinates of the solver, and scores, of which the largest shows the cell of a source row.
 
     With rows :math:`x' = (x - s) / a` and points :math:`y' = (y - m) / b`, the cell of x is that of the largest score
 
     .. math:: \langle x', y'_i \rangle + h_i \quad \text{(squared cost)}, \qquad h_i - c(x', y'_i)
         \quad \text{(other costs, where } s = m, a = b \text{)}
 
-    Both differ from :math:`(\psi_i - c(x, y_i)) / \text{unit}` only by a number that depends on x alone. The offsets
-    h are free of the units of the data, and so are all steps that are made in them.
+    Both differ from :math:`(\psi_i - c(x, y_i)) / \text{unit}` only by a number that depends on x alone. The offsets h,
+    and all steps of the solver, do not depend on the units of the data.
 
     Parameters
     ----------
@@ -51,22 +51,22 @@ class Units:
     cost : str, float or Cost
         The cost.
     source : Location, default=None
-        Where the source is and how wide; where the points are if None.
+        The location of the source; that of the points if None.
     dtype : torch.dtype, default=None
-        Of rows and points in these units; that of ``points`` if None. On a line it is always float64: there gaps fall
-        with the square of the number of points.
+        Dtype of rows and points in these units; that of ``points`` if None. For one feature it is always float64,
+        because gaps then fall with the square of the number of points.
     """
 
     def __init__(self, points, cost, source: Location | None = None, dtype=None):
         self.cost = cost = read_cost(cost)
         self.shift, width = location(points)
         self.source_shift, source_width = source or (self.shift, width)
-        # A point or a source without extension has no scale of its own.
+        # A single point, or a source of a single row, has no width.
         self.width = width or source_width or 1.0
         self.source_width = source_width or self.width
         if cost.is_squared:
             self.unit = 2 * self.width * self.source_width
-            # The part of the potential that is no offset, in float64 also for points far from the origin.
+            # The difference of potential and offsets, in float64 also for points far from the origin.
             self.bend = _squares(points, self.source_shift)
         else:
             distance = float((self.shift - self.source_shift).norm())
@@ -85,7 +85,7 @@ class Units:
         return offsets - offsets.max()
 
     def potential(self, offsets: Tensor, weights: Tensor) -> Tensor:
-        """The potential of offsets, float64, with a weighted mean of zero."""
+        """The potential with given offsets, float64, with a weighted mean of 0."""
         potential = self.unit * offsets + self.bend
         return potential - weights @ potential
 
