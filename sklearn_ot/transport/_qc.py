@@ -62,9 +62,9 @@ class QCTransport(NeuralTransport):
     The map is a mean of the maps of many plans, and therefore blurred. It is less blurred with more rows in a batch,
     but the time of a plan grows a little faster than the square of the number of rows.
 
-    The published critic compares only the *lengths* of gradients and displacements, with the weight :math:`\gamma \sqrt
-    d`, γ = 0.1, instead of λ, on batches of 64. A map also needs the directions, and a larger weight of the gradients,
-    which are less noisy than the values.
+    The published critic compares only the *lengths* of gradients and displacements, with the weight
+    :math:`\gamma \sqrt d`, γ = 0.1, instead of λ, on batches of 64. A map also needs the directions, and a larger
+    weight of the gradients, which are less noisy than the values.
 
     References
     ----------

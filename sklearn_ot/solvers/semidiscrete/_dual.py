@@ -33,13 +33,14 @@ class SemiDiscreteSolution(NamedTuple):
     Attributes
     ----------
     potential : Tensor of shape (N,)
-        ψ, float64, in units of the cost, with a weighted mean of 0. The cell of x is :math:`\\arg\\min_i c(x, y_i) -
-        \\psi_i`.
+        ψ, float64, in units of the cost, with a weighted mean of 0. The cell of x is
+        :math:`\\arg\\min_i c(x, y_i) - \\psi_i`.
     mass_error : float
-        The root mean square relative error of the masses of the cells, :math:`(\\frac1N \\sum_i (P(\\text{cell}_i) /
-        \\nu_i - 1)^2)^{1/2}`, estimated from fresh rows. The estimate of its square is unbiased; if it is negative, the
-        error is 0. Very light cells are left out of this mean and of the next two numbers: those whose test would need
-        more than 2²⁰ rows, and more than eight times as many as with equal weights.
+        The root mean square relative error of the masses of the cells,
+        :math:`(\\frac1N \\sum_i (P(\\text{cell}_i) / \\nu_i - 1)^2)^{1/2}`, estimated from fresh rows. The estimate of
+        its square is unbiased; if it is negative, the error is 0. Very light cells are left out of this mean and of the
+        next two numbers: those whose test would need more than 2²⁰ rows, and more than eight times as many as with
+        equal weights.
     mass_error_floor : float
         :math:`(\\frac1N \\sum_i 1 / \\nu_i / n)^{1/2}`, with equal weights :math:`\\sqrt{N / n}`: the error of masses
         that are counted on ``n_samples`` independent rows. Quasi-random rows, kernel estimates and exact quantiles can
@@ -214,7 +215,7 @@ class _Fit:
         return self.solution(state) if n_rows == 0 and problem.cost.power > 1 else self.tested(state)
 
     def first_state(self, start):
-        """Test a start; return its state (with an error of 1 if it is None), and its solution if it may be good enough."""
+        """Test a start; return its state (error 1 if the start is None), and its solution if it may be good enough."""
         problem, rows = self.problem, self.problem.rows
         if start is None:
             return State(None, None, 1.0, 0), None

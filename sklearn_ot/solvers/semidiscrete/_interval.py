@@ -79,8 +79,8 @@ def primal_dual_interval(
     batches. In each batch, rows are sent to the points of their cells, of a potential that a few steps have balanced
     for the batch. If a cell has more rows than its mass, the rows with the smallest additional cost are sent to points
     with too few rows, by an exact plan. The result is a coupling of the batch :math:`P_m` and :math:`\nu`, so its cost
-    :math:`U_m` is at least :math:`\mathrm{OT}_c(P_m, \nu)`. Since OT is convex in its first argument and :math:`E P_m =
-    P`, Jensen's inequality gives
+    :math:`U_m` is at least :math:`\mathrm{OT}_c(P_m, \nu)`. Since OT is convex in its first argument and
+    :math:`E P_m = P`, Jensen's inequality gives
 
     .. math:: E\, U_m \ge E\, \mathrm{OT}_c(P_m, \nu) \ge \mathrm{OT}_c(P, \nu).
 
