@@ -4,7 +4,7 @@ from sklearn_ot.nets._adversarial import GAME_MEASURES, AdversarialNet
 from sklearn_ot.nets._assigned import AssignedNoise
 from sklearn_ot.nets._block import BlockNet
 from sklearn_ot.nets._callbacks import TimeBudget
-from sklearn_ot.nets._device import resolve_device, threads_worth_it, torch_seed
+from sklearn_ot.nets._device import limited_threads, resolve_device, torch_seed
 from sklearn_ot.nets._joint import BLOCK_SIZE, JointNet
 from sklearn_ot.nets._owner import NetOwner
 from sklearn_ot.nets._pairs import PairLoader, TensorPairs, spatial_order
@@ -24,8 +24,8 @@ __all__ = [
     "SemiDiscreteNet",
     "TensorPairs",
     "TimeBudget",
+    "limited_threads",
     "resolve_device",
     "spatial_order",
-    "threads_worth_it",
     "torch_seed",
 ]

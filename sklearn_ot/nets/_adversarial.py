@@ -51,8 +51,8 @@ class AdversarialNet(BlockNet):
     project : callable or None
         ``project(critic)`` changes the weights of the critic in place after each of its steps.
     instance_noise : float
-        Standard deviation of normal noise that is added to data and samples before the critic sees them. It falls like
-        the square of the step size.
+        Standard deviation of normal noise that is added to data and samples before they are inputs of the critic. It
+        falls like the square of the step size.
     early_stopping : bool
         Whether to take the networks with the best score in the end, where the start is one of the candidates, and to
         stop after ``n_iter_no_change`` blocks in which the score has not risen by ``tol``.
@@ -145,7 +145,7 @@ class AdversarialNet(BlockNet):
         return self
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Go on with the random stream of the last fit, and score the start."""
+        """Continue the random stream of the last fit, and score the start."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
         if self.n_iter_:
             set_random_stream(self.random_, self.device)
@@ -224,7 +224,7 @@ class AdversarialNet(BlockNet):
             self._keep()
 
     def _keep(self):
-        # All networks and optimisers, because another fit goes on from them.
+        # All networks and optimisers, because another fit may continue from them.
         self.best_ = copy.deepcopy(self.parts())
 
     def on_train_end(self, net, **kwargs):
@@ -250,7 +250,7 @@ class AdversarialNet(BlockNet):
         return torch.cat([self.average_(chunk) for chunk in noise.split(CHUNK_ROWS)])
 
     def _shown(self, i, real, fake, labels):
-        """The critic, and the data and samples that it sees in step i of a round."""
+        """The critic, and its inputs (data and samples) in step i of a round."""
         if self.instance_noise:
             std = self.instance_noise * self.step_factor() ** 2
             real, fake = (rows + std * torch.randn_like(rows) for rows in (real, fake))

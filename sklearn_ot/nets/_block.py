@@ -11,7 +11,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.nets._callbacks import Progress, Schedule
-from sklearn_ot.nets._device import threads_worth_it
+from sklearn_ot.nets._device import limited_threads
 
 
 class BlockNet(NeuralNet):
@@ -142,7 +142,7 @@ class BlockNet(NeuralNet):
             return
         measured = []
         width = math.isqrt(max(weight.numel() for _, weight in self.get_all_learnable_params()))
-        with threads_worth_it(self.batch_size, width):
+        with limited_threads(self.batch_size, width):
             for batch in iterator:
                 self.notify("on_batch_begin", batch=batch, training=training)
                 step = step_fn(batch, **fit_params)

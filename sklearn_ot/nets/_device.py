@@ -1,20 +1,20 @@
-"""The one place for devices and for torch's random state."""
+"""Devices, torch's random state and threads."""
 
 from contextlib import contextmanager
 
 import torch
 
-# Multiply-adds of a matrix product from which a second thread pays.
+# Number of multiply-adds of a matrix product from which a second thread saves time.
 SMALL_PRODUCT = 256**3
 
 
 def resolve_device(device):
-    """The ``torch.device`` that the parameter ``device`` of an estimator names.
+    """Find the ``torch.device`` of the parameter ``device`` of an estimator.
 
     Parameters
     ----------
     device : {"auto", "cpu", "cuda", "mps", "cuda:1", ...} or torch.device
-        "auto" is CUDA where there is one, else the CPU.
+        "auto" is CUDA if there is a device, else the CPU.
 
     Returns
     -------
@@ -24,7 +24,7 @@ def resolve_device(device):
     Raises
     ------
     ValueError
-        If there is no such device here.
+        If the device does not exist.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -42,10 +42,10 @@ def resolve_device(device):
 
 @contextmanager
 def torch_seed(seed, device):
-    """Run a block on its own torch random stream; the caller's streams stay where they were."""
+    """Run a block with its own torch random stream; the streams of the caller do not change."""
     is_cuda = device.type == "cuda"
     with torch.random.fork_rng(devices=[device] if is_cuda else []):
-        # torch.manual_seed would seed the devices that are not forked as well.
+        # torch.manual_seed would also seed devices that are not forked.
         torch.default_generator.manual_seed(seed)
         if is_cuda:
             with torch.cuda.device(device):
@@ -62,18 +62,18 @@ def random_stream(device):
 
 
 def set_random_stream(stream, device):
-    """Go on with a random stream where it was; on a device that it does not know, with that of the CPU alone."""
+    """Set torch's random stream to a stored state; only that of the CPU if the state has none for the device."""
     torch.set_rng_state(stream["cpu"])
     if "cuda" in stream and torch.device(device).type == "cuda":
         torch.cuda.set_rng_state(stream["cuda"], device)
 
 
 @contextmanager
-def threads_worth_it(batch_size, width):
+def limited_threads(batch_size, width):
     """Run a block on one CPU thread if its matrices of ``batch_size`` rows and ``width`` columns are small.
 
-    Threads then wait for each other longer than they compute, and where the cores are busy with something else
-    (another fold of a search, say) each of the thousands of meetings costs a time slice.
+    For small matrices, threads wait for each other longer than they compute. If the cores are busy with another
+    program, such as another fold of a search, each of thousands of waits takes a time slice.
     """
     n_threads = torch.get_num_threads()
     if batch_size * width**2 < SMALL_PRODUCT:

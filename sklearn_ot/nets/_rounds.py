@@ -16,7 +16,7 @@ class LabelledRows(Dataset):
     x : Tensor of shape (n, d)
         The rows.
     labels : Tensor of shape (n, n_classes), default=None
-        Labels of the rows; None is a label of no columns.
+        Labels of the rows; None is a label without columns.
     weights : Tensor of shape (n,), default=None
         Weights of the rows, positive and in float64; None for equal weights.
     """
@@ -40,29 +40,30 @@ class LabelledRows(Dataset):
         return self.x[rows], self.labels[rows]
 
     def rows_at(self, places):
-        """The rows at places of the order, from 0 to n, in which a row of mean weight has length 1."""
+        """The rows at positions in the order, from 0 to n, in which a row of mean weight has length 1."""
         index = places.long() if self.ends is None else torch.searchsorted(self.ends, places, right=True)
-        # Rounding may reach the end of the last row.
+        # By rounding, a position may be at the end of the last row.
         return self[self.order[index.clamp(max=len(self) - 1)]]
 
 
 class RoundLoader:
-    """The batches of one round after another, each half of them with a row from each of as many strata of the data.
+    """The batches of one round after another, in independent and stratified halves.
 
-    Strata are stretches of equal mass of the order of `LabelledRows`. A batch of few rows then has the classes, and in
-    few dimensions the modes, in their proportions. A row is drawn in proportion to its weight, and independently of
-    all other draws of its stratum; the two halves are independent.
+    The order of `LabelledRows` is divided into strata of equal mass, and half a batch has one row of each. So even a
+    small batch has the classes, and in few dimensions the modes, in their proportions. A row is drawn with a
+    probability proportional to its weight, independently of all other draws of its stratum. The two halves are
+    independent.
 
     Parameters
     ----------
     dataset : LabelledRows
         The data.
     batch_size : int
-        Rows in a batch.
+        Number of rows in a batch.
     n_batches : int
-        Batches in a round.
+        Number of batches in a round.
     n_rounds : int
-        Rounds altogether; an epoch is a block of 100 of them.
+        Number of rounds in all epochs; an epoch is a block of 100 rounds.
     """
 
     def __init__(self, dataset, batch_size, n_batches, n_rounds):
@@ -82,5 +83,5 @@ class RoundLoader:
 
 
 def halves(n_rows):
-    """Numbers of rows of the two halves of a batch, as ``torch.chunk`` makes them."""
+    """Numbers of rows of the two halves of a batch, equal to those of ``torch.chunk``."""
     return n_rows - n_rows // 2, n_rows // 2

@@ -1,8 +1,8 @@
-"""The modules that transports train: potentials of a map, and of its inverse.
+"""The modules that transports train: potentials of a map and of its inverse.
 
-Each of them has a method ``transport``, the map of rows in balanced coordinates, and a method ``project_``, which
-returns the weights to their constraints after a step of the optimiser. Each builds its networks from pairs of a class
-and its arguments: `sklearn_ot.networks.module_of` returns such pairs, and a pickle can store them.
+Each of them has a method ``transport``, the map in balanced coordinates, and a method ``project_``, which projects the
+weights on their constraints after a step of the optimiser. Each builds its networks from pairs of a class and its
+arguments, which `sklearn_ot.networks.module_of` returns and a pickle can store.
 """
 
 from typing import Any
@@ -15,14 +15,14 @@ Network = tuple[type[nn.Module], dict[str, Any]]
 
 
 class PotentialPair(nn.Module):
-    """Two convex potentials, ψ of the forward map and ω of the inverse one, trained as one module.
+    """Two convex potentials, ψ of the map and ω of the inverse map, trained as one module.
 
     Parameters
     ----------
     potential : nn.Module
         ψ, with the methods of `DenseICNN`.
     inverse : nn.Module
-        ω, with the same methods; a `ResidualMap` where only its gradient is used.
+        ω, with the same methods, or a `ResidualMap` if only its gradient is used.
     """
 
     def __init__(self, potential: nn.Module, inverse: nn.Module):
@@ -35,22 +35,22 @@ class PotentialPair(nn.Module):
         return self.potential.gradient(x)
 
     def project_(self) -> None:
-        """Return both to the convex functions."""
+        """Project the weights of both networks, so that they are convex."""
         self.potential.project_()
         self.inverse.project_()
 
 
 class ConvexPair(PotentialPair):
-    """A `PotentialPair` of networks that it builds.
+    """A `PotentialPair` that builds its networks.
 
     Parameters
     ----------
     potential, inverse : tuple of a class and a dict
         The class of each network and its arguments.
     is_guess : bool
-        Whether ∇ω is a first guess of the inverse map, from which a search goes on; else it is the inverse map.
+        Whether ∇ω is the start of a search for the inverse map; otherwise it is the inverse map.
     sizes, inverse_sizes : sequence of int, default=None
-        Widths of the hidden layers that pruning has left, in the place of those in the arguments.
+        Widths of the hidden layers after pruning, which replace those in the arguments.
     """
 
     def __init__(self, potential: Network, inverse: Network, *, is_guess: bool, sizes=None, inverse_sizes=None):
@@ -66,7 +66,7 @@ class PotentialsAndMap(nn.Module):
     potential : tuple of a class and a dict
         The class of the networks u and v and its arguments.
     displacement : tuple of a class and a dict
-        Those of the network T(x) − x.
+        The class of the network T(x) − x and its arguments.
     """
 
     def __init__(self, potential: Network, displacement: Network):
@@ -79,7 +79,7 @@ class PotentialsAndMap(nn.Module):
         return x + self.displacement(x)
 
     def project_(self) -> None:
-        """Nothing is constrained."""
+        """Do nothing: no weight is constrained."""
 
 
 class DisplacementPotential(nn.Module):
@@ -107,7 +107,7 @@ class DisplacementPotential(nn.Module):
         return x - self.gradient(x)
 
     def project_(self) -> None:
-        """Nothing is constrained."""
+        """Do nothing: no weight is constrained."""
 
 
 def _build(network: Network, sizes=None) -> nn.Module:

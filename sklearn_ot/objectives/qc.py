@@ -103,8 +103,8 @@ class BatchTransport(NamedTuple):
 def batch_transport(x: Tensor, y: Tensor, labels: Tensor | None = None) -> BatchTransport:
     """Potentials and barycentric images of the exact plan between two batches, with equal weights.
 
-    POT computes them on the CPU in float64, whatever the device and the dtype of the tensors. With ``labels`` of the
-    rows of both batches, each class has a plan of its own.
+    POT computes them on the CPU in float64, for tensors of any dtype on any device. With ``labels`` of the rows of both
+    batches, each class has its own plan.
     """
     if labels is not None and labels.shape[1]:
         whole = BatchTransport(torch.empty_like(x[:, 0]), torch.empty_like(y[:, 0]), torch.empty_like(x))

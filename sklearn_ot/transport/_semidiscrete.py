@@ -150,7 +150,7 @@ class SemiDiscreteTransport(BaseTransport):
 
     Examples
     --------
-    N(0, 1) to three points on the line. The cells end where it has a third of its mass, at ±0.43.
+    From N(0, 1) to three points with one feature. Each cell has a third of the mass, so the cells end at ±0.43.
 
     >>> import numpy as np
     >>> from sklearn_ot.transport import SemiDiscreteTransport
@@ -338,7 +338,7 @@ class SemiDiscreteTransport(BaseTransport):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features_in_)
-            Target points, each as often as it weighs, but for the error of the masses; with ``smoothing``, barycentres.
+            Target points, drawn with the masses of their cells; with ``smoothing``, barycentres.
         """
         check_is_fitted(self)
         check_n_samples(n_samples)

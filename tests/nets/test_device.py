@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sklearn_ot.nets import resolve_device, threads_worth_it, torch_seed
+from sklearn_ot.nets import limited_threads, resolve_device, torch_seed
 
 
 def test_auto_is_a_device_that_exists():
@@ -32,11 +32,11 @@ def test_small_products_run_on_one_thread():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with threads_worth_it(256, 128):
+        with limited_threads(256, 128):
             assert torch.get_num_threads() == 1
-        with threads_worth_it(256, 1024):
+        with limited_threads(256, 1024):
             assert torch.get_num_threads() == 2
-        with pytest.raises(RuntimeError), threads_worth_it(1, 1):
+        with pytest.raises(RuntimeError), limited_threads(1, 1):
             raise RuntimeError
         assert torch.get_num_threads() == 2
     finally:
