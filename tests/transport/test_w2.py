@@ -558,7 +558,7 @@ print(peak() - start)
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["transform", "inverse_transform", "potential"])
 def test_memory_of_a_map_is_that_of_its_input_and_result(measured, method):
-    """Of 400 000 rows more, whose coordinates in the frame alone would take another 24 MiB."""
+    """Of 400 000 rows more, whose balanced coordinates alone would take another 24 MiB."""
     code = """
 transport = W2Transport(network=Convex((16,)), max_iter=0).fit(normal(500, 16), normal(500, 16))
 method, peaks = getattr(transport, sys.argv[1]), []

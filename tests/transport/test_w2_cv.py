@@ -146,7 +146,7 @@ def test_what_it_passes_on_it_checks(samples, fitted, method):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         passed_on = getattr(named, method)(*frames)
-    # The columns of a frame lie one after another: sums over them, of numbers near 1, round otherwise.
+    # The columns of a DataFrame lie one after another: sums over them, of numbers near 1, round otherwise.
     np.testing.assert_allclose(passed_on, getattr(fitted, method)(*arrays), rtol=1e-12, atol=1e-12)
     with pytest.raises(ValueError, match="1 features, but W2TransportCV is expecting 2"):
         getattr(fitted, method)(*(X[:, :1] for X in arrays))
