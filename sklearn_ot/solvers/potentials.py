@@ -102,18 +102,19 @@ class Potentials:
 
     def inverse(self, Y: np.ndarray) -> Preimages:
         """Map target rows to the source."""
-        coordinates, pair, solved = self.coordinates, self.networks.of(Y.dtype), []
+        coordinates, pair = self.coordinates, self.networks.of(Y.dtype)
+        # Each chunk is a view. Arrays that each chunk leaves behind would keep the memory between them from being used.
+        solved = np.ones(len(Y), dtype=bool)
 
-        def preimages(v):
-            if not pair.is_guess:
-                solved.append(np.ones(len(v), dtype=bool))
-                return _on_arrays(pair, pair.inverse.gradient)(v)
-            argmax, _, _, is_solved = self._search(pair, v)
-            solved.append(is_solved)
-            return argmax
+        def preimages(y, is_solved):
+            def search(v):
+                argmax, _, _, is_solved[:] = self._search(pair, v)
+                return argmax
 
-        rows = in_chunks(lambda y: coordinates.to_source(coordinates.lift(preimages, coordinates.of_target(y))), Y)
-        return Preimages(rows, np.concatenate(solved))
+            inverse = search if pair.is_guess else _on_arrays(pair, pair.inverse.gradient)
+            return coordinates.to_source(coordinates.lift(inverse, coordinates.of_target(y)))
+
+        return Preimages(in_chunks(preimages, Y, solved), solved)
 
     def residual(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """Distances :math:`\\|T(x) - y\\|` of the images of source rows from as many target rows."""

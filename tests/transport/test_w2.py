@@ -560,6 +560,7 @@ print(peak() - start)
 def test_memory_of_a_map_is_that_of_its_input_and_result(measured, method):
     """Of 400 000 rows more, whose balanced coordinates alone would take another 24 MiB."""
     code = """
+from sklearn_ot.networks import Convex
 transport = W2Transport(network=Convex((16,)), max_iter=0).fit(normal(500, 16), normal(500, 16))
 method, peaks = getattr(transport, sys.argv[1]), []
 for n_samples in (100_000, 500_000):
