@@ -1,4 +1,4 @@
-"""The generators that play against a critic: what all of them do, and what each has of its own."""
+"""Generators with a critic: properties of all of them, and of each one."""
 
 import copy
 import pickle
@@ -45,12 +45,12 @@ every_family = pytest.mark.parametrize("name", FAMILIES)
 
 
 def new(name, **parameters):
-    # A clone has networks of its own.
+    # A clone does not share networks.
     return clone(clone(METHODS[name]).set_params(**{**SHORT, **parameters}))
 
 
 def dense(*sizes, activation="relu"):
-    """Both networks, of these widths."""
+    """Parameters of both networks with these widths."""
     return {"generator": Dense(sizes, activation), "critic": Dense(sizes, activation)}
 
 
@@ -71,13 +71,13 @@ def fitted(X):
 
 
 @every_method
-def test_an_exponential_law_is_learned(name):
-    """From the normal law of the same moments, which is where every generator starts."""
+def test_an_exponential_distribution_is_learned(name):
+    """The score of a normal distribution with the same moments, at which every generator starts."""
     X = np.random.RandomState(0).exponential(50, (600, 1))
     start = new(name, max_iter=0).fit(X)
     settings = {"max_iter": 200, "n_critic": 2, "batch_size": 64, "learning_rate": 5e-3, **dense(32)}
     generator = new(name, **settings).fit(X)
-    # Games with a slope of 1 circle more widely than those whose critic flattens out.
+    # The weights of games with a critic of slope 1 circle more widely than those of games with a flat critic.
     assert generator.score(X) > (0.5 if "WGAN " in name else 0.1) * start.score(X)
     assert generator.sample(4000, random_state=0).mean() == pytest.approx(X.mean(), abs=X.std() / 5)
 
@@ -109,7 +109,7 @@ def test_copies_are_equal_bit_for_bit_and_pickles_hold_no_tensor(X, y, name):
 
 @every_family
 def test_units_never_matter(X, name):
-    # A power of two: not even the rounding differs.
+    # A power of two does not change the rounding.
     small, large = (new(name).fit(factor * X) for factor in (1, 1024))
     np.testing.assert_array_equal(large.sample(50, random_state=0), 1024 * small.sample(50, random_state=0))
     np.testing.assert_array_equal(large.critic_function(1024 * X), small.critic_function(X))
@@ -117,12 +117,12 @@ def test_units_never_matter(X, name):
 
 
 @every_family
-def test_classes_are_told_apart(name):
-    """Two classes far from each other, of unequal shares: samples of each lie where it lies."""
+def test_classes_are_distinguished(name):
+    """For two distant classes with unequal shares, samples of each class lie near its rows."""
     rng = np.random.RandomState(0)
     y = np.repeat(["left", "right"], [100, 300])
     X = 0.5 * rng.standard_normal((400, 2)) + np.where(y == "left", -3, 3)[:, None]
-    # Classes as they come in the data: in any order.
+    # The classes may be in any order.
     order = rng.permutation(400)
     settings = {"max_iter": 200, "n_critic": 2, "batch_size": 64, "learning_rate": 5e-3}
     generator = new(name, **settings).fit(X[order], y[order])
@@ -135,9 +135,9 @@ def test_classes_are_told_apart(name):
     samples = generator.sample(100, random_state=0, y=given)
     assert ((samples.sum(axis=1) > 0) == (given == "right")).mean() > 0.95
     drawn = generator.sample(2000, random_state=0)
-    # 4 standard errors of 2000 coins, and a part of the samples on the other side.
+    # The tolerance is 4 standard errors of a share of 2000 rows, plus a part of the samples near the other class.
     assert (drawn.sum(axis=1) > 0).mean() == pytest.approx(0.75, abs=0.04 + 0.05)
-    # Comparing within classes costs more than comparing all, and wrong classes cost most.
+    # The distance within classes is larger than that of all rows, and the distance with wrong classes is the largest.
     assert generator.score(X, np.where(y == "left", "right", "left")) < generator.score(X, y) - 5
 
 
@@ -188,7 +188,7 @@ def test_a_fit_without_classes_forgets_them(X, y):
 
 @pytest.mark.parametrize("name", ["FGAN " + name for name in sorted(DIVERGENCES)] + ["GAN"])
 def test_divergence_and_classifier(name):
-    """Samples are normal, the data have two modes: a critic soon knows where it is more likely to see which."""
+    """Samples are normal and the data have two modes: a critic soon separates regions of data and of samples."""
     X = np.random.RandomState(0).choice([-1.0, 1.0], (300, 1)) + 0.3 * np.random.RandomState(1).randn(300, 1)
     frozen = {
         "learning_rate": 2e-3,
@@ -204,7 +204,7 @@ def test_divergence_and_classifier(name):
     values = generator.critic_function(X)
     threshold = DIVERGENCES["gan" if name == "GAN" else generator.divergence].threshold
     np.testing.assert_array_equal(generator.classify(X), values > np.float32(threshold))
-    # The estimate is above that of a critic that knows nothing, and below what the divergence can be.
+    # The estimate is above that of a constant critic, and below the largest value of the divergence.
     low, high = {"GAN": (-np.log(4), 0), "FGAN gan": (-np.log(4), 0)}.get(name, (0, np.inf))
     if "jensen" in name:
         high = 2 * np.log(2)
@@ -214,7 +214,7 @@ def test_divergence_and_classifier(name):
 
 
 class Standard(nn.Module):
-    """N(0, 1), whatever the weight."""
+    """A linear generator whose outputs are N(0, 1) for every weight."""
 
     def __init__(self, latent_dim, n_features):
         super().__init__()
@@ -225,7 +225,7 @@ class Standard(nn.Module):
 
 
 class Moved(Dense):
-    """A specification of the user's: a linear generator that moves its rows."""
+    """A specification of a user: a linear generator that shifts its rows."""
 
     def generator(self, latent_dim, n_features):
         return Shifted, {"latent_dim": latent_dim, "n_features": n_features, "shift": 1.5}
@@ -236,9 +236,9 @@ def test_the_value_with_a_known_slope_is_a_bound(X):
     generator = new("WGAN spectral-norm", n_critic=100, max_iter=2, learning_rate=1e-2, **networks).fit(X)
     found = generator.wasserstein_lower_bound_
     exact = wasserstein_distance(generator.sample(2000, random_state=0), X, p=1)
-    # A bound for the samples it is taken on; those here are others.
+    # The bound holds for the samples of the fit; these are other samples.
     assert 0.5 * exact < found < 1.02 * exact
-    # The weights have norm 1 but for the error of the power method.
+    # The weights have norm 1 up to the error of the power method.
     assert generator.critic_value_ == pytest.approx(found, rel=0.1)
 
 
@@ -259,7 +259,7 @@ def test_a_convolutional_critic_has_no_bound():
 @pytest.mark.parametrize("name", ["WGAN gradient-penalty", "WGAN clip"])
 def test_the_value_is_that_of_the_critic_function(X, name):
     generator = new(name, max_iter=200).fit(X)
-    # As many samples as the fit has used; those here are others.
+    # The number of samples is that of the fit; these are other samples.
     values = [generator.critic_function(rows) for rows in (X, generator.sample(90, random_state=0))]
     spread = float(values[1].std()) * (2 / 90) ** 0.5
     found = generator.critic_value_ / generator.coordinates_.scale
@@ -319,7 +319,7 @@ def test_images(name):
     assert samples.shape == (9, 784)
     assert samples.min() >= 0
     assert samples.max() <= 255
-    # Statistics of batches, which would make a sample depend on its neighbours, are for training only.
+    # Statistics of batches are only used in training; otherwise a sample would depend on its neighbours.
     np.testing.assert_allclose(generator._rows(torch.zeros(3, 8))[:1], generator._rows(torch.zeros(1, 8)), atol=1e-3)
 
 
@@ -335,7 +335,7 @@ def test_early_stopping_is_by_the_score_of_samples(X):
     assert generator.n_iter_ < 2000
     best = int(np.argmax(scores))
     assert len(scores) == best + 3
-    # What is kept is what there was then, and another fit that does not come nearer keeps it again.
+    # The best networks are kept, and another fit without a gain keeps them again.
     then = new("WGAN gradient-penalty", max_iter=100 * (best + 1), n_critic=1, early_stopping=True).fit(X)
     again = copy.deepcopy(generator).set_params(warm_start=True, learning_rate=0.5, max_iter=200).fit(X)
     for other in (then, again):
@@ -351,7 +351,7 @@ def test_early_stopping_keeps_rows_of_every_class(X):
 
 
 def test_scores_on_the_way_are_of_all_rows():
-    """Also where the rows come sorted and are too many to compare with all of them."""
+    """The score also uses all parts of the data if the rows are sorted and too many to be compared with all of them."""
     X = np.linspace(-3, 3, 4000)[:, None]
     generator = new("WGAN gradient-penalty", max_iter=1).fit(X)
     assert generator.history_[-1]["score"] == pytest.approx(generator.score(X), rel=0.3)
@@ -373,7 +373,7 @@ def test_a_warning_if_samples_are_farther_than_at_the_start(X):
 
 
 class Column(nn.Module):
-    """A critic, or a generator, with a column too many."""
+    """A critic, or a generator, with one column too many."""
 
     def __init__(self, n_features, n_classes=0, n_outputs=None, latent_dim=None):
         super().__init__()
@@ -428,7 +428,7 @@ def test_a_fitted_classifier_is_that_of_its_divergence(X):
 
 
 class Watch(Callback):
-    """The rows that are trained on, in the units of the data."""
+    """Store the training rows, in the units of the data."""
 
     def on_train_begin(self, net, X=None, **kwargs):
         net.watched = X.x.numpy()
@@ -444,7 +444,7 @@ def test_held_out_rows_are_not_trained_on(X):
 @every_family
 @pytest.mark.parametrize("labelled", [False, True], ids=["", "classes"])
 def test_rows_of_weight_zero_are_not_there(X, y, name, labelled):
-    """Bit for bit, their labels included."""
+    """Rows of weight 0 have no effect, bit for bit, and their labels have none."""
     used = np.arange(len(X)) % 3 > 0
     y = np.where(used, y, "unused") if labelled else None
     weighted = new(name, max_iter=5, early_stopping=True).fit(X, y, sample_weight=7.0 * used)
@@ -456,15 +456,15 @@ def test_rows_of_weight_zero_are_not_there(X, y, name, labelled):
 
 @every_family
 def test_weights_are_learned(name):
-    """Rows that fill an interval evenly, with weights that rise: the mean of the samples is the weighted one."""
+    """The rows fill an interval evenly and their weights rise: the mean of the samples is the weighted mean."""
     X = np.linspace(-2, 2, 400)[:, None]
     weight = X[:, 0] + 2
     mean = np.average(X[:, 0], weights=weight)
     settings = {"max_iter": 200, "n_critic": 2, "batch_size": 64, "learning_rate": 5e-3}
     generator = new(name, **settings).fit(X, sample_weight=weight)
-    # The tolerance of a game that circles; without weights the mean is 0, and with them 2/3.
+    # The tolerance allows for the circling of a game; without weights the mean is 0, and with them 2/3.
     assert generator.sample(4000, random_state=0).mean() == pytest.approx(mean, abs=0.2)
-    # Score and history compare with the weighted rows, of which the history has a draw.
+    # The score compares samples with the weighted rows, and the history with a draw of them.
     score = generator.score(X, sample_weight=weight)
     assert generator.history_[-1]["score"] == pytest.approx(score, rel=0.3, abs=5e-3)
     generator = new(name, max_iter=1).fit(X, X[:, 0] > 0, sample_weight=weight)
@@ -473,12 +473,12 @@ def test_weights_are_learned(name):
 
 @pytest.mark.parametrize("name", ["GAN", "WGAN gradient-penalty", "WGAN spectral-norm"])
 def test_values_of_the_critic_follow_the_weights(X, name):
-    """The data are two points of unequal weights; samples are N(0, 1) whatever is learned."""
+    """The data are two points with unequal weights; samples are N(0, 1) for all weights of the networks."""
     X, weight = np.array([[-1.0], [2.0]]), [0.9, 0.1]
     generator = new(name, generator=Standard, max_iter=30, learning_rate=1e-2).fit(X, sample_weight=weight)
     values = generator.critic_function(X)
     samples = generator.critic_function(generator.sample(4000, random_state=0))
-    # 4096 and 4000 samples; the rows themselves are drawn by their weights up to rounding.
+    # The tolerance is for 4096 and 4000 samples; the rows are drawn by their weights up to rounding.
     error = 5 * float(samples.std()) * (2 / 4000) ** 0.5 + float(np.ptp(values)) / 4096
     if name == "GAN":
         bound = np.average(values, weights=weight) + np.log(-np.expm1(samples)).mean()
@@ -499,7 +499,7 @@ def test_weights_are_routed():
 
 
 def test_instance_noise_blinds_the_critic():
-    """Two laws that do not overlap: without noise the critic is certain, with much of it it cannot be."""
+    """For distributions that do not overlap the critic is certain without noise, and not certain with much noise."""
     X = 0.01 * np.random.RandomState(0).randn(200, 1) + np.random.RandomState(1).choice([-1, 1], (200, 1))
     settings = {"generator": Standard, "n_critic": 200, "max_iter": 1, "learning_rate": 1e-2}
     divergences = [new("GAN", **settings, instance_noise=std).fit(X).divergence_ for std in (0.0, 3.0)]
@@ -526,7 +526,7 @@ class Interrupt(Callback):
             raise KeyboardInterrupt
 
 
-def test_an_interruption_keeps_what_there_is(X):
+def test_an_interruption_keeps_the_generator(X):
     with pytest.warns(UserWarning, match="interrupted after 150 of 200 rounds") as caught:
         generator = new("WGANQC", max_iter=200, callbacks=[Interrupt()]).fit(X)
     assert caught[0].filename == __file__
@@ -553,7 +553,7 @@ def test_searches(X):
     search = GridSearchCV(new("WGAN gradient-penalty", max_iter=20), grid, cv=cv).fit(X)
     scores = search.cv_results_["mean_test_score"]
     assert np.isfinite(scores).all()
-    # reg means something with the first and the last, and nothing with spectral-norm.
+    # reg has an effect with the first and the last constraint, but not with spectral-norm.
     first, *_, normalised, last = scores.reshape(4, 2)
     assert first[0] != first[1]
     assert normalised[0] == normalised[1]
@@ -585,7 +585,7 @@ def test_searches_with_classes(X, y):
     ],
 )
 def test_bad_parameters(X, fitted, parameters, message):
-    """One clear error, and the generator stays as it was."""
+    """There is one clear error, and the generator does not change."""
     generator = copy.deepcopy(fitted).set_params(**parameters)
     with pytest.raises(ValueError, match=message):
         generator.fit(X)
@@ -610,7 +610,7 @@ def test_networks_are_those_of_the_parameters(fitted):
 def test_published_toys_by_the_defaults(method, make, modes, std, quality, divergence):
     generator = method(random_state=0).fit(make(2500, random_state=0))
     coverage = mode_coverage(generator.sample(2500, random_state=500), modes, std)
-    # The bars of the protocol, above the best published table.
+    # Bars that are above the best published table for this protocol.
     assert coverage.n_modes == len(modes)
     assert coverage.high_quality >= quality
     assert coverage.reverse_kl <= divergence

@@ -1,4 +1,4 @@
-"""Classes of a generator; no classes are labels without columns."""
+"""Classes of a generator; without classes, labels have no columns."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_no_classes_are_labels_without_columns():
     assert len(classes) == 0
     assert index.tolist() == classes.index(Y, 4).tolist() == classes.draw(4, rng).tolist() == [0] * 4
     assert classes.one_hot(index).shape == (4, 0)
-    # Nothing was drawn.
+    # No random number was drawn.
     assert rng.uniform() == np.random.RandomState(0).uniform()
 
 

@@ -1,4 +1,4 @@
-"""Training rows with classes and weights: draws, classes in their masses, and what is held out."""
+"""Training rows with classes and weights: draws, masses of classes, and held-out rows."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_rows_of_equal_weight_are_drawn_once():
 
 
 def test_rows_are_drawn_in_proportion_to_their_weights():
-    """Each within one draw of its share, and the first of the draws are a sample as well."""
+    """The number of draws of each row is within one of its share, and the first draws are a sample as well."""
     sample = rows(n_classes=3, weighted=True)
     drawn = sample.draw(1000, np.random.RandomState(0))
     assert drawn.weight is None
@@ -40,7 +40,7 @@ def test_classes_come_in_their_masses(weighted):
     sample = rows(n_classes=3, weighted=weighted)
     mass = np.bincount(sample.index, sample.weight) if weighted else np.bincount(sample.index) / 40
     counts = np.bincount(sample.classes_of(2000), minlength=3)
-    # Rounding of the place of each row; for equal weights the first row and the last count half.
+    # The tolerance is the rounding of the position of each row; for equal weights the first and last row count half.
     assert np.abs(counts / 2000 - mass).max() < (40 / 2000 if weighted else 1 / 40)
 
 
@@ -54,7 +54,7 @@ def test_held_out_rows_are_others_of_about_this_mass(weighted, fraction):
         assert sorted([*kept.X[:, 0], *held_out.X[:, 0]]) == list(range(40))
         assert set(kept.index) == {0, 1, 2}
         mass = weight[held_out.X[:, 0]].sum()
-        # The next row would be too much, or is the last of its class.
+        # The next row would exceed the mass, or is the last one of its class.
         assert mass < fraction + 1e-9
         assert mass > fraction - weight.max() or len(kept.X) == 3
         if weighted:

@@ -1,4 +1,4 @@
-"""SemiDiscreteOTGenerator: closed forms, units, pieces of training, copies, bad input; the published toys are slow."""
+"""SemiDiscreteOTGenerator: closed forms, units, training in parts, copies, bad input; published toys (slow)."""
 
 import copy
 import math
@@ -62,14 +62,15 @@ def test_distance_of_the_start_from_two_points(cost, expected):
     generator = short_fit([[-5.0], [15.0]], cost=cost, max_iter=0, n_fit_samples=50_000)
     assert generator.n_iter_ == 0
     assert [row["n_iter"] for row in generator.history_] == [0]
-    # 50 000 samples: 0.3 % of the cost is one standard error; an imbalance of the cells is of second order.
+    # With 50 000 samples the standard error is 0.3 % of the cost; the effect of wrong masses is of second order.
     assert generator.wasserstein_distance_ == pytest.approx(10 * expected, rel=0.02)
 
 
 def test_reported_distance_is_the_exact_one(X, fitted):
     samples = fitted.sample(2000, random_state=0)
     exact = wasserstein_distance(samples, X)
-    # 500 samples of a distance whose rows differ by half of it, and cells that are unbalanced by a tenth.
+    # The tolerance allows for 500 samples of distances with a deviation of a half, and for an error of the masses of 10
+    # %.
     assert fitted.wasserstein_distance_ == pytest.approx(exact, rel=0.1)
     assert fitted.wasserstein_distance_ == fitted.history_[-1]["distance"]
 
@@ -78,7 +79,7 @@ def test_distance_falls(X, fitted):
     distances = [row["distance"] for row in fitted.history_]
     assert distances[0] > distances[1] > distances[2]
     assert distances[2] < 0.7 * distances[0]
-    # The regression leaves what the distance then is, or less as the assignment improves; in units of 1 a feature.
+    # The loss at the end of the regression is the squared distance, or more if the assignment improves afterwards.
     for row in fitted.history_[1:]:
         assert row["distance"] < 1.1 * math.sqrt(row["train_loss"]) * fitted.coordinates_.scale
 
@@ -95,12 +96,12 @@ def test_weights_are_learned():
 def test_a_weight_is_a_repetition(X):
     weights = np.random.RandomState(0).randint(3, size=len(X))
     weighed, repeated = short_fit(X, weights, max_iter=1), short_fit(np.repeat(X, weights, axis=0), max_iter=1)
-    # One point for equal rows: sums of weights that differ by rounding are all that is left.
+    # Equal rows are one point, so the fits differ only by the rounding of sums of weights.
     np.testing.assert_allclose(weighed.sample(50, random_state=0), repeated.sample(50, random_state=0), atol=1e-3)
 
 
 def test_units_never_matter(X, fitted):
-    # A power of two: not even the rounding differs.
+    # A power of two does not change the rounding.
     scaled = short_fit(1024 * X)
     np.testing.assert_array_equal(scaled.sample(50, random_state=0), 1024 * fitted.sample(50, random_state=0))
     assert scaled.wasserstein_distance_ == 1024 * fitted.wasserstein_distance_
@@ -111,7 +112,7 @@ def test_samples_have_the_dtype_and_place_of_the_data(X, fitted, dtype):
     generator = short_fit(X.astype(dtype))
     samples = generator.sample(500, random_state=0)
     assert samples.dtype == dtype
-    # Two rounds are enough for the moments, in units of 2 a feature.
+    # Two rounds are enough for the moments, in units in which a feature has size 2.
     np.testing.assert_allclose(samples.mean(axis=0), X.mean(axis=0), atol=0.5)
     np.testing.assert_allclose(samples.std(axis=0), X.std(axis=0), atol=0.5)
 
@@ -148,7 +149,8 @@ def test_a_weight_that_float32_takes_for_zero_is_no_error(X):
 def test_going_on_with_another_cost(X):
     generator = short_fit(X, max_iter=1, warm_start=True)
     generator.set_params(cost="euclidean").fit(X)
-    # As with other rows there is a solution before the first round; the same cost goes on without one.
+    # With another cost, as with other rows, a transport is computed before the first round; with the same cost it is
+    # not.
     assert [row["n_iter"] for row in generator.history_] == [0, 1, 1, 2]
     assert [row["n_iter"] for row in generator.fit(X).history_] == [0, 1, 1, 2, 3]
 
@@ -174,7 +176,7 @@ def test_a_pickle_holds_no_tensor(fitted):
 
 def test_a_pickle_of_a_device_that_is_not_here_loads_on_the_cpu(fitted):
     loaded = pickle.loads(pickle.dumps(copy.deepcopy(fitted).set_params(device="cuda:99")))
-    # float32, of two devices where "auto" is not the CPU.
+    # In float32, and on two devices if "auto" is not the CPU.
     np.testing.assert_allclose(loaded.sample(5, random_state=0), fitted.sample(5, random_state=0), atol=1e-5)
 
 
@@ -209,7 +211,7 @@ def test_an_interrupted_round_has_not_been(X):
     whole = short_fit(X, max_iter=1)
     np.testing.assert_array_equal(generator.sample(50, random_state=0), whole.sample(50, random_state=0))
     assert without_times(generator.history_) == without_times(whole.history_)
-    # Nor has it left a trace in the state of the optimiser.
+    # The interrupted round has no effect on the state of the optimiser either.
     both = [
         g.set_params(callbacks=None, warm_start=True, max_iter=1).fit(X).sample(5, random_state=0)
         for g in (generator, whole)
@@ -244,7 +246,7 @@ def test_a_network_of_your_own(X):
     generator = short_fit(X, generator=Shifted, latent_dim=1)
     loaded = pickle.loads(pickle.dumps(generator))
     assert loaded.net_.module_.shift == 2
-    # A line in three dimensions: one singular value above those of rounding, and of a line, not of a point.
+    # The points of a line in three dimensions have one singular value above rounding.
     singular = np.linalg.svd(loaded.sample(20, random_state=0) - loaded.sample(1, random_state=1), compute_uv=False)
     assert singular[1] < 1e-4 * singular[0]
 
@@ -275,7 +277,7 @@ def test_images(monkeypatch):
     assert samples.dtype == np.float64
     assert samples.min() >= 0
     assert samples.max() <= 255
-    # Statistics of batches, which would make a sample depend on its neighbours, are for training only.
+    # Statistics of batches are only used in training; otherwise a sample would depend on its neighbours.
     monkeypatch.setattr("sklearn_ot.generation._neural.CHUNK_ROWS", 2)
     np.testing.assert_allclose(generator.sample(9, random_state=0), samples, atol=1e-3)
 
@@ -305,7 +307,7 @@ def test_equal_rows():
     ],
 )
 def test_bad_parameters(X, fitted, parameters, message):
-    """One clear error, and the generator stays as it was."""
+    """There is one clear error, and the generator does not change."""
     generator = copy.deepcopy(fitted).set_params(**parameters)
     with pytest.raises(ValueError, match=message):
         generator.fit(X)
@@ -320,7 +322,7 @@ def test_bad_parameters(X, fitted, parameters, message):
 def test_published_toys_by_the_defaults(make, modes, std, seed):
     generator = SemiDiscreteOTGenerator(random_state=seed).fit(make(2500, random_state=seed))
     coverage = mode_coverage(generator.sample(2500, random_state=seed), modes, std)
-    # The bars of the issue.
+    # Bars that the generator reached when it was written.
     assert coverage.n_modes == len(modes)
     assert coverage.high_quality >= 0.95
     assert coverage.reverse_kl <= 0.04

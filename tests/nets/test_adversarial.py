@@ -166,7 +166,7 @@ def test_clipped_weights():
 
 def test_normalised_weights():
     net = play(build(parametrise=normalise_spectra_, max_iter=40))
-    # Power steps keep pace with the weights to a few percent.
+    # The steps of the power method follow the weights up to a few per cent.
     assert net.critic_.eval().lipschitz_bound() == pytest.approx(1, abs=0.1)
 
 

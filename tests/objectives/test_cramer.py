@@ -10,7 +10,7 @@ from sklearn_ot.objectives import cramer
 
 
 def batches(theta, n_rows):
-    """All batches of a Bernoulli law, with their probabilities."""
+    """All batches of a Bernoulli distribution, with their probabilities."""
     for values in product([0.0, 1.0], repeat=n_rows):
         ones = sum(values)
         yield torch.tensor(values, dtype=torch.float64)[:, None], theta**ones * (1 - theta) ** (n_rows - ones)
@@ -19,7 +19,7 @@ def batches(theta, n_rows):
 @pytest.mark.parametrize(("n_real", "n_fake"), [(2, 2), (2, 4), (5, 3)])
 @pytest.mark.parametrize(("truth", "theta"), [(0.6, 0.3), (0.9, 0.9)])
 def test_unbiased_whatever_the_number_of_rows(n_real, n_fake, truth, theta):
-    """Of Bernoulli laws the energy distance is 2 (θ − θ*)², so the gradient is that of the Cramér distance, twice."""
+    """Between Bernoulli distributions the energy distance is 2 (θ − θ*)², twice the Cramér distance."""
     mean = sum(
         real_weight * fake_weight * cramer.energy_distance(real, fake)
         for real, real_weight in batches(truth, n_real)

@@ -1,4 +1,4 @@
-"""f-divergences: every row of the table against its definition, on a law of three points; parallel lines."""
+"""f-divergences: every row of the table against its definition, for a distribution on three points; parallel lines."""
 
 import math
 
@@ -144,14 +144,14 @@ def test_the_linear_loss_descends_on_a_divergence(name):
 
 @pytest.mark.parametrize("theta", [-0.5, 0.25])
 def test_parallel_lines(theta):
-    """Laws on two parallel lines: divergences are at their largest, whatever θ, and the generator gets no gradient."""
+    """On two parallel lines divergences have their largest value for every θ, and the generator gets no gradient."""
     y = torch.linspace(0, 1, 11)
     shift = torch.tensor(theta, requires_grad=True)
     real = torch.stack([torch.zeros(11), y], 1)
     fake = torch.stack([shift.expand(11), y], 1)
 
     def separating(x):
-        # The best critic, up to its height: it tells the lines apart and is flat around each of them.
+        # The best critic, up to its height: it separates the lines and is flat around each of them.
         return 30 - 60 * torch.sigmoid(2000 / theta * (x[:, 0] - theta / 2))
 
     bound = fgan.variational_bound("jensen-shannon", separating(real), separating(fake))

@@ -21,7 +21,7 @@ def test_kernel_values(name):
 
 @both_kernels
 def test_unbiased(name):
-    """Of Bernoulli laws the squared discrepancy is 2 (θ − θ*)² (1 − k(0, 1)), on average over all batches."""
+    """Between Bernoulli distributions the squared discrepancy is 2 (θ − θ*)² (1 − k(0, 1)), on average over batches."""
     truth, theta, n_rows = 0.6, 0.2, 3
     rows = [torch.tensor(values, dtype=torch.float64)[:, None] for values in product([0.0, 1.0], repeat=n_rows)]
 

@@ -23,7 +23,7 @@ def test_the_best_critic_finds_the_distance():
 
 @pytest.mark.parametrize("theta", [-0.5, 0.25])
 def test_parallel_lines(theta):
-    """Laws on two parallel lines: W1 = |θ|, and its gradient pulls θ to 0."""
+    """For distributions on two parallel lines W1 is |θ|, and its gradient moves θ to 0."""
     y = torch.linspace(0, 1, 11)
     shift = torch.tensor(theta, requires_grad=True)
     real, fake = torch.stack([torch.zeros(11), y], 1), torch.stack([shift.expand(11), y], 1)
@@ -81,10 +81,10 @@ def test_the_penalty_is_differentiable_in_the_critic():
 
 @pytest.mark.parametrize(("theta", "n_rows"), [(0.6, 1), (0.9, 5)])
 def test_gradients_of_distances_of_samples_are_biased(theta, n_rows):
-    """The law of least expected W1 to a sample of Bernoulli(θ) is the median sample: here 1, not θ."""
+    """The expected W1 distance to a sample of Bernoulli(θ) is smallest at the median of the sample: at 1, not at θ."""
     grid = np.linspace(0, 1, 101)
     counts = np.arange(n_rows + 1)
-    # Between Bernoulli laws W1 is the difference of the means.
+    # Between Bernoulli distributions W1 is the difference of the means.
     expected = binom.pmf(counts, n_rows, theta) @ np.abs(counts[:, None] / n_rows - grid)
     assert grid[expected.argmin()] == 1
 

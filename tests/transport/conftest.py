@@ -1,4 +1,4 @@
-"""Peak memory of a piece of code."""
+"""Fixture for the peak memory of a piece of code."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from sklearn_ot.transport import SemiDiscreteTransport, W2Transport
 warnings.simplefilter("ignore")
-# In MiB. The peak that the module resource tells is at least that of the process that started this one.
+# In MiB. The peak of the module resource is at least that of the parent process, so it is not used.
 peak = lambda: int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 2**10
 normal = lambda *shape: np.random.default_rng(0).standard_normal(shape, np.float32)
 """
@@ -20,7 +20,7 @@ normal = lambda *shape: np.random.default_rng(0).standard_normal(shape, np.float
 
 @pytest.fixture
 def measured():
-    """A function: the numbers that code prints in a process of its own, where ``peak`` and ``normal`` are defined."""
+    """A function that runs code in a new process, where ``peak`` and ``normal`` exist, and returns printed numbers."""
     if not Path("/proc/self/status").exists():
         pytest.skip("The peak of a process is read from /proc.")
 

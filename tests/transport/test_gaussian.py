@@ -33,7 +33,7 @@ def affine_pair():
 def test_affine_optimal_map_is_recovered_exactly(affine_pair):
     Xs, Xt = affine_pair
     transport = GaussianTransport(shrinkage=None).fit(Xs, Xt)
-    # Condition of the covariances about 1e3, rounding 1e-16.
+    # The covariances have a condition number of about 1e3, and rounding is 1e-16.
     np.testing.assert_allclose(transport.transform(Xs), Xt, rtol=1e-11)
     np.testing.assert_allclose(transport.inverse_transform(Xt), Xs, rtol=0, atol=1e-11)
 
@@ -79,11 +79,11 @@ def test_wasserstein_distance_is_the_cost_of_the_map_and_pots_distance(samples):
 
 @pytest.mark.parametrize("ranks", [(0, 4), (4, 0), (1, 4), (2, 3), (3, 1), (0, 0)])
 def test_wasserstein_distance_of_degenerate_samples(ranks):
-    """What no map can reach counts too; lifting the source to 1e-3 of its deviation changes that to second order."""
+    """The distance includes directions that no map reaches; raised variances of the source change it little."""
     rng = np.random.RandomState(0)
     Xs, Xt = (rng.randn(100, rank) @ rng.randn(rank, N_FEATURES) + rng.randn(N_FEATURES) for rank in ranks)
-    # The trace of the product's root as a sum of singular values, which takes no root of a matrix: POT's form takes
-    # roots of eigenvalues that rounding makes negative.
+    # The trace of the root of the product is a sum of singular values. POT's form has roots of eigenvalues, which
+    # rounding can make negative.
     centred = [X - X.mean(axis=0) for X in (Xs, Xt)]
     traces = [np.sum(X**2) / 100 for X in centred]
     overlap = np.linalg.norm(centred[0] @ centred[1].T, "nuc") / 100
@@ -104,7 +104,7 @@ def test_a_sample_is_at_distance_zero_from_itself(samples):
     Xs, _ = samples
     transport = GaussianTransport().fit(Xs, Xs)
     np.testing.assert_allclose(transport.transform(Xs), Xs, atol=1e-11)
-    # The trace formula would lose half the digits here and give 1e-8.
+    # The trace formula would lose half of the digits here, and give 1e-8.
     assert transport.wasserstein_distance_ < 1e-12
 
 
@@ -129,7 +129,7 @@ def test_units_and_offset_change_nothing_else(samples, shrinkage, unit, offset):
     reference = GaussianTransport(shrinkage).fit(Xs, Xt)
     transport = GaussianTransport(shrinkage).fit(unit * Xs + offset, unit * Xt + offset)
     mapped = (transport.transform(unit * Xs + offset) - offset) / unit
-    # Adding an offset of 1e4 units (1e6 at the worst) rounds the data themselves to 1e-10.
+    # An offset of 1e4 units (at most 1e6) rounds the data themselves to 1e-10.
     np.testing.assert_allclose(mapped, reference.transform(Xs), atol=1e-7)
     np.testing.assert_allclose(transport.wasserstein_distance_ / unit, reference.wasserstein_distance_, rtol=1e-8)
 
@@ -142,17 +142,18 @@ def test_shrinkage_serves_few_rows():
         shrinkage: np.mean((GaussianTransport(shrinkage).fit(Xs, Xt).transform(fresh) - fresh * deviations) ** 2)
         for shrinkage in ("auto", None)
     }
-    # "auto" beats the map to the mean of the target; unshrunk, the 9 directions without variance are torn apart.
+    # "auto" is better than the map to the mean of the target. Without shrinkage the 9 directions without variance are
+    # stretched.
     assert errors["auto"] < np.mean(deviations**2)
     assert errors[None] > 100 * errors["auto"]
 
 
 def test_shrinkage_hides_a_column_of_small_numbers():
-    """Unless the columns are standardised, as the docstring says. The factor to find is 3."""
+    """Shrinkage changes columns with small variances, unless the columns are standardised. The true factor is 3."""
     rng = np.random.RandomState(0)
     Xs, Xt = rng.randn(1000, 2) * [100, 1], rng.randn(1000, 2) * [100, 3]
     assert GaussianTransport().fit(Xs, Xt).linear_[1, 1] < 1.5
-    # Four standard errors of a ratio of deviations, each known to 1 / √2000.
+    # Four standard errors of a ratio of standard deviations, which have an error of 1 / √2000 each.
     assert GaussianTransport(shrinkage=None).fit(Xs, Xt).linear_[1, 1] == pytest.approx(3, abs=0.4)
     unit = Xs.std(axis=0)
     assert GaussianTransport().fit(Xs / unit, Xt / unit).linear_[1, 1] == pytest.approx(3, abs=0.4)
@@ -178,7 +179,7 @@ def test_equal_rows_go_to_the_mean_of_the_target(samples, shrinkage):
         GaussianTransport(shrinkage).fit(Xs, Xt).transform(Xs), np.tile(Xt.mean(axis=0), (5, 1)), atol=1e-12
     )
     there = GaussianTransport(shrinkage).fit(Xt, Xs)
-    # The target has no spread: what is left is 1e-3 of the source's.
+    # The target has no variance, so the images have 1e-3 of the standard deviation of the source.
     np.testing.assert_allclose(there.transform(Xt), 0.1, atol=1e-2 * Xt.std())
     np.testing.assert_allclose(there.inverse_transform(there.transform(Xt)), Xt, atol=1e-9)
 

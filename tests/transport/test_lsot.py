@@ -1,4 +1,4 @@
-"""LSOTTransport: what is its own; see test_neural.py for what it shares."""
+"""LSOTTransport; test_neural.py has the properties of all transports with networks."""
 
 import warnings
 
@@ -23,7 +23,7 @@ def short_fit(Xs, Xt, *args, **parameters):
 
 @pytest.mark.parametrize(("regularization", "reg"), [("l2", 0.03), ("entropic", 0.1)])
 def test_known_potential_map(regularization, reg):
-    """Against the truth, on new points: well ahead of the Gaussian map it starts at (24 %)."""
+    """On new points, the error against the true map is far smaller than that of the Gaussian map (24 %)."""
     pair = make_potential_pair(2, n_samples=4000, random_state=0)
     transport = short_fit(pair.source, pair.target, regularization, reg=reg)
     gaussian = GaussianTransport().fit(pair.source, pair.target)
@@ -39,12 +39,12 @@ def test_entropic_plan_of_gaussians_shrinks_as_it_must():
     transport = short_fit(rng.randn(4000, 1), rng.randn(4000, 1), "entropic", reg=1.0, max_iter=300)
     X = rng.randn(1000, 1)
     slope = np.sum(transport.transform(X) * X) / np.sum(X**2)
-    # 0.618; the samples' own moments and 300 steps leave a few per cent.
+    # The factor is 0.618; the moments of the samples and only 300 steps leave an error of a few per cent.
     assert slope == pytest.approx(np.sqrt(1.25) - 0.5, abs=0.05)
 
 
 def test_gaussian_pair():
-    """The start is the answer; what is left is the bias of the regularisation, in proportion to it: here 75 reg %."""
+    """The start is the solution, so the error is the bias of the regularisation, proportional to it: here 75 reg %."""
     pair = make_gaussian_pair(2, n_samples=4000, random_state=0)
     X = pair.sample_source(2000, random_state=1)
     large, small = (
@@ -82,7 +82,7 @@ def test_the_second_stage_leaves_the_potentials_alone():
 
 
 def test_interrupted_while_the_potentials_train():
-    """There is no plan to learn a map from: it stays the Gaussian map."""
+    """Without a plan there is no map to learn, so the map stays the Gaussian map."""
 
     class Interrupt(Callback):
         def on_batch_end(self, net, **kwargs):

@@ -1,4 +1,4 @@
-"""What transports with networks share: start, reproducibility, chunks, copies, warnings, hold-out."""
+"""Properties of all transports with networks: start, reproducibility, chunks, copies, warnings, held-out rows."""
 
 import copy
 import pickle
@@ -38,7 +38,7 @@ def samples():
 def fits(samples):
     fits = {cls: short_fit(cls, *samples) for cls in (LSOTTransport, QCTransport)}
     start = GaussianTransport().fit(*samples).transform(samples[0])
-    # What follows is about maps that have moved.
+    # The other tests need maps that training has changed.
     assert all(np.abs(fit.transform(samples[0]) - start).max() > 0.1 for fit in fits.values())
     return fits
 
@@ -53,19 +53,19 @@ def test_starts_at_the_gaussian_map(cls, samples):
 
 @over_classes
 def test_columns_that_do_not_vary_keep_the_gaussian_map(cls, samples):
-    """In any rotation: the networks see the three directions in which the samples vary, and no other."""
+    """In any rotation, the networks get the three directions in which the samples vary, and no others."""
     rotation = np.linalg.qr(np.random.RandomState(0).randn(5, 5))[0]
     Xs, Xt = (np.hstack([rows, np.full((len(rows), 2), 3.0)]) @ rotation for rows in samples)
     transport = short_fit(cls, Xs, Xt)
     assert transport.coordinates_.n_axes == 3
     images, gaussian = transport.transform(Xs), GaussianTransport().fit(Xs, Xt).transform(Xs)
-    # The moments of the Gaussian map are floored at 1e-6 of the mean variance, in deviations 1e-3.
+    # The variances of the Gaussian map are at least 1e-6 of the mean variance: 1e-3 in standard deviations.
     np.testing.assert_allclose((images @ rotation.T)[:, 3:], 3.0, atol=1e-3)
     assert np.abs(images - gaussian).max() > 0.1
 
 
 class Sine(nn.Module):
-    """A network of one's own: a linear map of a few sines, zero as built."""
+    """A network of a user: a linear map of a few sines, zero at first."""
 
     def __init__(self, n_features, n_outputs=None):
         super().__init__()
@@ -127,7 +127,7 @@ def test_a_pickle_holds_no_tensor(cls, fits):
 def test_a_pickle_of_a_device_that_is_not_here_loads_on_the_cpu(cls, samples, fits):
     elsewhere = copy.deepcopy(fits[cls]).set_params(device="cuda:99")
     loaded = pickle.loads(pickle.dumps(elsewhere))
-    # Of two devices where "auto" is not the CPU: equal but for roundings of float64.
+    # On two devices if "auto" is not the CPU; the results then differ by rounding in float64.
     np.testing.assert_allclose(loaded.transform(samples[0]), fits[cls].transform(samples[0]), rtol=1e-12, atol=1e-12)
 
 
@@ -135,7 +135,7 @@ def test_a_pickle_of_a_device_that_is_not_here_loads_on_the_cpu(cls, samples, fi
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_one_random_state_one_map(cls, samples, fits):
     expected = fits[cls].transform(samples[0])
-    before = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 (it is this state that must not move)
+    before = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 (the state that must not change)
     np.testing.assert_array_equal(clone(fits[cls]).fit(*samples).transform(samples[0]), expected)
     short_fit(cls, *samples, random_state=None, max_iter=2)
     np.testing.assert_equal(np.random.get_state()[1:], before[0][1:])  # noqa: NPY002
@@ -187,7 +187,7 @@ def test_held_out_rows(cls, samples, early_stopping, sizes):
 
 @over_classes
 def test_bad_parameters(cls, samples, fits):
-    """One clear error, and the map stays as it was."""
+    """There is one clear error, and the map does not change."""
     for parameters, message in [
         ({"network": Dense(())}, r"one or more positive integers, got \(\)"),
         ({"network": Dense((8, 0))}, r"one or more positive integers, got \(8, 0\)"),

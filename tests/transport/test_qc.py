@@ -1,4 +1,4 @@
-"""QCTransport: what is its own; see test_neural.py for what it shares."""
+"""QCTransport; test_neural.py has the properties of all transports with networks."""
 
 import warnings
 
@@ -21,7 +21,7 @@ def short_fit(Xs, Xt, **parameters):
 
 
 def test_known_potential_map():
-    """Against the truth, on new points: well ahead of the Gaussian map it starts at (24 %)."""
+    """On new points, the error against the true map is far smaller than that of the Gaussian map (24 %)."""
     pair = make_potential_pair(2, n_samples=4000, random_state=0)
     transport = short_fit(pair.source, pair.target)
     gaussian = GaussianTransport().fit(pair.source, pair.target)
@@ -32,7 +32,7 @@ def test_known_potential_map():
 
 
 def test_gaussian_pair():
-    """The start is the answer; the blur of plans between batches is what is left."""
+    """The start is the solution, so the error is the blur of plans between batches."""
     pair = make_gaussian_pair(2, n_samples=4000, random_state=0)
     transport = short_fit(pair.source, pair.target)
     X = pair.sample_source(2000, random_state=1)
@@ -40,7 +40,7 @@ def test_gaussian_pair():
 
 
 def test_the_map_is_a_gradient():
-    """In balanced coordinates its Jacobian is symmetric."""
+    """In balanced coordinates the Jacobian of the map is symmetric."""
     pair = make_potential_pair(2, n_samples=1000, random_state=0)
     transport = short_fit(pair.source, pair.target, max_iter=100)
     centre, step = transport.coordinates_.to_source(np.zeros((1, 2))), 1e-4

@@ -44,7 +44,7 @@ def fitted(points):
 def test_cells_are_as_heavy_as_the_points(fitted, points, rng):
     index = fitted.assign(rng.standard_normal((50_000, 2)))
     masses = np.bincount(index, minlength=60) / 50_000
-    # 5 %, its own uncertainty, and 3.5 % from these rows.
+    # The tolerance is 5 %, its uncertainty, and 3.5 % from these rows.
     assert np.sqrt(np.mean((60 * masses - 1) ** 2)) < 0.08
     assert fitted.mass_error_ < 0.05
     assert fitted.empty_cells_ == 0
@@ -75,7 +75,7 @@ def test_distance_is_that_of_a_large_sample(fitted, points, rng):
     exact = wasserstein_distance(X, points)
     low, high = fitted.distance_interval_
     assert low <= fitted.distance_ <= high
-    # The sample of 3000 is about 2 % off.
+    # The sample of 3000 rows has an error of about 2 %.
     assert fitted.distance_ == pytest.approx(exact, rel=0.04)
     assert low - 0.03 < exact < high + 0.03
 
@@ -104,7 +104,7 @@ def test_two_samples_agree_with_the_exact_plan(rng):
     assert transport.distance_ == pytest.approx(exact, rel=0.01)
     masses = np.bincount(transport.assign(Xs), minlength=30) / 1500
     assert np.sqrt(np.mean((masses / (weight / weight.sum()) - 1) ** 2)) < 0.12
-    # Few rows go elsewhere than in the exact plan, those next to a boundary.
+    # Few rows are sent to another point than in the exact plan: those next to a boundary.
     plan = ot.emd(np.full(1500, 1 / 1500), weight / weight.sum(), ot.dist(Xs, Xt))
     assert plan[np.arange(1500), transport.assign(Xs)].sum() > 0.95
 
@@ -145,7 +145,7 @@ def test_all_kinds_of_sources_agree(rng):
         rng.standard_normal((100_000, 4)),
     ]
     distances = [SemiDiscreteTransport(s, tol=0.05, random_state=0).fit(Y).distance_ for s in sources]
-    # Each is a mean of 100 000 costs: a standard error of 0.3 %.
+    # Each is a mean of 100 000 costs, with a standard error of 0.3 %.
     assert np.ptp(distances) < 0.02 * np.mean(distances)
 
 
@@ -231,7 +231,7 @@ def test_a_warm_start_needs_fewer_rows(rng):
     n_cold = transport.n_samples_
     transport.fit(Y + 0.01 * rng.standard_normal(Y.shape))
     assert transport.n_samples_ < n_cold / 2
-    # Another number of points: from scratch.
+    # With another number of points the fit does not use the last potential.
     transport.fit(Y[:50])
     assert len(transport.potential_) == 50
 
@@ -288,13 +288,14 @@ start = peak()
 SemiDiscreteTransport("normal", confidence=None, tol=0.5, max_samples=1, random_state=0).fit(Y)
 print(peak() - start)
 """
-    # A batch of the ascent has 4096 rows: 250 MiB. A tile has 256, and there are three and a quarter of it.
+    # The scores of a batch of 4096 rows would take 250 MiB. A tile has 256 rows, and there are three and a quarter
+    # tiles.
     assert next(measured(code)) < 125
 
 
 @pytest.mark.slow
 def test_memory_of_very_many_points(measured):
-    """The whole process, 180 MiB of data and the libraries included: < 2 GiB for 60 000 x 784."""
+    """The whole process takes less than 2 GiB for 60 000 x 784, with 180 MiB of data and the libraries."""
     code = """
 Y = normal(60_000, 784)
 SemiDiscreteTransport("normal", max_samples=20_000, random_state=0).fit(Y)

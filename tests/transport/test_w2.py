@@ -44,13 +44,13 @@ def samples():
 @pytest.fixture(scope="module")
 def fitted(samples):
     transport = short_fit(*samples)
-    # What follows is about a map that has learned something.
+    # The other tests need a map that training has changed.
     assert transport.score(samples[0]) > 0.6 * GaussianTransport().fit(*samples).score(samples[0])
     return transport
 
 
 def test_columns_that_do_not_vary_do_no_harm():
-    """Without care the network bends the constant columns, and the inverse map is worse than none at all."""
+    """If the network could bend constant columns, the inverse map would be worse than no map."""
     pair = make_potential_pair(2, 2000, random_state=0)
     X = pair.sample_source(500, random_state=1)
     Y = pair.transport(X)
@@ -62,7 +62,7 @@ def test_columns_that_do_not_vary_do_no_harm():
     plain = short_fit(pair.source, pair.target, plan_size=0)
     padded = short_fit(pad(pair.source), pad(pair.target), plan_size=0)
     errors = l2_uvp(padded.transform(pad(X)), pad(Y)), l2_uvp(padded.inverse_transform(pad(Y)), pad(X))
-    # The same problem in other coordinates: another draw of the weights.
+    # The same problem in other coordinates, with other initial weights.
     assert errors[0] < 1.5 * l2_uvp(plain.transform(X), Y)
     assert errors[1] < 1.5 * l2_uvp(plain.inverse_transform(Y), X)
     assert padded.wasserstein_distance_ == pytest.approx(plain.wasserstein_distance_, rel=0.02)
@@ -81,7 +81,7 @@ def test_columns_that_do_not_vary_do_no_harm():
 def test_starts_at_the_gaussian_map(samples):
     Xs, Xt = samples
     start, gaussian = W2Transport(max_iter=0).fit(Xs, Xt), GaussianTransport().fit(Xs, Xt)
-    # The network's quadratic part is stored in float32.
+    # The quadratic part of the network is stored in float32.
     np.testing.assert_allclose(start.transform(Xs), gaussian.transform(Xs), atol=1e-5)
     np.testing.assert_allclose(start.inverse_transform(Xt), gaussian.inverse_transform(Xt), atol=1e-5)
     np.testing.assert_allclose(start.potential(Xs), gaussian.potential(Xs), atol=1e-4)
@@ -90,7 +90,7 @@ def test_starts_at_the_gaussian_map(samples):
 
 
 def test_a_conjugate_that_stops_short_never_looks_better(samples, fitted, monkeypatch):
-    """The value that decides which weights are kept is an upper bound, however few steps the conjugates get."""
+    """The value that selects the weights is an upper bound for any number of steps of the conjugates."""
     x, y = (torch.as_tensor(sample[:200]) for sample in samples)
     pair = copy.deepcopy(fitted.net_.module_).double().cpu()
     with torch.no_grad():
@@ -106,7 +106,7 @@ def test_a_conjugate_that_stops_short_never_looks_better(samples, fitted, monkey
 
 @pytest.mark.parametrize(("factor", "offset"), [(1e3, 0), (1e-3, 0), (1, 1e4), (1e3, 1e4)])
 def test_units_change_nothing_but_units(samples, factor, offset):
-    """In the balanced coordinates only roundings differ, of float32 once training starts; they grow over the steps."""
+    """Balanced coordinates differ only by rounding, in training of float32, which grows with the steps."""
     Xs, Xt = (factor * sample + offset for sample in samples)
     one, other = short_fit(*samples, max_iter=60), short_fit(Xs, Xt, max_iter=60)
     np.testing.assert_allclose(
@@ -121,7 +121,7 @@ def test_units_change_nothing_but_units(samples, factor, offset):
 
 
 class Quadratic(nn.Module):
-    """A network of one's own: half the squared norm after a linear map, and a part that makes it strongly convex."""
+    """A network of a user: half the squared norm after a linear map, plus a strongly convex part."""
 
     strong_convexity = 0.1
 
@@ -146,7 +146,7 @@ class Quadratic(nn.Module):
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_network_of_ones_own(samples, solver):
-    """Between Gaussian samples it finds the Gaussian map again, from a shrunk covariance far from it."""
+    """Between Gaussian samples, training finds the Gaussian map from a start with a strongly shrunk covariance."""
     rng = np.random.RandomState(0)
     Xs = rng.randn(2000, 2)
     Xt = Xs @ [[2.0, 0.5], [0.5, 1.0]] + 3
@@ -164,7 +164,7 @@ def test_transform_has_the_dtype_of_its_input(samples, fitted):
     single = fitted.transform(samples[0].astype(np.float32))
     assert (double.dtype, single.dtype) == (np.float64, np.float32)
     np.testing.assert_allclose(single, double, atol=1e-4)
-    # In float64 through the net: the same row gives the same image, alone or among others.
+    # The net computes in float64, so a row has the same image alone and among others.
     np.testing.assert_allclose(fitted.transform(samples[0][:1]), double[:1], rtol=1e-12)
 
 
@@ -176,7 +176,7 @@ def test_in_chunks_nothing_changes(samples, fitted, monkeypatch):
     whole = results()
     monkeypatch.setattr("sklearn_ot.solvers.chunks.CHUNK_ROWS", 7)
     for one, other in zip(results(), whole, strict=True):
-        # Entries near zero are differences of larger ones; a search stops at the same step in any company.
+        # Numbers near zero are differences of larger ones. A search ends after the same steps among any other rows.
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
@@ -190,7 +190,7 @@ def test_transform_is_the_gradient_of_the_potential(samples, fitted):
 
 
 def test_maps_are_monotone(samples, fitted):
-    """Gradients of convex functions: ⟨T(a) − T(b), a − b⟩ > 0."""
+    """The map is the gradient of a convex function: ⟨T(a) − T(b), a − b⟩ > 0."""
     a, b = samples[0][:150], samples[0][150:300]
     for method in (fitted.transform, fitted.inverse_transform):
         assert np.sum((method(a) - method(b)) * (a - b), axis=1).min() > 0
@@ -206,7 +206,7 @@ def test_one_random_state_one_map(samples, fitted):
 
 @pytest.mark.parametrize("random_state", [None, 0])
 def test_the_callers_random_states_are_untouched(samples, random_state):
-    before = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 (it is this state that must not move)
+    before = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 (the state that must not change)
     short_fit(*samples, random_state=random_state, max_iter=2).transform(samples[0])
     after = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     np.testing.assert_equal(after[0], before[0])
@@ -243,7 +243,7 @@ def test_clone_fits_the_same_map(samples, fitted):
 def test_a_pickle_of_a_device_that_is_not_here_loads_on_the_cpu(samples, fitted):
     elsewhere = copy.deepcopy(fitted).set_params(device="cuda:99")
     loaded = pickle.loads(pickle.dumps(elsewhere))
-    # Of two devices where "auto" is not the CPU: equal but for roundings of float64.
+    # On two devices if "auto" is not the CPU; the results then differ by rounding in float64.
     np.testing.assert_allclose(loaded.transform(samples[0]), fitted.transform(samples[0]), rtol=1e-12, atol=1e-12)
 
 
@@ -254,9 +254,9 @@ def test_warm_start_goes_on(samples):
     transport.set_params(max_iter=40, learning_rate=1e-3).fit(*samples)
     assert [row["n_iter"] for row in transport.history_] == [100, 150, 190]
     assert transport.n_iter_ == 190
-    # One random state, one held-out part: the map it started from takes part in the comparison.
+    # With the same random state the same rows are held out, and the map at the start is one of the candidates.
     assert transport.net_.best_loss_ <= first < 0
-    # Near the old weights, not near a fresh draw of them.
+    # The weights are near the old ones, and not near new initial weights.
     for name, weight in transport.net_.module_.state_dict().items():
         assert (weight - weights[name]).abs().max() < 0.1
     loaded = pickle.loads(pickle.dumps(transport)).fit(*samples)
@@ -276,7 +276,7 @@ def test_warm_start_refuses_another_architecture(samples):
 
 
 def test_a_fit_that_converges_does_not_warn():
-    """The Gaussian map is the answer here, so nothing is gained and the fit stops after n_iter_no_change blocks."""
+    """The Gaussian map is the solution here, so there is no gain and the fit stops after n_iter_no_change blocks."""
     rng = np.random.RandomState(0)
     transport = W2Transport(network=Convex((8,)), n_iter_no_change=2, random_state=0)
     with warnings.catch_warnings():
@@ -327,7 +327,7 @@ def test_progress_is_shown_when_verbose_only(samples, capsys):
 
 
 def test_never_ends_worse_than_the_gaussian_map(samples):
-    """Steps far too long: no weights on the way beat the start, and the start is what is kept."""
+    """With far too large steps no weights are better than the start, and the start is kept."""
     wild = short_fit(*samples, learning_rate=3.0)
     gaussian = GaussianTransport().fit(*samples)
     assert min(row["valid_loss"] for row in wild.history_) > 0
@@ -335,16 +335,16 @@ def test_never_ends_worse_than_the_gaussian_map(samples):
 
 
 def test_a_gain_within_its_error_is_none():
-    """Normal samples: what the networks find between them is noise, and the Gaussian map is kept to the last bit."""
+    """Between normal samples the networks only learn noise, and the Gaussian map is kept, bit for bit."""
     rng = np.random.RandomState(0)
     X, Y = rng.randn(150, 3), rng.randn(150, 3) @ rng.randn(3, 3) + 5
     transport = short_fit(X, Y, validation_fraction=0.5)
     assert transport.is_gaussian_
     gaussian = GaussianTransport().fit(X, Y)
     np.testing.assert_allclose(transport.transform(X), gaussian.transform(X), atol=1e-5)
-    # ½|x|² has the gain 0, so that the dual value is that of the Gaussian map.
+    # The potential ½|x|² has the gain 0, so the dual value is that of the Gaussian map.
     assert transport.wasserstein_distance_ == pytest.approx(gaussian.wasserstein_distance_, rel=1e-2)
-    # Another fit may still leave it, when there is more to learn.
+    # Another fit can still find a better map if there is more to learn.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         transport.set_params(warm_start=True).fit(X, np.sign(Y - 5) * 3 + Y)
@@ -362,7 +362,7 @@ def test_without_early_stopping_all_rows_are_trained_on(samples):
 
 
 def test_standard_normal_target():
-    """fit(X) alone: the map whitens and makes normal, its inverse generates."""
+    """With fit(X) alone the images are standard normal, and the inverse map generates rows."""
     X = make_toy("moons", 1000, random_state=0)
     transport = short_fit(X, None, network=Convex((64, 64)), max_iter=200, batch_size=256)
     generated = transport.inverse_transform(np.random.RandomState(0).randn(1000, 2))
@@ -373,7 +373,7 @@ def test_standard_normal_target():
 
 @pytest.mark.parametrize("n_features", [1, 3])
 def test_known_potential_map(n_features):
-    """Against the truth, on new points: well ahead of the Gaussian map, both ways."""
+    """On new points, the errors of the map and of its inverse are far smaller than those of the Gaussian map."""
     pair = make_potential_pair(n_features, n_samples=4000, random_state=0)
     transport = short_fit(pair.source, pair.target, network=Convex((64, 64)), max_iter=250, batch_size=256)
     gaussian = GaussianTransport().fit(pair.source, pair.target)
@@ -381,12 +381,12 @@ def test_known_potential_map(n_features):
     Y = pair.transport(X)
     assert l2_uvp(transport.transform(X), Y) < 0.4 * l2_uvp(gaussian.transform(X), Y)
     assert l2_uvp(transport.inverse_transform(Y), X) < 0.5 * l2_uvp(gaussian.inverse_transform(Y), X)
-    # The dual value is exact to second order in the map; the rest is the noise of the samples.
+    # The error of the dual value is of second order in that of the map; the rest is the noise of the samples.
     assert transport.wasserstein_distance_ == pytest.approx(np.sqrt(((X - Y) ** 2).sum(axis=1).mean()), rel=0.05)
 
 
 def test_gaussian_pair():
-    """The small version of benchmarks/w2.py: 0.5 % forward and inverse."""
+    """A small version of benchmarks/w2.py: errors of 0.5 % forward and inverse."""
     pair = make_gaussian_pair(4, n_samples=5000, random_state=0)
     transport = short_fit(pair.source, pair.target, max_iter=200)
     X = pair.sample_source(2000, random_state=1)
@@ -396,7 +396,7 @@ def test_gaussian_pair():
 
 
 def test_eight_gaussians():
-    """The small version of benchmarks/w2.py: within twice of what two fresh target samples have."""
+    """A small version of benchmarks/w2.py: at most twice the distance between two fresh target samples."""
     rng = np.random.RandomState(0)
     first, second, third = (make_toy("8gaussians", n, random_state=n) for n in (4000, 1000, 1001))
     transport = short_fit(rng.randn(4000, 2), first, network=Convex((64, 64)), max_iter=200, batch_size=256)
@@ -406,7 +406,7 @@ def test_eight_gaussians():
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_step_sizes(solver):
-    """ω has its own relative_step beside ψ, and with 64 features both have half the step of up to 16."""
+    """The step size of ω is relative_step times that of ψ; with 64 features both are half of those with up to 16."""
     sizes = {}
     for n_features in (4, 16, 64):
         X = np.random.RandomState(0).randn(100, n_features)
@@ -420,7 +420,7 @@ def test_step_sizes(solver):
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_each_solver_beats_the_gaussian_map(solver):
-    """On new rows of a known pair, from the Gaussian map itself: half its error or less."""
+    """On new rows of a known pair the error is at most half of that of the Gaussian map."""
     pair = make_potential_pair(2, n_samples=4000, random_state=0)
     transport = short_fit(
         pair.source, pair.target, solver=solver, network=Convex((64, 64)), batch_size=128, max_iter=200, plan_size=0
@@ -434,7 +434,7 @@ def test_each_solver_beats_the_gaussian_map(solver):
 
 
 def test_the_inverse_of_conjugate_is_exact(samples, fitted):
-    """To the tolerance, which is per feature and in balanced coordinates, where the target has variance 1."""
+    """The inverse is exact to a tolerance for each feature, in balanced coordinates, where variances are 1."""
     Xt = samples[1]
     X, residual = fitted.inverse_transform(Xt, return_residual=True)
     np.testing.assert_allclose(residual, np.linalg.norm(fitted.transform(X) - Xt, axis=1))
@@ -450,13 +450,13 @@ def test_an_inverse_that_stops_short_says_so(samples, fitted, monkeypatch):
         fitted.inverse_transform(samples[1])
 
 
-def test_dual_value_is_a_lower_bound_that_tells_maps_apart(samples, fitted):
-    """Below the exact plan between the same rows (up to its own tolerance), and above the Gaussian map's."""
+def test_dual_value_is_a_lower_bound_and_higher_for_a_better_map(samples, fitted):
+    """The dual value is below the cost of the exact plan of the same rows, and above that of the Gaussian map."""
     Xs, Xt = samples
     exact = wasserstein_distance(Xs, Xt) ** 2 / 2
     gaussian = W2Transport(max_iter=0).fit(Xs, Xt)
     assert gaussian.dual_value(Xs, Xt) < fitted.dual_value(Xs, Xt) < exact
-    # The Gaussian map is exact for Gaussians, where its dual value is the closed form.
+    # The Gaussian map is exact for Gaussians, and its dual value has a closed form.
     rng = np.random.RandomState(0)
     X = rng.randn(500, 2)
     Y = 3 * X + [1, 2]
@@ -465,7 +465,7 @@ def test_dual_value_is_a_lower_bound_that_tells_maps_apart(samples, fitted):
 
 
 @pytest.mark.parametrize("plan_size", ["auto", 0, 300])
-def test_the_start_is_what_the_held_out_rows_say(samples, plan_size):
+def test_held_out_rows_decide_the_start(samples, plan_size):
     transport = short_fit(*samples, plan_size=plan_size)
     stages = [row["stage"] for row in transport.history_]
     if plan_size == 0:
@@ -486,7 +486,7 @@ def test_beyond_four_features_there_is_no_plan_unless_asked_for():
 
 @pytest.mark.parametrize("n_features", [2, 6])
 def test_heavy_tails_are_learned(n_features):
-    """sinh of a normal sample: with every pool of the network bent near the origin, nothing would ever be learned.
+    """The map is sinh: if every pool of the network were bent near the origin, training would find nothing.
 
     A sample of a few thousand rows has single ones far out that no map can fit; this one has none.
     """
@@ -529,7 +529,7 @@ def test_reg_pulls_towards_the_gaussian_map(samples):
 
 
 def test_of_many_rows_the_networks_see_a_part(monkeypatch):
-    """And the Gaussian map all of them."""
+    """The Gaussian map is fitted to all rows."""
     monkeypatch.setattr("sklearn_ot.transport._neural.MAX_TRAINING_NUMBERS", 200)
     rng = np.random.RandomState(0)
     Xs, Xt = rng.randn(300, 2), 2 * rng.randn(90, 2)
@@ -545,7 +545,7 @@ def test_of_many_rows_the_networks_see_a_part(monkeypatch):
 
 @pytest.mark.slow
 def test_memory_of_a_fit(measured):
-    """Beyond the data: < 1 GiB on 100 000 x 64."""
+    """A fit takes less than 1 GiB in addition to the data of 100 000 x 64."""
     code = """
 Xs, Xt = normal(100_000, 64), normal(100_000, 64) ** 3
 start = peak()
@@ -558,7 +558,7 @@ print(peak() - start)
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["transform", "inverse_transform", "potential"])
 def test_memory_of_a_map_is_that_of_its_input_and_result(measured, method):
-    """Of 400 000 rows more, whose balanced coordinates alone would take another 24 MiB."""
+    """Memory of 400 000 more rows, whose coordinates alone would take another 24 MiB."""
     code = """
 from sklearn_ot.networks import Convex
 transport = W2Transport(network=Convex((16,)), max_iter=0).fit(normal(500, 16), normal(500, 16))
@@ -571,7 +571,7 @@ for n_samples in (100_000, 500_000):
 print(peaks[1] - peaks[0], 0.8 * (X.nbytes + result.nbytes) / 2**20)
 """
     grown, of_input_and_result = measured(code, method)
-    # A fifth for what the allocator holds back.
+    # A fifth is for memory that the allocator keeps.
     assert grown < 1.2 * of_input_and_result
 
 
@@ -626,7 +626,7 @@ BAD_PARAMETERS = [
 
 @pytest.mark.parametrize(("parameters", "error", "message"), BAD_PARAMETERS)
 def test_bad_parameters(samples, fitted, parameters, error, message):
-    """One clear error, and the estimator stays as it was: unfitted, or with the map it had."""
+    """There is one clear error, and the estimator does not change: it is unfitted, or keeps its map."""
     fresh = W2Transport(**{**SHORT, **parameters})
     with pytest.raises(error, match=message):
         fresh.fit(*samples)

@@ -1,4 +1,4 @@
-"""W2TransportCV: what it splits, what it scores, what it chooses, and where that helps."""
+"""W2TransportCV: splits, scores, the choice of reg, and a case in which it helps."""
 
 import copy
 import pickle
@@ -22,13 +22,13 @@ from sklearn_ot.transport import _w2_cv as module
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-# Without early stopping the weights that training ends with are kept, not those it starts with.
+# Without early stopping the last weights are kept, even if the start is better.
 SHORT = W2Transport(network=Convex((16,)), plan_size=0, max_iter=20, early_stopping=False, random_state=0)
 
 
 @pytest.fixture(scope="module")
 def samples():
-    """As many rows in one as in the other, which is where one split for both would go unnoticed."""
+    """Two samples with the same number of rows, for which one split of both would not raise an error."""
     rng = np.random.RandomState(0)
     return rng.randn(60, 2), 0.3 * rng.randn(60, 2) + rng.choice([-1, 1], (60, 2)) + [1, 2]
 
@@ -44,7 +44,7 @@ def fitted(samples):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """The arguments of every fit of the search; the score of a candidate is what a test makes of its reg."""
+    """Records the arguments of every fit of the search; the score of a candidate is a function of its reg."""
     made = []
 
     def record(transport, *arrays):
@@ -72,7 +72,7 @@ def test_both_samples_are_split_each_on_its_own(samples, calls):
             assert rows(target) | rows(target_test) == rows(Xt)
             assert not rows(X) & rows(X_test)
             assert not rows(target) & rows(target_test)
-            # Other places of the one than of the other.
+            # The two samples are split at different indices.
             assert {int(np.flatnonzero((Xs == row).all(1))[0]) for row in X_test} != {
                 int(np.flatnonzero((Xt == row).all(1))[0]) for row in target_test
             }
@@ -108,7 +108,7 @@ def test_scores_are_dual_values_on_held_out_rows(samples, fitted, monkeypatch):
     assert len(kept) == 9
     for i, (transport, X, X_test, target, target_test) in enumerate(kept):
         score = again.cv_results_[f"split{i % 3}_test_score"][i // 3]
-        # The same computation on the map that the search fitted, and on one fitted afresh.
+        # The scores of the search are equal to those of maps that are fitted again.
         assert score == transport.dual_value(X_test, target_test)
         assert score == clone(transport).fit(X, X_target=target).dual_value(X_test, target_test)
     columns = np.array([again.cv_results_[f"split{i}_test_score"] for i in range(3)])
@@ -137,16 +137,16 @@ def test_is_the_transport_that_it_refits(samples, fitted):
 
 
 @pytest.mark.parametrize("method", ["inverse_transform", "potential", "dual_value"])
-def test_what_it_passes_on_it_checks(samples, fitted, method):
-    """Names, which the transport has not seen, and widths; and before fit there is nothing to pass on."""
+def test_it_checks_the_rows_that_it_passes_to_its_transport(samples, fitted, method):
+    """It checks names, which its transport does not get, numbers of columns, and that it is fitted."""
     arrays = samples if method == "dual_value" else samples[:1]
     named = copy.deepcopy(fitted)
     named.feature_names_in_ = np.array(["a", "b"], dtype=object)
-    frames = [pd.DataFrame(X, columns=["a", "b"]) for X in arrays]
+    tables = [pd.DataFrame(X, columns=["a", "b"]) for X in arrays]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        passed_on = getattr(named, method)(*frames)
-    # The columns of a DataFrame lie one after another: sums over them, of numbers near 1, round otherwise.
+        passed_on = getattr(named, method)(*tables)
+    # The columns of a DataFrame are stored one after another: sums over them, of numbers near 1, round differently.
     np.testing.assert_allclose(passed_on, getattr(fitted, method)(*arrays), rtol=1e-12, atol=1e-12)
     with pytest.raises(ValueError, match="1 features, but W2TransportCV is expecting 2"):
         getattr(fitted, method)(*(X[:, :1] for X in arrays))
@@ -189,7 +189,7 @@ def test_a_splitter_splits_both(samples, calls):
 
 
 def test_the_pull_helps_where_the_gaussian_map_is_nearly_right():
-    """Few rows of two Gaussians: a free map fits their noise, a strong pull does not, and the search finds that."""
+    """With few rows of two Gaussians a map without a penalty fits noise, and the search chooses a strong penalty."""
     pair = make_gaussian_pair(8, n_samples=60, random_state=0)
     X = pair.sample_source(1000, random_state=1)
     transport = W2Transport(network=Convex((16,)), max_iter=100, early_stopping=False, random_state=0)
@@ -208,7 +208,7 @@ def test_bad_regs(samples, regs):
 
 
 def test_w2gn_needs_regs_above_zero(samples, calls):
-    """And says so before anything is fitted."""
+    """The error is raised before any fit."""
     w2gn = clone(SHORT).set_params(solver="w2gn")
     with pytest.raises(ValueError, match=r"With reg=0.*regs above 0 to W2TransportCV"):
         W2TransportCV(w2gn, (1.0, 0.0)).fit(*samples)
@@ -232,7 +232,7 @@ def test_too_few_rows(samples, source, target, name, cv):
 
 
 def test_a_candidate_that_diverges_is_not_chosen(samples, monkeypatch):
-    """And where all diverge there is one error."""
+    """If all candidates diverge, there is one error."""
     fit = W2Transport.fit
 
     def fail_above(limit):
@@ -257,7 +257,7 @@ def test_a_candidate_that_diverges_is_not_chosen(samples, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:Training was interrupted")
 def test_an_interrupted_fit_ends_the_search(samples):
-    """The fit by itself would keep the best map so far."""
+    """A fit without a search would keep the best map so far."""
     fits = []
 
     class Interrupt(Callback):

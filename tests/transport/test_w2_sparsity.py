@@ -1,4 +1,4 @@
-"""Weights that training holds at zero: in the net, counted by W2Transport, and pruned."""
+"""Weights that training holds at zero: in the net, in ``sparsity_`` and in ``prune``."""
 
 import copy
 import pickle
@@ -64,17 +64,17 @@ def distance(module, x, y):
     return (module.free - 3).abs()
 
 
-def test_what_is_kept_is_zero_where_training_held_it():
+def test_the_result_is_zero_where_training_held_it():
     net = train_held(distance, tol=0.0)
     assert net.module_.held.item() == 0
-    # The other is an average still, on its way to 3.
+    # The other number is still an average, between 0 and 3.
     assert 0 < net.module_.free.item() < 3
     assert net.best_loss_ == distance(net.module_, None, None).item()
 
 
 @pytest.mark.parametrize(("harm", "is_zero"), [(0.5, True), (2.0, False)])
 def test_zeros_that_cost_more_than_a_tenth_of_tol_are_not_set(harm, is_zero):
-    """An evaluation that charges ``harm`` for an exact zero, in tenths of tol; the loss is what is kept has."""
+    """The evaluation adds ``harm`` for an exact zero, in tenths of tol; the best loss is that of the result."""
 
     def evaluation(module, x, y):
         return distance(module, x, y) + harm * 1e-3 * (module.held == 0)
@@ -86,7 +86,7 @@ def test_zeros_that_cost_more_than_a_tenth_of_tol_are_not_set(harm, is_zero):
 
 def test_zeros_never_end_worse_than_the_start():
     def evaluation(module, x, y):
-        # Better than the start by half of what the zero costs.
+        # The result is better than the start by half of the cost of the zero.
         return torch.where(module.held == 0, 5e-3, torch.where(module.free == 0, 0.0, -5e-3))
 
     net = train_held(evaluation, tol=1.0)
@@ -95,7 +95,7 @@ def test_zeros_never_end_worse_than_the_start():
 
 
 def with_weights(**architecture):
-    """A network whose every term matters, without zeros."""
+    """A network in which every term has an effect, without zeros."""
     torch.manual_seed(0)
     network = DenseICNN(5, **architecture).double()
     with torch.no_grad():
@@ -118,10 +118,10 @@ def test_pruned_is_narrower_and_the_same_function(architecture, x):
     with torch.no_grad():
         top = network.inner[-1]
         top[:, [0, 2]] = 0
-        network.inner[0][:2, 0] = 0  # read by others still
+        network.inner[0][:2, 0] = 0  # the pool still has an effect on others
         sizes[-1] -= 2 * pool_size
         if len(sizes) > 1:
-            # Read by pools 0 and 2 of the top layer alone, which nothing reads.
+            # Leads only to pools 0 and 2 of the top layer, which have no effect.
             pool = torch.arange(len(network.inner[-2])) % top.shape[1]
             network.inner[-2][(pool == 1) | (pool > 2), 1] = 0
             sizes[-2] -= pool_size
@@ -130,10 +130,10 @@ def test_pruned_is_narrower_and_the_same_function(architecture, x):
     pruned = network.pruned()
     assert torch.equal(torch.get_rng_state(), state)
     assert pruned.hidden_layer_sizes == tuple(sizes)
-    # Fewer terms of the same sums: rounding of float64.
+    # The sums have fewer terms, and differ by rounding in float64.
     for one, other in zip(pruned.value_and_gradient(x), expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
-    # A network built as narrow takes the weights, and there is nothing left to remove.
+    # A network with the narrower widths loads the weights, and pruning it again changes nothing.
     rebuilt = DenseICNN(5, **{**architecture, "hidden_layer_sizes": sizes}).double()
     rebuilt.load_state_dict(pruned.state_dict())
     torch.testing.assert_close(rebuilt(x), expected[0])
@@ -144,7 +144,7 @@ def test_pruned_is_narrower_and_the_same_function(architecture, x):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_pruned_keeps_a_pool_of_every_layer(architecture, x):
-    """Nothing reads the top layer of a network as built: all but the quadratic goes."""
+    """The top layer of a new network has no effect, so only the quadratic term remains."""
     network = DenseICNN(5, **architecture).double()
     pruned = network.pruned()
     assert pruned.hidden_layer_sizes == (network.pool_size,) * len(network.hidden_layer_sizes)
@@ -193,13 +193,13 @@ def convex_networks(transport):
 
 
 def kill_pools(transport):
-    """A transport with the first half of the top layer's pools cut off in every convex network, and no other zeros."""
+    """A transport whose networks have zeros for the first half of the pools of the top layer, and no others."""
     with torch.no_grad():
         for network in convex_networks(transport):
             for weight in network.inner:
                 weight.add_(0.01)
             network.inner[-1][:, : network.inner[-1].shape[1] // 2] = 0
-    # The fitted map is a copy of the networks as they were; a copy of the transport takes them as they are.
+    # The fitted map is a copy of the networks before the change; a copy of the transport has the changed networks.
     return copy.deepcopy(transport)
 
 
@@ -221,7 +221,7 @@ def test_sparsity_counts_exact_zeros(transport):
 
 
 def test_training_makes_zeros(fitted):
-    """The average alone has none."""
+    """The average of the weights has no zeros by itself."""
     assert fitted.sparsity_ > 0.01
     for network in convex_networks(fitted):
         assert all(bool((weight >= 0).all()) for weight in network.inner)
@@ -236,7 +236,7 @@ def test_prune_keeps_the_maps_and_narrows_the_networks(samples, transport):
     for network in convex_networks(transport):
         assert network.hidden_layer_sizes == (16, 8)
     after = [transport.transform(Xs), transport.inverse_transform(Xt), transport.potential(Xs)]
-    # float64 throughout. The searches of the dual solver end at conjugate_tol = 1e-4 whatever the path.
+    # Everything is in float64. The searches of the dual solver end at conjugate_tol = 1e-4.
     tolerances = [1e-6, 1e-3 if transport.solver == "dual" else 1e-6, 1e-6]
     for one, other, tolerance in zip(after, before, tolerances, strict=True):
         assert np.abs(one - other).max() < tolerance * Xt.std()
