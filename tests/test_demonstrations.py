@@ -13,11 +13,11 @@ from sklearn_ot.generation import SemiDiscreteOTGenerator, WGANGenerator
 from sklearn_ot.metrics import l2_uvp
 from sklearn_ot.networks import Convex, Dense
 from sklearn_ot.objectives.constraints import CONSTRAINTS, Constraint
+from sklearn_ot.objectives.solvers import SOLVERS, Solver
 from sklearn_ot.objectives.w2 import mean_squared_norm
 from sklearn_ot.solvers.costs import COSTS, Cost
 from sklearn_ot.solvers.plan import exact_plan
 from sklearn_ot.transport import GaussianTransport, SemiDiscreteTransport, W2Transport
-from sklearn_ot.transport._w2 import Solver
 
 
 def largest_difference(difference):
@@ -83,7 +83,7 @@ def unrolled_dual(pair, x, y, *, reg):
 
 def test_a_w2_solver_is_one_function_and_one_row(monkeypatch):
     toy = Solver(unrolled_dual, reg=1.0, learning_rate=2e-2, relative_step=1, exact_inverse=True)
-    monkeypatch.setitem(W2Transport.SOLVERS, "toy", toy)
+    monkeypatch.setitem(SOLVERS, "toy", toy)
     pair = make_potential_pair(2, n_samples=2000, random_state=0)
     settings = {"batch_size": 128, "max_iter": 200, "plan_size": 0, "warm_start": True, "random_state": 0}
     transport = W2Transport("toy", network=Convex((32, 32)), **settings)

@@ -1,11 +1,10 @@
 """W2Transport: the optimal map of the squared cost between two samples, by convex potentials."""
 
 import math
-from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from numbers import Integral, Real
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -16,9 +15,8 @@ from sklearn_ot.nets import TensorPairs
 from sklearn_ot.networks import Convex, module_of
 from sklearn_ot.nn import ConvexPair, DenseICNN, PotentialPair, ResidualMap
 from sklearn_ot.objectives.dual import gain_exceeds_error, negative_dual
-from sklearn_ot.objectives.expectile import expectile
-from sklearn_ot.objectives.minimax import minimax, minimax_v1
-from sklearn_ot.objectives.w2 import exact_dual, regression, w2gn
+from sklearn_ot.objectives.solvers import SOLVERS, check_reg
+from sklearn_ot.objectives.w2 import regression
 from sklearn_ot.solvers.chunks import mean_square
 from sklearn_ot.solvers.plan import exact_plan
 from sklearn_ot.solvers.potentials import Networks
@@ -30,49 +28,6 @@ PLAN_ROWS = 2000
 MAX_PLAN_FEATURES = 4
 # With at most this number of features, the step size of a solver is that of its row in the table.
 FULL_STEP_FEATURES = 16
-
-
-class Solver(NamedTuple):
-    """A row of the table of solvers.
-
-    Attributes
-    ----------
-    objective : callable
-        ``(pair, x, y, *, reg) -> loss``, which is minimised over a `sklearn_ot.nn.PotentialPair`.
-    reg, learning_rate : float
-        The values of "auto"; the step size is that of ψ with at most 16 features.
-    relative_step : float
-        The step size of ω, in multiples of that of ψ.
-    exact_inverse : bool
-        Whether the inverse map is computed by a search that starts at ∇ω. If not, the inverse map is ∇ω.
-    needs_reg : bool, default=False
-        Whether ``reg`` must be above 0.
-    """
-
-    objective: Callable
-    reg: float
-    learning_rate: float
-    relative_step: float
-    exact_inverse: bool
-    needs_reg: bool = False
-
-
-SOLVERS = {
-    "dual": Solver(exact_dual, reg=0.0, learning_rate=5e-2, relative_step=0.1, exact_inverse=True),
-    "w2gn": Solver(w2gn, reg=3.0, learning_rate=2e-2, relative_step=1, exact_inverse=False, needs_reg=True),
-    "minimax": Solver(minimax, reg=0.3, learning_rate=5e-3, relative_step=10, exact_inverse=False),
-    "minimax-v1": Solver(minimax_v1, reg=0.0, learning_rate=5e-2, relative_step=0.1, exact_inverse=True),
-    "expectile": Solver(expectile, reg=2.0, learning_rate=2e-2, relative_step=1, exact_inverse=False),
-}
-
-
-def check_reg(solver, reg):
-    """Raise a ValueError if a solver needs a positive ``reg``, and it is 0."""
-    if reg == 0 and solver in SOLVERS and SOLVERS[solver].needs_reg:
-        raise ValueError(
-            f'With reg=0, solver="{solver}" has no terms that train its second network: give a reg above 0 (and regs '
-            "above 0 to W2TransportCV)."
-        )
 
 
 @documented(**sections(NeuralTransport))
@@ -99,8 +54,8 @@ class W2Transport(ConvexTransport, NeuralTransport):
     Parameters
     ----------
     solver : {"dual", "w2gn", "minimax", "minimax-v1", "expectile"}, default="dual"
-        The name of the objective that is minimised, a key of the table ``W2Transport.SOLVERS``. Each objective is a
-        function of `sklearn_ot.objectives`. A row added to the table is another solver.
+        The name of the objective that is minimised, a key of `sklearn_ot.objectives.solvers.SOLVERS`. Each objective is
+        a function of `sklearn_ot.objectives`. A row added to the table is another solver.
 
         - "dual": the dual itself. ψ*(y) is computed by a convex minimisation for each row, which starts at the output
           of a second network [Amos23]_. The inverse map is exact, up to ``conjugate_tol``.
@@ -213,7 +168,6 @@ class W2Transport(ConvexTransport, NeuralTransport):
     warm_start: bool = False
 
     MODULE: ClassVar[type] = ConvexPair
-    SOLVERS: ClassVar[dict[str, Solver]] = SOLVERS
     _parameter_constraints: ClassVar[dict] = {
         **NeuralTransport._parameter_constraints,
         "solver": [StrOptions(SOLVERS.keys())],

@@ -18,8 +18,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_ot.base import draw_reference, warn_user
 from sklearn_ot.exceptions import DivergenceError
+from sklearn_ot.objectives.solvers import check_reg
 from sklearn_ot.transport._convex import ConvexTransport
-from sklearn_ot.transport._w2 import W2Transport, check_reg
+from sklearn_ot.transport._w2 import W2Transport
 
 
 @dataclass(eq=False, repr=False)

@@ -20,9 +20,9 @@ from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.metrics import l2_uvp, wasserstein_distance
 from sklearn_ot.networks import Convex, Dense
 from sklearn_ot.objectives.dual import negative_dual
+from sklearn_ot.objectives.solvers import SOLVERS
 from sklearn_ot.solvers.conjugate import convex_conjugate
 from sklearn_ot.transport import GaussianTransport, W2Transport
-from sklearn_ot.transport._w2 import SOLVERS
 
 SHORT = {"network": Convex((16, 16)), "max_iter": 150, "batch_size": 64, "random_state": 0}
 

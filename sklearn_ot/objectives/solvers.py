@@ -1,0 +1,56 @@
+"""The solvers of maps of the squared cost, and the table of their names."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor
+
+from sklearn_ot.objectives.expectile import expectile
+from sklearn_ot.objectives.minimax import minimax, minimax_v1
+from sklearn_ot.objectives.w2 import exact_dual, w2gn
+
+
+class Solver(NamedTuple):
+    """A way to fit the potentials of a map of the squared cost.
+
+    A row of `SOLVERS` makes a solver known by its name: ``SOLVERS["mine"] = Solver(objective, ...)``.
+
+    Attributes
+    ----------
+    objective : callable
+        ``(pair, x, y, *, reg) -> loss``, which is minimised over a `sklearn_ot.nn.PotentialPair`.
+    reg, learning_rate : float
+        The values of "auto"; the step size is that of ψ with at most 16 features.
+    relative_step : float
+        The step size of ω, in multiples of that of ψ.
+    exact_inverse : bool
+        Whether the inverse map is computed by a search that starts at ∇ω. If not, the inverse map is ∇ω.
+    needs_reg : bool, default=False
+        Whether ``reg`` must be above 0.
+    """
+
+    objective: Callable[..., Tensor]
+    reg: float
+    learning_rate: float
+    relative_step: float
+    exact_inverse: bool
+    needs_reg: bool = False
+
+
+# The solvers with a name. Estimators accept each key of this table, those that are added later too.
+SOLVERS: dict[str, Solver] = {
+    "dual": Solver(exact_dual, reg=0.0, learning_rate=5e-2, relative_step=0.1, exact_inverse=True),
+    "w2gn": Solver(w2gn, reg=3.0, learning_rate=2e-2, relative_step=1, exact_inverse=False, needs_reg=True),
+    "minimax": Solver(minimax, reg=0.3, learning_rate=5e-3, relative_step=10, exact_inverse=False),
+    "minimax-v1": Solver(minimax_v1, reg=0.0, learning_rate=5e-2, relative_step=0.1, exact_inverse=True),
+    "expectile": Solver(expectile, reg=2.0, learning_rate=2e-2, relative_step=1, exact_inverse=False),
+}
+
+
+def check_reg(solver: str, reg: float | str) -> None:
+    """Raise a ValueError if a solver needs a positive ``reg``, and it is 0."""
+    if reg == 0 and solver in SOLVERS and SOLVERS[solver].needs_reg:
+        raise ValueError(
+            f'With reg=0, solver="{solver}" has no terms that train its second network: give a reg above 0 (and regs '
+            "above 0 to W2TransportCV)."
+        )
