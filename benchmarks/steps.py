@@ -20,8 +20,7 @@ WGAN
     against a bare loop with random batches and normal noise. Expected: at most 1.15.
 FIT
     A step of the regression of `SemiDiscreteOTGenerator`, without the transport between rounds, against a bare loop
-    with random batches of an assignment. Expected: 1.2 to 1.4. A step takes 1 to 2 ms, of
-    which skorch's notifications and the weights of the rows are about 0.4.
+    with random batches of an assignment. Expected: 1.2 to 1.4. A step is short, and ours takes 0.2 to 0.6 ms more.
 """
 
 import os
