@@ -16,7 +16,7 @@ ROOT = Path(sklearn_ot.__file__).parent
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
 CONTRACTS = {"base", "checks", "exceptions", "metrics", "networks"}
-# Which parts of the package each part may import, beside itself. A new folder must be placed here.
+# Parts of the package that each part may import, besides itself. A new folder must be added here.
 INSIDE = {
     "__init__": set(),
     "exceptions": set(),
@@ -34,7 +34,7 @@ INSIDE = {
     "generation": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "adaptation": {"transport", *CONTRACTS},
 }
-# Which third-party packages each part may import.
+# Third-party packages that each part may import.
 OUTSIDE = {
     "__init__": set(),
     "exceptions": set(),
@@ -52,7 +52,7 @@ OUTSIDE = {
     "generation": {"numpy", "scipy", "sklearn", "torch", "skorch", "ot"},
     "adaptation": {"numpy", "sklearn"},
 }
-# Extras, where they may be imported: inside functions only, so that the package works without them.
+# Extras that a part may import, only inside functions, so that the package works without them.
 OPTIONAL = {"plotting": {"matplotlib"}, "datasets": {"mlxtend"}, "adaptation": {"skada"}}
 
 
@@ -79,7 +79,7 @@ def imported_modules(tree):
 
 
 def violations(path, source):
-    """What the file at ``path`` (relative to the package) imports against the rules."""
+    """Imports of the file at ``path`` (relative to the package) that break the rules."""
     part = path.split("/")[0].removesuffix(".py")
     found = []
     for name, at_import in imported_modules(ast.parse(source)):
@@ -109,7 +109,7 @@ def is_module(name):
 
 
 def private_names(path, source):
-    """Names with a leading underscore that the file at ``path`` takes from other modules of the package."""
+    """Names with a leading underscore that the file at ``path`` imports from other modules of the package."""
     tree = ast.parse(source)
     modules, found = set(), []
     for node in ast.walk(tree):
@@ -128,17 +128,17 @@ def private_names(path, source):
 
 
 def imports_of(path):
-    """The files of the package that the file at ``path`` imports as it is loaded itself."""
+    """The files of the package that the file at ``path`` imports when it is imported."""
     found = set()
     for name, at_import in imported_modules(ast.parse((ROOT / path).read_text())):
         if name.split(".")[0] != "sklearn_ot" or not at_import:
             continue
-        # `from module import name`: the name may be a module, or stand in one.
+        # `from module import name`: the name may be a module or a name in a module.
         module = name if is_module(name) else name.rpartition(".")[0]
         target = ROOT.joinpath(*module.split(".")[1:])
         file = target / "__init__.py" if target.is_dir() else target.with_suffix(".py")
         found.add(file.relative_to(ROOT).as_posix())
-    # The root loads its parts when they are asked for.
+    # The root imports its parts when they are used.
     return found - {path, "__init__.py"}
 
 
@@ -239,7 +239,7 @@ def test_lines_of_code_are_counted_without_blanks_comments_and_docstrings():
     assert sorted(code_lines(source)) == [4, 6, 7, 8]
 
 
-# What the package does in one place only, as a pattern of the line that does it.
+# Ideas that have one place in the package, as a pattern of the line with the idea.
 ONE_PLACE = {
     "going on with another net": r"def resume\(",
     "the backward pass": r"\.backward\(\)",

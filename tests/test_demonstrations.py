@@ -1,4 +1,4 @@
-"""How little an addition takes: one function and one row of a table, and no other file of the package."""
+"""A new cost, constraint or solver is one function and one row of a table, without a change of another file."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Specifications of networks: parameters of estimators, and makers of modules."""
+"""Specifications of networks: as parameters of estimators, and their modules."""
 
 import pytest
 import torch
@@ -54,7 +54,7 @@ def test_a_class_of_modules_is_called_with_the_shape_alone():
         (Dense, "critic", "cannot be the critic: give a specification"),
     ],
 )
-def test_what_cannot_be_built_is_refused(network, role, message):
+def test_unusable_networks_are_refused(network, role, message):
     shape = {"n_features": 2}
     with pytest.raises(ValueError, match=message):
         module_of(network, role, **shape)

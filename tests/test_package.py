@@ -1,4 +1,4 @@
-"""What a user finds in the package itself."""
+"""The names in the root of the package."""
 
 import subprocess
 import sys

@@ -31,7 +31,7 @@ pytestmark = [
 
 
 def make_domains():
-    """Labelled source rows, sorted by class, and target rows that are a shifted and stretched view of the same."""
+    """Labelled source rows, sorted by class, and target rows of the same distribution, shifted and stretched."""
     rng = np.random.RandomState(0)
     ys, yt = np.repeat([0, 1], 60), np.repeat([0, 1], 50)
     Xs, Xt = (0.3 * rng.randn(len(y), 2) + np.c_[1.5 * y, 1.5 * y] for y in (ys, yt))

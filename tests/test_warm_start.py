@@ -1,4 +1,4 @@
-"""Estimators that own a net: what a pickle stores, going on from it, and a budget of time for a fit."""
+"""Estimators that own a net: the content of a pickle, training after it, and a budget of time for a fit."""
 
 import itertools
 import pickle
@@ -45,7 +45,7 @@ def rows(estimator):
 
 
 def history(estimator):
-    """Without times."""
+    """The rows of the history without times."""
     return [{key: value for key, value in row.items() if key != "dur"} for row in estimator.history_]
 
 
@@ -53,7 +53,7 @@ def history(estimator):
     "estimator", [e for e in ESTIMATORS if hasattr(e, "warm_start")], ids=lambda e: type(e).__name__
 )
 def test_a_pickled_fit_goes_on_as_the_unpickled_one(estimator):
-    """Bit for bit: weights, the state of Adam, counters, averages and the random stream are all stored."""
+    """A pickle stores weights, the state of Adam, counters, averages and the random stream, so results are equal."""
     fitted = fit(clone(estimator).set_params(warm_start=True))
     loaded = pickle.loads(pickle.dumps(fitted))
     for _ in range(2):
@@ -72,8 +72,8 @@ def test_a_pickle_holds_no_tensor(estimator):
 
 @over_estimators
 def test_a_time_budget_ends_a_fit(estimator):
-    """Without a warning, with a result that can be used, and for all stages together."""
-    # By CPU time, so that other processes do not matter.
+    """The fit ends without a warning and with a usable result, and all stages share the budget."""
+    # In CPU time, so that other processes have no effect.
     budget = TimeBudget(0.5, clock=time.process_time)
     estimator = clone(estimator).set_params(max_iter=10**6, callbacks=[budget])
     if not isinstance(estimator, SemiDiscreteOTGenerator):
@@ -83,14 +83,14 @@ def test_a_time_budget_ends_a_fit(estimator):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             fit(estimator)
-        # Beside the budget: imports, one step or solution, the preparations, and the distance at the end.
+        # Not in the budget are imports, one step or solution, the preparations, and the distance at the end.
         assert 0.5 < time.process_time() - start < 10
         assert np.isfinite(rows(estimator)).all()
         assert estimator.n_iter_ > 0
 
 
 def ticking_clock():
-    """A clock that ticks each time it is read, which is once a step and once a block."""
+    """A clock that advances each time it is read: once in a step and once in a block."""
     ticks = itertools.count()
     return lambda: next(ticks)
 

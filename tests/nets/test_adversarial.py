@@ -1,4 +1,4 @@
-"""The net of a critic and a generator: who moves when, the average, noise, and what stops it."""
+"""The net of a critic and a generator: the order of steps, the average, noise, and the end of training."""
 
 import copy
 import math
@@ -62,13 +62,13 @@ def play(net, seed=0):
 
 
 def go_to_round(net, n_iter):
-    """Load the state of a net that has played so many rounds and has not moved."""
+    """Load the state of a net after this number of rounds, with unchanged weights."""
     facts = {"n_iter_": n_iter, "random_": random_stream("cpu"), "start_score_": 0.0}
     net.load_state({"parts": net.parts(), "facts": facts})
 
 
 class Record(Callback):
-    """What a function of the net is after each round."""
+    """The values of a function of the net after each round."""
 
     def __init__(self, function):
         self.function = function
@@ -120,7 +120,7 @@ def test_the_step_of_the_generator_leaves_the_critic_alone():
 
 
 def test_the_average_is_over_the_last_eighth():
-    """Weights of round k in proportion to k⁸ − (k − 1)⁸."""
+    """The weight of round k in the average is proportional to k⁸ − (k − 1)⁸."""
     net = play(build(max_iter=20, callbacks=[Record(lambda net: weights_of(net.module_))]))
     shares = torch.tensor([(k / 20) ** 8 - ((k - 1) / 20) ** 8 for k in range(1, 21)])
     torch.testing.assert_close(weights_of(net.average_), shares @ torch.stack(net.record))
@@ -133,7 +133,7 @@ class Constant(MLPGenerator):
 
 @pytest.mark.parametrize(("n_rounds", "factor"), [(0, 1.0), (6000, 0.25)])
 def test_noise_falls(n_rounds, factor):
-    """As 1 / (1 + rounds / 2000). Data and samples are both 0 here, and have noise of their own."""
+    """Instance noise falls as 1 / (1 + rounds / 2000). Data and samples are both 0 here, and have different noise."""
     seen = []
 
     def loss(critic, real, fake):
@@ -154,7 +154,7 @@ def test_steps_fall():
     go_to_round(net, 6000)
     play(net)
     assert net.record == [pytest.approx([0.5e-2, 1e-2])]
-    # Another fit begins with them as they were given.
+    # Another fit starts with the step sizes that were set.
     assert [o.param_groups[0]["lr"] for o in (net.optimizer_, net.critic_optimizer_)] == [1e-2, 2e-2]
 
 
@@ -176,11 +176,11 @@ def test_going_on_is_going_on():
     second = build(max_iter=6)
     second.resume(first)
     kept = copy.deepcopy(first.state())
-    play(second, seed=77)  # the caller's stream does not matter
+    play(second, seed=77)  # the caller's stream has no effect
     for name in ("module_", "critic_", "average_"):
         assert torch.equal(weights_of(getattr(second, name)), weights_of(getattr(whole, name)))
     assert second.n_iter_ == 10
-    # The other net is left as it was.
+    # The other net does not change.
     assert all(torch.equal(kept["parts"]["critic_"][key], tensor) for key, tensor in first.critic_.state_dict().items())
     assert all(
         torch.equal(kept["parts"]["optimizer_"]["state"][0][key], tensor)
@@ -189,7 +189,7 @@ def test_going_on_is_going_on():
 
 
 def test_early_stopping_keeps_the_best():
-    """The start included, and all networks: the critic is that of the generator that is kept."""
+    """The start is a candidate, and all networks are kept: the critic belongs to the generator."""
     scores = iter([0.5, 1.0, 3.0, 2.0, 2.5, 2.9, 9.0])
     kept = []
 
@@ -205,7 +205,7 @@ def test_early_stopping_keeps_the_best():
     assert (net.start_score_, net.score_) == (0.5, 3.0)
     for module, weights in zip((net.average_, net.module_, net.critic_), kept[2], strict=True):
         assert torch.equal(weights_of(module), weights)
-    # Going on, what there is must be beaten.
+    # Another fit must be better than the networks at its start.
     start = weights_of(net.average_)
     play(net.set_params(evaluation=lambda net: -float(net.n_iter_ > 500)))
     assert torch.equal(weights_of(net.average_), start)
@@ -226,7 +226,7 @@ class Broken(nn.Module):
 
 
 class Dying(MLPCritic):
-    """Flat after the first block of rounds."""
+    """A critic that is flat after the first block of rounds."""
 
     n_calls = 0
 
@@ -244,7 +244,7 @@ class Dying(MLPCritic):
         ({"lr": 1e30}, "Training diverged after 5 rounds"),
     ],
 )
-def test_divergence_is_told(parameters, message):
+def test_divergence_is_an_error(parameters, message):
     with pytest.raises(DivergenceError, match=message):
         play(build(**parameters))
 

@@ -1,4 +1,4 @@
-"""The contract that the nets share, over all of them: gradient steps, state, counters, and what ends training."""
+"""Properties of all nets: gradient steps, state, counters, and the end of training."""
 
 import copy
 
@@ -20,7 +20,7 @@ ROWS = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
 
 class Line(nn.Linear):
     def project_(self):
-        """Nothing is constrained."""
+        """Do nothing: no weight is constrained."""
 
 
 def distance(module, x, y):
@@ -113,7 +113,7 @@ def weights_of(net):
 
 
 class InLargeUnits:
-    """Losses and gradients in other units, as in mixed precision; a power of 2 has no rounding."""
+    """Scale losses and gradients, as in mixed precision; a power of 2 does not change the rounding."""
 
     n_steps = 0
 
@@ -128,7 +128,7 @@ class InLargeUnits:
 
 
 def test_every_gradient_step_goes_through_the_hooks(build):
-    """Plain descent, where other units change each step that does not return from them."""
+    """In plain descent, every step that does not remove the scale would change."""
     nets = [build(*mixins, optimizer=torch.optim.SGD) for mixins in ((), (InLargeUnits,))]
     start = weights_of(nets[0][0])
     for net, data in nets:
@@ -142,7 +142,7 @@ def test_every_gradient_step_goes_through_the_hooks(build):
 
 
 def test_callbacks_see_the_gradients_of_each_step(build):
-    """One network at a time: of a clipped gradient, steps of plain descent are no longer than the bound."""
+    """Gradients are clipped for one network at a time, so steps of plain descent are at most as long as the bound."""
 
     class Longest(Callback):
         def on_train_begin(self, net, **kwargs):
@@ -157,7 +157,7 @@ def test_callbacks_see_the_gradients_of_each_step(build):
         optimizer=torch.optim.SGD, lr=1.0, factor=100.0, callbacks=[GradientNormClipping(1e-3), Longest()]
     )
     net.partial_fit(data)
-    # In a round of a game the critic takes two.
+    # The critic takes two steps in a round of a game.
     assert 0 < net.longest < 2.1e-3
 
 
@@ -174,7 +174,7 @@ def test_a_resumed_net_has_the_state_and_settings_of_its_own(build):
     torch.testing.assert_close(second.state()["facts"], state["facts"], rtol=0, atol=0)
     moments = [net.optimizer_.state_dict()["state"] for net in (first, second)]
     torch.testing.assert_close(*moments, rtol=0, atol=0)
-    # Nothing is shared: the other net trains on, and the first is as it was.
+    # The nets share no tensors: the second continues its training, and the first does not change.
     second.partial_fit(data)
     assert second.n_iter_ == 2 * first.n_iter_
     torch.testing.assert_close(first.state()["parts"], state["parts"], rtol=0, atol=0)
@@ -182,7 +182,7 @@ def test_a_resumed_net_has_the_state_and_settings_of_its_own(build):
 
 @pytest.mark.parametrize("factor", [1e25, float("nan")])
 def test_numbers_that_are_not_finite_are_an_error(build, factor):
-    """Losses of 10²⁵ are finite; the squares of their gradients are not, and then no weight moves any more."""
+    """Losses of 10²⁵ are finite, but the squares of their gradients are not, and then no weight changes any more."""
     net, data = build(factor=factor)
     with pytest.raises(DivergenceError, match=r"Training diverged after \d+ (steps|rounds): .*\. Change something\."):
         net.partial_fit(data)
@@ -197,7 +197,7 @@ def test_step_sizes_are_as_before_after_a_fit(build):
 
 
 class End(Callback):
-    """Ends training in the second block, as planned or not."""
+    """A callback that ends training in the second block, as planned or not."""
 
     def __init__(self, planned=False):
         self.planned = planned

@@ -1,4 +1,4 @@
-"""The joint net on a problem with a known minimum: the mean of one sample and of the other."""
+"""The joint net on a problem with a known minimum: the means of two samples."""
 
 import math
 
@@ -49,13 +49,13 @@ def test_finds_the_constrained_minimum():
     net, data = make_net()
     net.partial_fit(data)
     assert net.module_.first.item() == pytest.approx(data.x.mean().item(), abs=0.05)
-    # An average of weights that soon are all zero: what is left of the start has decayed to nothing.
+    # The weights are soon zero, and in their average the start has decayed to nothing.
     assert 0 <= net.module_.second.item() < 1e-6
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_a_cuda_graph_trains_as_its_kernels_do():
-    """The same steps in the same order, so what is left is the rounding of atomic sums."""
+    """The steps are the same and in the same order, so the difference is the rounding of atomic sums."""
     graph, kernels = (make_net(device="cuda", capturable=capturable) for capturable in (True, False))
     for net, data in (graph, kernels):
         on_device = TensorPairs(data.x.cuda(), data.y.cuda())
@@ -74,7 +74,7 @@ def test_one_row_of_history_a_block():
 
 
 def test_keeps_the_average_with_the_lowest_evaluation():
-    """The evaluation prefers weights that training passes on its way."""
+    """The evaluation is best at weights in the middle of the training."""
     seen = []
 
     def prefer_one(module, x, y):
@@ -88,7 +88,7 @@ def test_keeps_the_average_with_the_lowest_evaluation():
 
 
 def test_the_evaluation_of_the_average_does_not_disturb_training():
-    """From one step to the next, across a block's end too, a weight moves by about a step of Adam."""
+    """Between two steps, also of different blocks, a weight moves by about a step of Adam."""
     path = []
 
     def record(module, x, y):
@@ -153,11 +153,11 @@ def test_step_size_warms_up_decays_and_is_cut_without_a_gain():
     assert sizes[0] == pytest.approx(0.1 / 100)
     for step, cut in ((99, 1), (199, 1), (200, 0.3), (399, 0.3), (400, 0.09)):
         assert sizes[step] == pytest.approx(0.1 * cut / (1 + step / 1500))
-    # What the user set is what the net keeps, so that the next fit starts with it.
+    # The net keeps the step size of the user, so that the next fit starts with it.
     assert net.optimizer_.param_groups[0]["lr"] == 0.1
 
 
-def test_an_interruption_is_told_from_the_end():
+def test_an_interruption_differs_from_the_end_of_training():
     def stop(module, x, y):
         raise KeyboardInterrupt
 

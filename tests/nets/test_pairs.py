@@ -42,7 +42,7 @@ def test_a_remainder_is_left_out_another_one_each_time():
     batches = [x.flatten() for x, _ in loader]
     passes = [torch.cat(batches[start : start + 5]) for start in range(0, 100, 5)]
     assert all(len(rows.unique()) == 40 for rows in passes)
-    # A row is left out of all of 20 passes with probability (3/43)^20.
+    # The probability that a row is left out of all of 20 passes is (3/43)^20.
     assert len(torch.cat(passes).unique()) == 43
 
 
@@ -54,7 +54,7 @@ def test_a_batch_has_a_row_from_each_stratum():
 
 @pytest.mark.parametrize(("n_features", "factor"), [(1, 50), (2, 10), (4, 3)])
 def test_means_over_batches_vary_less_than_those_of_random_rows(n_features, factor):
-    """Strata of size h leave h² of the variance; h is 256^(-1/d), so that the factors expected are 65536, 256, 16."""
+    """Strata of size h reduce the variance to h² of it; with h = 256^(-1/d) the factors are 65536, 256, 16."""
     torch.manual_seed(0)
     sample = torch.rand(2560, n_features)
     loader = PairLoader(TensorPairs(sample, sample), batch_size=256, n_batches=200, block_size=200)
@@ -66,7 +66,8 @@ def test_every_row_is_as_likely_as_any_other():
     torch.manual_seed(0)
     loader = PairLoader(pairs(21, 21), batch_size=8, n_batches=4000, block_size=4000)
     counts = torch.bincount(torch.cat([x.flatten() for x, _ in loader]).long())
-    # 32 000 draws are 1524 a row; without replacement they vary less than binomially, by 38: 5 standard deviations.
+    # 32 000 draws are 1524 for each row. Draws without replacement vary less than binomial ones, with a standard
+    # deviation of 38; the tolerance is 5 of them.
     assert (counts - 32_000 / 21).abs().max() < 190
 
 
@@ -74,7 +75,7 @@ def test_every_row_is_as_likely_as_any_other():
 def test_spatial_order_is_a_permutation(n_features):
     sample = torch.randn(101, n_features, generator=torch.Generator().manual_seed(0))
     assert sorted(spatial_order(sample, 7).tolist()) == list(range(101))
-    # Rows that are all alike can be put in any order.
+    # Rows that are all equal may have any order.
     assert sorted(spatial_order(torch.zeros(101, n_features), 7).tolist()) == list(range(101))
 
 

@@ -18,11 +18,11 @@ def test_batches_are_stratified_and_fair(n_rows, batch_size):
         assert rows.shape == (40, batch_size, 1)
         assert labels.shape == (40, batch_size, 0)
         for half in rows.split(halves(batch_size), dim=1):
-            # The strata are stretches of the line: the k-th row of a sorted half cannot be far from the k-th stratum.
+            # The strata are intervals: the k-th row of a sorted half must be near the k-th stratum.
             centre = (torch.arange(half.shape[1]) + 0.5) * n_rows / half.shape[1] - 0.5
             assert ((half[..., 0].sort(1).values - centre).abs() <= n_rows / half.shape[1] / 2 + 0.5).all()
         counts.update(rows.flatten().tolist())
-    # Each row as often as any other, with 5 standard errors of independent draws.
+    # All rows are drawn equally often, up to 5 standard errors of independent draws.
     expected = 20 * 40 * batch_size / n_rows
     assert len(counts) == n_rows
     assert max(abs(count - expected) for count in counts.values()) < 5 * expected**0.5
@@ -30,7 +30,7 @@ def test_batches_are_stratified_and_fair(n_rows, batch_size):
 
 @pytest.mark.parametrize(("n_rows", "batch_size"), [(40, 10), (10, 40), (37, 9)])
 def test_a_weight_is_a_repetition(n_rows, batch_size):
-    """A row with an integer weight is drawn as often as so many rows; each stratum holds the same mass."""
+    """A row with an integer weight is drawn as often as this number of rows; all strata have the same mass."""
     weights = torch.arange(n_rows).double() % 4 + 1
     torch.manual_seed(0)
     loader = RoundLoader(LabelledRows(torch.arange(float(n_rows))[:, None], weights=weights), batch_size, 40, 20)
@@ -40,7 +40,7 @@ def test_a_weight_is_a_repetition(n_rows, batch_size):
         for half in rows.split(halves(batch_size), dim=1):
             places = half[..., 0].sort(1).values.long()
             size = half.shape[1]
-            # Ends of the strata, as places among the repeated rows.
+            # Ends of the strata, as positions among the repeated rows.
             ends = torch.arange(size + 1) * len(repeated) / size
             assert (places >= repeated[ends[:-1].floor().long()]).all()
             assert (places <= repeated[(ends[1:].ceil().long() - 1)]).all()
@@ -60,7 +60,7 @@ def test_equal_weights_are_no_weights():
 
 
 def test_weights_follow_the_order_of_the_classes():
-    """A quarter of the rows has weight 3, and so half of the mass."""
+    """A quarter of the rows has weight 3, and therefore half of the mass."""
     labels = torch.eye(2)[(torch.arange(40) % 4 == 0).long()]
     weights = torch.where(labels[:, 1] > 0, 3.0, 1.0).double()
     data = LabelledRows(torch.randn(40, 2, generator=torch.Generator().manual_seed(0)), labels, weights)
@@ -74,7 +74,7 @@ def test_batches_have_classes_in_their_proportions():
     data = LabelledRows(torch.randn(60, 2, generator=generator), labels)
     for rows, drawn in RoundLoader(data, 30, n_batches=4, n_rounds=3):
         assert (drawn.sum(1) == torch.tensor([20.0, 10.0])).all()
-        # A row has its own label.
+        # Each row has its own label.
         for row, label in zip(rows.flatten(0, 1), drawn.flatten(0, 1), strict=True):
             assert (labels[(data.x == row).all(1)] == label).all()
 

@@ -1,4 +1,4 @@
-"""The net of OTS and FIT: how noise is assigned and fed, how steps and potentials change from round to round."""
+"""The net of OTS and FIT: the assignment of noise, its batches, and the steps and potentials of the rounds."""
 
 import math
 
@@ -68,9 +68,9 @@ def test_noise_is_assigned_by_the_weights(points):
     weights = torch.tensor([0.2, 0.5, 0.3])
     net, dataset = fit(points, weights, max_iter=0)
     shares = torch.bincount(dataset.index) / 4000
-    # The tolerance of the masses, and 4 standard errors of 4000 rows.
+    # The tolerance is that of the masses, plus 4 standard errors of 4000 rows.
     torch.testing.assert_close(shares, weights, atol=0.05, rtol=0)
-    # Each row goes where the score is best.
+    # Each row is sent to the point with the best score.
     rows = net.generate(dataset.noise)
     scores = torch.cdist(rows, points).square() - net.potential_
     assert torch.equal(scores.argmin(1), dataset.index)
@@ -81,7 +81,7 @@ def test_rebalanced_noise_has_the_weights_of_the_points(points):
     weights = torch.tensor([0.2, 0.5, 0.3])
     _, dataset = fit(points, weights, max_iter=0, rebalance=1.0)
     masses = torch.bincount(dataset.index, dataset.noise_weights) / 4000
-    # A thousand summands in float32.
+    # The tolerance is the rounding of a thousand terms in float32.
     torch.testing.assert_close(masses, weights, rtol=1e-4, atol=0)
 
 
@@ -97,7 +97,7 @@ def test_steps_fall_to_zero_in_each_round(points):
 
 
 def test_the_next_search_starts_at_the_potential_of_the_interpolation(points, monkeypatch):
-    """A generator that is brought the whole way has the potential 0; one that stays has the one it had."""
+    """A generator that moves the whole way has the potential 0; one that does not move keeps its potential."""
     starts = []
     module = "sklearn_ot.nets._semidiscrete"
     from sklearn_ot.nets import _semidiscrete
@@ -120,7 +120,7 @@ def test_the_next_search_starts_at_the_potential_of_the_interpolation(points, mo
     torch.testing.assert_close(starts[1], left * first)
 
 
-def test_what_is_for_training_only_is_for_the_regression_only(points):
+def test_layers_for_training_are_only_active_in_the_regression(points):
     net, dataset = fit(points, module=WithDropout)
     rows = net.generate(dataset.noise)
     assert (rows == 0).sum() == 0

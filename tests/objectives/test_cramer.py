@@ -25,13 +25,13 @@ def test_unbiased_whatever_the_number_of_rows(n_real, n_fake, truth, theta):
         for real, real_weight in batches(truth, n_real)
         for fake, fake_weight in batches(theta, n_fake)
     )
-    # Distances 1 and 0, rounded off.
+    # The distances 1 and 0, smoothed.
     step = (1 + cramer.ROUNDING**2) ** 0.5 - cramer.ROUNDING
     assert mean.item() == pytest.approx(2 * step * (theta - truth) ** 2, abs=1e-12)
 
 
 def test_agrees_with_the_metric():
-    """Which compares all rows, also those of one half with each other."""
+    """The metric compares all rows, also those of the same half."""
     generator = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(n, 3, dtype=torch.float64, generator=generator) for n in (30, 20))
     within = sum(torch.cdist(*rows.chunk(2)).mean() - torch.cdist(rows, rows).mean() for rows in (real, fake))
@@ -53,11 +53,11 @@ def test_the_game():
     loss = cramer.critic_loss(embed, real, fake, reg=0.0)
     torch.testing.assert_close(loss, f_fake - f_real, atol=1e-5, rtol=0)  # the rounding
     assert cramer.witness_loss(embed, real, fake) == -loss
-    # Far from the origin on the one side, and from the samples on the other, f is a sum of two distances: slope 2 · 2.
+    # Between the origin and the samples, f is a sum of two distances of embedded rows, with the slope 2 · 2.
     far, near = torch.full((40, 1), 0.0), torch.full((40, 1), 1e4)
     penalty = cramer.critic_loss(lambda x: 2 * (x - 3e4), far, near, reg=1.0)
     penalty = penalty - cramer.critic_loss(lambda x: 2 * (x - 3e4), far, near, reg=0.0)
-    # −|h| and |h − h(y)| rise together from the data to the samples, by 2 each, or fall: here the latter cancels.
+    # From the data to the samples, −|h| and |h − h(y)| change with slopes of ±2; here they cancel.
     assert penalty.item() == pytest.approx(1, abs=0.02)
 
 

@@ -1,4 +1,4 @@
-"""What held-out rows say of a potential."""
+"""The dual value of a potential on held-out rows."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from sklearn_ot.objectives.dual import gain_exceeds_error, gains, negative_dual
 
 
 def test_gains_of_quadratics():
-    """The potential a ‖x‖²/2 has the conjugate ‖y‖²/(2 a), and a = 1 gains nothing."""
+    """The potential a ‖x‖²/2 has the conjugate ‖y‖²/(2 a), and the gain is 0 for a = 1."""
     torch.manual_seed(0)
     x, y = torch.randn(5, 3), torch.randn(4, 3)
     pair = PotentialPair(DenseICNN(3, (8,)), DenseICNN(3, (8,)))
@@ -18,7 +18,7 @@ def test_gains_of_quadratics():
         pair.potential.quadratic.mul_(((a - 0.01) / 0.99) ** 0.5)
         source, target = gains(pair, x, y)
     torch.testing.assert_close(source, (1 - a) * x.square().sum(1) / 6)
-    # What a residual that has converged may add to the bound of the conjugate.
+    # The largest difference between the bound of the conjugate and the conjugate, for a converged search.
     torch.testing.assert_close(target, (1 - 1 / a) * y.square().sum(1) / 6, atol=5e-5, rtol=0)
 
 

@@ -63,7 +63,7 @@ def test_expectile_loss():
 
 
 def test_value_at_conjugate_quadratics(batches):
-    """The correlations, and the squared slack ‖y − a x‖² / (2 a) of all pairs with weight 1 − τ."""
+    """The correlations, plus the squares of ‖y − a x‖² / (2 a) of all pairs, with weight 1 − τ."""
     x, y = batches
     a, tau = 1.7, 0.9
     pair = PotentialPair(Quadratic(a), Quadratic(1 / a))
@@ -80,26 +80,26 @@ def test_weight_suits_any_number_of_features(n_features):
     x, y = torch.randn(2, 2000, n_features, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     pair = PotentialPair(Quadratic(1.0), Quadratic(1.0))
     correlations, regularised = (expectile(pair, x, y, reg=reg, tau=0.9).item() for reg in (0.0, 1.0))
-    # Means over 2000 rows a side.
+    # Means over 2000 rows of each sample.
     assert (regularised - correlations) / correlations == pytest.approx(0.1 * (1 + 2 / n_features), rel=0.1)
 
 
 def test_stationary_at_the_optimal_scale(batches):
-    """With y = a x the slack is symmetric in the rows, so that the regulariser has no gradient at any τ."""
+    """With y = a x, u is symmetric in the rows, so the regulariser has no gradient for any τ."""
     x, _ = batches
     assert quadratic_gradients(1.7, 1 / 1.7, x, 1.7 * x, reg=3.0, tau=0.9) == pytest.approx((0, 0), abs=1e-10)
 
 
 @pytest.mark.parametrize("wrong", [0.8, 1.25])
 def test_descent_moves_each_network_towards_its_solution(wrong, batches):
-    """Both to the optimal scale where they are conjugate, each to the conjugate of the other at its optimum."""
+    """Conjugate networks both move to the optimal scale; each moves to the conjugate of the other at its optimum."""
     x, _ = batches
     optimum = 1.7
     y, a, b = optimum * x, wrong * optimum, wrong / optimum
     grad_a, grad_b = quadratic_gradients(a, 1 / a, x, y, reg=0.0)
     assert grad_a * (a - optimum) > 0
     assert grad_b * (1 / a - 1 / optimum) > 0
-    # As a player of the other's game alone, a net at its own optimum would stay; here the wrong one moves back.
+    # In a game in one direction, a network at its own optimum would not move; here the wrong one moves back.
     _, grad_b = quadratic_gradients(optimum, b, x, y, reg=0.0)
     assert grad_b * (b - 1 / optimum) > 0
     grad_a, _ = quadratic_gradients(a, 1 / optimum, x, y, reg=0.0)
@@ -123,12 +123,12 @@ def test_only_a_wrong_argmax_is_punished_at_tau_1(b, batches):
 
 
 def test_regulariser_closes_the_excess(batches):
-    """Where ⟨x, y⟩ exceeds ψ(x) + ψ̂(y), a step down the regulariser's gradient lowers the excess."""
+    """If ⟨x, y⟩ exceeds ψ(x) + ψ̂(y), a step down the gradient of the regulariser lowers the excess."""
     x, _ = batches
     y = 1.7 * x
     with_reg = quadratic_gradients(1.7, 0.5 / 1.7, x, y, reg=1.0, tau=1.0)
     without = quadratic_gradients(1.7, 0.5 / 1.7, x, y, reg=0.0)
-    # x̂ = x/2, so that ψ(x) counts more than ψ(x̂): the excess falls as a rises.
+    # With x̂ = x/2 the change of ψ(x) is larger than that of ψ(x̂): the excess falls as a rises.
     assert with_reg[0] < without[0]
 
 

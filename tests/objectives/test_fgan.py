@@ -81,7 +81,7 @@ def test_the_best_critic_finds_the_divergence(name):
     # It is f'(p/q), which the tolerance of the search leaves with half of the digits.
     row = fgan.DIVERGENCES[name]
     torch.testing.assert_close(row.activation(values), slope(row.f, p / q), rtol=1e-3, atol=1e-3)
-    # So it is below f'(1) where q is larger, and above it where p is.
+    # So it is below f'(1) if q is larger than p, and above it if p is larger.
     low, high = (row.activation(values)[[0, 2]] - row.threshold).tolist()
     assert low < 0 < high
 
@@ -115,7 +115,7 @@ def test_losses_of_the_vanilla_game():
 
 @every_divergence
 def test_one_row_cannot_overflow_the_loss_of_the_critic(name):
-    """It is minus the bound, with tangents far out, on either side."""
+    """It is minus the bound, with tangents for large values of both signs."""
     near = torch.linspace(-4, 4, 9, dtype=torch.float64)
     loss = fgan.critic_loss(lambda x: x, near, near, divergence=name)
     torch.testing.assert_close(loss, -fgan.variational_bound(name, near, near))
@@ -129,7 +129,7 @@ def test_one_row_cannot_overflow_the_loss_of_the_critic(name):
 
 @every_divergence
 def test_the_linear_loss_descends_on_a_divergence(name):
-    """It pushes samples to where the ratio p/q is larger, as steeply whatever the critic thinks of them."""
+    """It moves samples to larger ratios p/q, with the same gradient for all values of the critic."""
     v = torch.tensor([-30.0, 0.0, 30.0], dtype=torch.float64, requires_grad=True)
     loss = fgan.generator_loss(lambda x: v, None, None, divergence=name, loss="linear")
     torch.testing.assert_close(torch.autograd.grad(loss, v)[0], torch.full((3,), -1 / 3, dtype=torch.float64))
@@ -160,6 +160,6 @@ def test_parallel_lines(theta):
     assert torch.autograd.grad(loss, shift)[0].abs() < 1e-6
     # So is the total variation, E T(real) − E T(fake) with the best T between −½ and ½.
     assert (separating(real).clamp(-0.5, 0.5).mean() - separating(fake).clamp(-0.5, 0.5).mean()).item() == 1
-    # The Kullback–Leibler divergence is infinite: a higher critic finds ever more.
+    # The Kullback–Leibler divergence is infinite: its estimate grows with the height of the critic.
     found = [fgan.variational_bound("kl", c * separating(real), c * separating(fake)).item() for c in (1, 10, 100)]
     assert found == pytest.approx([30, 300, 3000], rel=1e-3)

@@ -39,7 +39,7 @@ def rows():
 
 
 def solve(x, y, regularization):
-    """The plan, the potentials and the least cost by POT, whose penalties are not those by the density."""
+    """The plan, the potentials and the cost from POT, whose penalties are not those of the density."""
     n, m = len(x), len(y)
     a, b = torch.full((n,), 1 / n, dtype=x.dtype), torch.full((m,), 1 / m, dtype=x.dtype)
     costs = ot.dist(x, y) / 2
@@ -58,7 +58,7 @@ def solve(x, y, regularization):
 
 @pytest.mark.parametrize("regularization", ["entropic", "l2"])
 def test_dual_at_the_solution(rows, regularization):
-    """There it is minus the least cost, and stationary."""
+    """At the potentials of POT the objective is minus the cost, and stationary."""
     x, y = rows
     _, u, v, cost = solve(x, y, regularization)
     tables = Tables(u, v)
@@ -74,7 +74,7 @@ def test_dual_at_the_solution(rows, regularization):
 
 @pytest.mark.parametrize("regularization", ["entropic", "l2"])
 def test_regression_at_the_barycentric_projection(rows, regularization):
-    """The means of POT's plan are its minimiser, and what is left is the plan's variance about them."""
+    """The minimiser is the barycentric map of POT's plan, and the minimum is the variance of the plan about it."""
     x, y = rows
     plan, u, v, _ = solve(x, y, regularization)
     images = len(x) * plan @ y
@@ -91,7 +91,7 @@ def test_regression_at_the_barycentric_projection(rows, regularization):
 @pytest.mark.parametrize("regularization", ["entropic", "l2"])
 @pytest.mark.parametrize("level", [-1e4, 1e4])
 def test_nothing_overflows(rows, regularization, level):
-    """Potentials that are far off give finite objectives, and a dual that pulls them back."""
+    """Potentials with large errors have finite objectives, and gradients of the dual that reduce the errors."""
     x, y = (sample.float() for sample in rows)
     tables = Tables(torch.full((5,), level), torch.zeros(7), x)
     loss = regularized_dual(tables, x, y, reg=1e-3, regularization=regularization)
@@ -103,7 +103,7 @@ def test_nothing_overflows(rows, regularization, level):
 
 
 def test_no_row_weighs_more_than_another(rows):
-    """An entropic potential u that is wrong makes the densities of a row wrong by a factor, which is divided out."""
+    """An error of an entropic potential u multiplies the densities of a row by a factor, which the division removes."""
     x, y = rows
     _, u, v, _ = solve(x, y, "entropic")
     right, wrong = (

@@ -58,7 +58,7 @@ def pair():
 
 
 def assert_gradients(network, expected_loss):
-    """The gradients that a loss left in a network are those of the expected loss."""
+    """The gradients of a network are those of the expected loss."""
     expected = torch.autograd.grad(expected_loss, list(network.parameters()))
     for weight, gradient in zip(network.parameters(), expected, strict=True):
         # Sums of a few hundred terms of size 1 to 100 in float64.
@@ -67,7 +67,7 @@ def assert_gradients(network, expected_loss):
 
 @pytest.mark.parametrize(("objective", "reg"), [(minimax, 5.0), (minimax_v1, 0.0)])
 def test_value_at_conjugate_quadratics(objective, reg, batches):
-    """Nothing is left but the correlations, E ψ + E ψ*; the search of `minimax_v1` has a tolerance of 1e-3."""
+    """The objective is that of the correlations, E ψ + E ψ*; the search of `minimax_v1` has a tolerance of 1e-3."""
     x, y = batches
     loss = objective(PotentialPair(Quadratic(1.7), Quadratic(1 / 1.7)), x, y, reg=reg)
     assert loss.item() == pytest.approx(1.7 * half_mean_square(x) + half_mean_square(y) / 1.7, rel=1e-6)
@@ -75,7 +75,7 @@ def test_value_at_conjugate_quadratics(objective, reg, batches):
 
 @pytest.mark.parametrize(("objective", "reg"), [(minimax, 3.0), (minimax_v1, 0.0)])
 def test_stationary_at_the_optimal_scale(objective, reg, batches):
-    """For samples that are scalings of each other in second moments, the best a is the ratio of their deviations."""
+    """If the second moments differ by a factor, the best a is the ratio of the standard deviations."""
     x, y = batches
     a = (half_mean_square(y) / half_mean_square(x)) ** 0.5
     gradients = quadratic_gradients(objective, a, 1 / a, x, y, reg=reg)
@@ -86,7 +86,7 @@ def test_stationary_at_the_optimal_scale(objective, reg, batches):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("wrong", [0.8, 1.25])
 def test_descent_moves_each_network_towards_its_solution(objective, wrong, batches):
-    """ψ to the optimal scale where ω is its conjugate, and ω to the conjugate of ψ."""
+    """ψ moves to the optimal scale if ω is its conjugate, and ω moves to the conjugate of ψ."""
     x, y = batches
     optimum = (half_mean_square(y) / half_mean_square(x)) ** 0.5
     a = wrong * optimum
@@ -98,7 +98,7 @@ def test_descent_moves_each_network_towards_its_solution(objective, wrong, batch
 
 
 def test_minimax_gradients_in_closed_form(batches):
-    """At scales a, b the game is a E‖x‖²/2 + (b − a b²/2) E‖y‖², and both maps are off the inverse by a b − 1."""
+    """At scales a, b the game is a E‖x‖²/2 + (b − a b²/2) E‖y‖², and both maps differ from the inverse by a b − 1."""
     x, y = batches
     a, b, reg = 1.5, 0.4, 2.0
     square_x, square_y = 2 * half_mean_square(x), 2 * half_mean_square(y)
@@ -109,7 +109,7 @@ def test_minimax_gradients_in_closed_form(batches):
 
 @pytest.mark.parametrize("reg", [0.0, 7.0])
 def test_minimax_plays_the_published_game(reg, pair, batches):
-    """ψ descends on the game with the argmax fixed, ω ascends on it; each is regressed on a fixed inverse."""
+    """ψ descends with the argmax held fixed, ω ascends; each is regressed on an inverse that is held fixed."""
     x, y = batches
     loss = minimax(pair, x, y, reg=reg)
     loss.backward()
@@ -124,7 +124,7 @@ def test_minimax_plays_the_published_game(reg, pair, batches):
 
 
 def test_minimax_v1_searches_the_argmax(pair, batches):
-    """With enough steps ψ gets the envelope gradient of its dual, whatever ω, and ω is regressed on the argmax."""
+    """With enough steps ψ has the envelope gradient of its dual for every ω, and ω is regressed on the argmax."""
     x, y = batches
     minimax_v1(pair, x, y, reg=0.0, max_iter=500).backward()
     x_hat = y.clone().requires_grad_()
@@ -151,7 +151,7 @@ def test_minimax_v1_searches_the_argmax(pair, batches):
 
 
 def test_minimax_v1_pulls_the_map_towards_the_identity(pair, batches):
-    """λ adds λ/2 E‖∇ψ(x) − x‖², which moves ψ alone."""
+    """λ adds λ/2 E‖∇ψ(x) − x‖², which only has a gradient for ψ."""
     x, y = batches
     gradients = []
     for reg in (0.0, 7.0):
@@ -166,7 +166,7 @@ def test_minimax_v1_pulls_the_map_towards_the_identity(pair, batches):
 
 
 def test_conjugate_at_a_guess(pair, batches):
-    """A lower bound of the conjugate, tight at the argmax, and a zero that raises it."""
+    """It returns a lower bound of the conjugate, tight at the argmax, and a zero whose gradient raises the bound."""
     x, _ = batches
     y = pair.potential.gradient(x).detach()
     best, _, _ = conjugate_at(pair.potential, x, y)

@@ -49,12 +49,12 @@ def test_the_game(name):
     discrepancy = mmd.squared_mmd(real, fake, kernel_name=name)
     assert discrepancy > 0
     assert mmd.generator_loss(identity, real, fake, kernel_name=name) == discrepancy
-    # An isometry is free, what stretches by 3 costs λ (3 − 1)².
+    # An isometry has no penalty, and an embedding that stretches by 3 has the penalty λ (3 − 1)².
     assert mmd.critic_loss(identity, real, fake, reg=5.0, kernel_name=name) == -discrepancy
     costs = [mmd.critic_loss(lambda x: 3 * x, real, fake, reg=reg, kernel_name=name) for reg in (5.0, 0.0)]
     assert (costs[0] - costs[1]).item() == pytest.approx(5 * 4, rel=1e-3)
     difference = [mmd.witness(rows, real, fake, kernel_name=name).mean() for rows in (real, fake)]
-    # All pairs, and not only those of a half with the other.
+    # The definition has all pairs, not only those of two halves.
     within = sum(mmd.kernel(rows, rows, name).mean() - mmd.kernel(*rows.chunk(2), name).mean() for rows in (real, fake))
     torch.testing.assert_close(difference[0] - difference[1], discrepancy + within)
 

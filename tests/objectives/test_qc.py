@@ -46,7 +46,7 @@ def test_batch_transport_has_the_units_of_the_data(rows, scale):
 
 @pytest.mark.parametrize("n_target", [6, 4])
 def test_batch_potentials_solve_the_dual(rows, n_target):
-    """Both, and the first with its c-transform, have the value of the plan, for the cost with the ½ and any sizes."""
+    """The potentials, and the first with its c-transform, have the value of the plan, with the ½ and for all sizes."""
     x, y = rows[0], rows[1][:n_target]
     potential, target_potential, images = batch_transport(x, y)
     costs = (x[:, None] - y).square().sum(2) / 2
@@ -68,7 +68,7 @@ def test_zero_at_the_solution_and_up_to_a_constant(rows):
 
 
 def test_each_term(rows):
-    """Values that are off by ±1, and gradients by a vector of length 2."""
+    """The values have errors of ±1, and the gradients an error of length 2."""
     x, y = rows
     potential, target_potential, images = batch_transport(x, y)
     signs = torch.tensor([1.0, -1.0] * 3, dtype=x.dtype)
@@ -81,7 +81,7 @@ def test_each_term(rows):
 
 
 def test_the_plan_is_a_constant(rows):
-    """No gradient flows into the plan, and its tensors have the dtype of the batch."""
+    """No gradient goes through the plan, and its tensors have the dtype of the batch."""
     x, y = (sample.float().requires_grad_() for sample in rows)
     for tensor in batch_transport(x, y):
         assert not tensor.requires_grad
@@ -89,7 +89,7 @@ def test_the_plan_is_a_constant(rows):
 
 
 def test_the_plan_stays_within_classes():
-    """Each class has the plan and the potential that it has alone."""
+    """The plan and the potential of each class are those of its rows alone."""
     generator = torch.Generator().manual_seed(0)
     x, y = (torch.randn(6, 2, dtype=torch.float64, generator=generator) for _ in range(2))
     labels = torch.eye(3)[torch.tensor([0, 1, 0, 1, 1, 0])]  # and a class without rows
@@ -99,7 +99,7 @@ def test_the_plan_stays_within_classes():
 
 
 def test_the_game_moves_samples_to_the_data(rows):
-    """A generator that descends on the potential goes from its samples towards their images, at unit speed."""
+    """The gradient of the generator's loss moves its samples towards their images, at unit speed."""
     fake, real = rows
     potential, target_potential, images = batch_transport(fake, real)
     critic = Table(potential, fake - images, -target_potential)

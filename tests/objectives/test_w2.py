@@ -34,7 +34,7 @@ def batches():
 
 
 def test_value_at_conjugate_quadratics(batches):
-    """No cycle term is left, and the correlations are E ψ + E ψ*."""
+    """The cycle terms are 0, and the correlations are E ψ + E ψ*."""
     x, y = batches
     loss = w2gn(PotentialPair(Quadratic(1.7), Quadratic(1 / 1.7)), x, y, reg=5.0)
     expected = 1.7 * x.square().sum(1).mean() / 2 + y.square().sum(1).mean() / 2 / 1.7
@@ -42,7 +42,7 @@ def test_value_at_conjugate_quadratics(batches):
 
 
 def test_cycle_terms(batches):
-    """With maps x -> a x and y -> b y both cycles are off by the factor ab − 1."""
+    """With maps x -> a x and y -> b y both cycles have the relative error ab − 1."""
     x, y = batches
     a, b = 1.5, 0.5
     pair = PotentialPair(Quadratic(a), Quadratic(b))
@@ -52,7 +52,7 @@ def test_cycle_terms(batches):
 
 
 def test_stationary_at_the_optimal_scale(batches):
-    """For samples that are scalings of each other in second moments, the best a is the ratio of their deviations."""
+    """If the second moments differ by a factor, the best a is the ratio of the standard deviations."""
     x, y = batches
     a = (y.square().sum(1).mean() / x.square().sum(1).mean()).sqrt().item()
     pair = PotentialPair(Quadratic(a), Quadratic(1 / a))
@@ -62,7 +62,7 @@ def test_stationary_at_the_optimal_scale(batches):
 
 
 def test_correlations_are_not_differentiated_through_the_argmax(batches):
-    """Without the cycle terms nothing moves ω, and ψ moves as if the argmax were a constant."""
+    """Without the cycle terms ω has no gradient, and that of ψ is taken with the argmax held fixed."""
     x, y = batches
     torch.manual_seed(0)
     pair = PotentialPair(DenseICNN(3, (8, 8)), DenseICNN(3, (8, 8))).double()
@@ -81,7 +81,7 @@ def test_correlations_are_not_differentiated_through_the_argmax(batches):
 
 
 def test_conjugate_at_exact_quadratics(batches):
-    """The searches are exact and so is the amortisation: what is left is E ψ + E ψ*."""
+    """The searches and the start are exact, so the objective is E ψ + E ψ*."""
     x, y = batches
     loss = exact_dual(PotentialPair(Quadratic(1.7), Quadratic(1 / 1.7)), x, y, reg=0.0)
     expected = 1.7 * x.square().sum(1).mean() / 2 + y.square().sum(1).mean() / 2 / 1.7
@@ -89,7 +89,7 @@ def test_conjugate_at_exact_quadratics(batches):
 
 
 def test_conjugate_has_the_envelope_gradient(batches):
-    """d/da [a m/2 + n/(2a)] = m/2 − n/(2a²), though ω guesses badly; and ω moves towards 1/a."""
+    """The derivative in a, m/2 − n/(2a²), does not depend on a bad start ω, and ω moves towards 1/a."""
     x, y = batches
     pair = PotentialPair(Quadratic(1.7), Quadratic(0.9))
     exact_dual(pair, x, y, reg=0.0, tol=1e-8, max_iter=50).backward()

@@ -45,7 +45,7 @@ def test_penalty_of_a_known_slope(factor, both, one):
     def function(x):
         return factor * torch.linalg.vector_norm(x - 100, dim=1)
 
-    # The digits of float32 at a distance of 100.
+    # The tolerance is the rounding of float32 at a distance of 100.
     assert wgan.slope_penalty(function, real, fake).item() == pytest.approx(both, abs=1e-4)
     assert wgan.slope_penalty(function, real, fake, one_sided=True).item() == pytest.approx(one, abs=1e-4)
     loss = wgan.penalised_critic_loss(function, real, fake, reg=2.0, penalty=wgan.slope_penalty)
@@ -64,7 +64,7 @@ def test_the_penalty_is_taken_on_segments():
     (between,) = seen
     torch.testing.assert_close(between[:, 1], 2 * between[:, 0])
     t = between[:, 0]
-    # Uniform: mean 1/2 and variance 1/12, with 4 standard errors of 2000 draws.
+    # A uniform distribution has the mean 1/2 and the variance 1/12; the tolerance is 4 standard errors of 2000 draws.
     assert t.mean() == pytest.approx(1 / 2, abs=4 * (1 / 12 / 2000) ** 0.5)
     assert t.var() == pytest.approx(1 / 12, rel=0.1)
     assert t.min() >= 0

@@ -7,7 +7,7 @@ from sklearn_ot.solvers.conjugate import CHECK_EVERY, convex_conjugate
 
 
 def test_quadratic():
-    """The conjugate of ½ x'Ax is ½ y'A⁻¹y, also where A is badly conditioned."""
+    """The conjugate of ½ x'Ax is ½ y'A⁻¹y, also for an A with a large condition number."""
     A = torch.diag(torch.tensor([1e-2, 1.0, 30.0], dtype=torch.float64))
     y = torch.randn(50, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
@@ -39,7 +39,7 @@ def test_gradients_of_a_network_and_its_conjugate_are_inverse():
 
 
 def test_no_row_ends_worse_than_it_started():
-    """After any number of steps, also where full gradient steps overshoot by far."""
+    """No row is worse than at the start after any number of steps, also if full gradient steps are far too large."""
 
     def steep(x):
         return 50 * x.square().square().sum(1), 200 * x**3
@@ -48,7 +48,7 @@ def test_no_row_ends_worse_than_it_started():
     values = [-(steep(start)[0] - (start * y).sum(1))]
     values += [convex_conjugate(steep, y, start, tol=0.0, max_iter=n).value for n in range(1, 40)]
     gains = torch.stack(values).diff(dim=0)
-    # Gains may be lost to rounding of the values, not otherwise.
+    # A value may only be worse by rounding.
     assert gains.min() >= -1e-5 * values[0].abs().max()
 
 

@@ -1,4 +1,4 @@
-"""Balanced coordinates, and those of one sample."""
+"""Balanced coordinates of two samples, and unit coordinates of one sample."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_both_samples_have_the_same_covariance_of_mean_variance_one(samples):
 
 
 def test_inner_products_are_those_of_the_data(samples):
-    """Which is why the optimal map of the squared cost is the same in both coordinates."""
+    """Inner products do not change, so the optimal map of the squared cost is the same in both coordinates."""
     X, Y = samples
     coordinates = BalancedCoordinates.balance(*sample_gaussian_map(X, Y))
     inner = (X - coordinates.source_mean) @ (Y - coordinates.target_mean).T
@@ -69,7 +69,7 @@ def test_a_standard_unit_loses_nothing_in_float32(offset, unit):
     X = np.random.RandomState(0).exponential(unit, (200_000, 2)) + offset
     expected = UnitCoordinates.standard(X, np.full(len(X), 1 / len(X)))
     coordinates = UnitCoordinates.standard(X.astype(np.float32), np.full(len(X), 1 / len(X)))
-    # The rows themselves are rounded, to 5e-4 units of the first ones at most.
+    # The rows themselves are rounded, by at most 5e-4 units of the first rows.
     np.testing.assert_allclose(coordinates.center, expected.center, atol=1e-4 * unit)
     np.testing.assert_allclose(coordinates.scale, expected.scale, rtol=1e-4)
     assert np.isfinite(coordinates.from_coordinates(coordinates.to_coordinates(X.astype(np.float32)))).all()
@@ -93,7 +93,7 @@ def test_focus_finds_the_directions_that_vary(shrinkage):
     np.testing.assert_allclose(coordinates.axes.T @ coordinates.axes, np.eye(3), atol=1e-12)
     u, v = coordinates.of_source(X), coordinates.of_target(Y)
     for rows in (u, v):
-        # Of the rest there is what the floor of 1e-6 under the variances of the Gaussian map lets through.
+        # The other directions have the smallest variances of the Gaussian map, 1e-6 of the mean.
         np.testing.assert_allclose(rows, coordinates.within(rows) @ coordinates.axes.T, atol=1e-5)
     assert np.mean(coordinates.within(u) ** 2) + np.mean(coordinates.within(v) ** 2) == pytest.approx(2)
     assert balanced.within(u) is u
@@ -116,7 +116,7 @@ def test_units_keep_distances_and_go_back(samples, dtype):
 def test_equal_rows_have_a_unit():
     X = np.full((3, 2), 7.1)
     for coordinates in (UnitCoordinates.standard(X, np.full(3, 1 / 3)), UnitCoordinates.bounded(X)):
-        # The mean of equal numbers may not be quite this number.
+        # The mean of equal numbers may differ from them by rounding.
         np.testing.assert_allclose(coordinates.to_coordinates(X), 0, atol=1e-14)
 
 
@@ -129,7 +129,7 @@ def test_a_lifted_map_changes_coordinates_along_the_axes_alone(samples):
     np.testing.assert_allclose(images @ axes, np.sinh(U @ axes))
     across = np.eye(3) - axes @ axes.T
     np.testing.assert_allclose(images @ across, U @ across)
-    # The gradient of a lifted potential is the lifted gradient: here of the sum of cosh.
+    # The gradient of a lifted potential is the lifted gradient, here for the sum of cosh.
     values, step = (lambda U: coordinates.lift_values(lambda W: np.cosh(W).sum(axis=1), U)), 1e-5
     differences = [(values(U + step * axis) - values(U - step * axis)) / (2 * step) for axis in np.eye(3)]
     np.testing.assert_allclose(images, np.transpose(differences), atol=1e-8)
@@ -138,7 +138,7 @@ def test_a_lifted_map_changes_coordinates_along_the_axes_alone(samples):
 
 
 def test_the_mean_cost_of_a_plan(samples):
-    """The formula on pairs of rows, which are a plan, against their costs."""
+    """The formula for pairs of rows, which are a plan, gives their mean cost."""
     X, Y = samples[0][:400], samples[1]
     coordinates = BalancedCoordinates.balance(*sample_gaussian_map(X, Y))
     product = np.mean(np.sum(coordinates.of_source(X) * coordinates.of_target(Y), axis=1))

@@ -1,4 +1,4 @@
-"""Costs: values, gradients, the inverses of gradients, and a cost of one's own."""
+"""Costs: values, gradients, inverses of gradients, and a new cost."""
 
 import pytest
 import torch

@@ -21,7 +21,7 @@ def relative_error(actual, desired):
 
 
 def spiked_covariance(seed, n_features=64, spike_seed=0):
-    """Rank 1, along a direction that depends on ``spike_seed`` only."""
+    """A covariance of rank 1, along a direction that depends only on ``spike_seed``."""
     direction = np.random.RandomState(spike_seed).randn(n_features)
     return (1 + np.random.RandomState(seed).rand()) * np.outer(direction, direction)
 
@@ -34,7 +34,7 @@ def test_map_pushes_one_covariance_onto_the_other(n_features, scales):
     linear = linear_part(source, target)
     assert np.array_equal(linear, linear.T)
     assert np.linalg.eigvalsh(linear).min() > 0
-    # Rounding of 1e-16 times the condition 1e3 times a factor for the size.
+    # The tolerance is the rounding 1e-16, times the condition number 1e3, times a factor for the size.
     assert relative_error(linear @ source @ linear, target) < 1e-12
     assert relative_error(np.linalg.inv(linear), linear_part(target, source)) < 1e-11
 
@@ -53,14 +53,14 @@ def test_map_between_numbers_is_the_ratio_of_deviations():
     assert linear_part(np.array([[4.0]]), np.array([[9.0]]))[0, 0] == pytest.approx(1.5, rel=1e-15)
 
 
-def test_map_survives_what_the_product_of_roots_does_not():
+def test_map_is_accurate_for_badly_conditioned_products_of_roots():
     source, target = spiked_covariance(1), spiked_covariance(2)
     floor = 1e-6 * np.eye(64)
     with np.errstate(invalid="ignore"):
         textbook, _ = ot.gaussian.bures_wasserstein_mapping(np.zeros(64), np.zeros(64), source + floor, target + floor)
     assert not np.isfinite(textbook).all()
     linear = linear_part(source, target)
-    # Condition 6e7 after flooring.
+    # The condition number is 6e7 with raised eigenvalues.
     assert relative_error(linear @ source @ linear, target) < 1e-8
 
 
@@ -101,7 +101,7 @@ def test_moments_follow_a_change_of_units(shrinkage, unit):
 @pytest.mark.parametrize("shrinkage", [None, "auto", 0.3])
 @pytest.mark.parametrize("offset", [1e4, 1e8])
 def test_moments_ignore_an_offset(shrinkage, offset):
-    # Multiples of 2⁻¹⁰ are exact beside 1e8, so the rows differ by the offset and by nothing else.
+    # Sums of 1e8 and multiples of 2⁻¹⁰ are exact, so the rows differ only by the offset.
     X = np.round(1024 * np.random.RandomState(0).randn(20, 5)) / 1024
     mean, covariance = sample_moments(X, shrinkage)
     moved_mean, moved_covariance = sample_moments(X + offset, shrinkage)

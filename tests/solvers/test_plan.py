@@ -40,7 +40,7 @@ def test_with_weights_it_is_feasible_and_its_potentials_prove_it_optimal(samples
     np.testing.assert_allclose(coupling.sum(1), a, atol=1e-15)
     np.testing.assert_allclose(coupling.sum(0), b, atol=1e-15)
     assert plan.value == pytest.approx((coupling * costs).sum())
-    # The simplex counts reduced costs of 1e-10 of the largest cost as 0.
+    # The simplex treats reduced costs below 1e-10 of the largest cost as 0.
     assert (plan.potential[:, None] + plan.target_potential <= torch.from_numpy(costs) + 1e-9 * costs.max()).all()
     assert float(a @ plan.potential.numpy() + b @ plan.target_potential.numpy()) == pytest.approx(plan.value)
     assert plan.potential.mean() == pytest.approx(0, abs=1e-12)
@@ -76,8 +76,8 @@ def test_an_end_before_the_optimum_is_an_error(samples, monkeypatch):
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, 1e200])
-def test_what_is_not_finite_comes_out_as_such(samples, number):
-    """So that a training that diverges ends with its own message."""
+def test_a_plan_of_numbers_that_are_not_finite_is_nan(samples, number):
+    """A training that diverges can then end with its own message."""
     x = samples[0].copy()
     x[3, 1] = number
     plan = exact_plan(x, samples[1])

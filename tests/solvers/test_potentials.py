@@ -1,4 +1,4 @@
-"""A fitted map as a value: on arrays, in chunks, in the dtype of the rows, across directions that do not vary."""
+"""A fitted map as a value: on arrays, in chunks, in the dtype of the rows, across directions without variance."""
 
 import copy
 import pickle
@@ -16,7 +16,7 @@ from sklearn_ot.solvers.potentials import Networks, Potentials
 
 
 def shaken(module):
-    """A module with all weights moved off the start, where the map would be the Gaussian one."""
+    """A module whose weights differ from the start, at which the map would be the Gaussian one."""
     with torch.no_grad():
         for weight in module.parameters():
             weight.add_(0.1 * torch.randn_like(weight))
@@ -33,7 +33,7 @@ def pair_of(n_features, is_guess=True):
 
 @pytest.fixture(params=["all vary", "two of five vary"])
 def samples(request):
-    """Rows of five columns, in all of which they vary or in two directions only."""
+    """Rows with five columns, which vary in all directions or in two."""
     rng = np.random.RandomState(0)
     X, Y = rng.randn(60, 5) + 1, 3 * rng.rand(50, 5) - 2
     if request.param == "all vary":
@@ -59,13 +59,13 @@ def test_the_map_is_the_gradient_of_the_potential(samples, potentials):
         for axis in np.eye(5)
     ]
     images = potentials.transport(X)
-    # Central differences of a smooth function in float64: step² and rounding / step.
+    # Central differences of a smooth function in float64 have the error step² plus rounding / step.
     np.testing.assert_allclose(images, np.transpose(differences), atol=1e-7 * np.abs(images).max())
     np.testing.assert_allclose(potentials.potential(potentials.coordinates.source_mean[None]), 0, atol=1e-12)
 
 
 def test_the_inverse_undoes_the_map(samples, potentials):
-    """To the tolerance of the search, stretched by 1 / strong_convexity at most."""
+    """The error is the tolerance of the search, times at most 1 / strong_convexity."""
     X = samples[0]
     Y = potentials.transport(X)
     rows, solved = potentials.inverse(Y)
@@ -88,7 +88,7 @@ def test_a_search_that_stops_short_says_which_rows(samples, potentials, monkeypa
 
 
 def test_a_network_may_be_the_inverse(samples, coordinates):
-    """Without a search: it is not the inverse of this map, and no row is said to be unsolved."""
+    """Without a search the inverse is a network: it is not that of this map, and all rows are solved."""
     module = pair_of(coordinates.n_axes, is_guess=False)
     potentials = Potentials(coordinates, Networks(module))
     rows, solved = potentials.inverse(samples[1])
@@ -101,7 +101,7 @@ def test_a_network_may_be_the_inverse(samples, coordinates):
 
 
 def test_the_dual_value_is_that_of_its_definition(samples, potentials):
-    """In the units of the data, without coordinates: conjugates are values at the preimages."""
+    """The formula in the units of the data: conjugates are values at the preimages."""
     X, Y = samples
     preimages = potentials.inverse(Y).rows
     conjugates = np.sum(preimages * Y, axis=1) - potentials.potential(preimages)
@@ -131,7 +131,7 @@ def test_across_the_axes_the_map_is_the_gaussian_one(samples, coordinates, poten
 
 def test_results_have_the_dtype_of_the_rows(samples, potentials):
     singles = [rows.astype(np.float32) for rows in samples]
-    # Searches in float32 do not come below 1e-6 of the size of a row.
+    # The residual of searches in float32 is at least 1e-6 of the size of a row.
     coarse = Potentials(potentials.coordinates, potentials.networks, conjugate_tol=1e-4)
     for single, double in [
         (coarse.transport(singles[0]), coarse.transport(samples[0])),
@@ -185,7 +185,7 @@ def test_it_is_a_value_that_later_training_does_not_change(samples, coordinates)
 
 
 class Contraction(MLP):
-    """The potential, for the cost ‖x − y‖^p, of the map that halves each row: ‖x‖^p / 2^(p − 1)."""
+    """The potential ‖x‖^p / 2^(p − 1) of the map that halves each row, for the cost ‖x − y‖^p."""
 
     def __init__(self, power):
         super().__init__(3, (1,))

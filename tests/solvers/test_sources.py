@@ -14,7 +14,7 @@ DATA = np.concatenate([np.random.RandomState(0).randn(300, 2) + 5, np.random.Ran
 
 
 class Generator:
-    """Like a fitted generator of this package, which draws from the data."""
+    """A model with the methods of a fitted generator of this package, which draws from the data."""
 
     def sample(self, n_samples=1, random_state=None):
         return DATA[random_state.randint(len(DATA), size=n_samples)]
@@ -49,7 +49,7 @@ def points(request):
 def test_rows_have_the_distribution_and_the_dtype(source, points):
     drawn = draw(source, 4000, points)
     assert drawn.dtype == points.dtype
-    # A standard deviation of 4.4 in each column, and five standard errors of 4000 rows.
+    # Each column has a standard deviation of 4.4; the tolerance is five standard errors of 4000 rows.
     torch.testing.assert_close(drawn.double().mean(0), torch.from_numpy(DATA.mean(0)), rtol=0, atol=0.35)
     torch.testing.assert_close(drawn.double().std(0), torch.from_numpy(DATA.std(0)), rtol=0.05, atol=0)
 
@@ -71,7 +71,7 @@ def test_a_mixture_is_not_changed_and_its_components_are_mixed(kind, points):
     before = source.random_state
     drawn = draw(source, 400, points)
     assert source.random_state is before
-    # A mixture itself draws one component after another: then one of the two thirds would be of one alone.
+    # A mixture draws one component after another, so without a permutation one of the thirds would have one component.
     assert all(0.5 < (part[:, 0] > 0).double().mean() < 0.9 for part in drawn.chunk(3))
 
 
@@ -86,7 +86,7 @@ def test_a_distribution_of_scipy_on_a_line(distribution):
     drawn = source.sample(5000)
     assert drawn.shape == (5000, 1)
     if source.quantile is None:
-        # Atoms have no quantile that divides them.
+        # Quantiles do not divide atoms.
         assert not hasattr(distribution, "dist") or not isinstance(distribution.dist, stats.rv_continuous)
     else:
         level = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
@@ -106,7 +106,7 @@ def test_a_distribution_of_scipy_on_a_line(distribution):
         (stats.norm(), r"\(4, 1\), but"),
     ],
 )
-def test_what_cannot_be_a_source_is_named(source, message, points):
+def test_a_wrong_source_is_refused(source, message, points):
     with pytest.raises(ValueError, match=message):
         draw(source, 4, points)
 
