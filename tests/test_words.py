@@ -11,7 +11,8 @@ import sklearn_ot
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(sklearn_ot.__file__).parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("doc/*.rst"), *ROOT.glob("examples/*.py")]
-FILES = sorted([*PACKAGE.rglob("*.py"), *PAGES])
+TESTS = [path for path in ROOT.glob("tests/**/*.py") if path.name != Path(__file__).name]
+FILES = sorted([*PACKAGE.rglob("*.py"), *PAGES, *TESTS, *ROOT.glob("benchmarks/*.py")])
 # Words with a plainer one in their place. A word between underscores is part of a name, and not matched.
 BANNED = {
     "law": "distribution",
@@ -67,12 +68,12 @@ def odd_first_lines(path, text):
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(path.parents[2]).as_posix())
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_words_have_one_meaning(path):
     assert replaced_words(path, path.read_text(encoding="utf-8")) == []
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.suffix == ".py"], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*sorted(PACKAGE.rglob("*.py")), *TESTS], ids=lambda path: path.name)
 def test_first_lines_are_plain(path):
     assert odd_first_lines(path, path.read_text(encoding="utf-8")) == []
 

@@ -62,7 +62,7 @@ def test_normalised_weights_have_norm_one():
     for _ in range(200):  # steps of the power method
         critic(torch.zeros(1, 3))
     assert critic.eval().lipschitz_bound() == pytest.approx(1, abs=1e-3)
-    # Values stay what they are without training.
+    # Values do not change without training.
     assert torch.equal(critic(torch.ones(1, 3)), critic(torch.ones(1, 3)))
     assert critic.state_dict().keys() == before.keys()
 
@@ -79,9 +79,9 @@ def test_images_of_all_sizes(side, n_colours):
     values.square().sum().backward()
     assert all(weight.grad is not None for weight in critic.parameters())
     assert DCGANCritic(n_features, n_channels=4, n_outputs=5)(x[:, :n_features]).shape == (3, 5)
-    # Each row is judged by itself.
+    # The value of a row does not depend on other rows.
     torch.testing.assert_close(critic(x[:1]), values[:1].detach())
-    # The label matters, and it is not taken for a pixel.
+    # The label has an effect, and it is not used as a pixel.
     other = x.clone()
     other[:, n_features:] += 1
     assert (critic(other) != values).all()

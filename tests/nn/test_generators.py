@@ -14,7 +14,7 @@ def test_the_mlp_starts_as_a_scaled_isometry(latent_dim, n_features):
     product = linear @ linear.T if latent_dim <= n_features else linear.T @ linear
     expected = torch.eye(len(product)).double() * n_features / min(latent_dim, n_features)
     torch.testing.assert_close(product, expected, atol=1e-5, rtol=0)
-    # So the mean variance of the features is 1.
+    # The isometry makes the mean variance of the features 1.
     torch.testing.assert_close(linear.square().sum() / n_features, torch.tensor(1.0).double(), atol=1e-5, rtol=0)
 
 

@@ -20,7 +20,7 @@ def one_thread_one_seed():
 
 @pytest.fixture
 def normal():
-    """Makes normal sources of which no more is known than their rows."""
+    """A function that makes normal sources without quantiles and quasi-random rows."""
 
     def make(n_features, scale=1.0, shift=0.0, dtype=torch.float32):
         return Source(lambda n: scale * torch.randn(n, n_features, dtype=dtype) + shift)

@@ -12,7 +12,7 @@ COSTS = ["sqeuclidean", "euclidean", "cityblock", 1.5, 3.0]
 @pytest.mark.parametrize("cost", COSTS)
 @pytest.mark.parametrize("n_points", [1, 2, 31, 33, 200])
 def test_assign_is_the_argmin(cost, n_points, costs_by_hand):
-    # In float64: the smallest of the gaps between two scores is about 1e-6.
+    # In float64, because the smallest gap between two scores is about 1e-6.
     x, y = torch.randn(300, 3, dtype=torch.float64), torch.randn(n_points, 3, dtype=torch.float64) + 1
     potential = torch.randn(n_points, dtype=torch.float64)
     expected = np.argmin(costs_by_hand(x, y, cost) - potential.numpy(), axis=1)
@@ -34,9 +34,9 @@ def test_on_a_line_float32_is_enough_for_many_points():
     points = torch.randn(10_000, 1)
     potential = semidiscrete_dual("normal", points).potential
     middles = torch.special.ndtri((torch.arange(10_000, dtype=torch.float64) + 0.5) / 10_000)[:, None]
-    # The narrowest cells are 2.5e-4 wide, which float32 divides into a thousand parts and more.
+    # The smallest cells have a width of 2.5e-4, more than a thousand times the precision of float32.
     assert (assign(middles.float(), points, potential) == points[:, 0].argsort()).all()
-    # A cold temperature does as well, and comes back from the units of the scores.
+    # A low temperature has the same images, in the units of the data.
     soft = soft_assign(middles.float(), points, potential, 1e-12)
     torch.testing.assert_close(soft, points.sort(0).values, rtol=1e-6, atol=1e-9)
     by_double = assignment_gap(middles, points.double(), potential)

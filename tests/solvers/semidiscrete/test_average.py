@@ -26,7 +26,7 @@ def test_the_error_is_as_expected_and_tests_are_due_once_it_is_small(source, n_f
     n_rows = [state.n_rows for state in states]
     assert n_rows == sorted(n_rows)
     assert n_rows[0] > first.n_rows
-    # It ends with the first batch that passes the bound, of which no test is expected.
+    # It ends with the first batch beyond the largest number of rows, after which no test is due.
     assert 60_000 <= n_rows[-1] < 60_000 + 4096
     assert states[-1].error == math.inf
     due = [state for state in states if state.error < math.inf]
@@ -34,5 +34,5 @@ def test_the_error_is_as_expected_and_tests_are_due_once_it_is_small(source, n_f
     assert all(state.error <= 0.1 for state in due)
     masses = problem.rows.masses(problem.rows.sample(200_000), states[-1].offsets)
     error = float((masses / weights - 1).square().mean().sqrt())
-    # The last error that was expected, and the noise of the test.
+    # The tolerance is the last expected error, plus the noise of the test.
     assert error < 1.5 * due[-1].error + math.sqrt(80 / 200_000)

@@ -17,7 +17,7 @@ def test_symmetric_points_have_equal_potentials(n_features):
     points = torch.cat([torch.eye(n_features), -torch.eye(n_features)])
     solution = semidiscrete_dual("normal", points, tol=0.02)
     assert solution.converged
-    # A cell's mass in units of its weight changes about as ψ does, and the largest of 10 errors is two rms.
+    # The relative mass of a cell changes about as much as ψ, and the largest of 10 errors is about two rms.
     assert solution.potential.abs().max() < 0.06
 
 
@@ -50,7 +50,7 @@ def test_masses_are_the_weights(n_points, n_features, cost, normal, masses):
     solution = semidiscrete_dual("normal", points, weights, cost=cost, tol=0.08)
     assert solution.converged
     error = masses(normal(n_features), points, solution.potential, cost) / weights - 1
-    # The solver's own test may err by a quarter, and this one's rows add 3 %.
+    # The test of the solver can have an error of a quarter, and these rows add 3 %.
     assert error.square().mean().sqrt() < 0.11
     assert solution.mass_error == pytest.approx(float(error.square().mean().sqrt()), abs=0.05)
 
@@ -66,7 +66,7 @@ def test_units_change_nothing_else(n_features, scale, normal):
 
     reference, solution = solve(1.0), solve(scale)
     assert solution.n_samples == reference.n_samples
-    # Powers of ten are rounded in float32; the offsets are of order 1 and a stray row is 1 / n of the mass.
+    # Powers of ten are rounded in float32; the offsets are of order 1, and a row in another cell is 1 / n of the mass.
     torch.testing.assert_close(solution.potential / scale**2, reference.potential, rtol=0, atol=1e-3)
 
 
@@ -96,7 +96,7 @@ def test_a_small_discrete_source_agrees_with_the_exact_plan(cost, costs_by_hand)
     exact = ot.emd2([], [], costs_by_hand(rows, points, cost))
     solution = semidiscrete_dual(sources.rows(rows), points, cost=cost, tol=0.05, max_samples=50_000)
     value = (costs_by_hand(rows, points, cost) - solution.potential.numpy()).min(axis=1).mean()
-    # The dual value falls short by the square of the error of the masses, about 1 % of the cost.
+    # The dual value is too small by about the square of the error of the masses, 1 % of the cost.
     assert value == pytest.approx(exact, rel=0.02)
     assert value <= exact * (1 + 1e-6)
 
@@ -112,9 +112,10 @@ def test_euclidean_agrees_with_a_refinement_by_linear_programs(costs_by_hand):
         np.full(len(grid), 1 / len(grid)), weights.numpy(), costs_by_hand(grid, points, "euclidean"), log=True
     )
     reduced = costs_by_hand(grid, points, "euclidean") - solution.potential.numpy()
-    # The grid is within 1/128 of the square, and the plan is first-order stable in it.
+    # The grid points are within 1/128 of the points of the square, and the plan changes to first order with them.
     assert reduced.min(axis=1).mean() == pytest.approx(log["cost"], rel=0.01)
-    # Most rows go where the exact plan sends them; each cell has 200, of which a sixth are next to a boundary.
+    # Most rows are sent to the point of the exact plan; each cell has 200 rows, of which a sixth are next to a
+    # boundary.
     index = assign(grid, points, solution.potential, "euclidean").numpy()
     assert plan[np.arange(len(grid)), index].sum() > 0.95
 
@@ -141,7 +142,7 @@ def test_a_warm_start_is_cheaper():
     points = torch.randn(100, 6)
     cold = semidiscrete_dual("normal", points, tol=0.1)
     again = semidiscrete_dual("normal", points, tol=0.2, start=cold.potential)
-    # Good enough as it is.
+    # The start is good enough and does not change.
     assert again.n_samples == 0
     assert again.converged
     torch.testing.assert_close(again.potential, cold.potential, rtol=1e-6, atol=1e-6)
@@ -159,7 +160,7 @@ def test_a_bad_start_does_no_harm(n_features, size):
     cold = semidiscrete_dual("normal", points, tol=0.1)
     solution = semidiscrete_dual("normal", points, tol=0.1, start=size * torch.randn(50))
     assert solution.converged
-    # Tests come in steps of 1.3, and pools of 2.
+    # The number of rows grows by a factor of 1.3 between tests, and of 2 between pools.
     assert solution.n_samples <= 2 * cold.n_samples
 
 
@@ -183,10 +184,10 @@ def test_samples_are_bounded_and_the_floor_is_theirs():
     points = torch.randn(100, 6)
     solution = semidiscrete_dual("normal", points, tol=0.01, max_samples=10_000)
     assert not solution.converged
-    # The last batch, of 180 rows, may pass the bound.
+    # The last batch, of 180 rows, may exceed the limit.
     assert solution.n_samples <= 10_000 + 180
     assert solution.mass_error_floor == pytest.approx(math.sqrt(100 / solution.n_samples))
-    # Below the bound of RECIPES' prototype: averaging leaves little above the error of counting.
+    # The error of averaging is little above that of counting.
     assert solution.mass_error < 1.6 * solution.mass_error_floor
 
 

@@ -24,17 +24,17 @@ def test_interval_holds_the_truth(n_points):
     truth = quantisation_cost(points)
     tensor = torch.from_numpy(points)[:, None]
     solution = semidiscrete_dual("normal", tensor)
-    # 20 intervals at 99.9 %: all hold it, but for one run in 50.
+    # All of 20 intervals at 99.9 % contain the cost, with a probability of 98 %.
     intervals = [primal_dual_interval("normal", tensor, solution.potential, confidence=0.999) for _ in range(5)]
     assert all(interval.low <= truth <= interval.high for interval in intervals)
-    # A batch of 1000 rows is W2 = O(1000^-1/2) off, here 0.001 to 0.01 in the square.
+    # A batch of 1000 rows has a W2 distance of O(1000^-1/2) from the source, here 0.001 to 0.01 in the square.
     assert all(interval.high - interval.low < 0.05 for interval in intervals)
     assert np.mean([interval.dual_value for interval in intervals]) == pytest.approx(truth, abs=0.005)
 
 
 @pytest.mark.parametrize("cost", ["sqeuclidean", "euclidean"])
 def test_interval_of_a_bad_potential_is_wide_but_right(cost):
-    # With 450 points batches are repaired, not solved from scratch.
+    # With 450 points batches are repaired, and not solved by an exact plan.
     points = 0.5 * torch.randn(450, 2)
     potential = semidiscrete_dual("normal", points, cost=cost, tol=0.2).potential
     exact = primal_dual_interval("normal", points, potential, cost=cost, n_batches=2)
@@ -63,10 +63,10 @@ def test_interval_with_weights_and_scale(normal, costs_by_hand):
     interval = primal_dual_interval(normal(3), points, potential, weights)
     torch.manual_seed(1)
     scaled = primal_dual_interval(normal(3, 1e-4), 1e-4 * points, 1e-8 * potential, weights)
-    # float32 rounds the data anew.
+    # float32 rounds the data in other units differently.
     np.testing.assert_allclose(np.array(scaled[:2]) * 1e8, interval[:2], rtol=1e-3)
     exact = np.mean(
         [ot.emd2(np.full(2000, 1 / 2000), weights.numpy(), costs_by_hand(torch.randn(2000, 3), points, "sqeuclidean"))]
     )
-    # Of a sample of 2000, with a standard error of about 2 %.
+    # A sample of 2000 rows has a standard error of about 2 %.
     assert interval.low * 0.93 < exact < interval.high * 1.07

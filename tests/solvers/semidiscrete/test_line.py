@@ -1,4 +1,4 @@
-"""One dimension."""
+"""The exact solution for one feature."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def test_on_a_line_the_cells_end_at_quantiles(source, cost):
     order = points[:, 0].argsort()
     ends = weights[order].cumsum(0)[:-1]
     quantiles = torch.special.ndtri(ends) if source == "normal" else ends
-    # Just left of each quantile the point before it is best, just right of it the next one.
+    # Just left of each quantile the previous point is the best, just right of it the next one.
     for side, expected in ((-1e-6, order[:-1]), (1e-6, order[1:])):
         index = assign(quantiles[:, None] + side, points, solution.potential, cost)
         assert (index == expected).all()
@@ -37,5 +37,5 @@ def test_on_a_line_a_sampler_is_enough(normal, masses):
     solution = semidiscrete_dual(normal(1), points)
     assert solution.converged
     error = masses(normal(1), points, solution.potential) * 20 - 1
-    # 100 000 test rows: √(20 / 1e5) = 1.4 %, and as much from the rows of the fit.
+    # 100 000 test rows have an error of √(20 / 1e5) = 1.4 %, and so do the rows of the fit.
     assert error.square().mean().sqrt() < 0.03

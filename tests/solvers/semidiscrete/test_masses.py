@@ -20,7 +20,7 @@ def test_the_test_of_the_masses_is_as_sharp_as_tol(spread):
     ratio = (halves / weights - 1)[..., visible]
     squares = (ratio[:, 0] * ratio[:, 1]).mean(1)
     assert squares.std() < 0.25 * tol**2
-    # Only the lightest are left out, if any.
+    # Only the lightest cells may be left out.
     assert visible.sum() >= (95 if spread == 2 else 100)
     assert (weights[~visible] <= weights[visible].min()).all()
 
@@ -34,7 +34,7 @@ def test_a_weight_that_no_test_can_see_is_left_out(n_features, source, normal):
     solution = semidiscrete_dual(source, points, weights / weights.sum())
     assert solution.converged
     assert solution.n_empty == 0
-    # The fit does not run into its bound of a million for it.
+    # The fit ends before its limit of a million rows.
     assert solution.n_samples < 250_000
 
 
@@ -49,5 +49,5 @@ def test_light_cells_get_their_masses(weights, normal, masses):
     assert solution.converged
     assert solution.n_empty == 0
     error = masses(normal(4), points, solution.potential, n_samples=1_000_000) / weights - 1
-    # The test of 1/k² may err by as much as tol, and these rows add a root mean square of 4 %.
+    # The test of weights like 1/k² can have an error of tol, and these rows add a root mean square of 4 %.
     assert error.square().mean().sqrt() < 0.1

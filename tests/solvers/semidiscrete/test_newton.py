@@ -18,11 +18,11 @@ def test_a_pool_notices_when_its_candidates_miss_the_cells():
     pool = Pool(tiles, x, np.full(300, 1 / 300), offsets)
     pool.refresh(offsets, 10)
     assert not pool.is_lost
-    # Cells as far from their points as this are not among the candidates.
+    # Cells that are so far from their points are no candidates.
     far = 10 * np.random.RandomState(0).rand(300)
     pool.refresh(far, 10)
     assert pool.is_lost
-    # Nor does it go on with them.
+    # It does not continue with them either.
     found, is_reached = pool.minimise(far, 0.1, Level(1.0, 10, 1e-6))
     assert not is_reached
     np.testing.assert_array_equal(found, far)
@@ -30,11 +30,11 @@ def test_a_pool_notices_when_its_candidates_miss_the_cells():
 
 @pytest.mark.parametrize("cost", ["sqeuclidean", 1.5, 3.0])
 def test_an_empty_cell_gets_its_mass(cost):
-    """The step is exact: as many rows as its weight asks for; the other offsets stay."""
+    """The step is exact: the cell gets the number of rows of its weight, and other offsets do not change."""
     points = torch.randn(40, 2, dtype=torch.float64)
     tiles = Tiles(Units(points, cost))
     x = tiles.units.rows(torch.randn(4000, 2, dtype=torch.float64))
-    # All cells are those of the nearest point, but for one.
+    # All cells but one are those of the nearest point.
     is_squared = tiles.units.cost.is_squared
     offsets = -(tiles.units.points.square().sum(1) / 2).numpy() if is_squared else np.zeros(40)
     offsets[7] -= 100
@@ -69,7 +69,7 @@ def test_the_gradient_and_the_hessian_are_those_of_the_dual(cost):
 
 @pytest.mark.slow
 def test_no_cell_stays_empty_among_thousands():
-    """Four pools of 2¹⁷ rows and more are enough: one cell left empty would hand the rest to the slower ascent."""
+    """Four pools from 2¹⁷ rows on are enough; with an empty cell the slower average phase would follow."""
     generator = torch.Generator().manual_seed(0)
     solution = semidiscrete_dual("normal", torch.randn(5000, 2, generator=generator), tol=0.1, generator=generator)
     assert solution.converged

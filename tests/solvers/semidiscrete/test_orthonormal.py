@@ -1,4 +1,4 @@
-"""Orthonormal rows: their scores, their distribution and the independent rows that they stand for."""
+"""Orthonormal rows: their scores, their distribution and their effective rows."""
 
 import math
 
@@ -34,7 +34,8 @@ def test_scores_are_those_of_reflected_rows_of_all_lengths(n):
         for turned, sign in ((row, 1), (opposite, -1)):
             lengths.append(float((turned * directions).sum() / directions.square().sum()) * sign)
             torch.testing.assert_close(turned, sign * lengths[-1] * directions)
-    # Those of the second sign and of the next turn are the same, of all turns one in each part of the distribution.
+    # Rows with the second sign have the length of the next turn; the turns have one length in each part of the
+    # distribution.
     np.testing.assert_allclose(lengths[1:-1:2], lengths[2::2])
     level = stats.chi(max(n, 6)).cdf(np.array([lengths[0], *lengths[1::2]]) * math.sqrt(6))
     np.testing.assert_allclose(np.diff(np.sort(level)), 1 / len(level), rtol=1e-6)
@@ -47,7 +48,7 @@ def test_no_turn_brings_rows_back(n_points):
     for _ in range(N_TURNS):
         turns.append(doubly_reflected(turns[-1], torch.empty(n // 4, n), torch.empty(n, n)) / 2)
     torch.testing.assert_close(turns[-1] @ turns[-1].T, torch.eye(n))
-    # Cosines between a row of one turn and one of another: after one turn they are at most a half.
+    # Cosines between rows of different turns; after one turn they are at most a half.
     assert all((a @ b.T).abs().max() < 0.5 + 1e-5 for i, a in enumerate(turns) for b in turns[:i])
 
 
@@ -56,7 +57,7 @@ def test_rows_are_orthonormal_and_uniform(shape):
     sets = torch.stack([orthonormal_rows(torch.randn(shape, dtype=torch.float64)) for _ in range(3000)])
     square = sets if shape[0] < shape[1] else sets.mT
     torch.testing.assert_close(square @ square.mT, torch.eye(min(shape), dtype=torch.float64).expand(3000, -1, -1))
-    # Uniform, so that no entry prefers a sign; five standard errors.
+    # The rows are uniform, so that no entry prefers a sign; the tolerance is five standard errors.
     assert sets.sign().mean(0).abs().max() < 5 / math.sqrt(3000)
 
 
@@ -70,7 +71,7 @@ def test_masses_are_those_of_independent_rows(n_features, n):
         scored = rows_of(kind, points)
         offsets = scored.units.offsets(potential)
         masses.append(torch.stack([scored.masses(scored.sample(n), offsets) for _ in range(n_calls)]).mean(0))
-    # Five standard errors of two samples; those of the orthonormal rows are smaller.
+    # The tolerance is five standard errors of two independent samples; orthonormal rows have smaller ones.
     n_rows = n * n_calls
     assert ((masses[0] - masses[1]).abs() <= 5 * (2 * masses[1].clamp_min(1 / n_rows) / n_rows).sqrt()).all()
 
@@ -81,7 +82,7 @@ def test_a_row_stands_for_as_many_independent_ones_as_it_says(n_points, n_featur
     offsets = scored.units.offsets(torch.zeros(n_points))
     masses = torch.stack([scored.masses(scored.sample(n), offsets) for _ in range(200)])
     heavy = masses.mean(0) > 0.3 / n_points
-    # The variance of 200 numbers is known up to a tenth, and the mean of many cells better.
+    # A variance of 200 numbers has an error of a tenth, and the mean over many cells a smaller one.
     variance, mean = masses[:, heavy].var(0), masses[:, heavy].mean(0)
     assert (variance / (mean * (1 - mean) / n)).mean() < 1.05 / scored.effective_rows
     assert scored.n_for(1000) % 12 == 0

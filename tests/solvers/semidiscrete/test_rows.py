@@ -12,7 +12,7 @@ from sklearn_ot.solvers.sources import Source, normal
 @pytest.mark.parametrize("kind", [ScoredRows, OrthonormalRows])
 def test_soft_masses_are_means_of_softmax(kind):
     points, x, offsets = torch.randn(3000, 5), torch.randn(24, 5), torch.randn(3000, dtype=torch.float64)
-    # Two that see the same rows, as each turn has lengths of its own.
+    # Two objects with the same rows, because the lengths change with each call.
     first, second = (kind(normal(5), Units(points, "sqeuclidean", normal_location(points))) for _ in range(2))
     tiles = torch.cat([tile.double() * factor for tile, factor in first.scores(x, offsets)])
     masses = second.soft_masses(x, offsets, [torch.tensor(0.3), torch.tensor(0.01)])
