@@ -268,11 +268,11 @@ class W2Transport(ConvexTransport, NeuralTransport):
 
     @property
     def sparsity_(self):
-        """Share of zeros among the non-negative weights of all convex networks."""
+        """Share of zeros among the non-negative weights of all `DenseICNN`; 0 if there is none."""
         check_is_fitted(self)
         networks = [network for network in self.net_.module_.children() if isinstance(network, DenseICNN)]
-        weights = torch.cat([weight.detach().flatten() for network in networks for weight in network.inner])
-        return float((weights == 0).float().mean())
+        weights = [weight.detach().flatten() for network in networks for weight in network.inner]
+        return float((torch.cat(weights) == 0).float().mean()) if weights else 0.0
 
     def prune(self):
         """Remove units that have no effect from the networks; the maps do not change.

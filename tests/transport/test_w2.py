@@ -155,6 +155,7 @@ def test_a_network_of_ones_own(samples, solver):
     assert l2_uvp(transport.transform(Xs), Xt) < 0.2 * l2_uvp(start.transform(Xs), Xt)
     assert l2_uvp(transport.inverse_transform(Xt), Xs) < 0.2 * l2_uvp(start.inverse_transform(Xt), Xs)
     assert isinstance(transport.net_.module_.potential, Quadratic)
+    assert transport.sparsity_ == 0
     expected = transport.transform(Xs)
     np.testing.assert_allclose(transport.prune().transform(Xs), expected)
 

@@ -132,7 +132,9 @@ def test_is_the_transport_that_it_refits(samples, fitted):
             np.testing.assert_array_equal(one, other)
         assert transport.dual_value(Xs, Xt) == alone.dual_value(Xs, Xt)
         assert transport.wasserstein_distance_ == alone.wasserstein_distance_
+        np.testing.assert_array_equal(transport.potentials_.transport(Xs), alone.transform(Xs))
     assert fitted.score(Xs, X_target=Xt) == alone.score(Xs, X_target=Xt)
+    assert not hasattr(W2TransportCV(), "potentials_")
     assert fitted.n_features_in_ == 2
 
 
