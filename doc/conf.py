@@ -20,7 +20,7 @@ extensions = [
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
-# `name` in single backticks becomes a link where the name is known, as in scikit-learn's docstrings.
+# A name in single backticks becomes a link if it is known, as in scikit-learn's docstrings.
 default_role = "autolink"
 
 autosummary_generate = True
@@ -29,7 +29,7 @@ numpydoc_show_class_members = False
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    # The demo beside the gallery trains for minutes: it is not part of it.
+    # The demo trains for minutes and is not part of the gallery.
     "filename_pattern": r"/plot_",
     "ignore_pattern": r"demo_",
     "within_subsection_order": "FileNameSortKey",
@@ -39,7 +39,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
 }
 
-# Links to other projects' pages are fetched from the network, so they are asked for: INTERSPHINX=1 make docs.
+# `INTERSPHINX=1 make docs` adds links to other projects, whose inventories are fetched from the network.
 if os.environ.get("INTERSPHINX"):
     extensions.append("sphinx.ext.intersphinx")
     intersphinx_mapping = {
@@ -64,5 +64,5 @@ def quote_attributes_in_shapes(app, what, name, obj, options, lines):
 
 
 def setup(app):
-    # Before numpydoc, whose priority is 500, has taken the docstring apart.
+    # This runs before numpydoc, whose priority is 500, parses the docstring.
     app.connect("autodoc-process-docstring", quote_attributes_in_shapes, priority=400)

@@ -11,9 +11,9 @@ from sklearn_ot.objectives.w2 import exact_dual, w2gn
 
 
 class Solver(NamedTuple):
-    """A way to fit the potentials of a map of the squared cost.
+    """A solver for the potentials of a map of the squared cost.
 
-    A row of `SOLVERS` makes a solver known by its name: ``SOLVERS["mine"] = Solver(objective, ...)``.
+    A row of the table `SOLVERS` gives a solver a name: ``SOLVERS["mine"] = Solver(objective, ...)``.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Solver(NamedTuple):
     needs_reg: bool = False
 
 
-# The solvers with a name. Estimators accept each key of this table, those that are added later too.
+# The solvers by their names. Estimators accept every key of this table, also keys that are added later.
 SOLVERS: dict[str, Solver] = {
     "dual": Solver(exact_dual, reg=0.0, learning_rate=5e-2, relative_step=0.1, exact_inverse=True),
     "w2gn": Solver(w2gn, reg=3.0, learning_rate=2e-2, relative_step=1, exact_inverse=False, needs_reg=True),
