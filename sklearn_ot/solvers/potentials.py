@@ -103,7 +103,7 @@ class Potentials:
     def inverse(self, Y: np.ndarray) -> Preimages:
         """Map target rows to the source."""
         coordinates, pair = self.coordinates, self.networks.of(Y.dtype)
-        # Each chunk is a view. Arrays that each chunk leaves behind would keep the memory between them from being used.
+        # Each chunk fills its view of this array. A small array of its own for each chunk would fragment the memory.
         solved = np.ones(len(Y), dtype=bool)
 
         def preimages(y, is_solved):
@@ -144,8 +144,8 @@ class Potentials:
 
         .. math:: \tfrac12 E\|x\|^2 + \tfrac12 E\|y\|^2 - E\,\psi(x) - E\,\psi^*(y) \;\le\; \tfrac12 W_2^2
 
-        Strong convexity bounds ψ* from above by the residual of a search, so one that stops short can only lower the
-        value.
+        Strong convexity gives an upper bound of ψ* from the residual of a search, so that a search that ends early can
+        only lower the value.
         """
         coordinates, pair = self.coordinates, self.networks.of(X.dtype)
         forward, strong_convexity = _on_arrays(pair, pair.potential), pair.potential.strong_convexity

@@ -50,7 +50,7 @@ class SemiDiscreteTransport(BaseTransport):
     ----------
     source : {"normal", "uniform"}, callable, array, object that can be sampled, Source or None, default=None
         The source. If None, it is the sample given to ``fit``, as in every transport, whose rows are drawn with
-        replacement. Else ``fit`` takes only the target points:
+        replacement. Otherwise ``fit`` takes only the target points:
 
         * "normal" is N(0, I), "uniform" the uniform distribution on the unit cube;
         * a callable takes a number n and a `numpy.random.Generator` and returns n rows;

@@ -19,10 +19,10 @@ DECAY_OF_DISTANCE, RECENCY_OF_DISTANCE = 0.85, 2
 # Number of rows at which the schedule starts: four for each point at the first step size, and at least 20 batches.
 POINTS_BEFORE, BATCHES_BEFORE = 4, 20
 # A mass counts as this many times its weight and this many rows at most. Larger masses are rare near the solution.
-# Before, they would take the offset of a light cell so far down in one step that it needs many to come back.
+# Far from it, they would decrease the offset of a light cell so much in one step that many steps are needed to undo it.
 MAX_MASS, MAX_MASS_ROWS = 2, 3
-# With so many features, softened masses save more time by their small variance than their exponentials take, which is
-# the time of scores with 100 features. Orthonormal rows are cheaper than both.
+# From this number of features on, softened masses save more time by their small variance than their exponentials take.
+# These take as long as scores with 100 features. Orthonormal rows are cheaper than both.
 SMOOTH_FEATURES = 256
 # Number of rows for each point up to which the kernel is as wide as the gap.
 KERNEL_ROWS = 50

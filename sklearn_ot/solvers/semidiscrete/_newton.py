@@ -27,7 +27,7 @@ class Level(NamedTuple):
     tol: float | None
 
 
-# Each level has twice the rows and half the temperature of the last one, which keeps the number of rows near a
+# Each level has twice the rows and half the temperature of the previous one, which keeps the number of rows near a
 # boundary.
 LEVELS = (Level(0.4, 20, 0.1), Level(0.2, 12, 0.03), *(Level(0.4 / 2**k, 10, None) for k in range(2, 8)))
 # Number of rows of the first pool for each point (of equal weight), a power of 2, and its smallest value; and of the
@@ -48,7 +48,7 @@ LEAST_DAMPING = 1e-3
 LEAST_MASS = 1e-2
 # Tolerance and largest number of steps of conjugate gradients: the direction of a step need not be more accurate.
 CG_TOL, CG_STEPS = 1e-2, 500
-# Rows with a larger share in one cell are far from boundaries and left out of the Hessian, and so are smaller shares.
+# Left out of the Hessian: rows with a larger share in one cell, which are far from boundaries, and smaller shares.
 LARGEST_SHARE, SMALLEST_SHARE = 0.99, 3e-3
 # Number of rows whose differences from all candidates stay in the cache.
 BLOCK_ROWS = 4096
@@ -211,7 +211,8 @@ class Pool:
         # Cells with few rows near their boundary have little curvature, and would change too much without damping.
         least = LEAST_DAMPING * damping * natural
         hessian += sparse.diags(np.maximum(damping * natural - hessian.diagonal(), least))
-        # The boundary of a cell that is too small is too short for a linear step; a logarithm gives a larger one.
+        # The boundary of a cell that is too small is short, but becomes longer with the cell. A linear step would be
+        # too large, and the logarithm gives a smaller one.
         mass = np.maximum(self.weights - excess, LEAST_MASS * self.weights)
         change = np.where(excess > 0, mass * np.log(self.weights / mass), excess)
         change -= change.sum() * self.weights

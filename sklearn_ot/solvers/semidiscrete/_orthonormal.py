@@ -33,9 +33,9 @@ class OrthonormalRows(ScoredRows):
     leave the offsets unchanged. A score of a reflected row then needs two additions; that of a new row needs an inner
     product. Each row is used with both signs.
 
-    All these rows are normal. They are not independent, but their cells nearly are. With 1000 points, each of them
-    stands for 0.93 independent rows in 64 dimensions and for 0.5 to 0.7 in 784 dimensions. With few points, and tiles
-    of fewer rows than columns, it stands for less.
+    All these rows are normal. They are not independent, but their cells nearly are. With 1000 points, each row counts
+    as 0.93 independent rows in 64 dimensions and as 0.5 to 0.7 in 784 dimensions. With few points, or tiles of fewer
+    rows than columns, it counts as less.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The problem that the phases of a fit solve, and the state that one hands to the next."""
+"""The problem that the phases of a fit solve, and the state that each phase passes to the next."""
 
 import math
 from typing import NamedTuple

@@ -28,8 +28,8 @@ class ScoredRows:
         Functions that take n and return n rows in units: independent rows, and quasi-random rows if the source has
         them.
     effective_rows : float
-        Independent rows for which one row stands: masses from n rows vary like those from ``n * effective_rows``
-        independent rows.
+        Number of independent rows that one row counts as: masses from n rows vary like those from
+        ``n * effective_rows`` independent rows.
     """
 
     effective_rows = 1.0
