@@ -63,7 +63,7 @@ def run(parser, results, smallest, measure, report, argv=None):
     results = replace(results, command=command, **folders)
     if not arguments.report:
         with one_thread(), warnings.catch_warnings():
-            # A budget, or a number of steps, is not meant to lead to convergence.
+            # A fit that ends with its budget, or after a number of steps, need not have converged.
             warnings.simplefilter("ignore", ConvergenceWarning)
             measure(arguments, results)
     report(results)
@@ -71,7 +71,7 @@ def run(parser, results, smallest, measure, report, argv=None):
 
 @contextlib.contextmanager
 def one_thread():
-    """One thread for everything within; slow imports that a process does once are done before."""
+    """Run a block on one thread, after slow imports that a process does only once."""
     torch.set_num_threads(1)
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # the first optimiser imports the compiler of torch
     with threadpool_limits(1):
@@ -80,7 +80,7 @@ def one_thread():
 
 @dataclass(frozen=True)
 class Results:
-    """The table of a script, written row by row: a row takes the place of an older one with the same key.
+    """The table of a script, written row by row; a row replaces an older one with the same key.
 
     The commands that made the rows are at the top of the file. The column ``setup`` names the processor and the
     versions with which each row was measured.
@@ -88,7 +88,7 @@ class Results:
     Parameters
     ----------
     name : str
-        Name of the file, which is that of the script but for its suffix.
+        Name of the file, which is that of the script with the suffix csv.
     key, columns : tuple of str
         The columns that identify a row, and all others.
     packages : tuple of str
@@ -164,10 +164,10 @@ class Results:
         name : str
             Name of the file.
         by, columns : dict of str to str
-            The columns to group by and those to summarise, and their titles. Seeds that have no value in one of the
-            latter are counted.
+            The columns to group by and those to summarise, and their titles. If some seeds have no value in a column,
+            the number of the others is added.
         is_in : callable, default=all rows
-            Whether a row takes part.
+            Whether a row is included.
         """
         groups = {}
         for row in filter(is_in, self.rows()):
@@ -202,7 +202,7 @@ def print_table(table):
 
 
 def as_number(text):
-    """A key that sorts numbers by their size, before all else."""
+    """A key for sorting: numbers come first, by their size."""
     try:
         return (float(text), "")
     except ValueError:
@@ -210,7 +210,7 @@ def as_number(text):
 
 
 def median_range(values):
-    """Three digits of the median and, if there are several values, of their range, as text."""
+    """The median with three digits as text, and the range if there are several values."""
     if not values:
         return ""
     low, middle, high = (f"{value:.3g}" for value in (min(values), statistics.median(values), max(values)))
@@ -229,7 +229,7 @@ def setup(packages):
 
 
 def processor():
-    """The processor's name, which Python's platform does not know on Linux."""
+    """The name of the processor, which Python's module ``platform`` does not return on Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -239,9 +239,9 @@ def processor():
 
 
 def guarded(run, *args):
-    """The cells that a run gives, rounded, with ``diverged`` = 0; if it fails, ``diverged`` = 1 and a ``note``.
+    """The cells that a run returns, rounded, with ``diverged`` = 0; if it fails, ``diverged`` = 1 and a ``note``.
 
-    A failure is a result: the other cells are measured all the same.
+    A failure is stored as a result, and the other cells are still measured.
     """
     try:
         cell = {"diverged": 0, **run(*args)}
@@ -260,8 +260,8 @@ def without_missing(methods, needs, asked):
     needs : dict of str to str
         The module that a method needs beyond the core dependencies, by the name of the method.
     asked : bool
-        Whether the user has named the methods. One that cannot run then ends the script; else it is left out. Either
-        way a message gives the command that installs it.
+        Whether the user has named the methods. A method that cannot run then ends the script; otherwise it is left out.
+        In both cases a message has the command that installs it.
     """
     missing = [name for name in methods if name in needs and importlib.util.find_spec(needs[name]) is None]
     if missing:
@@ -276,12 +276,12 @@ def without_missing(methods, needs, asked):
 
 
 def time_in_turn(steps, n_rounds):
-    """Call several functions in turn in each of some rounds, after one that warms up.
+    """Call several functions in turn in each round, after a first round that is not timed.
 
     Parameters
     ----------
     steps : dict of str to callable
-        Functions that return how long they took.
+        Functions that return the time that they took.
     n_rounds : int
         Number of rounds.
 
@@ -300,7 +300,7 @@ def time_in_turn(steps, n_rounds):
 
 
 def timed(function, n_calls):
-    """A function that calls ``function`` some times, and returns the milliseconds of CPU time of a call."""
+    """A function that calls ``function`` several times, and returns the milliseconds of CPU time of a call."""
 
     def calls():
         begin = time.process_time()
@@ -312,11 +312,11 @@ def timed(function, n_calls):
 
 
 class BudgetSpentError(Exception):
-    """Ends a loop of another library that has no other way out."""
+    """Ends a loop of another library that cannot be ended in another way."""
 
 
 class Clock:
-    """CPU-seconds of this process since the clock was built, and whether a budget of them is spent."""
+    """CPU-seconds of this process since the clock was made, and whether they exceed a budget."""
 
     def __init__(self, budget_s=float("inf")):
         self.budget_s, self.start, self.start_wall = budget_s, time.process_time(), time.perf_counter()

@@ -1,8 +1,8 @@
-"""The methods on images that benchmarks/generators.py compares, ours and others', each as one small function.
+"""The methods on images that benchmarks/generators.py compares, each as one small function.
 
-``fit(images, clock, seed)`` takes rows of pixels in [-1, 1], and a `Clock` whose budget ends the fit; it returns a
-function that draws n images, the number of images it has made or been shown, and the history of its rounds (None
-without).
+``fit(images, clock, seed)`` takes rows of pixels in [-1, 1], and a `Clock` whose budget ends the fit. It returns a
+function that draws n images, the number of images that the fit has used, and the history of its rounds (None if it has
+no rounds).
 """
 
 import time
@@ -20,7 +20,7 @@ LATENT_DIM, WIDTH = 100, 512
 
 
 def budget(clock):
-    """Ends the fit of one of our estimators; rounds that are cut short do not count."""
+    """A callback that ends the fit of one of our estimators; an interrupted round does not count."""
     return TimeBudget(clock.budget_s, clock=time.process_time)
 
 
@@ -70,7 +70,7 @@ def sampler(network):
 
 
 def released_loop(images, clock, seed, batch_size=64, n_ots_steps=20_000, n_stored=4000):
-    """The published loop: potential by Adam on small batches, then one pass over the batches it has assigned last."""
+    """The published loop: the potential by Adam on small batches, then one pass over the last assigned batches."""
     torch.manual_seed(seed)
     points = torch.from_numpy(images)
     network, potential = released_network(points.shape[1]), torch.zeros(len(points), requires_grad=True)
@@ -78,13 +78,13 @@ def released_loop(images, clock, seed, batch_size=64, n_ots_steps=20_000, n_stor
     n_images = 0
     while not clock.is_over():
         stored = []
-        # The half of a round that comes second needs a share of the time too.
+        # The second half of a round needs a part of the time too.
         round_start, round_budget = clock(), 0.8 * (clock.budget_s - clock())
         for _ in range(n_ots_steps):
             z = torch.randn(batch_size, LATENT_DIM)
             with torch.no_grad():
                 index = (torch.cdist(network(z), points) - potential).argmin(1)
-            # Minus the gradient of the dual: found less wanted mass.
+            # Minus the gradient of the dual: the mass of each cell minus the weight of its point.
             potential.grad = torch.bincount(index, minlength=len(points)) / batch_size - 1 / len(points)
             ots.step()
             stored = [*stored[1 - n_stored :], (z, index)]
@@ -135,7 +135,8 @@ def wgan_gp(images, clock, seed, batch_size=64, n_critic=5, reg=10.0):
     return sampler(network), n_images, None
 
 
-# Convolutions, narrow enough for some thousand rounds in ten minutes; reg is what [Gulrajani17]_ take for images.
+# Convolutions that are narrow enough for some thousand rounds in ten minutes; reg is the value of [Gulrajani17]_ for
+# images.
 CONVOLUTIONS = {
     "generator": Convolutional(16),
     "critic": Convolutional(16),

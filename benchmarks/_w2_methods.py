@@ -1,8 +1,8 @@
-"""The methods that benchmarks/w2.py compares, ours and others', each as one small function.
+"""The methods that benchmarks/w2.py compares, each as one small function.
 
-``fit(Xs, Xt, budget_s, seed)`` returns the map, its inverse (None if the method has none) and a dict of facts:
-``steps``, and ``compile_s``, the CPU-seconds that went into compilation. Iterative methods stop after ``budget_s``
-CPU-seconds of training, without compilation; with an infinite budget ours stop by themselves, at their defaults.
+``fit(Xs, Xt, budget_s, seed)`` returns the map, its inverse (None if the method has none) and a dict with ``steps``,
+and ``compile_s``, the CPU-seconds of compilation. Iterative methods stop after ``budget_s`` CPU-seconds of training,
+without compilation. With an infinite budget our methods have their default settings and stop by themselves.
 """
 
 import contextlib
@@ -24,8 +24,8 @@ from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, W2Transport
 
-MAX_PLAN_ROWS = 5000  # of an exact plan: 15 seconds, and 200 MB
-# In 4096 dimensions all rows, in balanced coordinates, would not fit in memory; the Gaussian map at the start sees all.
+MAX_PLAN_ROWS = 5000  # an exact plan of this number of rows takes 15 seconds and 200 MB
+# In 4096 dimensions, all rows in balanced coordinates would not fit in memory. The Gaussian map is fitted to all rows.
 MAX_OTT_ROWS = 100_000
 
 
@@ -33,7 +33,7 @@ def plan_rows(rows, rng):
     return rows[rng.permutation(len(rows))[:MAX_PLAN_ROWS]]
 
 
-# Others' methods without a budget.
+# Methods without a budget.
 
 
 def fit_bures(Xs, Xt, budget_s, seed):
@@ -42,10 +42,10 @@ def fit_bures(Xs, Xt, budget_s, seed):
 
 
 def fit_emd(Xs, Xt, budget_s, seed):
-    """POT's plan, and its own extension to new rows: those of the nearest row of the sample, shifted."""
+    """POT's plan and its extension to new rows: the image of the nearest row of the sample, shifted."""
     rng = np.random.RandomState(seed)
     transport = ot.da.EMDTransport(max_iter=10**9).fit(Xs=plan_rows(Xs, rng), Xt=plan_rows(Xt, rng))
-    # In one batch: for each batch POT computes all barycentres anew.
+    # In one batch, because POT computes all barycentres again for each batch.
     return (
         lambda X: transport.transform(Xs=X, batch_size=len(X)),
         lambda Y: transport.inverse_transform(Xt=Y, batch_size=len(Y)),
@@ -54,7 +54,7 @@ def fit_emd(Xs, Xt, budget_s, seed):
 
 
 def fit_emd_regression(Xs, Xt, budget_s, seed):
-    """An exact plan, and a regression on its barycentric targets in balanced coordinates."""
+    """An exact plan, and a regression on its barycentric images in balanced coordinates."""
     rng = np.random.RandomState(seed)
     coordinates = BalancedCoordinates.balance(*sample_gaussian_map(Xs, Xt, "auto"))
     u, v = coordinates.of_source(plan_rows(Xs, rng)), coordinates.of_target(plan_rows(Xt, rng))
@@ -72,19 +72,19 @@ def regress(u, v, seed):
     n_features = u.shape[1]
     if n_features <= 3:
         return KNeighborsRegressor(10).fit(u, v).predict
-    # The residual of the Bures map, which is the identity here.
+    # A regression on the residual of the Bures map, which is the identity in balanced coordinates.
     grid = {"gamma": [0.1 / n_features, 0.3 / n_features, 1 / n_features], "alpha": [0.1, 1.0]}
     one_split = ShuffleSplit(1, test_size=0.2, random_state=seed)
     ridge = GridSearchCV(KernelRidge(kernel="rbf"), grid, cv=one_split, scoring="neg_mean_squared_error").fit(u, v - u)
     return lambda w: w + ridge.predict(w)
 
 
-# ott-jax. Both solvers start at the Bures map: their networks start near the identity, which is the Bures map in
-# balanced coordinates. The step decays over the budget, as a cosine.
+# Methods of ott-jax. Both solvers start at the Bures map: their networks start near the identity, which is the Bures
+# map in balanced coordinates. The step size decays like a cosine over the budget.
 
 
 def import_jax():
-    # The settings are read when jax is first imported, so it is imported here only.
+    # jax reads these settings when it is first imported, so it is only imported here.
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     os.environ["JAX_PLATFORMS"] = "cpu"
     import jax
@@ -113,8 +113,8 @@ def fit_ott(build_solver, coordinates, Xs, Xt, budget_s, batch_size, learning_ra
             clock.append(now)
             return
         facts["steps"] = step + 1
-        # Building compiles, and so do the first two steps, one for each direction. The next two have the time of a
-        # step without compilation.
+        # The solver is compiled when it is built, and in its first two steps, one for each direction. The next two
+        # steps have the time of steps without compilation.
         facts["compile_s"] = max(0.0, (clock[1] - start) - (clock[3] - clock[1]))
         spent = (now - start - facts["compile_s"]) / budget_s
         if spent > 1:
@@ -129,7 +129,7 @@ def fit_ott(build_solver, coordinates, Xs, Xt, budget_s, batch_size, learning_ra
     start = time.process_time()
     solver = build_solver(num_train_iters=10**9, valid_freq=10**9, rng=jax.random.PRNGKey(seed))
     try:
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # its progress bar
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # without its progress bar
             solver(source, target, source, target, callback=anneal_and_stop)
     except BudgetSpentError:
         return *ott_maps(solver, coordinates), facts
@@ -150,17 +150,18 @@ def ott_maps(solver, coordinates):
     )
 
 
-# Chosen on seed 0 at D = 2 and 16, after 10 s. W2NeuralDual without its conjugate solver diverges, and with the one it
-# has by default (20 steps, each with a line search of up to 20) a step of training takes half a second. A larger step
-# than the default helps both more than anything else; from the Bures map, with a decay, it is safe. From D = 32 on
-# W2NeuralDual diverges with such a step; there the step was chosen from 5e-4, 1e-3, 2e-3 on seed 0 at 32 and 64.
+# Settings chosen on seed 0 for D = 2 and 16, after 10 s. W2NeuralDual diverges without its conjugate solver, and with
+# its default one (20 steps, each with a line search of up to 20) a step of training takes half a second. A larger step
+# size than the default improves both methods more than any other setting, and does not diverge with a start at the
+# Bures map and a decay. From D = 32 on, W2NeuralDual diverges with such a step size; there it was chosen from 5e-4,
+# 1e-3 and 2e-3 on seed 0 for D = 32 and 64.
 NEURAL_DUAL = {"batch_size": 64}
 NEURAL_DUAL_RATES = {"below 32": 5e-3, "from 32": 2e-3}
 EXPECTILE = {"batch_size": 256, "learning_rate": 1e-2}
 
 
 def fit_ott_neural_dual(Xs, Xt, budget_s, seed):
-    """W2NeuralDual [Amos23]_ with potentials that are not constrained to be convex."""
+    """W2NeuralDual of ott-jax, with potentials that are not constrained to be convex."""
     jax, optax, ott = import_jax()
     PotentialMLP = ott.neural.networks.potentials.PotentialMLP
     rate = NEURAL_DUAL_RATES["below 32" if Xs.shape[1] < 32 else "from 32"]
@@ -181,7 +182,7 @@ def fit_ott_neural_dual(Xs, Xt, budget_s, seed):
 
 
 def fit_ott_expectile(Xs, Xt, budget_s, seed):
-    """ExpectileNeuralDual [Buzun24]_."""
+    """ExpectileNeuralDual of ott-jax."""
     jax, optax, ott = import_jax()
     MLP = ott.neural.networks.potentials.MLP
     adam = optax.inject_hyperparams(optax.adam)(EXPECTILE["learning_rate"], b1=0.9, b2=0.9)
@@ -192,20 +193,20 @@ def fit_ott_expectile(Xs, Xt, budget_s, seed):
         adam,
         adam,
     )
-    # The expectile loss is the square of a squared distance: its weight suits one size of distances in any dimension.
+    # The expectile loss is the square of a squared distance, so its default weight needs distances of a fixed size.
     coordinates = BalancedCoordinates.balance(*sample_gaussian_map(Xs, Xt, "auto"))
     coordinates = coordinates._replace(scale=coordinates.scale * math.sqrt(Xs.shape[1]) / 2)
     return fit_ott(build, coordinates, Xs, Xt, budget_s, seed=seed, **EXPECTILE)
 
 
-# Ours.
+# Our methods.
 
 
 def fit_ours(estimator, Xs, Xt, budget_s, seed, n_stages=1):
     estimator.set_params(random_state=seed, device="cpu")
     if math.isfinite(budget_s):
         budget = TimeBudget(budget_s, n_stages=n_stages, clock=time.process_time)
-        # Smaller gains than at the defaults are waited for. A fit that has converged leaves the rest of its budget.
+        # A fit waits for smaller gains than with the defaults. If it has converged, it ends before its budget is spent.
         estimator.set_params(callbacks=[budget], max_iter=10**7, tol=1e-4, n_iter_no_change=12)
     estimator.fit(Xs, Xt)
     return estimator.transform, getattr(estimator, "inverse_transform", None), {"steps": estimator.n_iter_}
@@ -216,10 +217,11 @@ def fit_w2(solver, Xs, Xt, budget_s, seed):
 
 
 def w2gn_settings(n_features):
-    """The settings of [Korotin21]_ for toys (D = 2) and Gaussians (others), as far as our estimator has them.
+    """The published settings of W2GN for toys (D = 2) and Gaussians (other D).
 
-    Four things differ: our estimator has other momenta of Adam, its step size decays, it starts at the Bures map and
-    not near the identity, and it keeps the best average of the weights and not those of the last step.
+    They are those of [Korotin21]_. Four things differ: our estimator has other momenta of Adam, its step size decays,
+    it starts at the Bures map and not near the identity, and it keeps the best average of the weights and not those of
+    the last step.
     """
     if n_features == 2:
         return {

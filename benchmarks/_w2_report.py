@@ -6,7 +6,7 @@ import statistics
 from _common import median_range
 from _w2_methods import METHODS, OURS, WITHOUT_BUDGET
 
-TABLES = {"potential": "potential", "gaussian": "gaussian", "toys": "toy "}  # name and how its problems begin
+TABLES = {"potential": "potential", "gaussian": "gaussian", "toys": "toy "}  # the prefix of the problems of each table
 PICTURE_BUDGET = 60.0
 PICTURE_DIMS = (2, 16, 64, 256)
 
@@ -60,7 +60,7 @@ def write_table(results, cells, table, begins):
 
 
 def print_advantage(cells):
-    """Print how many times lower the error of the default solver is than that of the best other method in its time."""
+    """Print the error of the best other method in the same time, divided by that of the default solver."""
     default = next(iter(OURS))
     for budget in cells.budgets("potential"):
         for n in sorted({key[1] for key in cells.rows if key[0] == "potential"}):
@@ -126,7 +126,7 @@ def finish(results, figure, axes, name):
 
 
 def draw_error_against_time(results, cells):
-    # A line needs two budgets.
+    # A line needs results of two budgets.
     timed = {key[1:3] for key in cells.rows if key[0] == "potential" and key[3] is not None}
     budgets = cells.budgets("potential")
     lines = [pair for pair in timed if sum(("potential", *pair, budget) in cells.rows for budget in budgets) > 1]

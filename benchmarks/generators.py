@@ -1,33 +1,34 @@
-"""Generators without an adversary and with one: coverage of known modes, and exact distances on digits.
+"""Generators with and without a critic: coverage of known modes, and exact distances on digits.
 
     python benchmarks/generators.py                                    # modes and mnist
     python benchmarks/generators.py --tables modes --seeds 1000
     SKLEARN_OT_DATA=folder python benchmarks/generators.py --tables mnist faces --budgets 600
     python benchmarks/generators.py --report                           # the tables of the results so far
 
-All fits run in turn, on one thread; each result is written to results/generators.csv at once, in the place of an older
-one of the same problem, seed, method and budget. Times are CPU-seconds of this process. All of modes takes about two
-hours, mnist three. Tables:
+All fits run in turn, on one thread. Each result is written to results/generators.csv at once, and replaces an older one
+of the same problem, seed, method and budget. Times are CPU-seconds of this process. The table modes takes about two
+hours, and mnist three. Tables:
 
 modes
-    The ring of 8 and the grid of 25 Gaussians of PacGAN's protocol: 2500 training rows, 2500 samples, `mode_coverage`;
-    each estimator with its default settings (``--estimators`` for a part).
+    The ring of 8 and the grid of 25 Gaussians of PacGAN's protocol: 2500 training rows, 2500 samples, `mode_coverage`.
+    Each estimator has its default settings; ``--estimators`` selects some of them.
     ``spread`` is the standard deviation of the samples of high quality around their centres, divided by the true one.
 mnist
-    10 000 digits, each method with the same CPU-seconds; ours without an adversary, the published loop and a WGAN-GP
-    with networks of 100-512-512-512-784 and tanh, the adversarial estimators with narrow convolutions. Between 5000
-    samples and 5000 test images: exact W1 and W2, with pixels from 0 to 1; ``class_tv``, the total variation between
-    the classes that a classifier finds and equal shares; Frechet distance, precision, recall, density and coverage in
-    its features, which are the last hidden layer of an MLP of 784-256-64-10 trained on the same digits. The last five
-    compare with nothing outside this table. The row of the training images has the figures of a perfect generator. Its
-    W1 and W2 are no lower bounds: means of images are nearer to other images than images are.
+    10 000 digits; each method has the same CPU-seconds. `SemiDiscreteOTGenerator`, the published loop of its method and
+    a WGAN-GP have networks of 100-512-512-512-784 and tanh; the estimators with a critic have narrow convolutions.
+    Between 5000 samples and 5000 test images: exact W1 and W2, with pixels from 0 to 1; ``class_tv``, the total
+    variation between equal shares and the shares of the classes that a classifier finds; Frechet distance, precision,
+    recall, density and coverage in the features of the classifier, which are the last hidden layer of an MLP of
+    784-256-64-10 trained on the same digits. The last five cannot be compared with other tables. The row of the
+    training images has the figures of a sample with the right distribution. Its W1 and W2 are not the smallest possible
+    ones: a mean of images is nearer to other images than an image is.
 faces
     `SemiDiscreteOTGenerator` in the space of 200 principal components of 3500 colour faces of 64 x 64 pixels. Exact W1
     and W2 in this space between 2000 samples and 500 test faces; pixels are from 0 to 1.
 
 Images need the files of `load_usps_mnist`, or of LFWcrop, in the folder that the environment variable SKLEARN_OT_DATA
-names; ``--random-images`` takes noise in their place, for a trial. Grids of samples and curves of the distance go to
-doc/images.
+names; for a trial, ``--random-images`` replaces them by noise. Grids of samples and curves of the distance are written
+to doc/images.
 """
 
 import os
@@ -83,7 +84,7 @@ ESTIMATORS = {
 
 
 def run_modes(method, problem, n_rounds, seed):
-    """An estimator at its defaults on a toy: the cells of the row."""
+    """Fit an estimator with its default settings to a toy distribution, and return the cells of the row."""
     make, modes, std = TOYS[problem]
     generator = clone(ESTIMATORS[method]).set_params(device="cpu", random_state=seed)
     if n_rounds:
@@ -107,7 +108,7 @@ def data_folder():
 
 
 def load_images(name, n, rng=None):
-    """Rows of pixels in [-1, 1], and their digits; of noise, drawn by ``rng``, if it is given."""
+    """Rows of pixels in [-1, 1], and their digits; with ``rng``, the images are noise drawn by it."""
     if rng is not None:
         return rng.uniform(-1, 1, (n, 28 * 28)).astype(np.float32), np.arange(n) % 10
     file = np.load(data_folder() / name)
@@ -115,7 +116,7 @@ def load_images(name, n, rng=None):
 
 
 def load_faces(n_random=None):
-    """Rows of pixels in [0, 1]; of noise if their number is given."""
+    """Rows of pixels in [0, 1]; with ``n_random``, this number of images of noise."""
     if n_random:
         return np.random.RandomState(0).uniform(0, 1, (n_random, 64 * 64 * 3)).astype(np.float32)
     from matplotlib import image
@@ -161,9 +162,9 @@ def run_mnist(results, method, budget_s, seed, images, judge):
 
 
 class DigitJudge:
-    """Distances of images from test images, exact and by a classifier trained on real ones.
+    """Distances of images from test images: exact ones, and those of the features of a classifier of real images.
 
-    Its features are the last hidden layer. Pixels count from 0 to 1: half of the distances in [-1, 1].
+    The features are the last hidden layer. Pixels are taken from 0 to 1: the distances are half of those in [-1, 1].
     """
 
     def __init__(self, images, digits, test, seed):
@@ -187,7 +188,7 @@ class DigitJudge:
 
 
 def save_grid(results, images, name):
-    """100 images, of values from 0 to 1, as 10 rows of 10."""
+    """Save 100 images with values from 0 to 1, as 10 rows of 10."""
     from matplotlib import image
 
     side = images.shape[1]

@@ -1,38 +1,38 @@
-"""Semi-discrete transport, ours and others': error of the cells' masses against CPU time.
+"""Semi-discrete transport by our solver and those of other packages: error of the masses of the cells against CPU time.
 
     python benchmarks/semidiscrete.py                                       # everything: about three hours
     python benchmarks/semidiscrete.py --points 1000 --dims 2 --budget 20 --methods ours ott-jax
     python benchmarks/semidiscrete.py --report                              # the table of the results so far
 
 The source is N(0, I), the N points are drawn from N(0, I), and the cost is the squared one. The error is the root mean
-square of P(cell) N - 1, in %. It is estimated from two independent samples of fresh rows, which makes the estimate of
-its square unbiased. The samples grow until the square is known up to 5 %, or up to a bound on their size; an error of
-10 % is known up to 7 % of it.
+square of P(cell) N - 1, in %. Two independent samples of fresh rows give an unbiased estimate of its square. The
+samples grow until the standard error of the square is 5 % of it, or to a largest size; an error of 10 % has a standard
+error of at most 7 % of it.
 
 All methods run in turn, on one thread, for each seed and size. Each row is written to results/semidiscrete.csv at once,
-in the place of an older one of the same cell. Times are CPU-seconds of this process without the measuring of errors,
-and without compilation, which has a column of its own. A small problem comes first, so that no method is charged for
-its imports.
+and replaces an older one of the same cell. Times are CPU-seconds of this process, without the measurement of errors and
+without compilation, which has its own column. All methods first solve a small problem, so that imports are not part of
+their times.
 
-Each method runs once for the budget, and its error is measured on the way, at times that grow by a factor of 1.3.
+Each method runs once for the budget. Its error is measured during the run, at times that grow by a factor of 1.3.
 ``to_10`` and ``to_5`` are the times at which the error fell below 10 and 5 %, interpolated between two measurements;
 they are empty if it never did.
 
 ours
-    `semidiscrete_dual` at its defaults, but with tol=0.02: it goes on after it has reached 10 and 5 %.
+    `semidiscrete_dual` with its default settings but tol=0.02, so that it continues after an error of 10 and 5 %.
 ours, stopping
-    The same with tol=0.1, until it stops by itself, its own tests included: ``cpu_s`` is the time of the whole call.
+    The same with tol=0.1, until it stops by itself. ``cpu_s`` is the time of the whole call, with its own tests.
 POT
     `ot.semidiscrete.solve_semidiscrete` in float32 with torch, which is several times as fast as numpy in float64. Its
-    step and its epsilon are in absolute units of the cost, so the data are scaled to a mean cost of 1; lr0, batch size
+    step size and epsilon are in absolute units of the cost, so the data are scaled to a mean cost of 1; lr0, batch size
     and initial epsilon were then chosen on seed 0 (``POT_SETTINGS``). It has no callback: the sampler that it calls in
     every step reads the average from the local variables of its caller.
 ott-jax
     `SemidiscreteSolver` without regularisation, with SGD. Its ``potential_ema`` is the weight of the *new* iterate, so
-    the default of 0.99 hardly averages; a small value does. Step size, its decay, batch size and average were chosen on
-    seed 0 (``OTT_SETTINGS``). Their unit is the natural step, N times the gap between the two best scores of a row at
-    the solution. No user would know this gap: we take it from our solver, for POT too, and do not charge for it. The
-    `step` of the solver is compiled in blocks, as in its own loop.
+    that the default of 0.99 hardly averages, and a small value does. Step size, its decay, batch size and average were
+    chosen on seed 0 (``OTT_SETTINGS``). Their unit is the natural step size, N times the gap between the two best
+    scores of a row at the solution. A user cannot compute this gap in advance: our solver computes it for POT and
+    ott-jax, and this time is not counted. The `step` of the solver is compiled in blocks, as in its own loop.
 """
 
 import contextlib
@@ -72,7 +72,7 @@ CHECK_RATIO = 1.3
 
 
 class Judge:
-    """Measures the error of potentials on the way, while its clock stands still."""
+    """Measures the errors of potentials during a run; the time of a measurement is not counted."""
 
     def __init__(self, points, budget_s):
         self.points, self.budget_s = points, budget_s
@@ -80,7 +80,7 @@ class Judge:
         self.restart()
 
     def restart(self):
-        """Start the clock anew."""
+        """Start the clock again."""
         self.start = time.process_time()
 
     def elapsed(self):
@@ -90,7 +90,7 @@ class Judge:
         return self.elapsed() >= self.next
 
     def __call__(self, potential, n_rows):
-        """Measure if it is time; True when the budget is spent."""
+        """Measure the error if a measurement is due; return whether the budget is spent."""
         now = self.elapsed()
         if now >= self.next:
             pause = time.process_time()
@@ -130,15 +130,15 @@ class Judge:
 
 
 def natural_gap(points, seed):
-    """Mean gap of the two best scores at the solution, the unit of the step sizes of the others."""
+    """Mean gap of the two best scores at the solution, the unit of the step sizes of the other solvers."""
     potential = semidiscrete_dual("normal", points, tol=0.3).potential
-    # The seed of the points would give the points themselves as rows.
+    # With the seed of the points, the rows would be the points themselves.
     x = torch.randn(1024, points.shape[1], generator=torch.Generator().manual_seed(seed + 250))
     return assignment_gap(x, points, potential)
 
 
 def batch_size_of(n_points):
-    """About one row for each point: fewer make steps noisy, more make them rare."""
+    """About one row for each point: with fewer rows steps are noisy, with more rows there are fewer steps."""
     return min(4096, 2 ** math.ceil(math.log2(n_points)))
 
 
@@ -153,7 +153,7 @@ def run_ours_stopping(points, seed, judge):
     judge(solution.potential, solution.n_samples)
 
 
-# First step in units of N times the gap, its decay, and the initial epsilon in units of the gap, the best for each
+# First step size in units of N times the gap, its decay, and the initial epsilon in units of the gap: the best for each
 # dimension.
 POT_SETTINGS = {"rate": 1.0, "lr_exponent": {2: 0.33}, "epsilon": {2: 1.0}}
 
@@ -187,8 +187,9 @@ def run_pot(points, seed, judge):
         )
 
 
-# Steps of annealing; then the first step in units of N times the gap, its decay after ``decay_steps`` to the power
-# ``decay``; and the weight of the new iterate in the average, the best for each dimension.
+# Number of steps with a falling temperature; the first step size after them in units of N times the gap, and its decay
+# after ``decay_steps`` to the power ``decay``; and the weight of the new iterate in the average: the best for each
+# dimension.
 OTT_SETTINGS = {
     "n_soft": 0,
     "rate": 0.5,
@@ -217,7 +218,7 @@ def run_ott(points, seed, judge):
     spread = 2 * math.sqrt(n_features)
 
     def epsilon(step, target):
-        """From the spread of the costs to the gap, then hard."""
+        """The temperature, which falls from the spread of the costs to the gap, and is then 0."""
         soft = spread * (gap / spread) ** (step / max(n_soft, 1))
         return jax.numpy.where(step < n_soft, soft, 0.0).astype(y.dtype)
 
@@ -237,7 +238,7 @@ def run_ott(points, seed, judge):
         epsilon_scheduler=epsilon,
         error_eval_every=10**6,
     )
-    # Zero is the start of all: here the map of the moments is the identity.
+    # All solvers start at 0, because the map between the moments is the identity here.
     start = jax.numpy.zeros(n_points)
     zeros = jax.numpy.zeros(1)
     state = semidiscrete.SemidiscreteState(
@@ -279,7 +280,7 @@ METHODS = {"ours": run_ours, "ours, stopping": run_ours_stopping, "POT": run_pot
 
 
 def run_cell(n_points, n_features, seed, method, budget_s):
-    """Solve and judge: the cells of the row."""
+    """Solve a problem, measure the errors, and return the cells of the row."""
     points = torch.randn(n_points, n_features, generator=torch.Generator().manual_seed(seed))
     with torch.random.fork_rng():
         torch.manual_seed(seed + 500)

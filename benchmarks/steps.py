@@ -1,12 +1,12 @@
-"""Steps of training, ours against the same in plain PyTorch, in milliseconds of CPU time on one thread.
+"""Steps of training, compared with the same steps in plain PyTorch, in milliseconds of CPU time on one thread.
 
     python benchmarks/steps.py                                  # everything: about ten minutes
     python benchmarks/steps.py --comparisons FIT --features 2
     python benchmarks/steps.py --report                         # the table of the results so far
 
 Both sides of a comparison run in turn, block by block. Each row has the median and range over the blocks of our time,
-of the other time, and of the ratio ours / other; ``load`` is the number of processes that wanted a core meanwhile, the
-last minute's mean. Comparisons:
+of the other time, and of the ratio ours / other. ``load`` is the mean number of processes that wanted a core in the
+last minute. Comparisons:
 
 gradient
     Value and gradient of a `DenseICNN` on 256 rows and the backward pass to its weights: the gradient in closed form,
@@ -16,8 +16,8 @@ W2
     of the weights, against a bare loop with random batches, Adam, projection and a running average. Expected: at most
     1.15.
 WGAN
-    A round of `WGANGenerator` with the gradient penalty, all of it, with even noise, guards and a score once a block,
-    against a bare loop with random batches and normal noise. Expected: at most 1.15.
+    A whole round of `WGANGenerator` with the gradient penalty, with even noise, tests for divergence and a score in
+    each block, against a bare loop with random batches and normal noise. Expected: at most 1.15.
 FIT
     A step of the regression of `SemiDiscreteOTGenerator`, without the transport between rounds, against a bare loop
     with random batches of an assignment. Expected: 1.2 to 1.4. A step is short, and ours takes 0.2 to 0.6 ms more.
@@ -45,12 +45,12 @@ RESULTS = Results(
     packages=("torch", "skorch"),
 )
 SMALLEST = ["--features", "2", "--batches", "64", "--rounds", "1", "--calls", "2"]
-HIDDEN_LAYER_SIZES = {2: (64, 64), 16: (128, 128), 64: (192, 192), 256: (256, 256)}  # of the comparison "gradient"
+HIDDEN_LAYER_SIZES = {2: (64, 64), 16: (128, 128), 64: (192, 192), 256: (256, 256)}  # for the comparison "gradient"
 N_CRITIC, PENALTY = 5, 0.1
 
 
 class PlainICNN(DenseICNN):
-    """The same function in torch's own operations, whose gradient autograd has to find."""
+    """The same function in torch's own operations, whose gradient is computed by autograd."""
 
     def forward(self, x):
         skips = self.skip(x)
@@ -104,7 +104,7 @@ def gradient_step(network, x):
 
 
 class Times(Callback):
-    """Pass the time on to a function when a block begins, after each of its steps, and when it ends."""
+    """Call a function with the time when a block begins, after each of its steps, and when it ends."""
 
     def __init__(self, record):
         self.record = record
@@ -121,9 +121,9 @@ class Times(Callback):
 
 
 def fitted(estimator, *samples, whole_block=False):
-    """A function that goes on with a fit by a block, and returns the milliseconds of a step.
+    """A function that continues a fit by one block, and returns the milliseconds of a step.
 
-    The time counts from the end of the first step to that of the last, or else that of the whole block.
+    The time is taken from the end of the first step to the end of the last step, or over the whole block.
     """
     times = []
     # A function is not copied when an estimator clones its callbacks.

@@ -1,27 +1,29 @@
-"""Maps of the squared cost, ours and others': error against time and against dimension, where the truth is known.
+"""Maps of the squared cost by our estimators and other packages: error against time and dimension for known maps.
 
     python benchmarks/w2.py                                      # everything: more than a day
     python benchmarks/w2.py --tables potential --dims 16 --budgets 60 --methods dual "POT EMD"
     python benchmarks/w2.py --report                             # tables and pictures of the results so far
 
-All methods are fitted in turn, on one thread, for each seed and dimension; each result is written to results/w2.csv at
-once, in the place of an older one of the same problem, seed, method and budget. Times are CPU-seconds of this process,
-so that a busy machine adds little to them. A budget is one of training, with the exact plan that ours start at in few
-dimensions: the Gaussian map, which comes first and takes a fraction of a second in most dimensions, is in ``cpu_s``
-only. Tables:
+All methods are fitted in turn, on one thread, for each seed and dimension. Each result is written to results/w2.csv at
+once, and replaces an older one of the same problem, seed, method and budget. Times are CPU-seconds of this process, so
+that other programs have little effect on them. A budget is for the training, with the exact plan at which our methods
+start in few dimensions. The Gaussian map, which is computed before and takes a fraction of a second in most dimensions,
+only counts in ``cpu_s``. Tables:
 
 potential
-    `make_potential_pair`, 100 000 rows a side: multi-modal, no linear map solves it. Error: L2-UVP in % on 10 000
-    fresh rows.
+    `make_potential_pair`, 100 000 rows of each sample: multi-modal, and not solved by a linear map. Error: L2-UVP in %
+    on 10 000 fresh rows.
 gaussian
-    `make_gaussian_pair`, max(20 000, 100 D) rows a side. The error of the closed form is that of the covariances,
-    about 50 D / n % from n rows a side, so that it is below 0.5 % in every dimension. Error: L2-UVP in %.
+    `make_gaussian_pair`, max(20 000, 100 D) rows of each sample. The error of the closed form is that of the
+    covariances, about 50 D / n % for n rows of each sample, which is below 0.5 % in every dimension. Error: L2-UVP in
+    %.
 toys
-    N(0, I) to the toys of `make_toy`, 20 000 rows a side. Error: exact W2 between 2000 fresh rows, mapped, and 2000
-    fresh rows of the target, divided by that between two fresh samples of the target; near 1 is the best possible.
+    N(0, I) to the toys of `make_toy`, 20 000 rows of each sample. Error: exact W2 between 2000 mapped fresh rows and
+    2000 fresh rows of the target, divided by that between two fresh samples of the target; the best possible value is
+    about 1.
 
-A method that fails or gives anything that is not finite has ``diverged`` = 1 and no error; ``note`` says why. With
-``--budgets inf`` ours are fitted at their defaults, until they stop by themselves.
+A method that fails or returns a number that is not finite has ``diverged`` = 1 and no error; ``note`` has the reason.
+With ``--budgets inf`` our methods have their default settings and stop by themselves.
 """
 
 import math
@@ -52,7 +54,7 @@ TOYS = ("8gaussians", "25gaussians", "moons", "rings", "swiss_roll")
 
 
 def known_pair(pair, source, target, n_test_rows, seed):
-    """A problem of which the map is known."""
+    """A problem with a known map."""
     X = pair.sample_source(n_test_rows or 10_000, random_state=seed + 500).astype(source.dtype)
     Y = pair.transport(X).astype(source.dtype)
     return SimpleNamespace(
@@ -74,7 +76,7 @@ def gaussian(n_features, n_rows, n_test_rows, seed):
     rng = np.random.default_rng(seed)
 
     def draw(mean, covariance):
-        # In float32 and piece by piece: in 4096 dimensions a sample takes 7 GB, and an hour in float64.
+        # In float32 and in chunks: in 4096 dimensions a sample takes 7 GB, and in float64 an hour.
         root = np.linalg.cholesky(covariance).astype(np.float32)
         rows = rng.standard_normal((n_rows, n_features), dtype=np.float32)
         for first in range(0, n_rows, 8192):
@@ -113,7 +115,7 @@ def problems(tables, dims, toys):
 
 
 def run_cell(problem, method, budget_s, seed):
-    """Fit and judge: the cells of the row."""
+    """Fit a method, measure its errors, and return the cells of the row."""
     clock = Clock()
     forward, inverse, facts = METHODS[method](problem.source, problem.target, budget_s, seed)
     seconds = clock.seconds()
@@ -128,7 +130,7 @@ def run_cell(problem, method, budget_s, seed):
 
 
 def cells(methods, budgets):
-    """Pairs of a method and its budget: the methods in turn, those without a budget once."""
+    """Pairs of a method and a budget; methods without a budget come first, and once."""
     yield from ((method, None) for method in methods if method in WITHOUT_BUDGET)
     for budget_s in budgets:
         for method in methods:
@@ -141,7 +143,7 @@ def measure(arguments, results):
     """Measure each cell, and store its row."""
     methods = without_missing(arguments.methods or METHODS, dict.fromkeys(OTT, "ott"), asked=arguments.methods)
     if OTT.keys() & set(methods):
-        import_jax()  # seconds that no method should be charged
+        import_jax()  # takes seconds, which should not count for any method
     for seed in arguments.seeds:
         for name, n_features, make in problems(arguments.tables, arguments.dims, arguments.toys):
             problem = make(arguments.rows, arguments.test_rows, seed)

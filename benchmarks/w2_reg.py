@@ -4,9 +4,10 @@
     python benchmarks/w2_reg.py --seeds 1000 --pairs multimodal
     python benchmarks/w2_reg.py --report           # the table of the results so far
 
-200 rows a side of `make_potential_pair` in 8 dimensions: strongly multimodal (α = 0.3) and nearly linear (α = 3). Small
-networks, batches of 64, at most 600 steps. Error: L2-UVP in % on 10 000 fresh rows, forward and inverse, of the
-Gaussian map and of `W2Transport` with each λ; ``chosen`` is 1 at the λ that `W2TransportCV` chooses by three folds.
+200 rows of each sample of `make_potential_pair` in 8 dimensions: strongly multimodal (α = 0.3) and nearly linear
+(α = 3). Small networks, batches of 64, at most 600 steps. Error: L2-UVP in % on 10 000 fresh rows, forward and inverse,
+of the Gaussian map and of `W2Transport` with each λ. ``chosen`` is 1 for the λ that `W2TransportCV` chooses with three
+folds.
 """
 
 from _common import SEEDS, Results, argument_parser, run
@@ -36,7 +37,7 @@ def fitted_maps(pair, regs, n_steps, seed):
 
 
 def measure(arguments, results):
-    """Fit and judge each map, and store its row."""
+    """Fit each map, measure its errors, and store its row."""
     for seed in arguments.seeds:
         for name in arguments.pairs:
             pair = make_potential_pair(8, 200, strong_convexity=PAIRS[name], random_state=seed)
@@ -51,7 +52,7 @@ def measure(arguments, results):
 
 
 def report(results):
-    """Print the median (range) of the errors, and how often each pull was chosen."""
+    """Print the median (range) of the errors and of ``chosen``."""
     columns = {"forward": "forward, %", "inverse": "inverse, %", "chosen": "chosen"}
     results.summarise("w2_reg_table.csv", {"pair": "pair", "method": "method"}, columns)
 
