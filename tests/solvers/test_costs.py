@@ -9,13 +9,17 @@ POWERS = [1.0, 1.5, 2.0, 3.0]
 ALL = [COSTS["cityblock"], *map(EuclideanPower, POWERS), Cost(lambda z: z.abs().amax(-1) ** 1.5, power=1.5)]
 
 
+def name_of(cost):
+    return f"{type(cost).__name__}-{cost.power:g}"  # repr has the address of a function
+
+
 @pytest.fixture
 def rows():
     generator = torch.Generator().manual_seed(0)
     return tuple(torch.randn(n, 3, dtype=torch.float64, generator=generator) for n in (7, 5))
 
 
-@pytest.mark.parametrize("cost", ALL, ids=str)
+@pytest.mark.parametrize("cost", ALL, ids=name_of)
 def test_pairwise_costs_are_those_of_differences(rows, cost):
     x, y = rows
     by_hand = cost.value(x[:, None] - y)
@@ -23,12 +27,12 @@ def test_pairwise_costs_are_those_of_differences(rows, cost):
     torch.testing.assert_close(cost.pairwise(x, y, by_product=True), by_hand)
 
 
-@pytest.mark.parametrize("cost", ALL, ids=str)
+@pytest.mark.parametrize("cost", ALL, ids=name_of)
 def test_the_power_is_the_degree(rows, cost):
     torch.testing.assert_close(cost.value(3 * rows[0]), 3**cost.power * cost.value(rows[0]))
 
 
-@pytest.mark.parametrize("cost", ALL, ids=str)
+@pytest.mark.parametrize("cost", ALL, ids=name_of)
 def test_the_gradient_is_that_of_the_value(rows, cost):
     z = rows[0].requires_grad_()
     (expected,) = torch.autograd.grad(cost.value(z).sum(), z)
@@ -41,7 +45,7 @@ def test_the_inverse_of_the_gradient(rows, power):
     torch.testing.assert_close(cost.inverse_gradient(cost.gradient(z)), z)
 
 
-@pytest.mark.parametrize("cost", [COSTS["euclidean"], *ALL[:1], ALL[-1]], ids=str)
+@pytest.mark.parametrize("cost", [COSTS["euclidean"], *ALL[:1], ALL[-1]], ids=name_of)
 def test_a_gradient_without_an_inverse_is_an_error(rows, cost):
     with pytest.raises(ValueError, match=r"The inverse of the gradient of .* is not known"):
         cost.inverse_gradient(rows[0])

@@ -9,12 +9,16 @@ from sklearn_ot.solvers.semidiscrete._units import Units, location
 ALL = ["sqeuclidean", "euclidean", "cityblock", 3.0, Cost(lambda z: z.abs().amax(-1), power=1)]
 
 
+def name_of(cost):
+    return "Cost" if isinstance(cost, Cost) else str(cost)  # the repr of a Cost has the address of a function
+
+
 @pytest.fixture
 def data():
     return torch.randn(50, 3, dtype=torch.float64), 2 * torch.randn(20, 3, dtype=torch.float64) + 1
 
 
-@pytest.mark.parametrize("cost", ALL, ids=str)
+@pytest.mark.parametrize("cost", ALL, ids=name_of)
 def test_scores_are_those_of_the_definition_up_to_a_number_of_each_row(data, cost):
     x, points = data
     units = Units(points, cost, location(x))
@@ -24,7 +28,7 @@ def test_scores_are_those_of_the_definition_up_to_a_number_of_each_row(data, cos
     torch.testing.assert_close(scores - scores[:, :1], expected - expected[:, :1])
 
 
-@pytest.mark.parametrize("cost", ALL, ids=str)
+@pytest.mark.parametrize("cost", ALL, ids=name_of)
 def test_potentials_come_back(data, cost):
     x, points = data
     units, weights = Units(points, cost, location(x)), torch.rand(20, dtype=torch.float64)
@@ -33,7 +37,7 @@ def test_potentials_come_back(data, cost):
     torch.testing.assert_close(units.potential(units.offsets(potential), weights), potential - weights @ potential)
 
 
-@pytest.mark.parametrize("cost", ALL, ids=str)
+@pytest.mark.parametrize("cost", ALL, ids=name_of)
 def test_the_units_and_the_origin_of_the_data_do_not_matter(data, cost):
     x, points = data
     units = Units(points, cost, location(x))
