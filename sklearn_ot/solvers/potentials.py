@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sklearn_ot.nn import ConvexPair
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.conjugate import convex_conjugate
 from sklearn_ot.solvers.coordinates import BalancedCoordinates, UnitCoordinates
@@ -19,7 +20,7 @@ from sklearn_ot.solvers.costs import COSTS, Cost
 MAX_CONJUGATE_STEPS = 500
 
 
-class Networks:
+class FrozenModule:
     """A copy of a torch module, evaluated in the dtype of the rows and on the device of the module.
 
     Parameters
@@ -29,18 +30,19 @@ class Networks:
     """
 
     def __init__(self, module: nn.Module):
-        self._module = copy.deepcopy(module).requires_grad_(False).eval()
-        self._modules = {}
+        copied = copy.deepcopy(module).requires_grad_(False).eval()
+        self._of_dtype = {next(copied.parameters()).dtype: copied}
 
     def of(self, dtype: np.dtype) -> nn.Module:
         """The module in a NumPy dtype; it is on the CPU if its device does not support the dtype."""
         dtype = getattr(torch, np.dtype(dtype).name)
-        if dtype not in self._modules:
-            device = _device(self._module)
-            if dtype == torch.float64 and device.type == "mps":
-                device = torch.device("cpu")
-            self._modules[dtype] = copy.deepcopy(self._module).to(device, dtype)
-        return self._modules[dtype]
+        if dtype not in self._of_dtype:
+            module = next(iter(self._of_dtype.values()))
+            device = (
+                torch.device("cpu") if dtype == torch.float64 and _device(module).type == "mps" else _device(module)
+            )
+            self._of_dtype[dtype] = copy.deepcopy(module).to(device, dtype)
+        return self._of_dtype[dtype]
 
 
 class Preimages(NamedTuple):
@@ -75,10 +77,10 @@ class Potentials:
     ----------
     coordinates : BalancedCoordinates or UnitCoordinates
         The coordinates in which the networks work. Balanced coordinates are for the squared cost.
-    networks : Networks
-        For the squared cost, the networks of a module with a method ``transport``; all methods but `transport` and
-        `residual` need a `sklearn_ot.nn.ConvexPair`. For another cost, a module with the methods of
-        `sklearn_ot.nn.MLP`; only `transport`, `residual` and `potential` are then available.
+    module : FrozenModule
+        The networks. For the squared cost, a module with a method ``transport``; all methods but `transport` and
+        `residual` need a `sklearn_ot.nn.ConvexPair`, and raise an AttributeError without one. For another cost, a
+        module with the methods of `sklearn_ot.nn.MLP`; only `transport`, `residual` and `potential` are then available.
     cost : Cost, default=EuclideanPower(2)
         The cost c, whose gradient must have an inverse. Potentials of the squared cost are those of ½‖x − y‖².
     conjugate_tol : float, default=1e-4
@@ -87,13 +89,13 @@ class Potentials:
     """
 
     coordinates: BalancedCoordinates | UnitCoordinates
-    networks: Networks
+    module: FrozenModule
     cost: Cost = COSTS["sqeuclidean"]
     conjugate_tol: float = 1e-4
 
     def transport(self, X: np.ndarray) -> np.ndarray:
         """Map source rows to the target."""
-        coordinates, module = self.coordinates, self.networks.of(X.dtype)
+        coordinates, module = self.coordinates, self.module.of(X.dtype)
         if self.cost.is_squared:
             images = _on_arrays(module, module.transport)
         else:
@@ -102,7 +104,7 @@ class Potentials:
 
     def inverse(self, Y: np.ndarray) -> Preimages:
         """Map target rows to the source."""
-        coordinates, pair = self.coordinates, self.networks.of(Y.dtype)
+        coordinates, pair = self.coordinates, self._pair(Y.dtype)
         # Each chunk fills its view of this array. A small array of its own for each chunk would fragment the memory.
         solved = np.ones(len(Y), dtype=bool)
 
@@ -122,11 +124,13 @@ class Potentials:
 
     def potential(self, X: np.ndarray) -> np.ndarray:
         """Values of ψ, which vanishes at the mean of the source; of f for other costs than the squared one."""
-        coordinates, module = self.coordinates, self.networks.of(X.dtype)
+        coordinates = self.coordinates
         if not self.cost.is_squared:
-            values, unit = _on_arrays(module, module), coordinates.scale**self.cost.power
+            module, unit = self.module.of(X.dtype), coordinates.scale**self.cost.power
+            values = _on_arrays(module, module)
             return in_chunks(lambda x: unit * values(coordinates.of_source(x)), X)
-        forward = _on_arrays(module, module.potential)
+        pair = self._pair(X.dtype)
+        forward = _on_arrays(pair, pair.potential)
         source_mean, target_mean = (mean.astype(X.dtype) for mean in (coordinates.source_mean, coordinates.target_mean))
 
         def values(x):
@@ -147,7 +151,7 @@ class Potentials:
         Strong convexity gives an upper bound of ψ* from the residual of a search, so that a search that ends early can
         only lower the value.
         """
-        coordinates, pair = self.coordinates, self.networks.of(X.dtype)
+        coordinates, pair = self.coordinates, self._pair(X.dtype)
         forward, strong_convexity = _on_arrays(pair, pair.potential), pair.potential.strong_convexity
 
         def conjugate(v):
@@ -157,6 +161,16 @@ class Potentials:
         product = np.mean(in_chunks(lambda x: coordinates.lift_values(forward, coordinates.of_source(x)), X))
         product += np.mean(in_chunks(lambda y: coordinates.lift_values(conjugate, coordinates.of_target(y)), Y))
         return coordinates.mean_cost(X, Y, product)
+
+    def _pair(self, dtype: np.dtype) -> nn.Module:
+        """The networks of the potential and of the inverse map."""
+        module = self.module.of(dtype)
+        if not (self.cost.is_squared and isinstance(module, ConvexPair)):
+            raise AttributeError(
+                f"This map has no convex potential and no inverse: its module is a {type(module).__name__}, and only "
+                "the ConvexPair of a W2Transport has them."
+            )
+        return module
 
     def _search(self, pair: nn.Module, v: np.ndarray) -> list[np.ndarray]:
         """The maximisers, values and residuals of a `Maximum` at coordinates along the axes, and which are exact."""

@@ -18,7 +18,7 @@ from sklearn_ot.base import BaseTransport, warn_user
 from sklearn_ot.nets import BLOCK_SIZE, JointNet, NetOwner, TensorPairs, resolve_device, spatial_order, torch_seed
 from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
-from sklearn_ot.solvers.potentials import Networks, Potentials
+from sklearn_ot.solvers.potentials import FrozenModule, Potentials
 
 MAX_VALIDATION_ROWS = 2048
 # Largest size (rows × features) of the training rows of each sample: half a gigabyte of float32.
@@ -177,7 +177,6 @@ class NeuralTransport(NetOwner, BaseTransport):
         with torch_seed(rng.randint(2**31), device):
             self._run_stages(previous, train, valid, rng, device)
             self._conclude(samples, valid, resumed=previous is not None)
-        self._networks = Networks(self.net_.module_)
 
     @staticmethod
     def _training_rows(X, target, rng):
@@ -209,7 +208,9 @@ class NeuralTransport(NetOwner, BaseTransport):
     def _run_stages(self, previous, train, valid, rng, device):
         """Train one net after the other; each takes over the state of the previous one."""
         # One copy for all stages: a callback that counts, such as a budget of time, counts over all of them.
-        callbacks = [clone(callback).initialize() for callback in self.callbacks or []]
+        callbacks = [clone(callback) for callback in self.callbacks or []]
+        for callback in callbacks:
+            callback.initialize()
         if previous is None:
             stages, architecture = self._stages(), self._architecture(self.coordinates_.n_axes)
         else:
@@ -275,16 +276,7 @@ class NeuralTransport(NetOwner, BaseTransport):
     def potentials_(self):
         """The fitted map as a frozen value, see `sklearn_ot.solvers.potentials`."""
         check_is_fitted(self)
-        return Potentials(self.coordinates_, self._networks)
+        return Potentials(self.coordinates_, FrozenModule(self.net_.module_))
 
     def _transform(self, X):
         return self.potentials_.transport(X)
-
-    def __getstate__(self):
-        # A pickle stores the net as arrays, from which this attribute is built again.
-        return {name: value for name, value in super().__getstate__().items() if name != "_networks"}
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        if "net_" in state:
-            self._networks = Networks(self.net_.module_)

@@ -19,7 +19,6 @@ from sklearn_ot.objectives.solvers import SOLVERS, check_reg
 from sklearn_ot.objectives.w2 import regression
 from sklearn_ot.solvers.chunks import mean_square
 from sklearn_ot.solvers.plan import exact_plan
-from sklearn_ot.solvers.potentials import Networks
 from sklearn_ot.transport._convex import ConvexTransport
 from sklearn_ot.transport._neural import NeuralTransport, Stage
 
@@ -192,7 +191,7 @@ class W2Transport(ConvexTransport, NeuralTransport):
         potential = inverse = module_of(network, "potential", n_features=n_features)
         is_guess = SOLVERS[self.solver].exact_inverse
         if is_guess:
-            has_guess = hasattr(network, "guess")
+            has_guess = hasattr(network, "guess") and not isinstance(network, type)
             inverse = network.guess(n_features) if has_guess else (ResidualMap, {"n_features": n_features})
         return {"potential": potential, "inverse": inverse, "is_guess": is_guess}
 
@@ -287,18 +286,16 @@ class W2Transport(ConvexTransport, NeuralTransport):
             The transport; its images only change by rounding.
         """
         check_is_fitted(self)
-        pair = self.net_.module_
-        potential, inverse = (
-            part.pruned() if isinstance(part, DenseICNN) else part for part in (pair.potential, pair.inverse)
-        )
-        architecture = self.net_.get_params_for("module")
-        for name, part in (("sizes", potential), ("inverse_sizes", inverse)):
-            if isinstance(part, DenseICNN):
-                architecture[name] = part.hidden_layer_sizes
+        architecture, parts = self.net_.get_params_for("module"), dict(self.net_.module_.named_children())
+        for name, sizes in (("potential", "sizes"), ("inverse", "inverse_sizes")):
+            # Only the widths in the arguments of a network can be changed.
+            if isinstance(parts[name], DenseICNN) and "hidden_layer_sizes" in architecture[name][1]:
+                parts[name] = parts[name].pruned()
+                architecture[sizes] = parts[name].hidden_layer_sizes
         net = self._untrained_net(architecture)
-        net.module_.load_state_dict(PotentialPair(potential, inverse).state_dict())
+        net.module_.load_state_dict(PotentialPair(**parts).state_dict())
         net.n_iter_, net.history_ = self.net_.n_iter_, self.net_.history_
-        self.net_, self._networks = net, Networks(net.module_)
+        self.net_ = net
         return self
 
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from sklearn_ot.metrics import wasserstein_distance
-from sklearn_ot.nn import MLP, ConvexPair, DenseICNN, PotentialsAndMap, ResidualMap
+from sklearn_ot.nn import MLP, ConvexPair, DenseICNN, DisplacementPotential, PotentialsAndMap, ResidualMap
 from sklearn_ot.solvers.coordinates import BalancedCoordinates, UnitCoordinates
 from sklearn_ot.solvers.costs import EuclideanPower
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
-from sklearn_ot.solvers.potentials import Networks, Potentials
+from sklearn_ot.solvers.potentials import FrozenModule, Potentials
 
 
 def shaken(module):
@@ -49,7 +49,7 @@ def coordinates(samples):
 
 @pytest.fixture
 def potentials(coordinates):
-    return Potentials(coordinates, Networks(pair_of(coordinates.n_axes)), conjugate_tol=1e-9)
+    return Potentials(coordinates, FrozenModule(pair_of(coordinates.n_axes)), conjugate_tol=1e-9)
 
 
 def test_the_map_is_the_gradient_of_the_potential(samples, potentials):
@@ -82,7 +82,7 @@ def test_a_search_that_stops_short_says_which_rows(samples, potentials, monkeypa
     Y = np.vstack([samples[1], potentials.transport(easy)])
     rows, solved = potentials.inverse(Y)
     assert not solved.any()
-    coarse = Potentials(potentials.coordinates, potentials.networks, conjugate_tol=1e6)
+    coarse = Potentials(potentials.coordinates, potentials.module, conjugate_tol=1e6)
     assert coarse.inverse(Y).solved.all()
     np.testing.assert_array_equal(coarse.inverse(Y).rows, rows)
 
@@ -90,13 +90,15 @@ def test_a_search_that_stops_short_says_which_rows(samples, potentials, monkeypa
 def test_a_network_may_be_the_inverse(samples, coordinates):
     """Without a search the inverse is a network: it is not that of this map, and all rows are solved."""
     module = pair_of(coordinates.n_axes, is_guess=False)
-    potentials = Potentials(coordinates, Networks(module))
+    potentials = Potentials(coordinates, FrozenModule(module))
     rows, solved = potentials.inverse(samples[1])
     assert solved.all()
     assert potentials.residual(rows, samples[1]).max() > 0.1
     swapped = copy.deepcopy(module)
     swapped.potential, swapped.inverse = module.inverse, module.potential
-    u = Potentials(coordinates, Networks(swapped)).transport(coordinates.to_source(coordinates.of_target(samples[1])))
+    u = Potentials(coordinates, FrozenModule(swapped)).transport(
+        coordinates.to_source(coordinates.of_target(samples[1]))
+    )
     np.testing.assert_allclose(coordinates.of_source(rows), coordinates.of_target(u), atol=1e-9)
 
 
@@ -132,7 +134,7 @@ def test_across_the_axes_the_map_is_the_gaussian_one(samples, coordinates, poten
 def test_results_have_the_dtype_of_the_rows(samples, potentials):
     singles = [rows.astype(np.float32) for rows in samples]
     # The residual of searches in float32 is at least 1e-6 of the size of a row.
-    coarse = Potentials(potentials.coordinates, potentials.networks, conjugate_tol=1e-4)
+    coarse = Potentials(potentials.coordinates, potentials.module, conjugate_tol=1e-4)
     for single, double in [
         (coarse.transport(singles[0]), coarse.transport(samples[0])),
         (coarse.inverse(singles[1]).rows, coarse.inverse(samples[1]).rows),
@@ -164,16 +166,25 @@ def test_a_map_without_potential_transports(samples, coordinates):
     n_axes = coordinates.n_axes
     shape = {"n_features": n_axes, "hidden_layer_sizes": (8,)}
     module = shaken(PotentialsAndMap((MLP, shape), (MLP, {**shape, "n_outputs": n_axes})))
-    images = Potentials(coordinates, Networks(module)).transport(samples[0])
+    images = Potentials(coordinates, FrozenModule(module)).transport(samples[0])
     w = coordinates.within(coordinates.of_source(samples[0]))
     with torch.no_grad():
         expected = module.double().transport(torch.from_numpy(w)).numpy()
     np.testing.assert_allclose(coordinates.within(coordinates.of_target(images)), expected, atol=1e-9)
 
 
+@pytest.mark.parametrize("method", ["potential", "inverse", "dual_value"])
+def test_a_map_without_potential_has_no_inverse_and_says_so(samples, coordinates, method):
+    shape = {"n_features": coordinates.n_axes, "hidden_layer_sizes": (8,)}
+    potentials = Potentials(coordinates, FrozenModule(DisplacementPotential((MLP, shape))))
+    rows = samples if method == "dual_value" else samples[:1]
+    with pytest.raises(AttributeError, match="no convex potential and no inverse: its module is a DisplacementPot"):
+        getattr(potentials, method)(*rows)
+
+
 def test_it_is_a_value_that_later_training_does_not_change(samples, coordinates):
     module = pair_of(coordinates.n_axes)
-    potentials = Potentials(coordinates, Networks(module))
+    potentials = Potentials(coordinates, FrozenModule(module))
     expected = potentials.transport(samples[0])
     shaken(module)
     np.testing.assert_array_equal(potentials.transport(samples[0]), expected)
@@ -200,7 +211,7 @@ def test_the_map_of_another_cost_follows_from_its_gradient(power):
     rng = np.random.RandomState(0)
     X = 100 * rng.randn(50, 3) + 7
     coordinates = UnitCoordinates.standard(X, np.full(50, 1 / 50))
-    potentials = Potentials(coordinates, Networks(Contraction(power)), EuclideanPower(power))
+    potentials = Potentials(coordinates, FrozenModule(Contraction(power)), EuclideanPower(power))
     images = (X + coordinates.center) / 2
     np.testing.assert_allclose(potentials.transport(X), images, rtol=1e-9)
     np.testing.assert_allclose(potentials.residual(X, images), 0, atol=1e-9 * np.abs(X).max())

@@ -205,3 +205,33 @@ def test_bad_parameters(cls, samples, fits):
 def test_divergence_is_an_error(cls, samples):
     with pytest.raises(DivergenceError, match=r"Lower learning_rate \(now 1e\+30\)"):
         short_fit(cls, *samples, learning_rate=1e30)
+
+
+class CountsSteps(Callback):
+    """A callback whose `initialize` returns nothing, which skorch allows."""
+
+    n_steps = 0
+
+    def initialize(self):
+        pass
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        CountsSteps.n_steps += training
+
+
+def test_a_callback_of_the_user_is_called():
+    CountsSteps.n_steps = 0
+    X = np.random.RandomState(0).randn(30, 2)
+    with pytest.warns(ConvergenceWarning):
+        QCTransport(network=Dense((4,), "silu"), max_iter=3, callbacks=[CountsSteps()], random_state=0).fit(X, 2 * X)
+    assert CountsSteps.n_steps == 3
+
+
+def test_the_map_is_that_of_the_net_also_after_a_change_in_place():
+    X = np.random.RandomState(0).randn(30, 2)
+    transport = LSOTTransport(network=Dense((4,), "silu"), max_iter=0, random_state=0).fit(X, 2 * X)
+    before = transport.transform(X)
+    with torch.no_grad():
+        transport.net_.module_.displacement.layers[-1].bias += 1
+    assert np.abs(transport.transform(X) - before).min() > 0.1
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(transport)).transform(X), transport.transform(X))
