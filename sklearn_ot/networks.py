@@ -52,6 +52,11 @@ def module_of(network, role, **shape):
     return getattr(network, role)(**shape)
 
 
+def named_module(name, module, arguments):
+    """A module and its arguments, in one dict with skorch's names."""
+    return {name: module, **{f"{name}__{argument}": value for argument, value in arguments.items()}}
+
+
 def check_sizes(sizes):
     """Widths of hidden layers as a tuple of int; a ValueError unless they are one or more positive integers."""
     checked = tuple(sizes)

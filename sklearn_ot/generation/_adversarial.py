@@ -16,17 +16,18 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_ot.base import FLOAT_DTYPES, MAX_REFERENCE_ROWS, documented, sections, warn_user
 from sklearn_ot.checks import check_weight
 from sklearn_ot.generation._classes import Classes
-from sklearn_ot.generation._neural import NeuralGenerator, named_module, refuse_changes
+from sklearn_ot.generation._neural import NeuralGenerator
 from sklearn_ot.generation._rows import Rows
 from sklearn_ot.metrics import sliced_wasserstein_distance
 from sklearn_ot.nets import (
     GAME_MEASURES,
     AdversarialNet,
     LabelledRows,
+    refuse_changes,
     resolve_device,
     torch_seed,
 )
-from sklearn_ot.networks import module_of
+from sklearn_ot.networks import module_of, named_module
 from sklearn_ot.nn import with_labels
 from sklearn_ot.objectives.constraints import Constraint
 from sklearn_ot.solvers.chunks import CHUNK_ROWS

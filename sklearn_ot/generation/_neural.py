@@ -12,8 +12,8 @@ from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_ot.base import BaseGenerator, warn_user
-from sklearn_ot.nets import NetOwner
-from sklearn_ot.networks import Dense, module_of
+from sklearn_ot.nets import NetOwner, refuse_changes
+from sklearn_ot.networks import Dense, module_of, named_module
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
 from sklearn_ot.solvers.coordinates import UnitCoordinates
 
@@ -138,7 +138,7 @@ class NeuralGenerator(NetOwner, BaseGenerator):
         """The net of the last fit if this fit continues it, else None; a ValueError if the architecture differs."""
         if not self.warm_start or not hasattr(self, "net_"):
             return None
-        refuse_changes(self._architecture_of(self.net_), architecture)
+        refuse_changes(*map(_parameters, (self._architecture_of(self.net_), architecture)))
         return self.net_
 
     def _set(self, **attributes):
@@ -157,24 +157,7 @@ class NeuralGenerator(NetOwner, BaseGenerator):
         self.history_ = [{key: row[key] for key in keys if key in row} for row in net.history]
 
 
-def named_module(name, module, arguments):
-    """A module and its arguments, with skorch's names."""
-    return {name: module, **{f"{name}__{argument}": value for argument, value in arguments.items()}}
-
-
-def refuse_changes(before, after):
-    """Raise a ValueError if the architecture of a net that continues its training has changed."""
-    changed = [
-        f"{name.replace('module', 'generator')} from {_shown(before.get(name))} to {_shown(after.get(name))}"
-        for name in {**before, **after}
-        if before.get(name) != after.get(name)
-    ]
-    if changed:
-        raise ValueError(
-            f"warm_start=True continues with the previous network, but these parameters changed: {', '.join(changed)}. "
-            "Change them back, or set warm_start=False."
-        )
-
-
-def _shown(value):
-    return getattr(value, "__name__", repr(value))
+def _parameters(architecture):
+    """An architecture by the names of the parameters of the estimator."""
+    names = {"module": "generator", "module__latent_dim": "latent_dim", "parametrise": "constraint"}
+    return {names.get(name, name.replace("module__", "generator__")): value for name, value in architecture.items()}

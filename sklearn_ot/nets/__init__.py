@@ -6,7 +6,7 @@ from sklearn_ot.nets._block import BlockNet
 from sklearn_ot.nets._callbacks import TimeBudget
 from sklearn_ot.nets._device import limited_threads, resolve_device, torch_seed
 from sklearn_ot.nets._joint import BLOCK_SIZE, JointNet
-from sklearn_ot.nets._owner import NetOwner
+from sklearn_ot.nets._owner import NetOwner, refuse_changes
 from sklearn_ot.nets._pairs import PairLoader, TensorPairs, spatial_order
 from sklearn_ot.nets._rounds import LabelledRows
 from sklearn_ot.nets._semidiscrete import SemiDiscreteNet
@@ -25,6 +25,7 @@ __all__ = [
     "TensorPairs",
     "TimeBudget",
     "limited_threads",
+    "refuse_changes",
     "resolve_device",
     "spatial_order",
     "torch_seed",

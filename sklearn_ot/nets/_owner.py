@@ -61,6 +61,32 @@ class NetOwner:
             return self._build_net(device, **architecture)
 
 
+def refuse_changes(before, after):
+    """Raise a ValueError if parameters of an estimator that continues its training have changed.
+
+    Parameters
+    ----------
+    before, after : dict
+        The parameters of the previous fit and of this one, by their names in the estimator. The number of features of
+        any network has the name ``n_features`` in the message.
+    """
+    changes = {
+        "n_features" if name.endswith("__n_features") else name: f"from {_shown(before.get(name))} to {_shown(value)}"
+        for name, value in {**dict.fromkeys(before), **after}.items()
+        if before.get(name) != value
+    }
+    if changes:
+        raise ValueError(
+            "warm_start=True continues with the previous networks, but these parameters changed: "
+            f"{', '.join(f'{name} {change}' for name, change in changes.items())}. "
+            "Change them back, or set warm_start=False."
+        )
+
+
+def _shown(value):
+    return getattr(value, "__name__", repr(value))
+
+
 def to_arrays(state):
     """Replace tensors by arrays in the nested dicts of a ``state_dict``."""
     if isinstance(state, dict):

@@ -11,8 +11,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_ot.base import documented, sections
-from sklearn_ot.nets import TensorPairs
-from sklearn_ot.networks import Convex, module_of
+from sklearn_ot.nets import TensorPairs, refuse_changes
+from sklearn_ot.networks import Convex, module_of, named_module
 from sklearn_ot.nn import ConvexPair, DenseICNN, PotentialPair, ResidualMap
 from sklearn_ot.objectives.dual import gain_exceeds_error, negative_dual
 from sklearn_ot.objectives.solvers import SOLVERS, check_reg
@@ -235,18 +235,8 @@ class W2Transport(ConvexTransport, NeuralTransport):
                 f"warm_start=True cannot continue with solver={self.solver!r}: its second network differs from that of "
                 f"solver={self.net_.stage!r}. Change it back, or set warm_start=False."
             )
-        before, after = (_description(parts["potential"]) for parts in (before, architecture))
-        before["n_features"] = len(self.coordinates_.source_mean)
-        changed = [
-            f"{name} from {before.get(name)!r} to {after.get(name)!r}"
-            for name in {**before, **after}
-            if before.get(name) != after.get(name)
-        ]
-        if changed:
-            raise ValueError(
-                f"warm_start=True continues with the previous networks, but these parameters changed: "
-                f"{', '.join(changed)}. Change them back, or set warm_start=False."
-            )
+        before, after = (named_module("network", *parts["potential"]) for parts in (before, architecture))
+        refuse_changes({**before, "network__n_features": len(self.coordinates_.source_mean)}, after)
         return self.net_
 
     def _conclude(self, samples, valid, *, resumed):
@@ -297,9 +287,3 @@ class W2Transport(ConvexTransport, NeuralTransport):
         net.n_iter_, net.history_ = self.net_.n_iter_, self.net_.history_
         self.net_ = net
         return self
-
-
-def _description(network):
-    """The class and the arguments of a network, in one dict."""
-    module, arguments = network
-    return {"network": module.__name__, **arguments}

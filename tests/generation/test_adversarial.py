@@ -179,6 +179,23 @@ def test_going_on_with_other_classes_is_refused(X, y):
     assert generator.fit(X, y).n_iter_ == 2
 
 
+@pytest.mark.parametrize(
+    ("parameters", "n_features", "message"),
+    [
+        ({"constraint": "clip"}, 2, r"changed: constraint from normalise_spectra_ to None\. Change them back"),
+        ({"generator": Dense((8,))}, 2, r"changed: generator__hidden_layer_sizes from \(16, 16\) to \(8,\)\."),
+        ({"critic": Dense((8,), "celu")}, 2, r"changed: critic__hidden_layer_sizes .*, critic__activation from 'relu'"),
+        ({"latent_dim": 3}, 2, r"changed: latent_dim from 2 to 3\."),
+        ({"latent_dim": 2}, 1, r"changed: n_features from 2 to 1\."),
+    ],
+)
+def test_going_on_with_other_networks_is_refused(X, parameters, n_features, message):
+    """The message has the names of the parameters of the estimator."""
+    generator = new("WGAN spectral-norm", max_iter=1, warm_start=True).fit(X).set_params(**parameters)
+    with pytest.raises(ValueError, match=message):
+        generator.fit(X[:, :n_features])
+
+
 def test_a_fit_without_classes_forgets_them(X, y):
     generator = new("CramerGAN", max_iter=1).fit(X, y).fit(X)
     assert not hasattr(generator, "classes_")
