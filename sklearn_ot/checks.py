@@ -1,6 +1,6 @@
 """Checks of arguments that more than one part of the package takes."""
 
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import check_array
@@ -17,8 +17,8 @@ def check_weight(weight, n_rows, name="sample_weight", sample="X"):
 
     Parameters
     ----------
-    weight : array-like of shape (n_rows,) or None
-        Weights of the rows, 0 or more; None weighs all rows equally.
+    weight : array-like of shape (n_rows,), float or None
+        Weights of the rows, 0 or more; None and a number weigh all rows equally.
     n_rows : int
         Number of rows of the sample.
     name, sample : str, default="sample_weight" and "X"
@@ -36,6 +36,8 @@ def check_weight(weight, n_rows, name="sample_weight", sample="X"):
     """
     if weight is None:
         return np.full(n_rows, 1 / n_rows)
+    if isinstance(weight, Real):
+        weight = np.full(n_rows, weight)
     weight = check_array(weight, dtype=np.float64, ensure_2d=False, input_name=name)
     if weight.shape != (n_rows,):
         raise ValueError(f"{name} has shape {weight.shape}, but {sample} has {n_rows} rows: give one weight per row.")

@@ -108,22 +108,33 @@ def is_module(name):
     return path.is_dir() or path.with_suffix(".py").is_file()
 
 
+def is_private(name):
+    """Whether a name is private; the constraints of parameters are part of scikit-learn's protocol."""
+    return name.startswith("_") and not name.startswith("__") and name != "_parameter_constraints"
+
+
+def root_of(node):
+    """The name that an expression such as ``package.module.name`` begins with, or None."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else None
+
+
 def private_names(path, source):
-    """Names with a leading underscore that the file at ``path`` imports from other modules of the package."""
+    """Names with a leading underscore that the file at ``path`` takes from other modules of the package."""
     tree = ast.parse(source)
-    modules, found = set(), []
+    imported, found = set(), []
     for node in ast.walk(tree):
-        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("sklearn_ot"):
-            continue
-        for alias in node.names:
-            if is_module(f"{node.module}.{alias.name}"):
-                modules.add(alias.asname or alias.name)
-            elif alias.name.startswith("_") and not alias.name.startswith("__"):
-                found.append(f"{path}: {alias.name} is private to {node.module}")
+        if isinstance(node, ast.Import):
+            names = [alias for alias in node.names if alias.name.split(".")[0] == "sklearn_ot"]
+            imported.update(alias.asname or "sklearn_ot" for alias in names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "sklearn_ot":
+            imported.update(alias.asname or alias.name for alias in node.names)
+            names = [alias.name for alias in node.names if not is_module(f"{node.module}.{alias.name}")]
+            found += [f"{path}: {name} is private to {node.module}" for name in names if is_private(name)]
     for node in ast.walk(tree):
-        is_of_name = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-        if is_of_name and node.value.id in modules and node.attr.startswith("_") and not node.attr.startswith("__"):
-            found.append(f"{path}: {node.attr} is private to {node.value.id}")
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and root_of(node) in imported:
+            found.append(f"{path}: {node.attr} is private to {root_of(node)}")
     return found
 
 
@@ -163,6 +174,9 @@ def test_there_are_no_circles():
         "from sklearn_ot.metrics import _check_samples",
         "from sklearn_ot.nn._mlp import MLP, _initialise",
         "from sklearn_ot import metrics\nmetrics._check_samples()",
+        "import sklearn_ot.metrics\nsklearn_ot.metrics._check_samples()",
+        "import sklearn_ot.nn._mlp as mlp\nmlp._initialise",
+        "from sklearn_ot.nets import JointNet\nJointNet._validate",
     ],
 )
 def test_a_private_name_of_another_module_is_seen(source):

@@ -220,7 +220,8 @@ def test_an_integer_weight_in_score_repeats_a_row(fitted):
     weights = np.arange(60) % 3
     # A sliced distance is a sum over sorted rows, so the two differ only by the order of additions.
     assert fitted.score(XS, sample_weight=weights) == pytest.approx(fitted.score(XS.repeat(weights, axis=0)), rel=1e-9)
-    assert fitted.score(XS, sample_weight=np.ones(60)) == pytest.approx(fitted.score(XS), rel=1e-9)
+    for equal in (np.ones(60), 2.0):
+        assert fitted.score(XS, sample_weight=equal) == pytest.approx(fitted.score(XS), rel=1e-9)
     with pytest.raises(ValueError, match=r"sample_weight has shape \(59,\), but X has 60 rows"):
         fitted.score(XS, sample_weight=np.ones(59))
 

@@ -9,6 +9,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import _get_feature_names, check_is_fitted, validate_data
 
 from sklearn_ot.base._fitting import FLOAT_DTYPES, all_or_nothing, draw_reference, random_source, warn_user
+from sklearn_ot.checks import check_weight
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.metrics import sliced_wasserstein_distance
 
@@ -161,7 +162,8 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
         target = self._read_target(mapped, y, X_target)
         if target is None:
             target = self.target_reference_
-        return -(sliced_wasserstein_distance(mapped, target, sample_weight=sample_weight, random_state=0) ** 2)
+        weight = check_weight(sample_weight, len(mapped))
+        return -(sliced_wasserstein_distance(mapped, target, sample_weight=weight, random_state=0) ** 2)
 
     def _validate_target(self, X, y, X_target):
         """The target of ``fit`` as an array, or None for N(0, I); warns if the target was probably forgotten."""
