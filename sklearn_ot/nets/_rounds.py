@@ -28,10 +28,12 @@ class LabelledRows(Dataset):
         numbers = torch.arange(self.labels.shape[1], dtype=self.labels.dtype, device=x.device)
         # Stable, so that the rows of a class keep their order.
         self.order = order[(self.labels[order] @ numbers).argsort(stable=True)]
-        self.ends = None
+        self.ends, self.dtype = None, torch.float32
         if weights is not None:
             ends = weights[self.order.cpu()].cumsum(0)
-            self.ends = (ends * (len(x) / ends[-1])).to(x.device, torch.float32)
+            # In float32, small rows among many would have length 0; MPS has no float64.
+            self.dtype = torch.float32 if x.device.type == "mps" else torch.float64
+            self.ends = (ends * (len(x) / ends[-1])).to(x.device, self.dtype)
 
     def __len__(self):
         return len(self.x)
@@ -40,7 +42,10 @@ class LabelledRows(Dataset):
         return self.x[rows], self.labels[rows]
 
     def rows_at(self, places):
-        """The rows at positions in the order, from 0 to n, in which a row of mean weight has length 1."""
+        """The rows at positions in the order, from 0 to n, in which a row of mean weight has length 1.
+
+        Positions have the attribute ``dtype`` of the dataset.
+        """
         index = places.long() if self.ends is None else torch.searchsorted(self.ends, places, right=True)
         # By rounding, a position may be at the end of the last row.
         return self[self.order[index.clamp(max=len(self) - 1)]]
@@ -74,12 +79,12 @@ class RoundLoader:
         return min(BLOCK_ROUNDS, self.remaining)
 
     def __iter__(self):
-        n_rows, device = len(self.dataset), self.dataset.x.device
-        strata = torch.cat([torch.arange(size, device=device) for size in self.sizes])
-        lengths = torch.cat([torch.full((size,), n_rows / size, device=device) for size in self.sizes])
+        n_rows, options = len(self.dataset), {"dtype": self.dataset.dtype, "device": self.dataset.x.device}
+        strata = torch.cat([torch.arange(size, **options) for size in self.sizes])
+        lengths = torch.cat([torch.full((size,), n_rows / size, **options) for size in self.sizes])
         for _ in range(len(self)):
             self.remaining -= 1
-            yield self.dataset.rows_at((strata + torch.rand(self.n_batches, len(strata), device=device)) * lengths)
+            yield self.dataset.rows_at((strata + torch.rand(self.n_batches, len(strata), **options)) * lengths)
 
 
 def halves(n_rows):

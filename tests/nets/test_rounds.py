@@ -52,11 +52,26 @@ def test_a_weight_is_a_repetition(n_rows, batch_size):
 
 def test_equal_weights_are_no_weights():
     x = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
-    batches = []
-    for weights in (None, torch.full((64,), 1 / 64, dtype=torch.float64)):
-        torch.manual_seed(0)
-        batches.append(torch.cat([rows for rows, _ in RoundLoader(LabelledRows(x, weights=weights), 16, 3, 20)]))
-    assert torch.equal(*batches)
+    places = 64 * torch.rand(500, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    weights = torch.full((64,), 1 / 64, dtype=torch.float64)
+    assert torch.equal(LabelledRows(x).rows_at(places)[0], LabelledRows(x, weights=weights).rows_at(places)[0])
+
+
+def test_no_weight_is_too_small_to_be_drawn():
+    """The position in the middle of a row gives this row, and positions are finer than float32."""
+    n_rows = 20_000
+    weights = torch.exp(3 * torch.randn(n_rows, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    data = LabelledRows(torch.arange(float(n_rows))[:, None], weights=weights)
+    lengths = (weights * n_rows / weights.sum())[data.order]
+    drawn, _ = data.rows_at(lengths.cumsum(0) - lengths / 2)
+    assert torch.equal(drawn[:, 0].long(), data.order)
+
+    class Recorder(LabelledRows):
+        def rows_at(self, places):
+            assert (places != places.float()).any()
+            return super().rows_at(places)
+
+    assert len(list(RoundLoader(Recorder(data.x, weights=weights), 8, n_batches=2, n_rounds=2))) == 2
 
 
 def test_weights_follow_the_order_of_the_classes():
