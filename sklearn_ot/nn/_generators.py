@@ -100,8 +100,13 @@ class DCGANGenerator(nn.Module):
     torch.Size([2, 784])
     """
 
-    def __init__(self, latent_dim: int, n_features: int, n_channels: int = 64, output_activation: str = "tanh"):
+    output_activation = "tanh"
+
+    def __init__(
+        self, latent_dim: int, n_features: int, n_channels: int = 64, output_activation: str = output_activation
+    ):
         super().__init__()
+        self.output_activation = output_activation
         side, n_colours = image_shape(n_features)
         first = FIRST_SIDES[side]
         n_doublings = (side // first).bit_length() - 1

@@ -20,7 +20,7 @@ from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.generation import FGAN, GAN, MMDGAN, WGANQC, CramerGAN, SemiDiscreteOTGenerator, WGANGenerator
 from sklearn_ot.metrics import mode_coverage, wasserstein_distance
 from sklearn_ot.networks import Convolutional, Dense
-from sklearn_ot.nn import MLPCritic, MLPGenerator
+from sklearn_ot.nn import DCGANGenerator, MLPCritic, MLPGenerator
 from sklearn_ot.objectives.constraints import CONSTRAINTS
 from sklearn_ot.objectives.fgan import DIVERGENCES
 
@@ -433,6 +433,21 @@ def test_a_network_with_tanh_keeps_samples_in_the_range_of_the_data(X, name):
     samples = new(name, generator=Dense((16,), output_activation="tanh")).fit(X).sample(500, random_state=0)
     assert samples.min() >= X.min() - 1e-5
     assert samples.max() <= X.max() + 1e-5
+
+
+class Images(DCGANGenerator):
+    """The network of `DCGANGenerator` with few channels."""
+
+    def __init__(self, latent_dim, n_features):
+        super().__init__(latent_dim, n_features, n_channels=2)
+
+
+def test_a_class_with_tanh_keeps_samples_in_the_range_of_the_data():
+    X = 100 + 9 * np.random.RandomState(0).rand(20, 28 * 28)
+    generator = new("WGAN clip", generator=Images, latent_dim=4, max_iter=1, batch_size=8).fit(X)
+    rows = generator.coordinates_.to_coordinates(X)
+    np.testing.assert_allclose([rows.min(), rows.max()], [-1, 1])
+    assert X.min() - 1e-4 <= generator.sample(50, random_state=0).min() <= X.max() + 1e-4
 
 
 def test_a_fitted_classifier_is_that_of_its_divergence(X):
