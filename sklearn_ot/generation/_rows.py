@@ -49,7 +49,8 @@ class Rows(NamedTuple):
         """Split the rows into training rows and held-out rows, whose mass is at most ``fraction``.
 
         At least one row is held out. One row of each class is a training row, and so is every row whose weight is above
-        ``fraction`` and above the mean: a generator that was not trained on it would miss all its mass.
+        ``fraction`` and above the mean: a generator that was not trained on it would miss all its mass. A ValueError is
+        raised if every row is the only one of its class.
         """
         order = rng.permutation(len(self.X))
         n_held_out = int(fraction * len(order))
@@ -57,6 +58,11 @@ class Rows(NamedTuple):
             order = order[np.argsort(self.weight[order] > max(fraction, 1 / len(order)), kind="stable")]
         # Rows are held out from the start, and the last row of each class goes to the end.
         _, last = np.unique(self.index[order][::-1], return_index=True)
+        if len(last) == len(order):
+            raise ValueError(
+                f"early_stopping=True holds out rows, but all {len(order)} rows are the only ones of their class. Give "
+                "more rows of each class, or set early_stopping=False."
+            )
         last = len(order) - 1 - last
         order = np.concatenate([np.delete(order, last), order[last]])
         if self.weight is not None:

@@ -61,6 +61,11 @@ def test_held_out_rows_are_others_of_about_this_mass(weighted, fraction):
             np.testing.assert_allclose(held_out.weight, weight[held_out.X[:, 0]] / mass)
 
 
+def test_classes_of_one_row_leave_nothing_to_hold_out():
+    with pytest.raises(ValueError, match=r"all 3 rows are the only ones of their class.*early_stopping=False"):
+        Rows(np.arange(3)[:, None], np.arange(3), None).hold_out(0.1, np.random.RandomState(0))
+
+
 def test_a_heavy_row_is_kept_and_a_row_is_always_held_out():
     weight = np.full(20, 0.02)
     weight[3] = 0.62
