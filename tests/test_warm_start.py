@@ -115,3 +115,9 @@ def test_each_stage_may_take_an_equal_part_of_the_time_that_is_left():
 def test_a_budget_that_is_none(seconds):
     with pytest.raises(ValueError, match="seconds must be a finite number above 0"):
         fit(W2Transport(**MAPS, callbacks=[TimeBudget(seconds)]))
+
+
+@pytest.mark.parametrize("seconds", ["a", None])
+def test_a_budget_that_is_no_number(seconds):
+    with pytest.raises(TypeError, match=f"seconds must be a number, got {seconds!r}"):
+        fit(W2Transport(**MAPS, callbacks=[TimeBudget(seconds)]))

@@ -2,6 +2,7 @@
 
 import math
 import time
+from numbers import Real
 
 from skorch.callbacks import Callback, EarlyStopping
 from tqdm.auto import tqdm
@@ -124,6 +125,8 @@ class TimeBudget(Callback):
 
     def initialize(self):
         """Check the budget, and start the clock unless an earlier stage has started it."""
+        if not isinstance(self.seconds, Real):
+            raise TypeError(f"seconds must be a number, got {self.seconds!r}.")
         if not 0 < self.seconds < math.inf:
             raise ValueError(f"seconds must be a finite number above 0, got {self.seconds!r}.")
         if not hasattr(self, "end_"):
@@ -139,10 +142,13 @@ class TimeBudget(Callback):
     def on_batch_end(self, net, training=False, **kwargs):
         """End training if the time is over."""
         if training:
-            self.on_epoch_end(net)
+            self._end_if_over(net)
 
     def on_epoch_end(self, net, **kwargs):
         """End training if the time is over."""
+        self._end_if_over(net)
+
+    def _end_if_over(self, net):
         if self.clock() >= self.deadline_:
             net.ended_ = True
             raise KeyboardInterrupt
