@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -105,6 +106,13 @@ class EuclideanPower(Cost):
     def __repr__(self):
         return f"EuclideanPower({self.power:g})"
 
+    # Two partial functions are never equal, so the value is left out.
+    def __eq__(self, other):
+        return type(other) is type(self) and other.power == self.power
+
+    def __hash__(self):
+        return hash((type(self), self.power))
+
     @property
     def is_squared(self) -> bool:
         """See `Cost.is_squared`."""
@@ -176,7 +184,7 @@ def read_cost(cost: str | float | Cost) -> Cost:
         return cost
     if isinstance(cost, str) and cost in COSTS:
         return COSTS[cost]
-    if isinstance(cost, str | bool) or not 1 <= cost < float("inf"):
+    if not isinstance(cost, Real) or isinstance(cost, bool) or not 1 <= cost < float("inf"):
         raise ValueError(f"cost must be one of {', '.join(COSTS)} or a power p >= 1 of the distance, got {cost!r}.")
     return EuclideanPower(float(cost))
 

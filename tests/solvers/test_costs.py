@@ -69,7 +69,14 @@ def test_names_and_powers_are_read(power):
     assert read_cost(power).is_squared
 
 
-@pytest.mark.parametrize("cost", ["cosine", 0.5, float("inf"), float("nan"), True])
+def test_costs_of_the_same_kind_and_power_are_equal():
+    assert EuclideanPower(3.0) == EuclideanPower(3.0)
+    assert len({EuclideanPower(3.0), EuclideanPower(3.0), EuclideanPower(2.0), COSTS["cityblock"]}) == 3
+    assert EuclideanPower(1.0) != COSTS["cityblock"]
+    assert Cost(torch.sum, 1.0) == Cost(torch.sum, 1.0) != EuclideanPower(1.0)
+
+
+@pytest.mark.parametrize("cost", ["cosine", 0.5, float("inf"), float("nan"), True, None, [1], torch.ones(2)])
 def test_other_costs_are_refused(cost):
     with pytest.raises(ValueError, match="cost must be one of sqeuclidean, euclidean, cityblock or a power"):
         read_cost(cost)
