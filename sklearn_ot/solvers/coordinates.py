@@ -7,7 +7,7 @@ import numpy as np
 from scipy import linalg
 from sklearn.utils import gen_batches
 
-from sklearn_ot.solvers.chunks import CHUNK_ROWS, mean_square
+from sklearn_ot.solvers.chunks import CHUNK_ROWS, in_chunks
 from sklearn_ot.solvers.gaussian import GaussianMap
 
 # A direction varies if its variance is above this fraction of the mean variance.
@@ -215,3 +215,8 @@ class UnitCoordinates(NamedTuple):
     def lift(function: Callable[[np.ndarray], np.ndarray], U: np.ndarray) -> np.ndarray:
         """The images themselves, see `BalancedCoordinates.lift`."""
         return function(U)
+
+
+def mean_square(X, centre=0.0):
+    """Mean squared distance of rows from a centre, in float64."""
+    return np.mean(in_chunks(lambda rows: np.sum(np.square(rows - centre, dtype=np.float64), axis=1), X))

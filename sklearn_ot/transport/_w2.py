@@ -17,7 +17,7 @@ from sklearn_ot.nn import ConvexPair, DenseICNN, PotentialPair, ResidualMap
 from sklearn_ot.objectives.dual import gain_exceeds_error, negative_dual
 from sklearn_ot.objectives.solvers import SOLVERS, check_reg
 from sklearn_ot.objectives.w2 import regression
-from sklearn_ot.solvers.chunks import mean_square
+from sklearn_ot.solvers.coordinates import mean_square
 from sklearn_ot.solvers.plan import exact_plan
 from sklearn_ot.transport._convex import ConvexTransport
 from sklearn_ot.transport._neural import NeuralTransport, Stage

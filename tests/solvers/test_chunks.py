@@ -21,3 +21,9 @@ def test_in_chunks_is_the_function(shape, monkeypatch):
     assert sizes == [4, 4, 2]
     assert result.dtype == np.float32
     np.testing.assert_array_equal(result, x + y)
+
+
+def test_without_rows_the_result_has_the_shape_and_the_dtype_of_the_function():
+    result = in_chunks(lambda x, y: (x @ y.T).astype(np.float32), np.ones((0, 3)), np.ones((5, 3)))
+    assert result.shape == (0, 5)
+    assert result.dtype == np.float32
