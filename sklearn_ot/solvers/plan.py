@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sklearn_ot.solvers.costs import Cost, read_cost
+from sklearn_ot.solvers.tensors import to_tensor
 
 # More pivots than any plan needs that fits into memory. With POT's default, plans of 5000 × 5000 rows end too early.
 MAX_PIVOTS = 10**9
@@ -87,8 +88,8 @@ def exact_plan(
     >>> plan.value, plan.partner.tolist()
     (9.0, [1, 2, 0])
     """
-    x, y = (torch.as_tensor(sample, dtype=torch.float64, device="cpu") for sample in (x, y))
-    a, b = ([] if weight is None else torch.as_tensor(weight).double().cpu().numpy() for weight in (a, b))
+    x, y = (to_tensor(sample, torch.float64, "cpu") for sample in (x, y))
+    a, b = ([] if weight is None else to_tensor(weight, torch.float64, "cpu").numpy() for weight in (a, b))
     costs = read_cost(cost).pairwise(x, y, by_product=by_product)
     # The costs are scaled, because the tolerances of the simplex are absolute.
     scale = float(costs.max()) or 1.0

@@ -3,7 +3,7 @@
 import copy
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 
 import numpy as np
@@ -12,6 +12,8 @@ from scipy import stats
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_array
 from torch import Tensor
+
+from sklearn_ot.solvers.tensors import to_tensor
 
 # With more features, a short Kronecker sequence is not more even than independent rows.
 MAX_EVEN_FEATURES = 8
@@ -137,18 +139,22 @@ def source_of(source, points: Tensor, random_state: np.random.RandomState) -> So
 
     Parameters
     ----------
-    source : str, callable, array, Source or object
-        * A `Source` is returned unchanged.
+    source : str, callable, array-like, Source or object
+        * The rows of a `Source` are converted to the dtype and device of points. Its sequence of quasi-random rows goes
+          on where it was, and so does its generator of independent rows, if it has one. Equal seeds therefore give
+          equal rows only with a new `Source`.
         * A name is a key of `SOURCES`; its rows are drawn with torch's global generator.
         * A callable takes a number n and a `numpy.random.Generator`, and returns n rows.
-        * Rows of an array are drawn with torch's global generator, see `rows`.
+        * Rows of an array-like (an array, a list of rows, a tensor or a DataFrame) are drawn with torch's global
+          generator, see `rows`.
         * An object with a method ``sample(n, random_state=...)`` is sampled by this method: a fitted generator of this
           package, `sklearn.neighbors.KernelDensity`. If the method has no argument ``random_state`` but the object has
           this attribute, like `sklearn.mixture.GaussianMixture`, it is set on a copy of the object. If the method
           returns a pair (rows, labels), the rows are taken in random order, because a mixture sorts its rows by
           component. A `sklearn.frozen.FrozenEstimator` is replaced by its estimator.
-        * A frozen distribution of `scipy.stats` is sampled by ``rvs``; a continuous one of one feature also has
-          quantiles.
+        * A frozen distribution of `scipy.stats` is sampled by ``rvs``, and a distribution like `scipy.stats.Normal` by
+          ``sample(shape, rng=...)``; a continuous one of one feature also has quantiles.
+        * A `scipy.stats.gaussian_kde` is sampled by ``resample``.
     points : Tensor of shape (n, d)
         Rows with the features, dtype and device of the source.
     random_state : RandomState
@@ -174,9 +180,13 @@ def source_of(source, points: Tensor, random_state: np.random.RandomState) -> So
     >>> source.sample(2).shape, source.quantile(torch.tensor([0.5], dtype=torch.float64))
     (torch.Size([2, 1]), tensor([0.6931], dtype=torch.float64))
     """
-    if isinstance(source, Source | str):
+    if isinstance(source, str):
         return read_source(source, points)
-    if isinstance(source, np.ndarray | Tensor):
+    if isinstance(source, Source):
+        converted = pushforward(source, lambda x: x.to(points))
+        return replace(source, sample=converted.sample, quasi_sample=converted.quasi_sample)
+    # A DataFrame has a method `sample`, but it is no model.
+    if isinstance(source, list | tuple) or hasattr(source, "__array__"):
         return rows(_checked(source, len(source), points))
     if isinstance(source, FrozenEstimator):
         source = source.estimator
@@ -185,8 +195,10 @@ def source_of(source, points: Tensor, random_state: np.random.RandomState) -> So
         draw = lambda n: np.reshape(source.rvs(size=n, random_state=random_state), (n, -1))  # noqa: E731
         if isinstance(getattr(source, "dist", None), stats.rv_continuous):
             quantile = lambda level: torch.as_tensor(source.ppf(level.cpu().numpy())).to(level)  # noqa: E731
+    elif isinstance(source, stats.gaussian_kde):
+        draw = lambda n: source.resample(n, seed=random_state).T  # noqa: E731
     elif hasattr(source, "sample"):
-        draw = _seeded(source, random_state)
+        draw, quantile = _seeded(source, random_state), _quantile_of(source)
     elif callable(source):
         generator = np.random.default_rng(random_state.randint(2**31))
         draw = lambda n: source(n, generator)  # noqa: E731
@@ -197,18 +209,41 @@ def source_of(source, points: Tensor, random_state: np.random.RandomState) -> So
 
 def _seeded(model, random_state):
     """A function of n that draws rows from an object with a method ``sample``."""
+    if _takes(model.sample, "random_state"):
+        return lambda n: _first(model.sample(n, random_state=random_state))
+    if _takes(model.sample, "rng"):
+        generator = np.random.default_rng(random_state.randint(2**31))
+        return lambda n: np.reshape(model.sample(n, rng=generator), (n, -1))
+    if not hasattr(model, "random_state"):
+        raise ValueError(
+            f"The source {model!r} cannot be seeded: its method must be sample(n, random_state=...) or "
+            "sample(n, rng=...). Give a function of n and a numpy.random.Generator."
+        )
+    model = copy.copy(model)
+    model.random_state = random_state
+    return lambda n: random_state.permutation(_first(model.sample(n)))
+
+
+def _takes(method, name):
+    """Whether a method can be called with a number and an argument of this name."""
     try:
-        inspect.signature(model.sample).bind(1, random_state=random_state)
-    except TypeError as error:
-        if not hasattr(model, "random_state"):
-            raise ValueError(
-                f"The source {model!r} cannot be seeded: its method must be sample(n, random_state=...). Give a "
-                "function of n and a numpy.random.Generator."
-            ) from error
-        model = copy.copy(model)
-        model.random_state = random_state
-        return lambda n: random_state.permutation(_first(model.sample(n)))
-    return lambda n: _first(model.sample(n, random_state=random_state))
+        inspect.signature(method).bind(1, **{name: None})
+    except TypeError:
+        return False
+    return True
+
+
+def _quantile_of(model):
+    """The quantile function of a continuous distribution with methods ``icdf`` and ``cdf``; None for other models."""
+    if not (hasattr(model, "icdf") and hasattr(model, "cdf")):
+        return None
+    level = np.array([0.1, 0.3, 0.7])
+    # The distribution function of a discrete distribution is above most levels at their quantiles.
+    try:
+        is_continuous = np.allclose(model.cdf(model.icdf(level)), level)
+    except ValueError:  # the parameters are arrays of another shape: the distribution has several features
+        return None
+    return (lambda level: torch.as_tensor(model.icdf(level.cpu().numpy())).to(level)) if is_continuous else None
 
 
 def _first(drawn):
@@ -217,14 +252,16 @@ def _first(drawn):
 
 def _checked(drawn, n, points):
     """Check the drawn rows, and make them a tensor with the dtype and device of points."""
+    if isinstance(drawn, Tensor):
+        drawn = drawn.detach().cpu()
     drawn = check_array(drawn, dtype=[np.float64, np.float32], input_name="The rows of source")
     shape = (n, points.shape[1])
     if drawn.shape != shape:
         raise ValueError(
-            f"source returned rows of shape {drawn.shape}, but {shape} is needed: n rows with the "
-            "features of the points."
+            f"The rows of source have shape {drawn.shape}, but {shape} is needed: n rows with the features "
+            "of the points."
         )
-    return torch.as_tensor(np.require(drawn, requirements="W"), dtype=points.dtype, device=points.device)
+    return to_tensor(drawn, points.dtype, points.device)
 
 
 def even_noise(n_batches, n_rows, n_features, device="cpu", generator=None):

@@ -25,9 +25,12 @@ from sklearn_ot.solvers.semidiscrete import (
     soft_assign,
 )
 from sklearn_ot.solvers.sources import SOURCES, Source, source_of
+from sklearn_ot.solvers.tensors import to_tensor
 
 # Number of rows for the estimate of ``gap_``.
 GAP_ROWS = 1024
+# A source that is an object has one of these methods.
+SAMPLERS = "sample", "rvs"
 # Largest number of source rows if the source is a sample: this number, plus 100 draws of each row. More draws of the
 # same rows have little new information.
 MIN_ROWS, MAX_VISITS = 2**17, 100
@@ -48,19 +51,22 @@ class SemiDiscreteTransport(BaseTransport):
 
     Parameters
     ----------
-    source : {"normal", "uniform"}, callable, array, object that can be sampled, Source or None, default=None
+    source : {"normal", "uniform"}, callable, array-like, object that can be sampled, Source or None, default=None
         The source. If None, it is the sample given to ``fit``, as in every transport, whose rows are drawn with
         replacement. Otherwise ``fit`` takes only the target points:
 
         * "normal" is N(0, I), "uniform" the uniform distribution on the unit cube;
         * a callable takes a number n and a `numpy.random.Generator` and returns n rows;
-        * rows of an array are drawn with replacement;
+        * rows of an array, a list of rows, a tensor or a DataFrame are drawn with replacement;
         * an object with a method ``sample(n, random_state=...)`` is sampled by it, such as a fitted generator or a
           `sklearn.neighbors.KernelDensity`; so is a fitted `sklearn.mixture.GaussianMixture`, whose own
           ``random_state`` is replaced in a copy. (`sklearn.base.clone` makes an estimator unfitted: wrap it in
           `sklearn.frozen.FrozenEstimator` for a search.)
-        * a frozen distribution of `scipy.stats` is sampled by ``rvs``;
-        * a `sklearn_ot.solvers.sources.Source` is used unchanged.
+        * a frozen distribution of `scipy.stats` is sampled by ``rvs``, a distribution like `scipy.stats.Normal` by
+          ``sample(shape, rng=...)``, and a `scipy.stats.gaussian_kde` by ``resample``;
+        * the rows of a `sklearn_ot.solvers.sources.Source` are converted to the dtype of the points. Its sequence of
+          quasi-random rows goes on from fit to fit, and so does its generator of independent rows, if it has one. Fits
+          with equal ``random_state`` are therefore equal only with a new `Source` for each.
     cost : {"sqeuclidean", "euclidean", "cityblock"}, float or Cost, default="sqeuclidean"
         The cost c(x, y). A number p, 1 or more, is :math:`|x - y|^p` with the Euclidean norm. See
         `sklearn_ot.solvers.costs` for your own cost.
@@ -174,7 +180,7 @@ class SemiDiscreteTransport(BaseTransport):
 
     __metadata_request__fit: ClassVar[dict] = {"X_target": True, "target_weight": True}
     _parameter_constraints: ClassVar[dict] = {
-        "source": [StrOptions(SOURCES.keys()), callable, np.ndarray, Source, *map(HasMethods, ("sample", "rvs")), None],
+        "source": [StrOptions(SOURCES.keys()), callable, "array-like", Source, *map(HasMethods, SAMPLERS), None],
         "cost": [StrOptions(COSTS.keys()), Interval(Real, 1, None, closed="left"), Cost],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_samples": [Interval(Integral, 1, None, closed="left"), None],
@@ -243,7 +249,7 @@ class SemiDiscreteTransport(BaseTransport):
         device = resolve_device(self.device)
         with torch_seed(rng.randint(2**31), device):
             source, points = self._source(device, rng)
-            weights = torch.as_tensor(self.target_weight_, device=device)
+            weights = to_tensor(self.target_weight_, device=device)
             solution = semidiscrete_dual(
                 source,
                 points,
@@ -251,14 +257,14 @@ class SemiDiscreteTransport(BaseTransport):
                 cost=self.cost,
                 tol=tol,
                 max_samples=max_samples,
-                start=None if start is None or len(start) != n_points else torch.as_tensor(start, device=device),
+                start=None if start is None or len(start) != n_points else to_tensor(start, device=device),
             )
             self._measure(source, points, solution.potential, weights)
         self._store(solution, tol)
 
     def _source(self, device, rng):
         """The source and the points on a device."""
-        points = _to_tensor(self.points_, device)
+        points = to_tensor(self.points_, device=device)
         return source_of(self._source_rows if self.source is None else self.source, points, rng), points
 
     def _store(self, solution, tol):
@@ -323,7 +329,7 @@ class SemiDiscreteTransport(BaseTransport):
 
     def _tensors(self, X):
         device = resolve_device(self.device)
-        return tuple(_to_tensor(array, device) for array in (X, self.points_, self.potential_))
+        return tuple(to_tensor(array, device=device) for array in (X, self.points_, self.potential_))
 
     def sample(self, n_samples=1, random_state=None):
         """Draw source rows and transport them.
@@ -346,8 +352,3 @@ class SemiDiscreteTransport(BaseTransport):
         device = resolve_device(self.device)
         with torch_seed(rng.randint(2**31), device):
             return self._transform(self._source(device, rng)[0].sample(n_samples).cpu().numpy())
-
-
-def _to_tensor(array, device):
-    # Torch takes no read-only memory.
-    return torch.as_tensor(np.require(array, requirements="W"), device=device)

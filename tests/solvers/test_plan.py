@@ -1,5 +1,7 @@
 """Exact plans."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -83,3 +85,15 @@ def test_a_plan_of_numbers_that_are_not_finite_is_nan(samples, number):
     plan = exact_plan(x, samples[1])
     assert np.isnan(plan.value)
     assert all(part.isnan().all() for part in (plan.potential, plan.target_potential, plan.images(plan.coupling)))
+
+
+def test_arrays_that_torch_does_not_take(samples):
+    x, y, weight = *(np.asfortranarray(sample[::-1]) for sample in samples), np.full(60, 1 / 60)
+    for array in (x, y, weight):
+        array.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plan = exact_plan(x, y, weight, weight[::-1])
+        reverse = exact_plan(x[::-1], y[::-1])
+    assert torch.equal(reverse.partner, exact_plan(*samples).partner)
+    assert plan.value == pytest.approx(reverse.value)

@@ -1,6 +1,9 @@
 """Sources: the rows of each kind, their seeds, and errors."""
 
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import stats
@@ -24,6 +27,10 @@ KINDS = {
     "callable": lambda n, generator: DATA[generator.integers(len(DATA), size=n)],
     "array": DATA,
     "tensor": torch.from_numpy(DATA),
+    "list": DATA.tolist(),
+    "DataFrame": pd.DataFrame(DATA, columns=["a", "b"]),
+    "reversed": DATA[::-1],
+    "reversed callable": lambda n, generator: DATA[generator.integers(len(DATA), size=n)][::-1],
     "generator": Generator(),
     "mixture": GaussianMixture(2, random_state=0).fit(DATA),
     "unseeded mixture": GaussianMixture(2).fit(DATA),
@@ -31,7 +38,19 @@ KINDS = {
     "frozen mixture": FrozenEstimator(GaussianMixture(2, random_state=0).fit(DATA)),
     "kernel density": KernelDensity(bandwidth=0.1).fit(DATA),
     "scipy": stats.multivariate_normal(DATA.mean(0), np.cov(DATA.T)),
+    "kernel density of scipy": stats.gaussian_kde(DATA.T, bw_method=0.05),
 }
+LINES = {
+    "expon": stats.expon(1.0),
+    "norm": stats.norm(2.0, 3.0),
+    "poisson": stats.poisson(3.0),
+    "multivariate": stats.multivariate_normal([1.0]),
+}
+if hasattr(stats, "Normal"):  # since SciPy 1.15
+    KINDS["Normal"] = stats.Normal(mu=DATA.mean(0), sigma=DATA.std(0))
+    LINES["Normal"] = stats.Normal(mu=2.0, sigma=3.0)
+if hasattr(stats, "Binomial"):
+    LINES["Binomial"] = stats.Binomial(n=5, p=0.5)
 
 
 def draw(source, n, points, seed=0):
@@ -75,11 +94,7 @@ def test_a_mixture_is_not_changed_and_its_components_are_mixed(kind, points):
     assert all(0.5 < (part[:, 0] > 0).double().mean() < 0.9 for part in drawn.chunk(3))
 
 
-@pytest.mark.parametrize(
-    "distribution",
-    [stats.expon(1.0), stats.norm(2.0, 3.0), stats.poisson(3.0), stats.multivariate_normal([1.0])],
-    ids=["expon", "norm", "poisson", "multivariate"],
-)
+@pytest.mark.parametrize("distribution", LINES.values(), ids=LINES)
 def test_a_distribution_of_scipy_on_a_line(distribution):
     points = torch.zeros(1, 1, dtype=torch.float64)
     source = source_of(distribution, points, np.random.RandomState(0))
@@ -87,6 +102,7 @@ def test_a_distribution_of_scipy_on_a_line(distribution):
     assert drawn.shape == (5000, 1)
     if source.quantile is None:
         # Quantiles do not divide atoms.
+        assert not hasattr(distribution, "icdf") or distribution is LINES["Binomial"]
         assert not hasattr(distribution, "dist") or not isinstance(distribution.dist, stats.rv_continuous)
     else:
         level = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
@@ -103,6 +119,10 @@ def test_a_distribution_of_scipy_on_a_line(distribution):
         (lambda n, generator: np.zeros((n + 1, 2)), r"\(5, 2\), but"),
         (lambda n, generator: np.full((n, 2), np.nan), "The rows of source contains NaN"),
         (np.zeros((10, 3)), r"shape \(10, 3\)"),
+        ([[0.0, 1.0], [2.0]], "inhomogeneous"),
+        ([0.0, 1.0], "Expected 2D array"),
+        (pd.DataFrame({"a": ["x"], "b": ["y"]}), "could not convert"),
+        (torch.distributions.Normal(0.0, 1.0), "cannot be seeded"),
         (stats.norm(), r"\(4, 1\), but"),
     ],
 )
@@ -111,9 +131,27 @@ def test_a_wrong_source_is_refused(source, message, points):
         draw(source, 4, points)
 
 
-def test_a_source_is_taken_as_it_is(points):
-    source = Source(lambda n: torch.ones(n, 2))
-    assert source_of(source, points, np.random.RandomState(0)) is source
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_rows_of_a_source_get_the_dtype_of_the_points(points, dtype):
+    source = normal(2, dtype=dtype, generator=torch.Generator().manual_seed(0), seed=0)
+    same = normal(2, dtype=dtype, generator=torch.Generator().manual_seed(0), seed=0)
+    read = source_of(source, points, np.random.RandomState(0))
+    assert torch.equal(read.sample(5), same.sample(5).to(points.dtype))
+    assert torch.equal(read.quasi_sample(5), same.quasi_sample(5).to(points.dtype))
+    assert read.sample(1).dtype == points.dtype
+    assert read.quantile is source.quantile
+    assert read.is_normal
+    assert source_of(Source(source.sample), points, np.random.RandomState(0)).quasi_sample is None
+
+
+def test_an_array_in_any_order_of_memory_is_one_source(points):
+    expected = draw(DATA, 50, points)
+    read_only = DATA.copy()
+    read_only.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for array in (np.asfortranarray(DATA), read_only, DATA[::-1].copy()[::-1], DATA.tolist(), pd.DataFrame(DATA)):
+            assert torch.equal(draw(array, 50, points), expected)
 
 
 @pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES)

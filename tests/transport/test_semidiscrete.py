@@ -2,6 +2,7 @@ import pickle
 
 import numpy as np
 import ot
+import pandas as pd
 import pytest
 import torch
 from scipy import stats
@@ -13,6 +14,7 @@ from sklearn.neighbors import KernelDensity
 
 from sklearn_ot.datasets import make_toy
 from sklearn_ot.metrics import wasserstein_distance
+from sklearn_ot.solvers.sources import normal
 from sklearn_ot.transport import SemiDiscreteTransport
 
 MIXED = np.concatenate([np.random.RandomState(0).randn(100, 2) + 3, np.random.RandomState(1).randn(50, 2)])
@@ -128,6 +130,43 @@ def test_points_of_weight_zero_are_gone(rng):
     transport = SemiDiscreteTransport("normal", tol=0.1, random_state=0).fit(Y, target_weight=weight)
     np.testing.assert_array_equal(transport.points_, Y[1:])
     np.testing.assert_allclose(transport.target_weight_, 1 / 9)
+
+
+def test_arrays_in_any_order_of_memory_give_one_result(points, rng):
+    transport = SemiDiscreteTransport(tol=0.3, random_state=0, confidence=None)
+    X, Y = rng.standard_normal((200, 2)), points[:20].copy()
+    expected = transport.fit(X, Y).transform(X)
+    potential = transport.potential_
+    reverse = X[::-1].copy()[::-1], Y[::-1].copy()[::-1]
+    np.testing.assert_array_equal(transport.fit(*reverse).potential_, potential)
+    np.testing.assert_array_equal(transport.transform(reverse[0]), expected)
+    np.testing.assert_array_equal(transport.transform(X[::-1]), expected[::-1])
+    np.testing.assert_array_equal(transport.fit(*map(np.asfortranarray, reverse)).potential_, potential)
+
+
+def test_rows_of_any_kind_are_a_source(points, rng):
+    rows = rng.standard_normal((300, 2))
+    kinds = [rows, rows.tolist(), torch.from_numpy(rows), pd.DataFrame(rows)]
+    make = [SemiDiscreteTransport(kind, tol=0.3, random_state=0, confidence=None) for kind in kinds]
+    first, *others = (clone(transport).fit(points[:20]).potential_ for transport in make)
+    for other in others:
+        np.testing.assert_array_equal(other, first)
+
+
+@pytest.mark.parametrize("kind", ["Normal", "gaussian_kde"])
+def test_objects_of_scipy_are_sources(kind, points):
+    if not hasattr(stats, kind):
+        pytest.skip("this SciPy has no such distribution")
+    source = stats.Normal(mu=[0.0, 1.0]) if kind == "Normal" else stats.gaussian_kde(MIXED.T)
+    fit = SemiDiscreteTransport(source, tol=0.3, random_state=0, confidence=None).fit
+    first = fit(points[:20]).potential_
+    np.testing.assert_array_equal(fit(points[:20]).potential_, first)
+
+
+def test_a_source_has_rows_of_another_dtype_than_the_points(points):
+    source = normal(2, dtype=torch.float64, seed=0)
+    transport = SemiDiscreteTransport(source, tol=0.2, random_state=0).fit(points.astype(np.float32))
+    assert transport.sample(3).dtype == np.float32
 
 
 class Normal:

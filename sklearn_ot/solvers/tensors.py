@@ -1,0 +1,18 @@
+"""Tensors of arrays."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def to_tensor(array, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Tensor:
+    """Make a tensor of an array or a tensor, which shares its memory where that is possible.
+
+    Torch takes no arrays with negative strides and warns about arrays that are read-only. Such arrays are copied.
+    """
+    if not isinstance(array, Tensor):
+        array = np.require(array, requirements=["C", "W"])
+        # A single row counts as contiguous, even if its stride is negative.
+        if min(array.strides, default=0) < 0:
+            array = array.copy()
+    return torch.as_tensor(array, dtype=dtype, device=device)
