@@ -19,6 +19,8 @@ from sklearn_ot.solvers.sources import normal, pushforward
 
 MAX_SOBOL_FEATURES = 8
 PROBE_ROWS = 256
+# Number of differences at which two costs are compared.
+N_DIFFERENCES = 8
 # The streams of random numbers of a round.
 SOLVE, DRAW, FIT = range(3)
 
@@ -121,7 +123,7 @@ class SemiDiscreteNet(BlockNet):
         """Assign noise to the points; for new points this needs OTS, which gets its own row of the history."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
         # A potential belongs to points with their weights, and to a cost.
-        digest = zlib.crc32(repr(self.cost).encode(), X.digest())
+        digest = zlib.crc32(self._cost_numbers(X.points), X.digest())
         if self.digest_ != digest:
             start = time.time()
             self.digest_ = digest
@@ -131,6 +133,13 @@ class SemiDiscreteNet(BlockNet):
         else:
             self._assign(X)
         self._keep()
+
+    def _cost_numbers(self, points):
+        """The power of the cost and its values at a few differences, which another process computes again."""
+        cost, n_features = read_cost(self.cost), points.shape[1]
+        numbers = torch.linspace(-1, 2, N_DIFFERENCES * n_features, dtype=points.dtype, device=points.device)
+        values = cost.value(numbers.view(N_DIFFERENCES, n_features)).detach().cpu().numpy()
+        return np.append(values.astype(np.float64), cost.power)
 
     def on_epoch_begin(self, net, **kwargs):
         """Begin a round."""

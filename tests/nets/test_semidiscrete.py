@@ -10,6 +10,7 @@ from torch import nn
 from sklearn_ot.nets import AssignedNoise, SemiDiscreteNet, torch_seed
 from sklearn_ot.nn import MLPGenerator
 from sklearn_ot.objectives.semidiscrete import assigned_regression
+from sklearn_ot.solvers.costs import Cost
 
 
 class StepSizes(Callback):
@@ -128,3 +129,16 @@ def test_layers_for_training_are_only_active_in_the_regression(points):
     assert torch.equal(scores.argmin(1), dataset.index)
     net.train_step((dataset.noise, points[dataset.index], dataset.noise_weights))
     assert (net.module_(dataset.noise) == 0).float().mean() == pytest.approx(0.5, abs=0.05)  # 8000 coins
+
+
+def test_an_equal_cost_needs_no_new_potential_and_another_cost_does(points):
+    def digest(cost):
+        return fit(points, cost=cost, max_iter=0, n_fit_samples=100)[0].digest_
+
+    # After a pickle, a function is another object.
+    first, again = (Cost(lambda z: z.abs().amax(-1) ** 2, power=2) for _ in range(2))
+    assert digest(first) == digest(again)
+    assert digest("sqeuclidean") == digest(2)
+    # The last two costs have the same first six digits of the power.
+    others = [first, Cost(lambda z: z.square().sum(-1), power=2), "cityblock", 1.5, 1.5 + 1e-7]
+    assert len({digest(cost) for cost in others}) == len(others)
