@@ -225,7 +225,8 @@ class _Fit:
         if state.error > problem.tol:
             return state, None
         solution = self.tested(state)
-        return state._replace(error=solution.mass_error), solution
+        # The step sizes of the next phase need an error that is not 0.
+        return state._replace(error=max(solution.mass_error, problem.tol)), solution
 
     def follow(self, phase, state):
         """Run a phase until a test confirms the tolerance, and return its last state and solution."""

@@ -10,6 +10,7 @@ from scipy import stats
 
 from sklearn_ot.solvers import sources
 from sklearn_ot.solvers.semidiscrete import assign, semidiscrete_dual
+from sklearn_ot.solvers.semidiscrete._masses import MassTest
 
 
 @pytest.mark.parametrize("n_features", [2, 5])
@@ -151,6 +152,17 @@ def test_a_warm_start_is_cheaper():
     cold_again = semidiscrete_dual("normal", moved, tol=0.1)
     assert warm.converged
     assert warm.n_samples < cold_again.n_samples
+
+
+@pytest.mark.parametrize("n_features", [2, 4])
+def test_a_start_with_the_error_0_and_an_empty_cell_is_improved(n_features, monkeypatch):
+    measure, results = MassTest.__call__, [(0.0, 0), (0.0, 1)]
+    # The first two tests are those of the start.
+    monkeypatch.setattr(MassTest, "__call__", lambda *args: results.pop(0) if results else measure(*args))
+    points = torch.randn(50, n_features)
+    solution = semidiscrete_dual("normal", points, tol=0.1, start=points.square().sum(1))
+    assert solution.converged
+    assert solution.n_samples > 0
 
 
 @pytest.mark.parametrize("n_features", [2, 4])
