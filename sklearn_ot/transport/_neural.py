@@ -159,7 +159,7 @@ class NeuralTransport(NetOwner, BaseTransport):
     def _stages(self):
         """The stages of a fit, given ``coordinates_``; the last one trains the map."""
 
-    def _net_to_resume(self, architecture):
+    def _net_to_resume(self, n_features):
         """The net of the last fit if this fit continues it, else None."""
         return None
 
@@ -168,7 +168,7 @@ class NeuralTransport(NetOwner, BaseTransport):
 
     def _fit(self, X, target, rng):
         device = resolve_device(self.device)
-        previous = self._net_to_resume(self._architecture(X.shape[1]))
+        previous = self._net_to_resume(X.shape[1])
         samples = self._training_rows(X, target, rng)
         if previous is None:
             coordinates = BalancedCoordinates.balance(*sample_gaussian_map(X, target, self.shrinkage))

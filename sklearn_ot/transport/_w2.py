@@ -27,6 +27,8 @@ PLAN_ROWS = 2000
 MAX_PLAN_FEATURES = 4
 # With at most this number of features, the step size of a solver is that of its row in the table.
 FULL_STEP_FEATURES = 16
+# Methods that a solver calls on the network of the potential.
+NEEDED_METHODS = ("gradient", "value_and_gradient", "project_")
 
 
 @documented(**sections(NeuralTransport))
@@ -189,6 +191,11 @@ class W2Transport(ConvexTransport, NeuralTransport):
     def _architecture(self, n_features):
         network = Convex() if self.network is None else self.network
         potential = inverse = module_of(network, "potential", n_features=n_features)
+        if missing := [name for name in NEEDED_METHODS if not hasattr(potential[0], name)]:
+            raise ValueError(
+                f"network must be a convex function with the methods of sklearn_ot.nn.DenseICNN, but "
+                f"{potential[0].__name__} has no {' and no '.join(missing)}. Give Convex(...), for example."
+            )
         is_guess = SOLVERS[self.solver].exact_inverse
         if is_guess:
             has_guess = hasattr(network, "guess") and not isinstance(network, type)
@@ -226,17 +233,18 @@ class W2Transport(ConvexTransport, NeuralTransport):
         pairs = torch.cat([x, y[exact_plan(x, y).partner]], dim=1)
         return TensorPairs(pairs, pairs)
 
-    def _net_to_resume(self, architecture):
+    def _net_to_resume(self, n_features):
         if not self.warm_start or not hasattr(self, "net_"):
             return None
-        before = self.net_.get_params_for("module")
-        if before["is_guess"] != architecture["is_guess"]:
+        before, after = self.net_.get_params_for("module"), self._architecture(self.coordinates_.n_axes)
+        if before["is_guess"] != after["is_guess"]:
             raise ValueError(
                 f"warm_start=True cannot continue with solver={self.solver!r}: its second network differs from that of "
                 f"solver={self.net_.stage!r}. Change it back, or set warm_start=False."
             )
-        before, after = (named_module("network", *parts["potential"]) for parts in (before, architecture))
-        refuse_changes({**before, "network__n_features": len(self.coordinates_.source_mean)}, after)
+        before, after = (named_module("network", *parts["potential"]) for parts in (before, after))
+        n_features_before = len(self.coordinates_.source_mean)
+        refuse_changes({"n_features": n_features_before, **before}, {"n_features": n_features, **after})
         return self.net_
 
     def _conclude(self, samples, valid, *, resumed):

@@ -19,6 +19,7 @@ from sklearn_ot.datasets import make_gaussian_pair, make_potential_pair, make_to
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.metrics import l2_uvp, wasserstein_distance
 from sklearn_ot.networks import Convex, Dense
+from sklearn_ot.nn import DenseICNN
 from sklearn_ot.objectives.dual import negative_dual
 from sklearn_ot.objectives.solvers import SOLVERS
 from sklearn_ot.solvers.conjugate import convex_conjugate
@@ -158,6 +159,39 @@ def test_a_network_of_ones_own(samples, solver):
     assert transport.sparsity_ == 0
     expected = transport.transform(Xs)
     np.testing.assert_allclose(transport.prune().transform(Xs), expected)
+
+
+class Renamed(DenseICNN):
+    """A convex network whose arguments have other names than those of the package."""
+
+    def __init__(self, dim, width):
+        super().__init__(dim, (width,))
+
+
+class RenamedSpecification:
+    def __init__(self, width):
+        self.width = width
+
+    def potential(self, n_features):
+        return Renamed, {"dim": n_features, "width": self.width}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_specification_of_ones_own_continues_and_is_pruned(samples):
+    transport = short_fit(*samples, network=RenamedSpecification(16), warm_start=True, max_iter=50, plan_size=0)
+    transport.fit(*samples)
+    assert transport.n_iter_ == 100
+    expected = transport.transform(samples[0])
+    np.testing.assert_allclose(transport.prune().transform(samples[0]), expected)
+    with pytest.raises(ValueError, match="network__width from 16 to 8"):
+        transport.set_params(network=RenamedSpecification(8)).fit(*samples)
+    with pytest.raises(ValueError, match="n_features from 2 to 1"):
+        transport.fit(samples[0][:, :1], samples[1][:, :1])
+
+
+def test_a_network_that_is_not_convex_is_refused(samples):
+    with pytest.raises(ValueError, match=r"network must be a convex function .* Linear has no gradient and no value"):
+        W2Transport(network=nn.Linear).fit(*samples)
 
 
 def test_transform_has_the_dtype_of_its_input(samples, fitted):
