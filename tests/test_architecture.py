@@ -22,7 +22,7 @@ INSIDE = {
     "exceptions": set(),
     "nn": set(),
     "objectives": {"nn", "solvers"},
-    "solvers": {"nn", "exceptions"},
+    "solvers": {"checks", "nn", "exceptions"},
     "nets": {"nn", "objectives", "solvers", "exceptions"},
     "checks": set(),
     "networks": {"nn"},

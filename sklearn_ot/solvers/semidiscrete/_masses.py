@@ -5,8 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-# Largest number of rows of a test, unless equal weights need more than an eighth of it.
-MAX_TEST_ROWS = 2**20
+from sklearn_ot.checks import check_weight
+
+# Largest number of rows of a test; and, if it is larger, this many times the number that equal weights need.
+MAX_TEST_ROWS, MAX_RATIO = 2**20, 8
 # A test has at least this number times 1 / mass rows. They all miss a cell with this mass with a probability of
 # exp(-20).
 ROWS_PER_MASS = 20
@@ -15,6 +17,11 @@ FEWER_ROWS_PER_MASS = 10
 # The standard error of the squared error of the masses, in units of the squared tolerance: the wanted one, and the
 # largest one, which is used if the wanted one needs too many rows.
 WANTED_PRECISION, LEAST_PRECISION = 1 / 4, 1
+# For k cells a test needs (1 + this number / √k) times the rows that many cells need, because the errors of its two
+# estimates are multiplied. With more than 256 cells the standard error is up to an eighth above the wanted one.
+FEW_CELLS = 16
+# Largest difference of the sum of the weights from 1: weights of very many points in float32 are rounded.
+MAX_ROUNDING = 1e-4
 # Numbers and rows that are drawn at once: 16 MB of float32, also for the scores with 64 points.
 BLOCK_NUMBERS, BLOCK_ROWS = 2**22, 2**16
 
@@ -25,14 +32,15 @@ def read_weights(weights: Tensor | None, points: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If there is not one positive number for each point, or the sum is not 1.
+        If there is not one finite, positive number for each point, or the sum is not 1.
     """
     n_points = len(points)
     if weights is None:
         return torch.full((n_points,), 1 / n_points, dtype=torch.float64, device=points.device)
-    weights = weights.double()
-    if weights.shape != (n_points,) or not bool((weights > 0).all()) or abs(float(weights.sum()) - 1) > 1e-4:
-        raise ValueError(f"weights must be {n_points} positive numbers with sum 1.")
+    weights = weights.detach().double()
+    check_weight(weights.cpu().numpy(), n_points, "weights", "points")
+    if not bool((weights > 0).all()) or abs(float(weights.sum()) - 1) > MAX_ROUNDING:
+        raise ValueError("weights must be positive numbers with sum 1.")
     return weights / weights.sum()
 
 
@@ -98,11 +106,12 @@ def visible_cells(weights: Tensor, tol: float) -> tuple[Tensor, int]:
     needed. If these are too many rows, tol² is enough. If this still needs too many, the lightest cells are left out.
     """
     n_points = len(weights)
-    most = max(MAX_TEST_ROWS, 64 * (math.sqrt(n_points) + 16) / tol**2, 8 * ROWS_PER_MASS * n_points)
+    equal = 2 / WANTED_PRECISION * (math.sqrt(n_points) + FEW_CELLS) / tol**2
+    most = max(MAX_TEST_ROWS, MAX_RATIO * equal, MAX_RATIO * ROWS_PER_MASS * n_points)
     sorted_weights, order = weights.sort(descending=True)
     count = torch.arange(1, n_points + 1, dtype=torch.float64, device=weights.device)
     wanted = 2 / WANTED_PRECISION * sorted_weights.pow(-2).cumsum(0).sqrt() / count
-    wanted = wanted * (1 + 16 / count.sqrt()) / tol**2
+    wanted = wanted * (1 + FEW_CELLS / count.sqrt()) / tol**2
     least = ROWS_PER_MASS / sorted_weights
     enough = torch.maximum(wanted * (WANTED_PRECISION / LEAST_PRECISION), least)
     n_visible = int((enough <= most).nonzero().max()) + 1
