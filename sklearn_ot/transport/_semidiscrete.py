@@ -34,6 +34,9 @@ SAMPLERS = "sample", "rvs"
 # Largest number of source rows if the source is a sample: this number, plus 100 draws of each row. More draws of the
 # same rows have little new information.
 MIN_ROWS, MAX_VISITS = 2**17, 100
+# Smallest tolerance if the source is a sample, in units of the error of masses that are counted on so many independent
+# rows. The masses of the distribution of the sample are unknown up to this error, so that a half of it is enough.
+SAMPLE_ERROR = 0.5
 
 
 @dataclass(eq=False, repr=False)
@@ -240,11 +243,11 @@ class SemiDiscreteTransport(BaseTransport):
             target = rng.standard_normal((min(len(X), MAX_REFERENCE_ROWS), X.shape[1])).astype(X.dtype)
         weight = check_weight(target_weight, len(target), "target_weight", "the target")
         start = getattr(self, "potential_", None) if self.warm_start else None
-        self.points_, self.target_weight_ = target[weight > 0].copy(), weight[weight > 0]
+        self.points_, self.target_weight_ = target[weight > 0], weight[weight > 0]
         self._source_rows = X if self.source is None else None
         n_points, tol, max_samples = len(self.points_), self.tol, self.max_samples
         if self.source is None:
-            tol = max(tol, 0.5 * math.sqrt(n_points / len(X)))
+            tol = max(tol, SAMPLE_ERROR * math.sqrt(n_points / len(X)))
             max_samples = max_samples or min(default_max_samples(n_points, tol), MIN_ROWS + MAX_VISITS * len(X))
         device = resolve_device(self.device)
         with torch_seed(rng.randint(2**31), device):
@@ -284,15 +287,8 @@ class SemiDiscreteTransport(BaseTransport):
     def _measure(self, source, points, potential, weights):
         """The distance, its interval and the gap, on fresh rows."""
         self.gap_ = assignment_gap(source.sample(GAP_ROWS), points, potential, self.cost)
-        interval = primal_dual_interval(
-            source,
-            points,
-            potential,
-            weights,
-            cost=self.cost,
-            confidence=self.confidence or 0.95,
-            n_batches=0 if self.confidence is None else 6,
-        )
+        options = {"n_batches": 0} if self.confidence is None else {"confidence": self.confidence}
+        interval = primal_dual_interval(source, points, potential, weights, cost=self.cost, **options)
         root = 1 / read_cost(self.cost).power
         self.distance_ = max(interval.dual_value, 0.0) ** root
         self.distance_interval_ = None

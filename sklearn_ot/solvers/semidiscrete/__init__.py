@@ -17,15 +17,17 @@ the root mean square of the relative errors of the masses.
 
 * ``_units``: coordinates that do not depend on the units and the origin of the data;
 * ``_tiles``: scores of many rows, computed in tiles, with the cells and the gaps;
+* ``_assignment``: the map of a potential;
 * ``_rows``: rows of the source in these units, with the masses of cells, counted or softened;
 * ``_orthonormal``: rows of a normal source that fill space evenly, so that each counts as several independent rows
   (*effective rows*);
 * ``_masses``: the test of the masses on fresh rows;
 * ``_problem``: the problem of one fit, and the *state* between two phases: offsets, gap, error, number of rows;
 * ``_line``: the exact solution for one feature;
-* ``_soft``, ``_newton``, ``_average``: the phases, functions of a problem and a state that yield states;
+* ``_soft``: the first phase, a function that makes a state of a problem;
+* ``_newton``, ``_average``: the other phases, functions of a problem and a state that yield states;
 * ``_dual``: the driver, which chooses the next phase and ends the fit;
-* ``_assignment`` and ``_interval``: the map of a potential, and an interval for the optimal cost.
+* ``_interval``: an interval for the optimal cost.
 
 **The phases.** *Soft* starts at the map between Gaussians and reduces the error to about a half, by steps of Sinkhorn's
 algorithm with a falling temperature. *Newton* minimises the softened dual of growing pools of rows, in two and three

@@ -10,6 +10,8 @@ from sklearn_ot.solvers.semidiscrete._problem import TINY, Problem, State
 ROWS_PER_POINT, MIN_BATCH, MAX_BATCH, BATCHES_SO_FAR = 4, 2048, 4096, 20
 # The first step size, in units of gap / mass, is twice the squared error divided by the variance of the masses of a
 # step.
+# It is at most a half: a step then corrects about half of the error of a mass, and does not overshoot although the
+# neighbouring cells change too.
 RATE_PER_ERROR, MAX_RATE = 2, 0.5
 # Exponents of the step size and of the weight of an iterate in the average, as powers of the number of rows. For p = 1
 # cells are thin rays. Large steps then leave a bias in the average, and small steps take long, so that the average must
@@ -26,6 +28,9 @@ MAX_MASS, MAX_MASS_ROWS = 2, 3
 SMOOTH_FEATURES = 256
 # Number of rows for each point up to which the kernel is as wide as the gap.
 KERNEL_ROWS = 50
+# Power of the number of rows with which the width falls then. The bias is of the fourth order in the width, so that it
+# falls like the inverse of the number of rows, faster than the noise.
+KERNEL_DECAY = 1 / 4
 # The error, in units of that of counting as many effective rows, with kernel estimates and without. Measured.
 SMOOTH_ERROR, COUNTED_ERROR = 0.75, 1.15
 # Ratios of the rows between two states for the callback, and between two tests.
@@ -97,7 +102,7 @@ def averages(problem: Problem, state: State):
         gap = rows.tiles.updated_gap(gap, x, offsets)
         step = gap * rate * (before / (before + seen)) ** decay
         if smooth:
-            width = min(1.0, (KERNEL_ROWS * n_points / (before + seen)) ** 0.25)
+            width = min(1.0, (KERNEL_ROWS * n_points / (before + seen)) ** KERNEL_DECAY)
             mass = kernel_masses(rows, x, offsets, width * gap + TINY)
             # Softened masses change less with the offsets, so the step is larger.
             step = step * (1 + 2 * width)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -21,7 +22,8 @@ from sklearn_ot.solvers.sources import Source, read_source
 DEFAULT_ROWS, DEFAULT_ROWS_PER_ERROR = 2**20, 8
 # Number of rows in the test of a start: at least the first number, and the second times the mean of 1 / weight.
 MIN_START_ROWS, START_ROWS_PER_MASS = 2**13, 8
-# If the error of a start is larger, the soft phase, which does not use the start, takes less time.
+# If the error of a start is larger, the fit begins with the soft phase, which does not use the start. This phase takes
+# little time and ends with an error of about 0.5, so that a start with a larger error has little to offer.
 GOOD_START = 0.7
 # The precision of scores in float32 is about 1e-7 of their spread: smaller gaps, in units of the scores, need float64.
 FINE_GAP = 1e-5
@@ -191,9 +193,9 @@ class _Fit:
             rows = problem.rows.sample(LOCATION_ROWS)
             state = state._replace(gap=problem.rows.tiles.mean_gap(rows, state.offsets))
         else:
-            state = next(soft(problem, state))
+            state = soft(problem)
             if state.gap < FINE_GAP:
-                problem.rows = problem.rows_in(torch.float64)
+                problem = self.problem = replace(problem, dtype=torch.float64)
         # For p = 1 the dual has ridges, on which a quadratic model is of no use.
         if problem.has_few_features and problem.cost.power > 1:
             last, solution = self.follow(newton, state)

@@ -37,10 +37,13 @@ ROWS_PER_POINT, MIN_POOL, MAX_POOL = 16, 2**12, 2**20
 USEFUL_RATIO = 0.85
 # Number of rows that are checked against all cells, and the largest share of them whose best cell is no candidate.
 CHECKED_ROWS, MAX_MISSED = 4096, 2e-3
-# Newton steps of a level, at most; a step must lower F by this part of its slope times its length.
+# Newton steps of a level, at most; a step must lower F by this part of its slope times its length. The part is the
+# usual one, so small that a step is only rejected if the quadratic model is useless.
 MAX_STEPS, ARMIJO = 12, 1e-4
-# Damping, in units of mass / gap: its first, smallest and largest value, and its factors after a step that failed and
-# after one that succeeded.
+# Damping, in units of mass / gap, which is the curvature of a cell of ordinary shape: its first, smallest and largest
+# value, and its factors after a step that failed and after one that succeeded. The first damping leaves the steps of
+# ordinary cells nearly as they are. With the largest one a step is a thirtieth of the natural step, and if this fails
+# too, the candidates or the scores are wrong. Damping rises faster than it falls, because a failed step is lost.
 DAMPING, MIN_DAMPING, MAX_DAMPING, RAISE, LOWER = 0.1, 0.03, 30.0, 4, 1 / 2
 # Fraction of the damping for all cells, also those with enough curvature.
 LEAST_DAMPING = 1e-3

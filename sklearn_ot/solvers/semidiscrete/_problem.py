@@ -1,6 +1,7 @@
 """The problem that the phases of a fit solve, and the state that each phase passes to the next."""
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -10,7 +11,7 @@ from sklearn_ot.solvers.costs import Cost
 from sklearn_ot.solvers.semidiscrete._masses import MassTest
 from sklearn_ot.solvers.semidiscrete._orthonormal import OrthonormalRows
 from sklearn_ot.solvers.semidiscrete._rows import ScoredRows
-from sklearn_ot.solvers.semidiscrete._units import Units, location, normal_location
+from sklearn_ot.solvers.semidiscrete._units import Location, Units, location, normal_location
 from sklearn_ot.solvers.sources import Source
 
 # Up to this number of features there is Newton's method, and quasi-random rows are more even than orthonormal rows.
@@ -42,35 +43,50 @@ class State(NamedTuple):
     n_rows: int
 
 
+@dataclass(eq=False)
 class Problem:
-    """A source, points and weights, in the units of the solver; the arguments are those of `semidiscrete_dual`.
+    """A source, points and weights, in the units of the solver.
+
+    Parameters
+    ----------
+    source, points, weights, cost, tol, max_samples
+        See `semidiscrete_dual`.
+    location : Location, default=None
+        The location of the source; that of a sample of it if None.
+    dtype : torch.dtype, default=torch.float32
+        Dtype of the scores.
 
     Attributes
     ----------
     rows : ScoredRows
-        Rows of the source and their scores, in float32 at first.
+        Rows of the source and their scores.
     mass_test : MassTest
         The test of the masses.
     """
 
-    def __init__(self, source: Source, points: Tensor, weights: Tensor, cost: Cost, tol: float, max_samples: int):
-        self.source, self.points, self.weights, self.cost = source, points, weights, cost
-        self.tol, self.max_samples = tol, max_samples
-        self.mass_test = MassTest(weights, tol)
-        is_known = source.is_normal and not self.has_few_features
-        self.location = normal_location(points) if is_known else location(source.sample(LOCATION_ROWS))
-        self.rows = self.rows_in(torch.float32)
+    source: Source
+    points: Tensor
+    weights: Tensor
+    cost: Cost
+    tol: float
+    max_samples: int
+    location: Location | None = None
+    dtype: torch.dtype = torch.float32
+
+    def __post_init__(self):
+        self.mass_test = MassTest(self.weights, self.tol)
+        is_known = self.source.is_normal and not self.has_few_features
+        if self.location is None:
+            sample = self.source.sample
+            self.location = normal_location(self.points) if is_known else location(sample(LOCATION_ROWS))
+        units = Units(self.points, self.cost, self.location, self.dtype)
+        is_orthonormal = is_known and self.cost.is_squared
+        self.rows = (OrthonormalRows if is_orthonormal else ScoredRows)(self.source, units)
 
     @property
     def has_few_features(self) -> bool:
         """Whether there are few enough features for Newton's method."""
         return self.points.shape[1] <= MAX_NEWTON_FEATURES
-
-    def rows_in(self, dtype: torch.dtype) -> ScoredRows:
-        """Rows of the source, with scores in this dtype."""
-        units = Units(self.points, self.cost, self.location, dtype)
-        is_orthonormal = self.source.is_normal and self.cost.is_squared and not self.has_few_features
-        return (OrthonormalRows if is_orthonormal else ScoredRows)(self.source, units)
 
     def expected_error(self, n_effective: float) -> float:
         """The error of masses counted on ``n_effective`` independent rows."""

@@ -1,7 +1,6 @@
 """The soft phase: Sinkhorn's algorithm with a falling temperature, which reduces the error to about a half."""
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -30,7 +29,7 @@ EXPECTED_ERROR = 0.5
 POINTS_PER_FEATURE, MAX_MOMENT_FEATURES = 4, 1024
 
 
-def soft(problem: Problem, state: State) -> Iterator[State]:
+def soft(problem: Problem) -> State:
     r"""Maximise the softened dual, while the temperature ε falls from the spread of the scores to their gap.
 
     .. math:: h_i \leftarrow h_i + \varepsilon \log(\nu_i / m_i), \qquad
@@ -44,18 +43,16 @@ def soft(problem: Problem, state: State) -> Iterator[State]:
     ----------
     problem : Problem
         The problem.
-    state : State
-        Only its number of rows is used, because this phase starts at the map between Gaussians.
 
-    Yields
-    ------
+    Returns
+    -------
     state : State
-        The state at the end of the phase.
+        The state at the end of the phase, which starts at the map between Gaussians.
     """
     rows, weights = problem.rows, problem.weights
     offsets = moment_offsets(problem)
     x = rows.even_sample(FIRST_BATCH)
-    n_rows = state.n_rows + len(x)
+    n_rows = len(x)
     spread, gap = FIRST_TEMPERATURE * mean_deviation(rows, x, offsets), rows.tiles.mean_gap(x, offsets)
     n_steps = number_of_steps(problem, float(spread / gap.clamp_min(LEAST_TEMPERATURE)))
     last_batch = max(FIRST_BATCH, min(len(weights), MAX_LAST_BATCH))
@@ -68,7 +65,7 @@ def soft(problem: Problem, state: State) -> Iterator[State]:
         epsilon = spread ** (1 - done) * gap**done + LEAST_TEMPERATURE
         (mass,) = rows.soft_masses(x, offsets, [epsilon])
         offsets = offsets + epsilon * logarithmic_change(weights, mass)
-    yield State(offsets, gap, EXPECTED_ERROR, n_rows)
+    return State(offsets, gap, EXPECTED_ERROR, n_rows)
 
 
 def logarithmic_change(weights: Tensor, mass: Tensor) -> Tensor:

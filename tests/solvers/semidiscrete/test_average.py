@@ -9,7 +9,7 @@ from sklearn_ot.solvers import sources
 from sklearn_ot.solvers.costs import read_cost
 from sklearn_ot.solvers.semidiscrete._average import average
 from sklearn_ot.solvers.semidiscrete._masses import read_weights
-from sklearn_ot.solvers.semidiscrete._problem import Problem, State
+from sklearn_ot.solvers.semidiscrete._problem import Problem
 from sklearn_ot.solvers.semidiscrete._soft import soft
 
 
@@ -21,7 +21,7 @@ def test_the_error_is_as_expected_and_tests_are_due_once_it_is_small(source, n_f
     points = torch.randn(80, n_features)
     source, weights = sources.SOURCES[source](n_features), read_weights(None, points)
     problem = Problem(source, points, weights, read_cost(cost), tol=0.1, max_samples=60_000)
-    (first,) = soft(problem, State(None, None, 1.0, 0))
+    first = soft(problem)
     states = list(average(problem, first))
     n_rows = [state.n_rows for state in states]
     assert n_rows == sorted(n_rows)

@@ -5,7 +5,7 @@ import torch
 from sklearn_ot.solvers import sources
 from sklearn_ot.solvers.costs import read_cost
 from sklearn_ot.solvers.semidiscrete._masses import read_weights
-from sklearn_ot.solvers.semidiscrete._problem import Problem, State
+from sklearn_ot.solvers.semidiscrete._problem import Problem
 from sklearn_ot.solvers.semidiscrete._soft import moment_offsets, soft
 
 
@@ -13,7 +13,7 @@ def test_it_is_as_long_as_its_temperature_has_to_fall():
     def error_and_rows(points):
         source, weights = sources.normal(points.shape[1]), read_weights(None, points)
         problem = Problem(source, points, weights, read_cost("sqeuclidean"), tol=0.1, max_samples=10**6)
-        (state,) = soft(problem, State(None, None, 1.0, 0))
+        state = soft(problem)
         masses = problem.rows.masses(problem.rows.sample(100_000 // 26), state.offsets)
         return (masses / weights - 1).square().mean().sqrt(), state.n_rows
 
