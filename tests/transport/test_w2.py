@@ -185,7 +185,7 @@ def test_a_specification_of_ones_own_continues_and_is_pruned(samples):
     np.testing.assert_allclose(transport.prune().transform(samples[0]), expected)
     with pytest.raises(ValueError, match="network__width from 16 to 8"):
         transport.set_params(network=RenamedSpecification(8)).fit(*samples)
-    with pytest.raises(ValueError, match="n_features from 2 to 1"):
+    with pytest.raises(ValueError, match="n_features from 3 to 1"):
         transport.fit(samples[0][:, :1], samples[1][:, :1])
 
 
