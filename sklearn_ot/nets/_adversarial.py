@@ -156,7 +156,7 @@ class AdversarialNet(BlockNet):
             self.start_score_ = score
         self.best_score_ = -math.inf if math.isnan(score) else score
         if self.early_stopping:
-            self._keep()
+            self.keep()
 
     def train_step(self, batch, **fit_params):
         """Play a round."""
@@ -167,7 +167,7 @@ class AdversarialNet(BlockNet):
         with torch.no_grad():
             fakes = self.module_(noise[:-1].flatten(0, 1)).view(n_critic, batch_size, n_features)
         for i in range(n_critic):
-            loss = self.criterion_.critic_loss(*self._shown(i, rows[i], fakes[i], labels))
+            loss = self.criterion_.critic_loss(*self._critic_inputs(i, rows[i], fakes[i], labels))
             self.descend(self.critic_optimizer_, self.critic_, loss)
             if self.project is not None:
                 with torch.no_grad():
@@ -176,7 +176,7 @@ class AdversarialNet(BlockNet):
         # Otherwise the backward pass of the generator's loss would also compute the gradient of the critic.
         self.critic_.requires_grad_(False)
         fake = self.module_(noise[-1])
-        generator_loss = self.criterion_.generator_loss(*self._shown(-1, rows[-1], fake, labels))
+        generator_loss = self.criterion_.generator_loss(*self._critic_inputs(-1, rows[-1], fake, labels))
         self.descend(self.optimizer_, self.module_, generator_loss)
         self.critic_.requires_grad_(True)
         size = fake.detach().square().mean().sqrt()
@@ -221,11 +221,7 @@ class AdversarialNet(BlockNet):
         self.history.record("score", score)
         if self.early_stopping and score > self.best_score_:
             self.best_score_ = score
-            self._keep()
-
-    def _keep(self):
-        # All networks and optimisers, because another fit may continue from them.
-        self.best_ = copy.deepcopy(self.parts())
+            self.keep()
 
     def on_train_end(self, net, **kwargs):
         """Store the random stream, and with early stopping go back to the best networks."""
@@ -234,8 +230,7 @@ class AdversarialNet(BlockNet):
             del self.history[-1]
         self.random_ = random_stream(self.device)
         if self.early_stopping:
-            self.load_parts(self.best_)
-            del self.best_
+            self.go_back(undo=False)
         del self.averaged_
 
     def _draw_noise(self, n_batches, batch_size, labels):
@@ -249,7 +244,7 @@ class AdversarialNet(BlockNet):
         self._set_training(False)
         return torch.cat([self.average_(chunk) for chunk in noise.split(CHUNK_ROWS)])
 
-    def _shown(self, i, real, fake, labels):
+    def _critic_inputs(self, i, real, fake, labels):
         """The critic, and its inputs (data and samples) in step i of a round."""
         if self.instance_noise:
             std = self.instance_noise * self.step_factor() ** 2

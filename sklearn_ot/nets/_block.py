@@ -25,8 +25,8 @@ class BlockNet(NeuralNet):
     optimisers from its ``initialize_module`` and ``initialize_optimizer`` are part of its state. ``FACTS`` names all
     other attributes on which the next step depends, without their last underscore.
 
-    Every gradient step of every net is `descend`, which calls `backward` and `apply_gradients`. A subclass for mixed
-    precision or several devices overrides only these two methods::
+    Every gradient step calls `backward` and `apply_gradients`. A subclass for mixed precision or several devices
+    overrides only these two methods::
 
         def backward(self, loss):
             self.scaler_.scale(loss).backward()
@@ -57,7 +57,8 @@ class BlockNet(NeuralNet):
     n_fitted_ : int
         Number of iterations in the last fit.
     ended_ : bool
-        Whether a callback such as `TimeBudget` ended the last fit as planned.
+        Whether a callback such as `TimeBudget` ended the last fit as planned. It is True before the first fit, because
+        a net that has not trained, such as one from a pickle, was not interrupted.
     """
 
     ITERATION = "step"
@@ -100,8 +101,9 @@ class BlockNet(NeuralNet):
         return self
 
     def initialize_module(self):
-        """Build the network and set the count of iterations to 0."""
-        self.n_iter_ = 0
+        """Build the network and set the counts of iterations to 0."""
+        self.n_iter_ = self.n_fitted_ = 0
+        self.ended_ = True
         return super().initialize_module()
 
     def parts(self):
@@ -125,6 +127,25 @@ class BlockNet(NeuralNet):
         self.load_parts(state["parts"])
         for name, value in state["facts"].items():
             setattr(self, name, value.to(self.device) if torch.is_tensor(value) else value)
+
+    def keep(self):
+        """Keep a copy of the state, the count of iterations and the length of the history, for `go_back`."""
+        kept = {"n_rows": len(self.history), "n_fitted": self.n_fitted_, **self.state()}
+        self.kept_ = copy.deepcopy(kept)
+
+    def go_back(self, *, undo):
+        """Go back to the networks and optimisers of the last `keep`, and forget the copy.
+
+        With ``undo`` all iterations since then are undone: the rest of the state, the counts and the history go back
+        too. Without it the iterations still count.
+        """
+        if undo:
+            self.load_state(self.kept_)
+            self.n_fitted_ = self.kept_["n_fitted"]
+            del self.history[self.kept_["n_rows"] :]
+        else:
+            self.load_parts(self.kept_["parts"])
+        del self.kept_
 
     def resume(self, other):
         """Take over the state and the history of another net with the same architecture."""
@@ -153,18 +174,22 @@ class BlockNet(NeuralNet):
         summary = self.summary(prefix, torch.stack(measured))
         for name, value in {**summary, f"{prefix}_batch_count": len(measured)}.items():
             self.history.record(name, value)
-        self._guard(summary)
+        self._guard(summary, training)
 
-    def _guard(self, summary):
+    def _guard(self, summary, training):
         faults = [f"{name} is {value}" for name, value in summary.items() if not math.isfinite(value)]
-        # Squares of gradients overflow long before losses do, and then the weights no longer change, without an error.
-        states = [state for name in self._optimizers for state in getattr(self, f"{name}_").state.values()]
-        moments = [moment for state in states for moment in state.values() if torch.is_tensor(moment)]
-        if not all(torch.isfinite(moment).all() for moment in moments):
+        # An evaluation changes no moments, and on CUDA each look at one waits for the device.
+        if training and not self._has_finite_moments():
             faults.append("the square of a gradient is inf")
         if faults := faults + self.faults(summary):
             where = f"after {self.n_iter_} {self.ITERATION}s"
             raise DivergenceError(f"Training diverged {where}: {', '.join(faults)}. {self.remedy}")
+
+    def _has_finite_moments(self):
+        # Squares of gradients overflow long before losses do, and then the weights no longer change, without an error.
+        states = [state for name in self._optimizers for state in getattr(self, f"{name}_").state.values()]
+        moments = [moment for state in states for moment in state.values() if torch.is_tensor(moment)]
+        return all(torch.isfinite(moment).all() for moment in moments)
 
     def train_step(self, batch, **fit_params):
         """Take one step down the gradient of the objective.
@@ -192,7 +217,7 @@ class BlockNet(NeuralNet):
         optimizer.step()
 
     def after_step(self):
-        """Hook after each gradient step, before the callbacks: count an iteration."""
+        """Hook after each training step (in a game, each round), before the callbacks: count an iteration."""
         self.count()
 
     def count(self):

@@ -31,6 +31,9 @@ class JointNet(BlockNet):
     third of ``n_iter_no_change`` blocks without a gain, because a smaller step size reduces the noise of the weights.
     Every fit has its own warm-up, also one that continues another.
 
+    The net does not use `BlockNet.keep`: a candidate is an average of weights, which has no optimiser and no count of
+    steps, and the zeros of the weights at that time belong to it.
+
     Parameters
     ----------
     module : nn.Module class

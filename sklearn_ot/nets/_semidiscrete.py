@@ -1,6 +1,5 @@
 """A skorch net that fits a generator to points by rounds of semi-discrete transport and regression."""
 
-import copy
 import math
 import time
 import zlib
@@ -132,7 +131,7 @@ class SemiDiscreteNet(BlockNet):
             self.history.record("dur", time.time() - start)
         else:
             self._assign(X)
-        self._keep()
+        self.keep()
 
     def _cost_numbers(self, points):
         """The power of the cost and its values at a few differences, which another process computes again."""
@@ -171,18 +170,12 @@ class SemiDiscreteNet(BlockNet):
         # The ratio is above 1 only by noise.
         left = min(1.0, self.history[-1, "train_loss"] / max(self.mean_square_, 1e-30))
         self._solve(dataset_train, start=self.potential_ * left ** ((read_cost(self.cost).power - 1) / 2))
-        self._keep()
+        self.keep()
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Go back to the end of the last round if a round was interrupted."""
         super().on_train_end(net, X=X, y=y, **kwargs)
-        n_rows, self.n_fitted_, state = self.kept_
-        del self.history[n_rows:]
-        self.load_state(state)
-        del self.kept_
-
-    def _keep(self):
-        self.kept_ = len(self.history), self.n_fitted_, copy.deepcopy(self.state())
+        self.go_back(undo=True)
 
     @torch.no_grad()
     def _solve(self, dataset, start):

@@ -214,8 +214,29 @@ class End(Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("undo", [True, False])
+def test_going_back(build, undo):
+    """The networks and optimisers are those that were kept; counts and history go back only if steps are undone."""
+    net, data = build()
+    net.partial_fit(data)
+    kept = copy.deepcopy(net.state())
+    net.keep()
+    n_rows, n_fitted = len(net.history), net.n_fitted_
+    for _ in range(2):
+        net.train_step(next(net.get_iterator(data, training=True).__iter__()))
+        net.count()
+        net.history.new_epoch()
+    assert net.state()["facts"]["n_iter_"] == kept["facts"]["n_iter_"] + 2
+    net.go_back(undo=undo)
+    torch.testing.assert_close(net.state()["parts"], kept["parts"], rtol=0, atol=0)
+    n_more = 0 if undo else 2
+    assert (len(net.history), net.n_fitted_) == (n_rows + n_more, n_fitted + n_more)
+    assert net.n_iter_ == kept["facts"]["n_iter_"] + n_more
+
+
 def test_how_a_fit_ended(build):
     net, data = build()
+    assert (net.n_fitted_, net.interrupted_) == (0, False)
     net.partial_fit(data)
     assert (net.finished_, net.interrupted_, net.n_fitted_) == (True, False, net.max_iter)
     for planned in (True, False):
