@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_ot.base import FLOAT_DTYPES, MAX_REFERENCE_ROWS, documented, sections, warn_user
 from sklearn_ot.checks import check_weight
 from sklearn_ot.generation._classes import Classes
-from sklearn_ot.generation._neural import NeuralGenerator
+from sklearn_ot.generation._neural import NeuralGenerator, check_shape
 from sklearn_ot.generation._rows import Rows
 from sklearn_ot.metrics import sliced_wasserstein_distance
 from sklearn_ot.nets import (
@@ -134,6 +134,7 @@ class AdversarialGenerator(NeuralGenerator):
         "tol": [Interval(Real, 0, None, closed="left")],
     }
     _n_outputs = None
+    _sampled = "average_"
 
     @abstractmethod
     def _game(self):
@@ -270,7 +271,7 @@ class AdversarialGenerator(NeuralGenerator):
         architecture = self._architecture(X.shape[1], len(classes))
         previous = self._net_to_resume(architecture)
         if previous is None:
-            self._balance(X, sample_weight)
+            self._fit_coordinates(X, sample_weight)
         seed = rng.randint(2**31)
         rows, held_out = rows.hold_out(self.validation_fraction, rng) if self.early_stopping else (rows, rows)
         reference = held_out.draw(SCORED_ROWS, rng).X
@@ -279,7 +280,7 @@ class AdversarialGenerator(NeuralGenerator):
             net = self._build_net(device, **architecture)
             if previous is not None:
                 net.resume(previous)
-            self._check_shapes(net, X.shape[1], len(classes))
+            self._check_shapes(net, X.shape[1])
             net.evaluation = partial(self._score_of, reference=reference, labels=labels)
             net.partial_fit(self._dataset(rows, device))
             # The evaluation holds rows of the data, which a pickle should not store.
@@ -333,9 +334,6 @@ class AdversarialGenerator(NeuralGenerator):
         index = self._classes.draw(n_samples, rng) if y is None else self._classes.index(y, n_samples)
         return self._rows(with_labels(noise, self._classes.one_hot(index)))
 
-    def _module(self, dtype):
-        return super()._module(dtype, "average_")
-
     def _latent_dim(self):
         return self.net_.get_params_for("module")["latent_dim"] - len(self._classes)
 
@@ -368,18 +366,10 @@ class AdversarialGenerator(NeuralGenerator):
             **architecture,
         ).initialize()
 
-    def _check_shapes(self, net, n_features, n_classes):
-        """Raise an error if the networks of the user have wrong shapes of inputs or outputs."""
-        latent_dim = net.get_params_for("module")["latent_dim"]
-        net._set_training(False)
-        with torch.no_grad():
-            for name, module, n_inputs, outputs in (
-                ("generator", net.module_, latent_dim, (n_features,)),
-                ("critic", net.critic_, n_features + n_classes, () if self._n_outputs is None else (self._n_outputs,)),
-            ):
-                shape, expected = tuple(module(torch.zeros(2, n_inputs, device=net.device)).shape), (2, *outputs)
-                if shape != expected:
-                    raise ValueError(f"{name} must map rows of shape (2, {n_inputs}) to shape {expected}, not {shape}.")
+    def _check_shapes(self, net, n_features):
+        super()._check_shapes(net, n_features)
+        outputs = () if self._n_outputs is None else (self._n_outputs,)
+        check_shape("critic", net.critic_, n_features + len(self._classes), outputs, net.device)
 
     def _net_state(self, net):
         state = super()._net_state(net)

@@ -80,6 +80,9 @@ class NeuralGenerator(NetOwner, BaseGenerator):
         "verbose": ["verbose"],
     }
 
+    # The attribute of the net that holds the generator of the samples.
+    _sampled = "module_"
+
     @abstractmethod
     def _build_net(self, device, **architecture):
         """Build and initialise a net."""
@@ -111,12 +114,17 @@ class NeuralGenerator(NetOwner, BaseGenerator):
     def _architecture_of(self, net):
         return named_module("module", net.module, net.get_params_for("module"))
 
-    def _balance(self, X, weight):
+    def _fit_coordinates(self, X, weight):
         """Fit the coordinates to the training rows, whose weights have sum 1; None for equal weights."""
         if getattr(self._spec("generator"), "output_activation", "identity") == "tanh":
             self.coordinates_ = UnitCoordinates.bounded(X)
         else:
             self.coordinates_ = UnitCoordinates.standard(X, np.full(len(X), 1 / len(X)) if weight is None else weight)
+
+    def _check_shapes(self, net, n_features):
+        """Raise an error if networks of the user have wrong shapes of inputs or outputs."""
+        latent_dim = net.get_params_for("module")["latent_dim"]
+        check_shape("generator", net.module_, latent_dim, (n_features,), net.device)
 
     def _sample(self, n_samples, rng):
         return self._rows(self._noise(n_samples, self.net_.get_params_for("module")["latent_dim"], rng))
@@ -128,8 +136,7 @@ class NeuralGenerator(NetOwner, BaseGenerator):
 
     def _rows(self, noise):
         """Map noise to rows, in the units of the data."""
-        module = self._module(np.float32).eval()
-        device = next(module.parameters()).device
+        module, device = getattr(self.net_, self._sampled).eval(), self.net_.device
         with torch.no_grad():
             rows = [module(noise[rows].to(device)).cpu().numpy() for rows in gen_batches(len(noise), CHUNK_ROWS)]
         return self.coordinates_.from_coordinates(np.concatenate(rows).astype(self._dtype, copy=False))
@@ -144,7 +151,10 @@ class NeuralGenerator(NetOwner, BaseGenerator):
     def _set(self, **attributes):
         """Set fitted attributes, and remove those that are None, which this fit does not have."""
         for name, value in attributes.items():
-            self.__dict__.pop(name, None) if value is None else setattr(self, name, value)
+            if value is None:
+                self.__dict__.pop(name, None)
+            else:
+                setattr(self, name, value)
 
     def _store(self, net, keys):
         """Store a trained net, its number of rounds and the given columns of its history."""
@@ -155,6 +165,14 @@ class NeuralGenerator(NetOwner, BaseGenerator):
             )
         self.net_, self.n_iter_ = net, net.n_iter_
         self.history_ = [{key: row[key] for key in keys if key in row} for row in net.history]
+
+
+@torch.no_grad()
+def check_shape(name, module, n_inputs, outputs, device):
+    """Raise a ValueError if a module does not map ``n_inputs`` columns to outputs of this shape for each row."""
+    shape, expected = tuple(module.eval()(torch.zeros(2, n_inputs, device=device)).shape), (2, *outputs)
+    if shape != expected:
+        raise ValueError(f"{name} must map rows of shape (2, {n_inputs}) to shape {expected}, not {shape}.")
 
 
 def _parameters(architecture):

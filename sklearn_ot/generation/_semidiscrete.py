@@ -45,8 +45,8 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         Relative error of the masses of the cells, as a root mean square, at which OTS stops. The errors of different
         rounds are independent.
     max_samples : int or None, default=500000
-        Largest number of samples of the generator in one OTS, which limits its time. With None there is no limit but
-        that of ``tol``.
+        Largest number of samples of the generator in one OTS, which limits its time. With None it is
+        :math:`2^{20} + 8 N / \mathrm{tol}^2`.
     n_fit_samples : int, default=50000
         Rows of noise that are drawn and assigned in each round; FIT runs through all of them in mini-batches.
     n_fit_steps : int, default=4000
@@ -142,7 +142,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         weights = weights / weights.sum()
         previous = self._net_to_resume(architecture)
         if previous is None:
-            self._balance(points, weights)
+            self._fit_coordinates(points, weights)
         points = torch.as_tensor(self.coordinates_.to_coordinates(points), dtype=torch.float32, device=device)
         dataset = AssignedNoise(points, torch.as_tensor(weights, device=device))
         seed = rng.randint(2**31) if previous is None else previous.seed
@@ -150,6 +150,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
             net = self._build_net(device, seed=seed, **architecture)
             if previous is not None:
                 net.resume(previous)
+            self._check_shapes(net, X.shape[1])
             net.partial_fit(dataset)
         self._store(net, ("n_iter", "dur", "distance", "mass_error", "n_empty", "train_loss"))
         for row in self.history_:

@@ -1,7 +1,5 @@
 """Mixin of estimators that own a net."""
 
-import copy
-
 import numpy as np
 import torch
 
@@ -9,21 +7,13 @@ from sklearn_ot.nets._device import resolve_device, torch_seed
 
 
 class NetOwner:
-    """Mixin of estimators with a skorch net as ``net_``: copies of its module, and pickles without tensors.
+    """Mixin of estimators with a skorch net as ``net_``, which pickles it without tensors.
 
     A subclass has a parameter ``device`` and writes ``_build_net(device, **architecture)``, which returns an
     initialised `BlockNet`. If this method needs more arguments than the module, the subclass also writes
     ``_architecture_of(net)``. A pickle stores these arguments and the state and history of the net, as plain values and
     arrays.
     """
-
-    def _module(self, dtype, name="module_"):
-        """Copy a module of the net, for computations in a NumPy dtype."""
-        device = torch.device(self.net_.device)
-        if np.dtype(dtype) == np.float64 and device.type == "mps":
-            device = "cpu"  # MPS has no float64
-        module = copy.deepcopy(getattr(self.net_, name)).requires_grad_(False)
-        return module.to(device, getattr(torch, np.dtype(dtype).name))
 
     def __getstate__(self):
         state = dict(super().__getstate__())
@@ -71,7 +61,7 @@ def refuse_changes(before, after):
         any network has the name ``n_features`` in the message.
     """
     changes = {
-        "n_features" if name.endswith("__n_features") else name: f"from {_shown(before.get(name))} to {_shown(value)}"
+        "n_features" if name.endswith("__n_features") else name: f"from {_text(before.get(name))} to {_text(value)}"
         for name, value in {**dict.fromkeys(before), **after}.items()
         if before.get(name) != value
     }
@@ -83,7 +73,7 @@ def refuse_changes(before, after):
         )
 
 
-def _shown(value):
+def _text(value):
     return getattr(value, "__name__", repr(value))
 
 

@@ -293,6 +293,13 @@ def test_equal_rows():
     np.testing.assert_allclose(generator.sample(20, random_state=0), 3, atol=0.5)
 
 
+class Wide(nn.Linear):
+    """A generator with one output too many."""
+
+    def __init__(self, latent_dim, n_features):
+        super().__init__(latent_dim, n_features + 1)
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
@@ -301,6 +308,7 @@ def test_equal_rows():
         ({"device": "cuda:99"}, "device='cuda:99' is not available here"),
         ({"generator": Convolutional()}, "Rows of 3 features are not images"),
         ({"generator": dict}, "<class 'dict'> cannot be the generator"),
+        ({"generator": Wide}, r"generator must map rows of shape \(2, 3\) to shape \(2, 3\), not \(2, 4\)"),
         ({"cost": "cosine"}, "'cost' parameter"),
         ({"cost": 0.5}, "'cost' parameter"),
         ({"rebalance": 2}, "'rebalance' parameter"),
