@@ -26,7 +26,7 @@ class Bootstrap(BaseGenerator):
     def fit(self, X, y=None, sample_weight=None):
         return self._fit_rows(X, sample_weight, y=y)
 
-    def _fit(self, X, sample_weight, rng, y):
+    def _fit(self, X, sample_weight, rng, y=None):
         self.rows_, self.labels_, self.weight_, self.offset_ = X, y, sample_weight, rng.standard_normal()
         if self.noise < 0:
             raise FloatingPointError("diverged")

@@ -19,8 +19,8 @@ class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
     A subclass writes ``_fit(X, sample_weight, rng)`` and ``_sample(n_samples, rng)``. ``_fit`` gets validated arrays
     and the RandomState ``rng`` of this fit. ``sample_weight`` is None if all weights are equal, else positive with sum
     1: rows of weight 0 are removed before. A subclass with labels or other arguments writes its own ``fit`` and
-    ``sample``. Labels, one for each row or None, are keyword arguments of ``_fit_rows`` and reach ``_fit``; keyword
-    arguments of ``_draw_rows`` reach ``_sample``.
+    ``sample``. If it passes labels of the rows to ``_fit_rows`` as ``y``, then ``_fit`` gets them as the keyword ``y``;
+    keyword arguments of ``_draw_rows`` reach ``_sample``.
 
     Attributes
     ----------
@@ -65,11 +65,11 @@ class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
         """
         return self._fit_rows(X, sample_weight)
 
-    def _fit_rows(self, X, sample_weight=None, **labels):
+    def _fit_rows(self, X, sample_weight=None, y=None):
         with all_or_nothing(self):
             X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=2)
-            labels = {name: None if y is None else column_or_1d(y, warn=True) for name, y in labels.items()}
-            check_consistent_length(X, *labels.values())
+            y = None if y is None else column_or_1d(y, warn=True)
+            check_consistent_length(X, y)
             if sample_weight is not None:
                 sample_weight = check_weight(sample_weight, len(X))
                 used = sample_weight > 0
@@ -79,9 +79,10 @@ class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
                         "generator needs 2 or more."
                     )
                 X, sample_weight = X[used], sample_weight[used]
-                labels = {name: None if y is None else y[used] for name, y in labels.items()}
+                y = None if y is None else y[used]
                 if np.ptp(sample_weight) == 0:
                     sample_weight = None
+            labels = {} if y is None else {"y": y}
             self._fit(X, sample_weight, random_source(getattr(self, "random_state", 0)), **labels)
             self._dtype = X.dtype
         return self

@@ -14,8 +14,8 @@ from sklearn_ot.objectives.wgan import slope_penalty
 class Constraint(NamedTuple):
     r"""A constraint on the slope of a critic f, which must be at most 1 for a Wasserstein-1 distance.
 
-    A row of the table `CONSTRAINTS` gives a constraint a name: ``CONSTRAINTS["mine"] = Constraint(reg, project=f)``. A
-    constraint has at least one of the three functions.
+    A row of the table `CONSTRAINTS` gives a constraint a name: ``CONSTRAINTS["mine"] = Constraint(reg, project=f)``.
+    Without functions it constrains nothing.
 
     Attributes
     ----------
