@@ -613,7 +613,7 @@ def test_searches_with_classes(X, y):
         ({"warm_start": True, "generator": Dense((8,))}, r"generator__hidden_layer_sizes from \(16, 16\) to \(8,\)"),
         ({"warm_start": True, "critic": Dense((16, 16), "celu")}, "critic__activation from 'relu' to 'celu'"),
         ({"warm_start": True, "critic": Quadratic}, "critic from MLPCritic to Quadratic"),
-        ({"warm_start": True, "constraint": "spectral-norm"}, "parametrise from None to normalise_spectra_"),
+        ({"warm_start": True, "constraint": "spectral-norm"}, "constraint from None to normalise_spectra_"),
     ],
 )
 def test_bad_parameters(X, fitted, parameters, message):
