@@ -29,10 +29,10 @@ INSIDE = {
     "metrics": {"checks", "solvers", "exceptions"},
     "datasets": {"nn", "solvers", "exceptions"},
     "plotting": {"base", "exceptions"},
-    "base": {"checks", "metrics", "exceptions"},
+    "base": {"checks", "metrics", "solvers", "exceptions"},
     "transport": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "generation": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
-    "adaptation": {"transport", *CONTRACTS},
+    "adaptation": {"transport", "solvers", *CONTRACTS},
 }
 # Third-party packages that each part may import.
 OUTSIDE = {

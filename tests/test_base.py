@@ -29,7 +29,7 @@ def with_entry(X, value):
 class FailsLate(GaussianTransport):
     """A transport whose fit fails after it has set attributes."""
 
-    def _fit(self, X, target, rng):
+    def _fit(self, source, target, rng):
         self.source_mean_ = None
         raise FloatingPointError("diverged")
 

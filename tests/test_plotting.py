@@ -23,8 +23,8 @@ class Shift(BaseTransport):
 
     _parameter_constraints = {}  # noqa: RUF012 (scikit-learn's protocol)
 
-    def _fit(self, X, target, rng):
-        self.shift_ = target.mean(axis=0) - X.mean(axis=0)
+    def _fit(self, source, target, rng):
+        self.shift_ = target.rows.mean(axis=0) - source.rows.mean(axis=0)
 
     def _transform(self, X):
         return X + self.shift_

@@ -20,6 +20,7 @@ from sklearn.utils.validation import _estimator_has, check_is_fitted, validate_d
 
 from sklearn_ot.base import FLOAT_DTYPES, all_or_nothing, draw_reference, warn_user
 from sklearn_ot.exceptions import MissingTargetWarning
+from sklearn_ot.solvers.samples import Sample
 
 
 @dataclass(eq=False, repr=False)
@@ -163,7 +164,7 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
                 target = self._validate_target(X, X_target)
                 start, end = (X, target) if self.align == "source" else (target, X)
                 self.transport_ = clone(self.transport).fit(start, X_target=end, **routed.transport.fit)
-                self.target_reference_ = draw_reference(X, target, np.random.RandomState(0))
+                self.target_reference_ = draw_reference(X, Sample.of(target), np.random.RandomState(0))
                 if self.align == "source":
                     training = self._move(X, routed)
             self.estimator_ = clone(self.estimator).fit(training, y, **routed.estimator.fit)

@@ -41,12 +41,12 @@ def random_source(random_state):
 
 
 def draw_reference(X, target, rng):
-    """At most ``MAX_REFERENCE_ROWS`` target rows; rows of N(0, I) with the columns of ``X`` if the target is None."""
+    """At most ``MAX_REFERENCE_ROWS`` rows of a target sample; rows of N(0, I) like those of ``X`` if it is None."""
     if target is None:
         return rng.standard_normal((MAX_REFERENCE_ROWS, X.shape[1])).astype(X.dtype)
-    if len(target) <= MAX_REFERENCE_ROWS:
-        return target.copy()
-    return target[rng.permutation(len(target))[:MAX_REFERENCE_ROWS]]
+    if target.weight is None and len(target.rows) <= MAX_REFERENCE_ROWS:
+        return target.rows.copy()
+    return target.draw(MAX_REFERENCE_ROWS, rng)
 
 
 def warn_user(message, category=UserWarning):

@@ -12,15 +12,16 @@ from sklearn_ot.base._fitting import FLOAT_DTYPES, all_or_nothing, draw_referenc
 from sklearn_ot.checks import check_weight
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.metrics import sliced_wasserstein_distance
+from sklearn_ot.solvers.samples import Sample
 
 
 class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metaclass=ABCMeta):
     """Base class of maps that carry a source sample onto a target sample.
 
-    A subclass writes ``_fit(X, target, rng)`` and ``_transform(X)``, which get validated arrays. ``target`` is an array
-    of the dtype of ``X``, or None for the standard normal N(0, I). ``rng`` is the RandomState of this fit. A subclass
-    whose ``fit`` takes more arguments passes them to ``_fit_rows``, which passes them to ``_fit`` by name. The base
-    class reads and checks the other arguments, and restores the estimator if a fit fails.
+    A subclass writes ``_fit(source, target, rng)`` and ``_transform(X)``. ``source`` and ``target`` are samples of
+    validated rows with weights, see `sklearn_ot.solvers.samples.Sample`; both have the same dtype. ``target`` is None
+    for the standard normal N(0, I). ``rng`` is the RandomState of this fit. The base class reads and checks the
+    arguments, and restores the estimator if a fit fails.
 
     Attributes
     ----------
@@ -32,22 +33,22 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
         Target rows for the comparison in `score`, if `score` gets none.
     """
 
-    # X_target is requested by default, so that users need not call set_fit_request.
-    __metadata_request__fit: ClassVar[dict] = {"X_target": True}
-    __metadata_request__score: ClassVar[dict] = {"X_target": True}
+    # The target is requested by default, so that users need not call set_fit_request.
+    __metadata_request__fit: ClassVar[dict] = {"X_target": True, "target_weight": True}
+    __metadata_request__score: ClassVar[dict] = {"X_target": True, "target_weight": True}
     _parameter_constraints: ClassVar[dict] = {}
     _min_samples = 2
 
     @abstractmethod
-    def _fit(self, X, target, rng):
-        """Learn the map from validated arrays; ``target`` None means N(0, I)."""
+    def _fit(self, source, target, rng):
+        """Learn the map between two samples; ``target`` None means N(0, I)."""
 
     @abstractmethod
     def _transform(self, X):
         """Map validated rows."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, X_target=None):
+    def fit(self, X, y=None, *, X_target=None, sample_weight=None, target_weight=None):
         """Learn the map from the source ``X`` to the target.
 
         Parameters
@@ -60,6 +61,9 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
         X_target : array-like of shape (n_target_samples, n_features), default=None
             Target sample; any number of rows. Without a target sample the target is the standard normal N(0, I), and
             ``inverse_transform`` of rows drawn from N(0, I) then generates rows like those of ``X``.
+        sample_weight, target_weight : array-like of shape (n_samples,) and (n_target_samples,), default=None
+            Weights of the rows of both samples, 0 or more; all equal if None. Integer weights have the effect of as
+            many equal rows.
 
         Returns
         -------
@@ -71,20 +75,27 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
         ValueError
             If an array or a parameter is unusable; the estimator then keeps its previous state.
         """
-        return self._fit_rows(X, y, X_target)
-
-    def _fit_rows(self, X, y, X_target, **fit_params):
         with all_or_nothing(self):
             X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=self._min_samples)
             target = self._validate_target(X, y, X_target)
+            source, target = self._samples(X, target, sample_weight, target_weight)
             rng = random_source(getattr(self, "random_state", 0))
-            self._fit(X, target, rng, **fit_params)
-            self.target_reference_ = self._draw_reference(X, target, rng)
+            self._fit(source, target, rng)
+            self.target_reference_ = self._draw_reference(source, target, rng)
         return self
 
-    def _draw_reference(self, X, target, rng):
+    def _samples(self, X, target, sample_weight, target_weight):
+        """Both samples with their weights; None for the target N(0, I)."""
+        source = weighted_sample(X, sample_weight, "sample_weight", "X", self._min_samples)
+        if target is not None:
+            return source, weighted_sample(target, target_weight, "target_weight", "X_target", 2)
+        if target_weight is not None:
+            raise ValueError("target_weight is given without a target sample: pass X_target=...")
+        return source, None
+
+    def _draw_reference(self, source, target, rng):
         """Target rows that `score` compares with when it is given none."""
-        return draw_reference(X, target, rng)
+        return draw_reference(source.rows, target, rng)
 
     def transform(self, X):
         """Map source rows to the target.
@@ -134,7 +145,7 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
         t = t.astype(X.dtype)[..., None, None]
         return (1 - t) * X + t * self._transform(X)
 
-    def score(self, X, y=None, sample_weight=None, *, X_target=None):
+    def score(self, X, y=None, sample_weight=None, *, X_target=None, target_weight=None):
         """Minus the squared sliced Wasserstein-2 distance between ``transform(X)`` and the target.
 
         The score measures whether the images have the distribution of the target, not whether the map is optimal.
@@ -149,6 +160,8 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
             Weights of the rows of ``X``.
         X_target : array-like of shape (n_target_samples, n_features), default=None
             Target rows for the comparison; rows of the target of ``fit`` if None.
+        target_weight : array-like of shape (n_target_samples,), default=None
+            Weights of the target rows for the comparison.
 
         Returns
         -------
@@ -160,10 +173,16 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
         # Not self.transform, which may be set to give a DataFrame.
         mapped = self._transform(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))
         target = self._read_target(mapped, y, X_target)
-        if target is None:
-            target = self.target_reference_
         weight = check_weight(sample_weight, len(mapped))
-        return -(sliced_wasserstein_distance(mapped, target, sample_weight=weight, random_state=0) ** 2)
+        if target is None:
+            if target_weight is not None:
+                raise ValueError("target_weight is given without target rows: pass X_target=...")
+            target = self.target_reference_
+        target_weight = check_weight(target_weight, len(target), "target_weight", "X_target")
+        distance = sliced_wasserstein_distance(
+            mapped, target, sample_weight=weight, target_weight=target_weight, random_state=0
+        )
+        return -(distance**2)
 
     def _validate_target(self, X, y, X_target):
         """The target of ``fit`` as an array, or None for N(0, I); warns if the target was probably forgotten."""
@@ -209,6 +228,17 @@ class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metac
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def weighted_sample(X, weight, name, sample, min_rows):
+    """A sample of the rows that have a positive weight, of which there must be ``min_rows``."""
+    weighted = Sample.of(X, weight, name, sample)
+    if len(weighted.rows) < min_rows:
+        raise ValueError(
+            f"{name} leaves {len(weighted.rows)} of {len(X)} rows of {sample} with a positive weight; at least "
+            f"{min_rows} are needed."
+        )
+    return weighted
 
 
 class InvertibleTransport(BaseTransport):

@@ -91,8 +91,8 @@ class GaussianTransport(InvertibleTransport):
         "shrinkage": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both"), None]
     }
 
-    def _fit(self, X, target, rng):
-        gaussian, _ = sample_gaussian_map(X, target, self.shrinkage)
+    def _fit(self, source, target, rng):
+        gaussian, _ = sample_gaussian_map(source.rows, None if target is None else target.rows, self.shrinkage)
         self.source_mean_, self.target_mean_, self.linear_, self.wasserstein_distance_ = gaussian
 
     def _transform(self, X):

@@ -166,7 +166,8 @@ class NeuralTransport(NetOwner, BaseTransport):
     def _conclude(self, samples, valid, *, resumed):
         """Set the remaining attributes, after the net has been trained on ``samples``."""
 
-    def _fit(self, X, target, rng):
+    def _fit(self, source, target, rng):
+        X, target = source.rows, None if target is None else target.rows
         device = resolve_device(self.device)
         previous = self._net_to_resume(X.shape[1])
         samples = self._training_rows(X, target, rng)

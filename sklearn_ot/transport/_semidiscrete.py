@@ -7,15 +7,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, MAX_REFERENCE_ROWS, BaseTransport, random_source, warn_user
-from sklearn_ot.checks import check_n_samples, check_weight
+from sklearn_ot.base import FLOAT_DTYPES, MAX_REFERENCE_ROWS, BaseTransport, draw_reference, random_source, warn_user
+from sklearn_ot.checks import check_n_samples
 from sklearn_ot.nets import resolve_device, torch_seed
 from sklearn_ot.solvers.costs import COSTS, Cost, read_cost
+from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.solvers.semidiscrete import (
     assign,
     assignment_gap,
@@ -181,7 +181,6 @@ class SemiDiscreteTransport(BaseTransport):
     device: str | torch.device = "auto"
     random_state: int | np.random.RandomState | None = None
 
-    __metadata_request__fit: ClassVar[dict] = {"X_target": True, "target_weight": True}
     _parameter_constraints: ClassVar[dict] = {
         "source": [StrOptions(SOURCES.keys()), callable, "array-like", Source, *map(HasMethods, SAMPLERS), None],
         "cost": [StrOptions(COSTS.keys()), Interval(Real, 1, None, closed="left"), Cost],
@@ -194,8 +193,7 @@ class SemiDiscreteTransport(BaseTransport):
         "random_state": ["random_state"],
     }
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, X_target=None, target_weight=None):
+    def fit(self, X, y=None, *, X_target=None, sample_weight=None, target_weight=None):
         """Compute the potential.
 
         Parameters
@@ -207,8 +205,9 @@ class SemiDiscreteTransport(BaseTransport):
         X_target : array-like of shape (n_points, n_features), default=None
             With ``source=None`` the target points. Without them the target is the standard normal, represented by as
             many rows of it as ``X`` has (at most 4096).
-        target_weight : array-like of shape (n_points,), default=None
-            Weights of the target points, 0 or more; they are divided by their sum. All equal if None.
+        sample_weight, target_weight : array-like of shape (n_samples,) and (n_points,), default=None
+            Weights of the source sample and of the target points, 0 or more; all equal if None. If a source is given,
+            both names stand for the weights of the points.
 
         Returns
         -------
@@ -220,7 +219,7 @@ class SemiDiscreteTransport(BaseTransport):
         ValueError
             If an array or a parameter is unusable; the estimator is then left as it was.
         """
-        return self._fit_rows(X, y, X_target, target_weight=target_weight)
+        return super().fit(X, y, X_target=X_target, sample_weight=sample_weight, target_weight=target_weight)
 
     @property
     def _min_samples(self):
@@ -236,15 +235,22 @@ class SemiDiscreteTransport(BaseTransport):
             )
         return X
 
-    def _fit(self, X, target, rng, target_weight=None):
+    def _samples(self, X, target, sample_weight, target_weight):
+        if self.source is None:
+            return super()._samples(X, target, sample_weight, target_weight)
+        if sample_weight is not None and target_weight is not None:
+            raise ValueError("With a given source, sample_weight and target_weight are the same weights: give one.")
+        weight = target_weight if sample_weight is None else sample_weight
+        return super()._samples(X, X, None, weight)
+
+    def _fit(self, source, target, rng):
         if target is None:
-            if target_weight is not None:
-                raise ValueError("target_weight is given without target points: pass X_target=...")
-            target = rng.standard_normal((min(len(X), MAX_REFERENCE_ROWS), X.shape[1])).astype(X.dtype)
-        weight = check_weight(target_weight, len(target), "target_weight", "the target")
+            n_rows, n_features = source.rows.shape
+            rows = rng.standard_normal((min(n_rows, MAX_REFERENCE_ROWS), n_features)).astype(source.rows.dtype)
+            target = Sample.of(rows)
         start = getattr(self, "potential_", None) if self.warm_start else None
-        self.points_, self.target_weight_ = target[weight > 0], weight[weight > 0]
-        self._source_rows = X if self.source is None else None
+        self.points_, self.target_weight_ = target.rows, target.mass
+        self._source_rows = X = source.rows if self.source is None else None
         n_points, tol, max_samples = len(self.points_), self.tol, self.max_samples
         if self.source is None:
             tol = max(tol, SAMPLE_ERROR * math.sqrt(n_points / len(X)))
@@ -295,10 +301,8 @@ class SemiDiscreteTransport(BaseTransport):
         if self.confidence is not None:
             self.distance_interval_ = np.array([interval.low, interval.high]) ** root
 
-    def _draw_reference(self, X, target, rng):
-        if self.target_weight_.min() == self.target_weight_.max():
-            return super()._draw_reference(X, self.points_, rng)
-        return self.points_[rng.choice(len(self.points_), MAX_REFERENCE_ROWS, p=self.target_weight_)]
+    def _draw_reference(self, source, target, rng):
+        return draw_reference(None, Sample.of(self.points_, self.target_weight_), rng)
 
     def assign(self, X):
         """The index of the target point that each source row is sent to.

@@ -184,9 +184,9 @@ class W2Transport(ConvexTransport, NeuralTransport):
         """The fitted map as a frozen value, see `sklearn_ot.solvers.potentials`."""
         return replace(super().potentials_, conjugate_tol=self.conjugate_tol)
 
-    def _fit(self, X, target, rng):
+    def _fit(self, source, target, rng):
         check_reg(self.solver, self.reg)
-        super()._fit(X, target, rng)
+        super()._fit(source, target, rng)
 
     def _architecture(self, n_features):
         network = Convex() if self.network is None else self.network

@@ -127,7 +127,8 @@ class W2TransportCV(ConvexTransport):
         "verbose": ["verbose"],
     }
 
-    def _fit(self, X, target, rng):
+    def _fit(self, source, target, rng):
+        X, target = source.rows, None if target is None else target.rows
         regs = self._validate_regs()
         transport = clone(self.transport) if self.transport is not None else W2Transport()
         if transport.random_state is None:

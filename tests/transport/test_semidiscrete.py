@@ -295,7 +295,7 @@ def test_a_frozen_generator_survives_cloning(points):
         ({"source": "cauchy"}, {}, "'source' parameter"),
         ({"cost": "cosine"}, {}, "'cost' parameter"),
         ({"cost": 0.5}, {}, "'cost' parameter"),
-        ({}, {"target_weight": np.ones(9)}, "without target points"),
+        ({}, {"target_weight": np.ones(9)}, "without a target sample"),
         ({"source": "normal"}, {"y": np.ones((3, 2))}, "first argument"),
         ({"source": GaussianMixture()}, {}, "not fitted yet"),
         ({"smoothing": np.inf}, {}, "'smoothing' parameter"),

@@ -1,0 +1,133 @@
+"""Samples with weights."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sklearn_ot.checks import check_weight
+
+# Larger integers are no numbers of rows.
+MAX_COUNT = 2**31
+
+
+class Sample(NamedTuple):
+    """Rows and their weights.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_samples, n_features)
+        The rows.
+    weight : ndarray of shape (n_samples,) or None
+        The weights of the rows: positive, in float64, with sum 1. None if all are equal.
+    size : float
+        The number of independent rows that the sample counts for. Without weights it is ``n_samples``. If all weights
+        are integers, it is their sum, because a weight is then a number of equal rows. Otherwise it is the number
+        :math:`(\\sum_i w_i)^2 / \\sum_i w_i^2` of [Kish65]_, which does not change if all weights are multiplied by a
+        number.
+
+    References
+    ----------
+    .. [Kish65] L. Kish, "Survey sampling", Wiley, 1965.
+    """
+
+    rows: np.ndarray
+    weight: np.ndarray | None
+    size: float
+
+    @classmethod
+    def of(cls, X: np.ndarray, weight=None, name: str = "sample_weight", sample: str = "X") -> "Sample":
+        """The rows of ``X`` that have a positive weight.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            The rows.
+        weight : array-like of shape (n_samples,), float or None, default=None
+            Weights of the rows, 0 or more; None and a number weigh all rows equally.
+        name, sample : str, default="sample_weight" and "X"
+            Names of the two arguments of the caller, for the messages.
+
+        Returns
+        -------
+        sample : Sample
+            The sample.
+
+        Raises
+        ------
+        ValueError
+            If the weights cannot be used, see `sklearn_ot.checks.check_weight`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_ot.solvers.samples import Sample
+        >>> Sample.of(np.array([[1.0], [2.0], [5.0]]), [3, 0, 1])
+        Sample(rows=array([[1.],
+               [5.]]), weight=array([0.75, 0.25]), size=4.0)
+        """
+        share = check_weight(weight, len(X), name, sample)
+        if np.ptp(share) == 0 and (weight is None or np.ndim(weight) == 0):
+            return cls(X, None, float(len(X)))
+        given = np.asarray(weight, dtype=np.float64)
+        is_count = np.all(given == np.rint(given)) and given.max() < MAX_COUNT
+        size = float(given.sum() if is_count else 1 / np.sum(share**2))
+        used = share > 0
+        X, share = (X, share) if used.all() else (X[used], share[used])
+        return cls(X, None if np.ptp(share) == 0 else share, size)
+
+    @property
+    def mass(self) -> np.ndarray:
+        """The weights of the rows as an array with sum 1, also if all are equal."""
+        return np.full(len(self.rows), 1 / len(self.rows)) if self.weight is None else self.weight
+
+    def draw(self, n_rows: int, rng: np.random.RandomState) -> np.ndarray:
+        """Rows that are equally weighted and have the distribution of the sample.
+
+        Without weights these are rows without replacement, in random order. With weights a row is drawn as often as its
+        weight says, rounded up or down at random [Kitagawa96]_.
+
+        Parameters
+        ----------
+        n_rows : int
+            Number of rows; without weights, at most as many as there are.
+        rng : RandomState
+            Draws them.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_rows, n_features)
+            A copy of the rows.
+
+        References
+        ----------
+        .. [Kitagawa96] G. Kitagawa, "Monte Carlo filter and smoother for non-Gaussian nonlinear state space models",
+           Journal of Computational and Graphical Statistics, 1996.
+        """
+        if self.weight is None:
+            return self.rows[rng.permutation(len(self.rows))[:n_rows]]
+        order = rng.permutation(len(self.rows))
+        ends = np.cumsum(self.weight[order])
+        places = (np.arange(n_rows) + rng.uniform()) * (ends[-1] / n_rows)
+        return self.rows[order[np.searchsorted(ends[:-1], places, side="right")]]
+
+    def merged(self) -> "Sample":
+        """The sample with equal rows as one row, which has the sum of their weights.
+
+        The order of the rows depends on their values only. Integer weights, and as many equal rows, therefore give the
+        same arrays, bit for bit and in any order of the rows.
+        """
+        # 0.0 and -0.0 are equal rows with different bytes.
+        rows = np.ascontiguousarray(self.rows) + self.rows.dtype.type(0)
+        keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
+        order = np.argsort(keys, kind="stable")
+        rows, keys = rows[order], keys[order]
+        is_first = np.concatenate([[True], keys[1:] != keys[:-1]])
+        if self.weight is None and is_first.all():
+            return self._replace(rows=rows)
+        # Integer weights have exact sums only as integers.
+        count = self.mass[order] * self.size
+        whole = np.rint(count)
+        if np.allclose(count, whole, rtol=1e-9, atol=0):
+            count = whole
+        total = np.add.reduceat(count, np.flatnonzero(is_first))
+        return Sample(rows[is_first], None if np.ptp(total) == 0 else total / total.sum(), self.size)
