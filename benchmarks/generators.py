@@ -3,6 +3,7 @@
     python benchmarks/generators.py                                    # modes and mnist
     python benchmarks/generators.py --tables modes --seeds 1000
     SKLEARN_OT_DATA=folder python benchmarks/generators.py --tables mnist faces --budgets 600
+    python benchmarks/generators.py --tables mnist --keep samples      # judges samples that are kept there already
     python benchmarks/generators.py --report                           # the tables of the results so far
 
 All fits run in turn, on one thread. Each result is written to results/generators.csv at once, and replaces an older one
@@ -19,9 +20,12 @@ mnist
     Between 5000 samples and 5000 test images: exact W1 and W2, with pixels from 0 to 1; ``class_tv``, the total
     variation between equal shares and the shares of the classes that a classifier finds; Frechet distance, precision,
     recall, density and coverage in the features of the classifier, which are the last hidden layer of an MLP of
-    784-256-64-10 trained on the same digits. The last five cannot be compared with other tables. The row of the
-    training images has the figures of a sample with the right distribution. Its W1 and W2 are not the smallest possible
-    ones: a mean of images is nearer to other images than an image is.
+    784-256-64-10 trained on the same digits. The last five cannot be compared with other tables. All images are drawn
+    at random: the first half of the test images of MNIST was written more neatly than the second. The row of fresh
+    images, on which neither a method nor the classifier was trained, has the figures of a sample with the right
+    distribution. Its W1 and W2 are not the smallest possible ones: a mean of images is nearer to other images than an
+    image is. ``--keep`` keeps the samples of each method in a folder; a method whose samples are there is not trained
+    again.
 faces
     `SemiDiscreteOTGenerator` in the space of 200 principal components of 3500 colour faces of 64 x 64 pixels. Exact W1
     and W2 in this space between 2000 samples and 500 test faces; pixels are from 0 to 1.
@@ -107,12 +111,14 @@ def data_folder():
     return Path(folder)
 
 
-def load_images(name, n, rng=None):
-    """Rows of pixels in [-1, 1], and their digits; with ``rng``, the images are noise drawn by it."""
-    if rng is not None:
-        return rng.uniform(-1, 1, (n, 28 * 28)).astype(np.float32), np.arange(n) % 10
-    file = np.load(data_folder() / name)
-    return file["x"][:n].reshape(n, -1).astype(np.float32) / 127.5 - 1, file["y"][:n]
+def load_images(names, n, is_noise=False):
+    """Rows of pixels in [-1, 1] drawn at random from some files, and their digits; or rows of noise, for a trial."""
+    if is_noise:
+        return np.random.RandomState(n).uniform(-1, 1, (n, 28 * 28)).astype(np.float32), np.arange(n) % 10
+    files = [np.load(data_folder() / name) for name in names]
+    images, digits = (np.concatenate([file[key] for file in files]) for key in ("x", "y"))
+    drawn = np.random.RandomState(0).permutation(len(images))[:n]
+    return images[drawn].reshape(n, -1).astype(np.float32) / 127.5 - 1, digits[drawn]
 
 
 def load_faces(n_random=None):
@@ -137,7 +143,8 @@ def run_faces(results, arguments, budget_s, seed):
     clock = Clock(budget_s)
     generator = fit_ours(pca.transform(train), clock, seed)
     seconds = clock.seconds()
-    save_rounds(results, generator.history_, "generators_rounds_faces.png")
+    distances = [row["distance"] for row in generator.history_]
+    save_rounds(results, distances, "generators_rounds_faces.png")
     samples = generator.sample(4 * n_test, random_state=seed)
     images = pca.inverse_transform(samples[:100]).clip(0, 1).reshape(-1, 64, 64, 3)
     save_grid(results, images, "generators_faces.jpg")
@@ -148,17 +155,36 @@ def run_faces(results, arguments, budget_s, seed):
     return {**distances, **floor, "images": steps * generator.batch_size, **seconds}
 
 
-def run_mnist(results, method, budget_s, seed, images, judge):
+def slug(method):
+    """The name of a method in names of files."""
+    return re.sub("[^a-z]+", "_", method.lower())
+
+
+def run_mnist(results, arguments, method, budget_s, images, judge):
+    made = kept_samples(arguments, method, budget_s, images)
+    pictures = (made["samples"][:100].reshape(-1, 28, 28) + 1) / 2
+    save_grid(results, pictures, f"generators_mnist_{slug(method)}.png")
+    if len(made["distances"]):
+        save_rounds(results, made["distances"], "generators_rounds.png")
+    return {**judge(made["samples"]), **{name: made[name].item() for name in ("images", "cpu_s", "wall_s")}}
+
+
+def kept_samples(arguments, method, budget_s, images):
+    """The samples that an earlier run has kept, or those of a new fit, with its times and its curve."""
+    seed = arguments.seeds[0]
+    path = arguments.keep and arguments.keep / f"{slug(method)}_{budget_s:g}_{seed}.npz"
+    if path and path.exists():
+        with np.load(path) as file:
+            return dict(file)
     clock = Clock(budget_s)
     draw, n_images, history = METHODS[method](images, clock, seed)
-    seconds = clock.seconds()
+    made = {"images": n_images, **clock.seconds(), "distances": [row["distance"] for row in history or ()]}
     torch.manual_seed(seed)
-    samples = draw(len(judge.test))
-    slug = re.sub("[^a-z]+", "_", method.lower())
-    save_grid(results, (samples[:100].reshape(-1, 28, 28) + 1) / 2, f"generators_mnist_{slug}.png")
-    if history is not None:
-        save_rounds(results, history, "generators_rounds.png")
-    return {**judge(samples), "images": n_images, **seconds}
+    made = {name: np.asarray(value) for name, value in {**made, "samples": draw(arguments.test_images)}.items()}
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, **made)
+    return made
 
 
 class DigitJudge:
@@ -197,12 +223,12 @@ def save_grid(results, images, name):
     image.imsave(results.images / name, grid, cmap="gray", vmin=0, vmax=1)
 
 
-def save_rounds(results, history, name):
+def save_rounds(results, distances, name):
     """The distance after each round."""
     from matplotlib import pyplot as plt
 
     figure, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
-    ax.plot([row["distance"] for row in history], marker=".")
+    ax.plot(distances, marker=".")
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel="round", ylabel="W2 distance to the training rows")
     results.save_figure(figure, name, dpi=100)
@@ -245,16 +271,21 @@ def measure(arguments, results):
             key = {"problem": "faces", "seed": seed, "method": "SemiDiscreteOTGenerator", "budget_s": f"{budget_s:g}"}
             results.store({**key, **guarded(run_faces, results, arguments, budget_s, seed)})
     if "mnist" in arguments.tables:
-        rng = np.random.RandomState(0) if arguments.random_images else None
-        n_test = arguments.test_images
-        images, digits = load_images("mnist_train_0of4.npz", arguments.random_images or N_TRAIN, rng)
-        test, _ = load_images("mnist_test.npz", n_test, rng)
-        judge = DigitJudge(images, digits, test, seed)
-        floor = guarded(judge, images[-n_test:])
-        results.store({"problem": "mnist", "seed": seed, "method": "training images", **floor})
-        for budget_s, method in product(arguments.budgets, arguments.methods):
-            key = {"problem": "mnist", "seed": seed, "method": method, "budget_s": f"{budget_s:g}"}
-            results.store({**key, **guarded(run_mnist, results, method, budget_s, seed, images, judge)})
+        measure_mnist(arguments, results, seed)
+
+
+def measure_mnist(arguments, results, seed):
+    n_test, n_train = arguments.test_images, arguments.random_images or N_TRAIN
+    is_noise = arguments.random_images is not None
+    images, digits = load_images([f"mnist_train_{k}of4.npz" for k in range(4)], n_train + n_test, is_noise)
+    test_images, _ = load_images(["mnist_test.npz"], n_test, is_noise)
+    images, fresh, digits = images[:n_train], images[n_train:], digits[:n_train]
+    judge = DigitJudge(images, digits, test_images, seed)
+    for name, rows in (("training images", images[:n_test]), ("fresh images", fresh)):
+        results.store({"problem": "mnist", "seed": seed, "method": name, **guarded(judge, rows)})
+    for budget_s, method in product(arguments.budgets, arguments.methods):
+        key = {"problem": "mnist", "seed": seed, "method": method, "budget_s": f"{budget_s:g}"}
+        results.store({**key, **guarded(run_mnist, results, arguments, method, budget_s, images, judge)})
 
 
 def main(argv=None):
@@ -271,6 +302,7 @@ def main(argv=None):
     parser.add_argument("--rounds", type=int, help="max_iter of the estimators of modes, for a trial")
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, help="images: only the first of them")
     parser.add_argument("--test-images", type=int, default=N_TEST, help="fewer for a trial")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep samples of mnist there, or read them")
     parser.add_argument("--random-images", type=int, help="number of images of noise to train on, for a trial")
     run(parser, RESULTS, SMALLEST, measure, report, argv)
 
