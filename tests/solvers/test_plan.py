@@ -65,6 +65,74 @@ def test_an_offset_costs_no_digits_and_a_matrix_product_is_as_good_without_one(s
     assert exact_plan(*samples, by_product=True).value == pytest.approx(plan.value, rel=1e-13)
 
 
+def far_pair(samples, distance):
+    """The samples with one more row each, which are far away and near each other, and the squared length between."""
+    x, y = (
+        np.vstack([rows, [distance + step, distance, 0]]) for step, rows in zip((0.25, -0.25), samples, strict=True)
+    )
+    return (x, y), (x[-1] - y[-1]) @ (x[-1] - y[-1])
+
+
+@pytest.mark.parametrize("distance", [1e5, 1e7, 1e12, 1e30])
+def test_a_far_pair_does_not_change_the_plan_of_the_others(samples, distance):
+    """The issue's example: costs of 1e14 left none of the digits of the others."""
+    near = exact_plan(*samples)
+    far_samples, step = far_pair(samples, distance)
+    plan = exact_plan(*far_samples)
+    assert plan.partner.tolist() == [*near.partner.tolist(), 60]
+    assert plan.value == pytest.approx((60 * near.value + step) / 61, rel=1e-12)
+    # The potentials prove it, up to the rounding of the largest.
+    violation = plan.potential[:-1, None] + plan.target_potential[:-1] - torch.from_numpy(cdist(*samples) ** 2)
+    assert violation.max() < 1e-15 * plan.potential.abs().max() + 1e-9
+
+
+@pytest.mark.parametrize("cost", ["euclidean", "cityblock", 3.0])
+def test_a_far_pair_with_other_costs(samples, cost):
+    near = exact_plan(*samples, cost=cost).value
+    # The step between the far rows is 1/2, and its power is the cost.
+    far_samples, step = far_pair(samples, 1e7 if cost == 3 else 1e15)
+    expected = (60 * near + step ** (3 / 2 if cost == 3 else 1 / 2)) / 61
+    assert exact_plan(*far_samples, cost=cost).value == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("distance", [1e7, 1e12])
+def test_clusters_at_two_scales_with_other_numbers_of_rows(distance):
+    """The shares of both clusters are equal, but their sums of weights are rounded."""
+    rng = np.random.RandomState(0)
+    x, y = rng.randn(80, 2), rng.randn(120, 2)
+    # Steps of a power of two, so that the far rows are not rounded.
+    x, y = (np.round(rows * 2**10) / 2**10 for rows in (x, y))
+    expected = (exact_plan(x[:40], y[:60]).value + exact_plan(x[40:], y[60:]).value) / 2
+    x[40:] += distance
+    y[60:] += distance
+    assert exact_plan(x, y).value == pytest.approx(expected, rel=1e-10)
+    assert exact_plan(x, y).coupling[:40, 60:].max() == 0
+
+
+def test_a_tiny_weight_far_away_counts(samples):
+    x, y = np.vstack([samples[0], [[1e9, 0, 0]]]), samples[1]
+    a = np.append(np.full(60, (1 - 1e-12) / 60), 1e-12)
+    plan = exact_plan(x, y, a / a.sum(), np.full(60, 1 / 60))
+    # All y that the row can be sent to are nearly as far, and the others move by their shortest plan.
+    assert plan.value == pytest.approx(1e-12 * 1e18 + exact_plan(*samples).value, rel=1e-5)
+
+
+def test_heavy_tails_agree_with_the_assignment_problem():
+    rng = np.random.RandomState(0)
+    x, y = (np.exp(rng.uniform(0, 25, (150, 1))) * rng.randn(150, 2) for _ in range(2))
+    costs = cdist(x, y)
+    rows, columns = linear_sum_assignment(costs)
+    assert exact_plan(x, y, cost="euclidean").value == pytest.approx(costs[rows, columns].mean(), rel=1e-9)
+
+
+def test_equal_rows_have_a_plan_of_cost_zero(samples):
+    x = np.repeat(samples[0], 3, axis=0)
+    x[0] = 1e9
+    assert exact_plan(x, x[::-1]).value == 0
+    # A matrix product has rounding errors, which no plan can be better than.
+    assert exact_plan(x[3:], x[:2:-1], by_product=True).value == pytest.approx(0, abs=1e-13)
+
+
 def test_sorts_on_the_line():
     rng = np.random.RandomState(0)
     x, y = rng.randn(50, 1), rng.randn(50, 1)
