@@ -15,21 +15,22 @@ import sklearn_ot
 ROOT = Path(sklearn_ot.__file__).parent
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-CONTRACTS = {"base", "checks", "exceptions", "metrics", "networks"}
+CONTRACTS = {"base", "checks", "exceptions", "metrics", "networks", "settings"}
 # Parts of the package that each part may import, besides itself. A new folder must be added here.
 INSIDE = {
     "__init__": set(),
     "exceptions": set(),
+    "settings": set(),
     "nn": set(),
-    "objectives": {"nn", "solvers"},
-    "solvers": {"checks", "nn", "exceptions"},
-    "nets": {"nn", "objectives", "solvers", "exceptions"},
+    "objectives": {"settings", "nn", "solvers"},
+    "solvers": {"settings", "checks", "nn", "exceptions"},
+    "nets": {"settings", "nn", "objectives", "solvers", "exceptions"},
     "checks": set(),
     "networks": {"nn"},
-    "metrics": {"checks", "solvers", "exceptions"},
-    "datasets": {"nn", "solvers", "exceptions"},
-    "plotting": {"base", "exceptions"},
-    "base": {"checks", "metrics", "solvers", "exceptions"},
+    "metrics": {"settings", "checks", "solvers", "exceptions"},
+    "datasets": {"settings", "nn", "solvers", "exceptions"},
+    "plotting": {"settings", "base", "exceptions"},
+    "base": {"settings", "checks", "metrics", "solvers", "exceptions"},
     "transport": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "generation": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "adaptation": {"transport", "solvers", *CONTRACTS},
@@ -38,6 +39,7 @@ INSIDE = {
 OUTSIDE = {
     "__init__": set(),
     "exceptions": set(),
+    "settings": {"numpy", "torch"},
     "nn": {"torch"},
     "objectives": {"torch", "ot"},
     "solvers": {"numpy", "scipy", "sklearn", "torch", "ot"},

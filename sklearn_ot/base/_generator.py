@@ -11,9 +11,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_ot.base._fitting import FLOAT_DTYPES, MAX_REFERENCE_ROWS, all_or_nothing, random_source
 from sklearn_ot.checks import check_n_samples, check_weight
 from sklearn_ot.metrics import sliced_wasserstein_distance
+from sklearn_ot.settings import OwnSettings
 
 
-class BaseGenerator(BaseEstimator, metaclass=ABCMeta):
+class BaseGenerator(OwnSettings, BaseEstimator, metaclass=ABCMeta):
     """Base class of estimators that draw new rows with the distribution of their training rows.
 
     A subclass writes ``_fit(X, sample_weight, rng)`` and ``_sample(n_samples, rng)``. ``_fit`` gets validated arrays

@@ -12,10 +12,11 @@ from sklearn_ot.base._fitting import FLOAT_DTYPES, all_or_nothing, draw_referenc
 from sklearn_ot.checks import check_weight
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.metrics import sliced_wasserstein_distance
+from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.samples import Sample
 
 
-class BaseTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metaclass=ABCMeta):
     """Base class of maps that carry a source sample onto a target sample.
 
     A subclass writes ``_fit(source, target, rng)`` and ``_transform(X)``. ``source`` and ``target`` are samples of

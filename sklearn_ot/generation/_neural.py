@@ -132,7 +132,8 @@ class NeuralGenerator(NetOwner, BaseGenerator):
     @staticmethod
     def _noise(n_samples, latent_dim, rng):
         # Drawn on the CPU, so that a seed gives the same samples on every device.
-        return torch.randn(n_samples, latent_dim, generator=torch.Generator().manual_seed(rng.randint(2**31)))
+        generator = torch.Generator().manual_seed(rng.randint(2**31))
+        return torch.randn(n_samples, latent_dim, dtype=torch.float32, generator=generator)
 
     def _rows(self, noise):
         """Map noise to rows, in the units of the data."""

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from sklearn_ot.nets._device import resolve_device, torch_seed
+from sklearn_ot.settings import in_own_settings
 
 
 class NetOwner:
@@ -15,12 +16,14 @@ class NetOwner:
     arrays.
     """
 
+    @in_own_settings
     def __getstate__(self):
         state = dict(super().__getstate__())
         if "net_" in state:
             state["net_"] = self._net_state(state["net_"])
         return state
 
+    @in_own_settings
     def __setstate__(self, state):
         super().__setstate__(state)
         if "net_" in state:

@@ -11,6 +11,7 @@ import torch
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.nets._assigned import AssignedLoader
 from sklearn_ot.nets._block import BlockNet
+from sklearn_ot.nets._device import set_seed
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
 from sklearn_ot.solvers.costs import read_cost
 from sklearn_ot.solvers.semidiscrete import assign, assignment_cost, semidiscrete_dual
@@ -143,7 +144,7 @@ class SemiDiscreteNet(BlockNet):
     def on_epoch_begin(self, net, **kwargs):
         """Begin a round."""
         super().on_epoch_begin(net, **kwargs)
-        torch.manual_seed(self._seed(FIT))
+        set_seed(self._seed(FIT), self.device)
         self.step_ = 0
 
     def step_factor(self):

@@ -55,9 +55,11 @@ class MLP(nn.Module):
         return self.value_and_gradient(x)[1]
 
     def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute values and gradients by automatic differentiation, also under `torch.no_grad`."""
+        """Compute values and gradients by automatic differentiation, even if gradients are off."""
         differentiable = torch.is_grad_enabled()
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
+            # A tensor from inference mode never has a gradient.
+            x = x.clone() if x.is_inference() else x
             x = x if x.requires_grad else x.detach().requires_grad_()
             value = self(x)
             (gradient,) = torch.autograd.grad(value.sum(), x, create_graph=differentiable)

@@ -88,8 +88,11 @@ def _named(draw, quantile, is_normal, n_features, *, dtype=torch.float32, device
     sequence = cache(partial(torch.quasirandom.SobolEngine, n_features, scramble=True, seed=seed))
 
     def quasi_sample(n):
+        # The engine works on the default device, and its numbers are the same on each.
+        with torch.device("cpu"):
+            levels = sequence().draw(n, dtype=torch.float64)
         # The sequence has 30 bits; half of its smallest step keeps the numbers away from 0.
-        return quantile(sequence().draw(n, dtype=torch.float64) + 2.0**-31).to(device, dtype)
+        return quantile(levels + 2.0**-31).to(device, dtype)
 
     return Source(
         lambda n: draw(n, n_features, dtype=dtype, device=device, generator=generator),
@@ -275,7 +278,7 @@ def even_noise(n_batches, n_rows, n_features, device="cpu", generator=None):
     ----------
     .. [Roberts18] M. Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018.
     """
-    options = {"device": device, "generator": generator}
+    options = {"dtype": torch.float32, "device": device, "generator": generator}
     if n_features > MAX_EVEN_FEATURES:
         return torch.randn(n_batches, n_rows, n_features, **options)
     sequence = _kronecker_sequence(n_rows, n_features).to(device)
@@ -289,5 +292,6 @@ def _kronecker_sequence(n_rows, n_features):
     ratio = 2.0
     for _ in range(60):  # to the root of x^(n_features + 1) = x + 1
         ratio = (1 + ratio) ** (1 / (n_features + 1))
-    step = torch.tensor([ratio**-k for k in range(1, n_features + 1)], dtype=torch.float64)
-    return (torch.arange(n_rows)[:, None] * step).frac().float()
+    options = {"dtype": torch.float64, "device": "cpu"}
+    step = torch.tensor([ratio**-k for k in range(1, n_features + 1)], **options)
+    return (torch.arange(n_rows, **options)[:, None] * step).frac().float()

@@ -151,7 +151,8 @@ def _tiles(points, cost, dtype):
 def distinct(points: Tensor) -> tuple[Tensor, Tensor] | tuple[None, None]:
     """One index of each group of equal points and the group of each point, or (None, None) if all differ."""
     # Equal rows have equal projections, which can be sorted without a copy of the points.
-    axis = torch.randn(points.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    options = {"dtype": torch.float64, "device": "cpu", "generator": torch.Generator().manual_seed(0)}
+    axis = torch.randn(points.shape[1], **options)
     projection = torch.cat([(block.double() * axis.to(points.device)).sum(1) for block in points.split(CHUNK_ROWS)])
     _, group = projection.unique(return_inverse=True)
     n_groups = int(group.max()) + 1

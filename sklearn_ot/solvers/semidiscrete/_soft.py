@@ -118,7 +118,7 @@ def moment_offsets(problem: Problem) -> Tensor:
 def weighted_covariance(rows: Tensor, weights: Tensor | None = None) -> np.ndarray:
     """The covariance of weighted rows, shrunk towards a multiple of I; more so for few rows of many features."""
     n_rows, n_features = rows.shape
-    weights = torch.full((n_rows,), 1 / n_rows, device=rows.device) if weights is None else weights
+    weights = torch.full((n_rows,), 1 / n_rows, dtype=rows.dtype, device=rows.device) if weights is None else weights
     weights = weights.to(rows)[:, None]
     mean = weights[:, 0] @ rows
     covariance = torch.zeros(n_features, n_features, dtype=torch.float64, device=rows.device)
