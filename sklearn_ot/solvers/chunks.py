@@ -4,14 +4,18 @@ import numpy as np
 
 # Number of rows that are evaluated together: enough to keep a processor busy, few enough for its memory.
 CHUNK_ROWS = 8192
+# Largest number of numbers that are evaluated together: 32 MiB of float64. Wide rows are fewer.
+CHUNK_NUMBERS = 2**22
 
 
 def in_chunks(function, *arrays):
     """Evaluate a function of rows in chunks, so that only the memory of the result grows with the number of rows."""
     result, n_rows = None, len(arrays[0])
+    widest = max(array[0].size if n_rows else 1 for array in arrays)
+    size = max(1, min(CHUNK_ROWS, CHUNK_NUMBERS // max(1, widest)))
     # Without rows there is one chunk, which is empty, for the shape and the dtype of the result.
-    for start in range(0, max(n_rows, 1), CHUNK_ROWS):
-        rows = slice(start, start + CHUNK_ROWS)
+    for start in range(0, max(n_rows, 1), size):
+        rows = slice(start, start + size)
         chunk = function(*(array[rows] for array in arrays))
         if result is None:
             result = np.empty((n_rows, *chunk.shape[1:]), chunk.dtype)

@@ -1,5 +1,6 @@
 """Samples with weights."""
 
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -66,7 +67,7 @@ class Sample(NamedTuple):
                [5.]]), weight=array([0.75, 0.25]), size=4.0)
         """
         share = check_weight(weight, len(X), name, sample)
-        if np.ptp(share) == 0 and (weight is None or np.ndim(weight) == 0):
+        if np.ptp(share) == 0 and (weight is None or isinstance(weight, Real)):
             return cls(X, None, float(len(X)))
         given = np.asarray(weight, dtype=np.float64)
         is_count = np.all(given == np.rint(given)) and given.max() < MAX_COUNT
@@ -79,6 +80,13 @@ class Sample(NamedTuple):
     def mass(self) -> np.ndarray:
         """The weights of the rows as an array with sum 1, also if all are equal."""
         return np.full(len(self.rows), 1 / len(self.rows)) if self.weight is None else self.weight
+
+    @property
+    def count(self) -> np.ndarray:
+        """The weights with the sum `size`: integers, without a rounding error, if they are numbers of equal rows."""
+        count = self.mass * self.size
+        whole = np.rint(count)
+        return whole if np.allclose(count, whole, rtol=1e-9, atol=0) else count
 
     def draw(self, n_rows: int, rng: np.random.RandomState) -> np.ndarray:
         """Rows that are equally weighted and have the distribution of the sample.
@@ -116,18 +124,27 @@ class Sample(NamedTuple):
         The order of the rows depends on their values only. Integer weights, and as many equal rows, therefore give the
         same arrays, bit for bit and in any order of the rows.
         """
-        # 0.0 and -0.0 are equal rows with different bytes.
-        rows = np.ascontiguousarray(self.rows) + self.rows.dtype.type(0)
-        keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
+        keys = row_keys(self.rows)
         order = np.argsort(keys, kind="stable")
-        rows, keys = rows[order], keys[order]
+        rows, keys = self.rows[order] + self.rows.dtype.type(0), keys[order]
         is_first = np.concatenate([[True], keys[1:] != keys[:-1]])
         if self.weight is None and is_first.all():
             return self._replace(rows=rows)
-        # Integer weights have exact sums only as integers.
-        count = self.mass[order] * self.size
-        whole = np.rint(count)
-        if np.allclose(count, whole, rtol=1e-9, atol=0):
-            count = whole
+        # Integers have exact sums.
+        count = self.count[order]
         total = np.add.reduceat(count, np.flatnonzero(is_first))
         return Sample(rows[is_first], None if np.ptp(total) == 0 else total / total.sum(), self.size)
+
+
+def row_keys(rows: np.ndarray) -> np.ndarray:
+    """The bytes of each row as one element, equal for equal rows."""
+    # 0.0 and -0.0 are equal rows with different bytes.
+    rows = np.ascontiguousarray(rows) + rows.dtype.type(0)
+    return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
+
+
+def first_index(rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The index of the first of ``rows`` that is equal to each of the ``wanted`` rows, which are all among them."""
+    keys = row_keys(rows)
+    order = np.argsort(keys, kind="stable")
+    return order[np.searchsorted(keys[order], row_keys(wanted))]

@@ -102,15 +102,29 @@ def _named(draw, quantile, is_normal, n_features, *, dtype=torch.float32, device
     )
 
 
-def rows(x: Tensor) -> Source:
-    """The uniform distribution on the rows of a sample, shape (n, d).
+def rows(x: Tensor, weight: Tensor | None = None, n_quasi: int | None = None) -> Source:
+    """The distribution on the rows of a sample, shape (n, d), with weights that are positive; all equal if None.
 
-    Rows are drawn with replacement. Quasi-random rows are drawn without replacement, so there are at most n of them.
+    Rows are drawn with replacement. Without weights, quasi-random rows are drawn without replacement, so there are at
+    most n of them. With weights, each row is drawn as often as its weight says, rounded up or down at random; there are
+    at most ``n_quasi`` of them. If the weights are integers with this sum, all of them are as many equal rows.
     """
-    return Source(
-        lambda n: x[torch.randint(len(x), (n,), device=x.device)],
-        lambda n: x[torch.randperm(len(x), device=x.device)[:n]],
-    )
+    if weight is None:
+        return Source(
+            lambda n: x[torch.randint(len(x), (n,), device=x.device)],
+            lambda n: x[torch.randperm(len(x), device=x.device)[:n]],
+        )
+    ends = weight.double().cumsum(0)
+
+    def at(levels):
+        return x[torch.searchsorted(ends[:-1], levels * ends[-1], right=True)]
+
+    def quasi_sample(n):
+        n = n if n_quasi is None else min(n, n_quasi)
+        order = torch.randperm(n, device=x.device)
+        return at((order + torch.rand((), dtype=ends.dtype, device=x.device)) / n)
+
+    return Source(lambda n: at(torch.rand(n, dtype=ends.dtype, device=x.device)), quasi_sample)
 
 
 def pushforward(source: Source, function: Callable[[Tensor], Tensor]) -> Source:

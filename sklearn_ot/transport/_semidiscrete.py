@@ -14,17 +14,17 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_ot.base import FLOAT_DTYPES, MAX_REFERENCE_ROWS, BaseTransport, draw_reference, random_source, warn_user
 from sklearn_ot.checks import check_n_samples
 from sklearn_ot.nets import resolve_device, torch_seed
+from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.costs import COSTS, Cost, read_cost
-from sklearn_ot.solvers.samples import Sample
+from sklearn_ot.solvers.samples import Sample, first_index
 from sklearn_ot.solvers.semidiscrete import (
-    assign,
+    Cells,
     assignment_gap,
     default_max_samples,
     primal_dual_interval,
     semidiscrete_dual,
-    soft_assign,
 )
-from sklearn_ot.solvers.sources import SOURCES, Source, source_of
+from sklearn_ot.solvers.sources import SOURCES, Source, rows, source_of
 from sklearn_ot.solvers.tensors import to_tensor
 
 # Number of rows for the estimate of ``gap_``.
@@ -98,7 +98,7 @@ class SemiDiscreteTransport(BaseTransport):
     Attributes
     ----------
     points_ : ndarray of shape (n_points, n_features_in_)
-        The target points, without points of weight 0.
+        The target points in the order in which they first appear, each of them once, without points of weight 0.
     target_weight_ : ndarray of shape (n_points,)
         Weights of the points, with sum 1.
     potential_ : ndarray of shape (n_points,)
@@ -123,6 +123,9 @@ class SemiDiscreteTransport(BaseTransport):
         Number of source rows in the fit.
     gap_ : float
         Mean additional cost if each source row is sent to its second best point, the unit of ``smoothing``.
+    source_reference_ : ndarray of shape (<= 4096, n_features_in_) or None
+        With ``source=None``, the rows of the source sample that `sample` transports: all of them, or 4096 that are
+        drawn with their weights. None otherwise.
     target_reference_ : ndarray of shape (<= 4096, n_features_in_)
         Target rows for the comparison in `score`, if `score` gets none.
     n_features_in_ : int
@@ -144,7 +147,8 @@ class SemiDiscreteTransport(BaseTransport):
     The fit can end with a warning for powers p of about 5 or more, for points with two very different scales or very
     heavy tails, and for points in a subspace of fewer dimensions.
 
-    Equal points are one point with the sum of their weights: rows are sent to one of them only.
+    Equal points are one point with the sum of their weights. A weight k of a source row or a point has the effect of k
+    equal ones, and the order of both samples has none.
 
     The masses can stay wrong with "cityblock", and with "euclidean" for one feature. The costs to two points then
     differ by the same number on a set of rows, which no potential divides between the points. The distance is not
@@ -204,10 +208,10 @@ class SemiDiscreteTransport(BaseTransport):
             With ``source=None`` and two dimensions, the target points (the short form ``fit(Xs, Xt)``); else ignored.
         X_target : array-like of shape (n_points, n_features), default=None
             With ``source=None`` the target points. Without them the target is the standard normal, represented by as
-            many rows of it as ``X`` has (at most 4096).
+            many rows of it as ``X`` has different ones (at most 4096).
         sample_weight, target_weight : array-like of shape (n_samples,) and (n_points,), default=None
-            Weights of the source sample and of the target points, 0 or more; all equal if None. If a source is given,
-            both names stand for the weights of the points.
+            Weights of the source sample and of the target points, 0 or more; all equal if None. Integers have the
+            effect of as many equal rows. If a source is given, both names stand for the weights of the points.
 
         Returns
         -------
@@ -240,45 +244,40 @@ class SemiDiscreteTransport(BaseTransport):
             return super()._samples(X, target, sample_weight, target_weight)
         if sample_weight is not None and target_weight is not None:
             raise ValueError("With a given source, sample_weight and target_weight are the same weights: give one.")
-        weight = target_weight if sample_weight is None else sample_weight
-        return super()._samples(X, X, None, weight)
+        points = Sample.of(X, sample_weight) if target_weight is None else Sample.of(X, target_weight, "target_weight")
+        return points, points
 
     def _fit(self, source, target, rng):
-        if target is None:
-            n_rows, n_features = source.rows.shape
-            rows = rng.standard_normal((min(n_rows, MAX_REFERENCE_ROWS), n_features)).astype(source.rows.dtype)
-            target = Sample.of(rows)
+        source = source.merged()
+        points = normal_points(source, rng) if target is None else target.merged()
+        # The solver and the map get the points in the order of their values, so that nothing depends on the order of
+        # the caller, which the attributes have.
+        order = np.argsort(first_index((points if target is None else target).rows, points.rows))
+        self._place = np.argsort(order)
         start = getattr(self, "potential_", None) if self.warm_start else None
-        self.points_, self.target_weight_ = target.rows, target.mass
-        self._source_rows = X = source.rows if self.source is None else None
-        n_points, tol, max_samples = len(self.points_), self.tol, self.max_samples
+        start = None if start is None or len(start) != len(order) else start[self._place]
+        self.points_, self.target_weight_ = points.rows[order], points.mass[order]
+        tol, max_samples = self.tol, self.max_samples
         if self.source is None:
-            tol = max(tol, SAMPLE_ERROR * math.sqrt(n_points / len(X)))
-            max_samples = max_samples or min(default_max_samples(n_points, tol), MIN_ROWS + MAX_VISITS * len(X))
+            tol = max(tol, SAMPLE_ERROR * math.sqrt(len(order) / source.size))
+            most = MIN_ROWS + MAX_VISITS * math.ceil(source.size)
+            max_samples = max_samples or min(default_max_samples(len(order), tol), most)
         device = resolve_device(self.device)
         with torch_seed(rng.randint(2**31), device):
-            source, points = self._source(device, rng)
-            weights = to_tensor(self.target_weight_, device=device)
+            x, weights = to_tensor(points.rows, device=device), to_tensor(points.mass, device=device)
+            sampler = rows_of(source, device) if self.source is None else source_of(self.source, x, rng)
+            start = None if start is None else to_tensor(start, device=device)
             solution = semidiscrete_dual(
-                source,
-                points,
-                weights,
-                cost=self.cost,
-                tol=tol,
-                max_samples=max_samples,
-                start=None if start is None or len(start) != n_points else to_tensor(start, device=device),
+                sampler, x, weights, cost=self.cost, tol=tol, max_samples=max_samples, start=start
             )
-            self._measure(source, points, solution.potential, weights)
-        self._store(solution, tol)
+            self._measure(sampler, x, solution.potential, weights)
+        self.potential_ = solution.potential.cpu().numpy()[order]
+        self._report(solution, tol)
+        # A pickle of a map onto few points must not be as large as the data.
+        self.source_reference_ = draw_reference(None, source, rng) if self.source is None else None
 
-    def _source(self, device, rng):
-        """The source and the points on a device."""
-        points = to_tensor(self.points_, device=device)
-        return source_of(self._source_rows if self.source is None else self.source, points, rng), points
-
-    def _store(self, solution, tol):
-        """Store the solution, with a warning if its error is larger than ``tol``."""
-        self.potential_ = solution.potential.cpu().numpy()
+    def _report(self, solution, tol):
+        """Store the error of the masses, with a warning if it is larger than ``tol``."""
         self.mass_error_, self.mass_error_floor_ = solution.mass_error, solution.mass_error_floor
         self.empty_cells_, self.n_samples_ = solution.n_empty, solution.n_samples
         # A sample with few rows for each point cannot fill all cells.
@@ -319,17 +318,21 @@ class SemiDiscreteTransport(BaseTransport):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
-        return assign(*self._tensors(X), self.cost).cpu().numpy()
+        return self._place[self._mapped(X, Cells.index)]
 
     def _transform(self, X):
-        if self.smoothing * self.gap_ == 0:
-            return self.points_[assign(*self._tensors(X), self.cost).cpu().numpy()].astype(X.dtype, copy=False)
-        images = soft_assign(*self._tensors(X), self.smoothing * self.gap_, self.cost)
-        return images.cpu().numpy().astype(X.dtype, copy=False)
+        epsilon = self.smoothing * self.gap_
+        if epsilon == 0:
+            images = to_tensor(self.points_[self._place].astype(X.dtype, copy=False))
+            return self._mapped(X, lambda cells, rows: images[cells.index(rows).cpu()])
+        return self._mapped(X, lambda cells, rows: cells.barycentres(rows, epsilon).to(rows.dtype))
 
-    def _tensors(self, X):
+    def _mapped(self, X, function):
+        """Evaluate a function of the cells and of rows on a device, in chunks of ``X``."""
         device = resolve_device(self.device)
-        return tuple(to_tensor(array, device=device) for array in (X, self.points_, self.potential_))
+        points, potential = (to_tensor(part[self._place], device=device) for part in (self.points_, self.potential_))
+        cells = Cells(points, potential, self.cost, to_tensor(X[:1]).dtype)
+        return in_chunks(lambda rows: function(cells, to_tensor(rows, device=device)).cpu().numpy(), X)
 
     def sample(self, n_samples=1, random_state=None):
         """Draw source rows and transport them.
@@ -351,4 +354,19 @@ class SemiDiscreteTransport(BaseTransport):
         rng = random_source(random_state)
         device = resolve_device(self.device)
         with torch_seed(rng.randint(2**31), device):
-            return self._transform(self._source(device, rng)[0].sample(n_samples).cpu().numpy())
+            source = self.source_reference_ if self.source is None else self.source
+            source = source_of(source, to_tensor(self.points_, device=device), rng)
+            return self._transform(source.sample(n_samples).cpu().numpy())
+
+
+def normal_points(source, rng):
+    """Points of N(0, I): as many as a source has different rows, and at most as many as are kept of a sample."""
+    n_rows = min(max(len(source.rows), 2), MAX_REFERENCE_ROWS)
+    return Sample.of(rng.standard_normal((n_rows, source.rows.shape[1])).astype(source.rows.dtype))
+
+
+def rows_of(source, device):
+    """The rows of a weighted sample as a source on a device."""
+    weight = None if source.weight is None else to_tensor(source.weight, device=device)
+    is_whole = bool(np.all(source.count == np.rint(source.count)))
+    return rows(to_tensor(source.rows, device=device), weight, round(source.size) if is_whole else None)

@@ -188,6 +188,20 @@ def test_rows_with_and_without_replacement():
     assert sorted(source.quasi_sample(1000)[:, 0].tolist()) == list(range(10))
 
 
+def test_weighted_rows_with_their_masses():
+    x, weight = torch.arange(4.0)[:, None], torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64) / 10
+    torch.manual_seed(0)
+    drawn = rows(x, weight).sample(100_000)[:, 0]
+    frequency = torch.bincount(drawn.long()) / 1e5
+    # Four standard errors.
+    assert (frequency - weight).abs().max() < 4 * (0.25 / 1e5) ** 0.5
+    for n in (10, 7, 1000):
+        counts = torch.bincount(rows(x, weight).quasi_sample(n)[:, 0].long(), minlength=4)
+        assert (counts - n * weight).abs().max() < 1
+    # Numbers of equal rows are exact.
+    assert torch.bincount(rows(x, weight, 10).quasi_sample(1000)[:, 0].long()).tolist() == [1, 2, 3, 4]
+
+
 def test_images_of_a_source():
     generators = [torch.Generator().manual_seed(0) for _ in range(2)]
     base, source = normal(2, generator=generators[0]), pushforward(normal(2, generator=generators[1]), torch.exp)

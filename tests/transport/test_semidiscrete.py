@@ -132,6 +132,78 @@ def test_points_of_weight_zero_are_gone(rng):
     np.testing.assert_allclose(transport.target_weight_, 1 / 9)
 
 
+@pytest.mark.parametrize("source", [None, "normal"])
+@pytest.mark.parametrize("n_features", [1, 2, 5])
+@pytest.mark.parametrize("smoothing", [0.0, 0.5])
+def test_integer_weights_are_equal_rows_in_any_order(source, n_features, smoothing, rng):
+    X, Y = rng.standard_normal((40, n_features)), rng.standard_normal((12, n_features)) + 1
+    counts, target_counts = rng.randint(0, 5, 40), rng.randint(0, 4, 12)
+    repeated, points = rng.permutation(X.repeat(counts, axis=0)), rng.permutation(Y.repeat(target_counts, axis=0))
+    make = SemiDiscreteTransport(source, tol=0.3, smoothing=smoothing, random_state=0, confidence=None)
+    if source is None:
+        weighted = clone(make).fit(X, Y, sample_weight=counts, target_weight=target_counts)
+        again = clone(make).fit(repeated, points)
+    else:
+        weighted, again = clone(make).fit(Y, sample_weight=target_counts), clone(make).fit(points)
+    ours = dict(zip(map(tuple, again.points_.tolist()), again.potential_, strict=True))
+    assert [ours[tuple(point)] for point in weighted.points_.tolist()] == weighted.potential_.tolist()
+    assert weighted.distance_ == again.distance_
+    np.testing.assert_array_equal(weighted.transform(X), again.transform(X))
+
+
+def test_rows_count_with_their_weights_on_a_line():
+    X, Y = [[0.0], [1.0], [2.0], [3.0]], [[-5.0], [5.0]]
+    for weight, boundary in [(None, 1.5), ([1, 1, 1, 3], 2.5), ([4, 1, 1, 2], 0.5), ([1, 0, 0, 1], 1.5)]:
+        transport = SemiDiscreteTransport(random_state=0, confidence=None).fit(X, Y, sample_weight=weight)
+        # |x + 5|² - ψ₀ = |x - 5|² - ψ₁ at the boundary
+        assert np.diff(transport.potential_)[0] / -20 == pytest.approx(boundary)
+        below, above = [[boundary - 0.01]], [[boundary + 0.01]]
+        np.testing.assert_array_equal(transport.assign(below + above), [0, 1])
+
+
+def test_cells_have_their_masses_in_weighted_rows(rng):
+    X, Y = rng.standard_normal((3000, 5)), rng.standard_normal((20, 5))
+    weight = np.exp(X[:, 0])
+    transport = SemiDiscreteTransport(tol=0.05, random_state=0, confidence=None).fit(X, Y, sample_weight=weight)
+    masses = np.bincount(transport.assign(X), weight, 20) / weight.sum()
+    # Weights of this spread (the variance of the log-normal is e - 1) leave e times fewer rows: an error of 13 %.
+    assert np.sqrt(np.mean((20 * masses - 1) ** 2)) < 0.13
+    unweighted = np.bincount(transport.assign(X), minlength=20) / 3000
+    assert np.sqrt(np.mean((20 * unweighted - 1) ** 2)) > 0.3
+    # The rows of `sample` are drawn with their weights too; 2.2 % from this draw of 2000 rows for each point.
+    drawn = transport.sample(40_000, random_state=0)
+    frequency = (drawn[:, None] == transport.points_).all(2).mean(0)
+    assert np.sqrt(np.mean((20 * frequency - 1) ** 2)) < 0.15
+
+
+def test_the_normal_target_has_as_many_rows_as_the_source_has_different_ones(rng):
+    X = rng.standard_normal((20, 2))
+    transport = SemiDiscreteTransport(tol=1.0, random_state=0, confidence=None)
+    weighted = transport.fit(X, sample_weight=np.full(20, 3)).points_
+    assert len(weighted) == 20
+    np.testing.assert_array_equal(transport.fit(np.repeat(X, 3, axis=0)).points_, weighted)
+
+
+def test_equal_points_are_one_in_the_order_of_the_caller(rng):
+    Y = rng.standard_normal((6, 3))
+    given = Y[[3, 1, 3, 0, 5, 1, 3]]
+    transport = SemiDiscreteTransport("normal", tol=0.3, random_state=0, confidence=None).fit(given)
+    np.testing.assert_array_equal(transport.points_, Y[[3, 1, 0, 5]])
+    np.testing.assert_allclose(transport.target_weight_, np.array([3, 2, 1, 1]) / 7)
+
+
+def test_the_rows_of_the_caller_are_not_kept(rng):
+    X, Y = rng.standard_normal((20_000, 4)), rng.standard_normal((10, 4))
+    transport = SemiDiscreteTransport(tol=0.3, random_state=0, confidence=None).fit(X, Y)
+    drawn, images = transport.sample(200, random_state=0), transport.transform(X)
+    again = X.copy()
+    X[:], Y[:] = 7, 7
+    np.testing.assert_array_equal(transport.sample(200, random_state=0), drawn)
+    np.testing.assert_array_equal(transport.transform(again), images)
+    # 4096 rows of 4 numbers are 128 KiB; all rows would be 625 KiB.
+    assert len(pickle.dumps(transport)) < 150 * 1024
+
+
 def test_arrays_in_any_order_of_memory_give_one_result(points, rng):
     transport = SemiDiscreteTransport(tol=0.3, random_state=0, confidence=None)
     X, Y = rng.standard_normal((200, 2)), points[:20].copy()
@@ -297,6 +369,9 @@ def test_a_frozen_generator_survives_cloning(points):
         ({"cost": 0.5}, {}, "'cost' parameter"),
         ({}, {"target_weight": np.ones(9)}, "without a target sample"),
         ({"source": "normal"}, {"y": np.ones((3, 2))}, "first argument"),
+        ({"source": "normal"}, {"sample_weight": np.ones(9), "target_weight": np.ones(9)}, "give one"),
+        ({"source": "normal"}, {"sample_weight": np.ones(8)}, r"sample_weight has shape \(8,\)"),
+        ({}, {"sample_weight": np.r_[1, np.zeros(8)]}, "sample_weight leaves 1 of 9 rows"),
         ({"source": GaussianMixture()}, {}, "not fitted yet"),
         ({"smoothing": np.inf}, {}, "'smoothing' parameter"),
         ({}, {"X_target": np.eye(2), "target_weight": [0, 0]}, "target_weight is zero"),

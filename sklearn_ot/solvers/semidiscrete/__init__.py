@@ -36,11 +36,12 @@ expects the error of a state to be small enough, the masses are tested on fresh 
 confirms it.
 """
 
-from sklearn_ot.solvers.semidiscrete._assignment import assign, assignment_cost, assignment_gap, soft_assign
+from sklearn_ot.solvers.semidiscrete._assignment import Cells, assign, assignment_cost, assignment_gap, soft_assign
 from sklearn_ot.solvers.semidiscrete._dual import SemiDiscreteSolution, default_max_samples, semidiscrete_dual
 from sklearn_ot.solvers.semidiscrete._interval import CostInterval, primal_dual_interval
 
 __all__ = [
+    "Cells",
     "CostInterval",
     "SemiDiscreteSolution",
     "assign",

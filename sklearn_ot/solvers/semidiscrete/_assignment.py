@@ -9,6 +9,40 @@ from sklearn_ot.solvers.semidiscrete._tiles import Tiles
 from sklearn_ot.solvers.semidiscrete._units import Units
 
 
+class Cells:
+    """The cells of a potential, prepared once for rows that come in several chunks; see `assign` and `soft_assign`.
+
+    Parameters
+    ----------
+    points : Tensor of shape (N, d)
+        The points.
+    potential : Tensor of shape (N,)
+        The potential ψ, in units of the cost.
+    cost : {"sqeuclidean", "euclidean", "cityblock"}, float or Cost
+        The cost.
+    dtype : torch.dtype
+        Dtype of the source rows.
+    """
+
+    def __init__(self, points: Tensor, potential: Tensor, cost: str | float | Cost, dtype: torch.dtype):
+        self.units = Units(points, cost, dtype=dtype)
+        self.tiles, self.offsets = Tiles(self.units), self.units.offsets(potential)
+
+    @torch.no_grad()
+    def index(self, x: Tensor) -> Tensor:
+        """The index of the point of each row, int64."""
+        return self.tiles.cells(self.units.rows(x), self.offsets)
+
+    @torch.no_grad()
+    def barycentres(self, x: Tensor, epsilon: float) -> Tensor:
+        """The barycentre of the points of each row at a temperature, in the units of the data."""
+        units, rows = self.units, self.units.rows(x)
+        images = torch.empty_like(rows)
+        for part, scores in self.tiles.scores(rows, self.offsets):
+            images[part] = torch.softmax(scores.mul_(units.unit / epsilon), 1) @ units.points
+        return images.mul_(units.width).add_(units.shift)
+
+
 @torch.no_grad()
 def assign(x: Tensor, points: Tensor, potential: Tensor, cost: str | float | Cost = "sqeuclidean") -> Tensor:
     r"""Find the point to which each source row is sent.
@@ -39,8 +73,7 @@ def assign(x: Tensor, points: Tensor, potential: Tensor, cost: str | float | Cos
     >>> assign(x, points, torch.tensor([0.0, 0.0])).tolist(), assign(x, points, torch.tensor([0.0, 0.8])).tolist()
     ([0, 0, 1], [0, 1, 1])
     """
-    tiles = _tiles(points, cost, x.dtype)
-    return tiles.cells(tiles.units.rows(x), tiles.units.offsets(potential))
+    return Cells(points, potential, cost, x.dtype).index(x)
 
 
 @torch.no_grad()
@@ -104,13 +137,7 @@ def soft_assign(
     >>> soft_assign(torch.tensor([[0.0], [0.1], [9.0]]), points, torch.zeros(2), 1.0).flatten()
     tensor([0.0000, 0.1974, 1.0000])
     """
-    tiles = _tiles(points, cost, x.dtype)
-    units = tiles.units
-    x = units.rows(x)
-    images = torch.empty(len(x), points.shape[1], dtype=x.dtype, device=x.device)
-    for rows, scores in tiles.scores(x, units.offsets(potential)):
-        images[rows] = torch.softmax(scores.mul_(units.unit / epsilon), 1) @ units.points
-    return (images * units.width + units.shift).to(points.dtype)
+    return Cells(points, potential, cost, x.dtype).barycentres(x, epsilon).to(points.dtype)
 
 
 @torch.no_grad()
@@ -140,12 +167,8 @@ def assignment_gap(x: Tensor, points: Tensor, potential: Tensor, cost: str | flo
         points, potential = points[kept], potential[kept]
     if len(points) == 1:
         return 0.0
-    tiles = _tiles(points, cost, x.dtype)
-    return float(tiles.gaps(tiles.units.rows(x), tiles.units.offsets(potential)).mean()) * tiles.units.unit
-
-
-def _tiles(points, cost, dtype):
-    return Tiles(Units(points, cost, dtype=dtype))
+    cells = Cells(points, potential, cost, x.dtype)
+    return float(cells.tiles.gaps(cells.units.rows(x), cells.offsets).mean()) * cells.units.unit
 
 
 def distinct(points: Tensor) -> tuple[Tensor, Tensor] | tuple[None, None]:
