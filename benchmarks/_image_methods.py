@@ -28,6 +28,7 @@ def fit_ours(rows, clock, seed, output_activation="identity"):
     generator = SemiDiscreteOTGenerator(
         Dense((WIDTH,) * 3, output_activation=output_activation),
         latent_dim=LATENT_DIM,
+        scaling="common",
         max_iter=10**6,
         callbacks=[budget(clock)],
         device="cpu",

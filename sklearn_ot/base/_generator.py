@@ -3,28 +3,32 @@
 from abc import ABCMeta, abstractmethod
 from typing import ClassVar
 
-import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, _fit_context
+from sklearn.utils import column_or_1d
+from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_ot.base._fitting import FLOAT_DTYPES, MAX_REFERENCE_ROWS, all_or_nothing, random_source
+from sklearn_ot.base._transport import weighted_sample
 from sklearn_ot.checks import check_n_samples, check_weight
 from sklearn_ot.metrics import sliced_wasserstein_distance
 from sklearn_ot.settings import OwnSettings
+from sklearn_ot.solvers.units import UnitCoordinates
 
 
-class BaseGenerator(OwnSettings, BaseEstimator, metaclass=ABCMeta):
+class BaseGenerator(OwnSettings, OneToOneFeatureMixin, BaseEstimator, metaclass=ABCMeta):
     """Base class of estimators that draw new rows with the distribution of their training rows.
 
-    A subclass writes ``_fit(X, sample_weight, rng)`` and ``_sample(n_samples, rng)``. ``_fit`` gets validated arrays
-    and the RandomState ``rng`` of this fit. ``sample_weight`` is None if all weights are equal, else positive with sum
-    1: rows of weight 0 are removed before. A subclass with labels or other arguments writes its own ``fit`` and
-    ``sample``. If it passes labels of the rows to ``_fit_rows`` as ``y``, then ``_fit`` gets them as the keyword ``y``;
-    keyword arguments of ``_draw_rows`` reach ``_sample``.
+    A subclass writes ``_fit(sample, rng)`` and ``_sample(n_samples, rng)``. ``_fit`` gets the validated rows with their
+    weights, a `sklearn_ot.solvers.samples.Sample`, and the RandomState ``rng`` of this fit. A subclass with labels or
+    other arguments writes its own ``fit`` and ``sample``. If it passes labels of the rows to ``_fit_rows`` as ``y``,
+    then ``_fit`` gets them as the keyword ``y``; keyword arguments of ``_draw_rows`` reach ``_sample``. Scores are
+    computed in ``coordinates_``, which ``_units(sample)`` chooses.
 
     Attributes
     ----------
+    coordinates_ : UnitCoordinates
+        The units of scores: columns of size 1.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -34,12 +38,16 @@ class BaseGenerator(OwnSettings, BaseEstimator, metaclass=ABCMeta):
     _parameter_constraints: ClassVar[dict] = {}
 
     @abstractmethod
-    def _fit(self, X, sample_weight, rng):
-        """Learn the distribution of validated rows."""
+    def _fit(self, sample, rng):
+        """Learn the distribution of a sample."""
 
     @abstractmethod
     def _sample(self, n_samples, rng):
         """Draw rows."""
+
+    def _units(self, sample):
+        """The coordinates in which scores are computed; by default each column has its own scale."""
+        return UnitCoordinates.of_columns(sample.rows, sample.mass)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None):
@@ -52,7 +60,7 @@ class BaseGenerator(OwnSettings, BaseEstimator, metaclass=ABCMeta):
         y : None
             Ignored, present for pipelines.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, 0 or more; all equal if None.
+            Weights of the rows, 0 or more; all equal if None. Integer weights have the effect of as many equal rows.
 
         Returns
         -------
@@ -69,22 +77,10 @@ class BaseGenerator(OwnSettings, BaseEstimator, metaclass=ABCMeta):
     def _fit_rows(self, X, sample_weight=None, y=None):
         with all_or_nothing(self):
             X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=2)
-            y = None if y is None else column_or_1d(y, warn=True)
-            check_consistent_length(X, y)
-            if sample_weight is not None:
-                sample_weight = check_weight(sample_weight, len(X))
-                used = sample_weight > 0
-                if np.count_nonzero(used) < 2:
-                    raise ValueError(
-                        f"sample_weight leaves {np.count_nonzero(used)} of {len(X)} rows with a positive weight; a "
-                        "generator needs 2 or more."
-                    )
-                X, sample_weight = X[used], sample_weight[used]
-                y = None if y is None else y[used]
-                if np.ptp(sample_weight) == 0:
-                    sample_weight = None
-            labels = {} if y is None else {"y": y}
-            self._fit(X, sample_weight, random_source(getattr(self, "random_state", 0)), **labels)
+            sample = weighted_sample(X, sample_weight, "sample_weight", "X", 2)
+            labels = {} if y is None else {"y": _labels(y, len(X))[check_weight(sample_weight, len(X)) > 0]}
+            self.coordinates_ = self._units(sample)
+            self._fit(sample, random_source(getattr(self, "random_state", 0)), **labels)
             self._dtype = X.dtype
         return self
 
@@ -101,10 +97,36 @@ class BaseGenerator(OwnSettings, BaseEstimator, metaclass=ABCMeta):
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features)
-            The rows, in the units and in the float dtype of the training data.
+        X : ndarray or DataFrame of shape (n_samples, n_features)
+            The rows, in the units and in the float dtype of the training data; a DataFrame after `set_output`.
         """
-        return self._draw_rows(n_samples, random_state)
+        return self._contained(self._draw_rows(n_samples, random_state))
+
+    def set_output(self, *, transform=None):
+        """Choose whether `sample` returns arrays or DataFrames.
+
+        A DataFrame has the columns of the training data. The choice for all estimators,
+        ``sklearn.set_config(transform_output="pandas")``, holds here as well.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            The container of rows; "default" is an array. None changes nothing. The name of the parameter is that of
+            transformers.
+
+        Returns
+        -------
+        self : object
+            The generator.
+        """
+        if transform is not None:
+            self._sklearn_output_config = {"transform": transform}
+        return self
+
+    def _contained(self, rows):
+        """Rows in the container that the user has chosen."""
+        adapter = _get_container_adapter("transform", self)
+        return rows if adapter is None else adapter.create_container(rows, rows, self.get_feature_names_out)
 
     def _draw_rows(self, n_samples, random_state, **sample_params):
         check_is_fitted(self)
@@ -127,15 +149,28 @@ class BaseGenerator(OwnSettings, BaseEstimator, metaclass=ABCMeta):
         Returns
         -------
         score : float
-            Minus the squared distance, in squared units of the data and without the factor ½; higher is better. Two
-            finite samples of the same distribution have a score slightly below 0. The sample of 4096 rows and the
-            projections are fixed, so equal arguments give equal scores.
+            Minus the squared distance, without the factor ½; higher is better. It is computed in ``coordinates_``, in
+            which the training rows have size 1, so that it does not depend on the units of the data. Two finite samples
+            of the same distribution have a score slightly below 0. The sample of 4096 rows and the projections are
+            fixed, so equal arguments give equal scores.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
         weight = check_weight(sample_weight, len(X))
-        rows = self.sample(MAX_REFERENCE_ROWS, random_state=0)
+        return self._score_rows(self._draw_rows(MAX_REFERENCE_ROWS, random_state=0), X, weight)
+
+    def _score_rows(self, rows, X, weight=None):
+        """Minus the squared sliced distance between samples and rows, see `score`."""
+        rows, X = self.coordinates_.to_coordinates(rows), self.coordinates_.to_coordinates(X)
         return -(sliced_wasserstein_distance(rows, X, target_weight=weight, random_state=0) ** 2)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_dtype")
+
+
+def _labels(y, n_rows):
+    """Labels of rows as an array of one dimension; a ValueError if there is not one for each row."""
+    y = column_or_1d(y, warn=True)
+    if len(y) != n_rows:
+        raise ValueError(f"y has {len(y)} labels, but X has {n_rows} rows: give one label per row.")
+    return y

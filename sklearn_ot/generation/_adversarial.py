@@ -82,7 +82,7 @@ class AdversarialGenerator(NeuralGenerator):
     n_iter_no_change : int, default=20
         With early stopping, the number of blocks of 100 rounds without a gain after which training stops.
     tol : float, default=0
-        Smallest rise of the score that counts as a gain, in squared units of the data.
+        Smallest rise of the score that counts as a gain.
     warm_start : bool, default=False
         Whether another call of ``fit`` adds ``max_iter`` rounds to the previous ones, also after a pickle. With the
         same rows and parameters, and without early stopping, the result is that of one longer fit, bit for bit. The
@@ -105,7 +105,7 @@ class AdversarialGenerator(NeuralGenerator):
         ``critic_loss`` and ``generator_loss``; ``critic_gradient`` and ``generator_gradient``, the norms of their
         gradients; ``sample_size``, the root mean square of a feature of the samples, in units in which that of the data
         is 1; and ``score``, minus the squared sliced Wasserstein-2 distance between samples and rows of the data (held
-        out, with early stopping), in squared units of ``X``. Only the score measures the quality of the samples.
+        out, with early stopping), in ``coordinates_``. Only the score measures the quality of the samples.
     net_ : skorch.NeuralNet
         The trained net. ``net_.average_`` is the generator of the samples, ``net_.module_`` the trained generator,
         whose weights are averaged, and ``net_.critic_`` the critic.
@@ -196,10 +196,10 @@ class AdversarialGenerator(NeuralGenerator):
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features)
-            The rows, in the units and in the float dtype of the training data.
+        X : ndarray or DataFrame of shape (n_samples, n_features)
+            The rows, in the units and in the float dtype of the training data; a DataFrame after `set_output`.
         """
-        return self._draw_rows(n_samples, random_state, y=y)
+        return self._contained(self._draw_rows(n_samples, random_state, y=y))
 
     def score(self, X, y=None, sample_weight=None):
         """Minus the squared sliced Wasserstein-2 distance between a sample of the generator and ``X``.
@@ -218,8 +218,9 @@ class AdversarialGenerator(NeuralGenerator):
         Returns
         -------
         score : float
-            Minus the squared distance, in squared units of the data and without the factor ½; higher is better. The
-            sample and the projections are fixed, so equal arguments give equal scores.
+            Minus the squared distance, without the factor ½; higher is better. It is computed in ``coordinates_``, in
+            which the training rows have size 1, so that it does not depend on the units of the data. The sample and the
+            projections are fixed, so equal arguments give equal scores.
         """
         check_is_fitted(self)
         if y is None or not len(self._classes):
@@ -232,9 +233,8 @@ class AdversarialGenerator(NeuralGenerator):
             part = index == k
             if not weight[part].any():
                 continue
-            rows = self.sample(MAX_REFERENCE_ROWS, random_state=0, y=self.classes_[k])
-            distance = sliced_wasserstein_distance(rows, X[part], target_weight=weight[part], random_state=0)
-            score -= weight[part].sum() * distance**2
+            rows = self._draw_rows(MAX_REFERENCE_ROWS, random_state=0, y=self.classes_[k])
+            score += weight[part].sum() * self._score_rows(rows, X[part], weight[part])
         return score
 
     def critic_function(self, X, y=None):
@@ -262,25 +262,25 @@ class AdversarialGenerator(NeuralGenerator):
         real, fake = map(torch.from_numpy, self._witness)
         return torch.cat([witness(chunk, real, fake) for chunk in outputs.split(CHUNK_ROWS)]).numpy()
 
-    def _fit(self, X, sample_weight, rng, y=None):
-        device = resolve_device(self.device)
-        classes, index = Classes.of(y, len(X), sample_weight)
-        rows = Rows(X, index, sample_weight)
+    def _fit(self, sample, rng, y=None):
+        device, n_axes = resolve_device(self.device), self.coordinates_.n_axes
+        classes, index = Classes.of(y, len(sample.rows), sample.weight)
         if self.warm_start and hasattr(self, "net_"):
             refuse_changes({"classes": self._classes.names.tolist()}, {"classes": classes.names.tolist()})
-        architecture = self._architecture(X.shape[1], len(classes))
+        architecture = self._architecture(n_axes, len(classes))
         previous = self._net_to_resume(architecture)
-        if previous is None:
-            self._fit_coordinates(X, sample_weight)
         seed = rng.randint(2**31)
-        rows, held_out = rows.hold_out(self.validation_fraction, rng) if self.early_stopping else (rows, rows)
-        reference = held_out.draw(SCORED_ROWS, rng).X
+        if self.early_stopping:
+            rows, held_out = Rows(sample.rows, index, sample.weight).hold_out(self.validation_fraction, rng)
+        else:
+            rows = held_out = Rows.merged(sample, index)
+        reference = self.coordinates_.to_coordinates(held_out.draw(SCORED_ROWS, rng).X)
         self._classes, labels = classes, classes.one_hot(rows.classes_of(SCORED_ROWS))
         with torch_seed(seed, device):
             net = self._build_net(device, **architecture)
             if previous is not None:
                 net.resume(previous)
-            self._check_shapes(net, X.shape[1])
+            self._check_shapes(net, n_axes)
             net.evaluation = partial(self._score_of, reference=reference, labels=labels)
             net.partial_fit(self._dataset(rows, device))
             # The evaluation holds rows of the data, which a pickle should not store.
@@ -292,7 +292,7 @@ class AdversarialGenerator(NeuralGenerator):
                 f"{net.score_:.3g}, and was {net.start_score_:.3g}. {self._remedy()}",
                 ConvergenceWarning,
             )
-        self._dtype = X.dtype
+        self._dtype = sample.rows.dtype
         is_known = len(classes) > 0
         self._set(classes_=classes.names if is_known else None, class_prior_=classes.prior if is_known else None)
         self._judge(rows.draw(MAX_REFERENCE_ROWS, rng), rng)
@@ -306,7 +306,7 @@ class AdversarialGenerator(NeuralGenerator):
         """The score during training, of samples from the same noise in every block."""
         generator = torch.Generator().manual_seed(0)
         noise = with_labels(even_noise(1, len(labels), net.latent_dim_, "cpu", generator)[0], labels).to(net.device)
-        rows = self.coordinates_.from_coordinates(net.generate(noise).cpu().numpy().astype(reference.dtype))
+        rows = net.generate(noise).cpu().numpy().astype(reference.dtype)
         if not np.isfinite(rows).all():
             return np.nan
         return -(sliced_wasserstein_distance(rows, reference, random_state=0) ** 2)

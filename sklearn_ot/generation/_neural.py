@@ -15,7 +15,7 @@ from sklearn_ot.base import BaseGenerator, warn_user
 from sklearn_ot.nets import NetOwner, refuse_changes
 from sklearn_ot.networks import Dense, module_of, named_module
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
-from sklearn_ot.solvers.coordinates import UnitCoordinates
+from sklearn_ot.solvers.units import UnitCoordinates
 
 MAX_LATENT_DIM = 100
 
@@ -32,9 +32,15 @@ class NeuralGenerator(NetOwner, BaseGenerator):
     generator : specification of `sklearn_ot.networks` or nn.Module class, default=None
         The network from noise to rows. None is ``Dense((128, 128, 128), "relu")``; use ``Convolutional()`` for images.
         A class of modules is called with ``latent_dim`` and ``n_features``, and maps noise of shape (n, latent_dim) to
-        rows of shape (n, n_features). If the attribute ``output_activation`` of the specification, or of the class, is
-        "tanh", data are scaled from their range to −1 to 1, and all samples lie in the range. Otherwise data are
-        centred and divided by the root of their mean variance.
+        rows of shape (n, n_features), where ``n_features`` counts the columns that vary. If the attribute
+        ``output_activation`` of the specification, or of the class, is "tanh", data are scaled from their range to −1
+        to 1, and all samples lie in the range.
+    scaling : "auto", "columns" or "common", default="auto"
+        How the training rows are brought to size 1 before they reach the networks, also in ``score``. "columns" gives
+        each column its own scale, as tables need, whose columns have different units; see
+        `sklearn_ot.solvers.units.UnitCoordinates.of_columns`. "common" gives all columns one scale, as images need, and
+        rows whose distances have a meaning, such as principal components. "auto" is "common" for a ``generator`` with
+        "tanh", else "columns".
     latent_dim : int or "auto", default="auto"
         Number of columns of the normal noise. "auto" is the number of features, but at most 100.
     device : str or torch.device, default="auto"
@@ -57,6 +63,7 @@ class NeuralGenerator(NetOwner, BaseGenerator):
 
     _: KW_ONLY
     generator: object = None
+    scaling: str = "auto"
     latent_dim: int | str = "auto"
     learning_rate: float = 1e-3
     batch_size: int = 128
@@ -69,6 +76,7 @@ class NeuralGenerator(NetOwner, BaseGenerator):
 
     _parameter_constraints: ClassVar[dict] = {
         "generator": "no_validation",  # module_of validates it, with a better message
+        "scaling": [StrOptions({"auto", "columns", "common"})],
         "latent_dim": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -114,12 +122,26 @@ class NeuralGenerator(NetOwner, BaseGenerator):
     def _architecture_of(self, net):
         return named_module("module", net.module, net.get_params_for("module"))
 
-    def _fit_coordinates(self, X, weight):
-        """Fit the coordinates to the training rows, whose weights have sum 1; None for equal weights."""
-        if getattr(self._spec("generator"), "output_activation", "identity") == "tanh":
-            self.coordinates_ = UnitCoordinates.bounded(X)
+    def _units(self, sample):
+        """The coordinates of the networks and of scores; a fit that continues another one keeps those of the other."""
+        is_bounded = getattr(self._spec("generator"), "output_activation", "identity") == "tanh"
+        by_columns = self.scaling == "columns" or (self.scaling == "auto" and not is_bounded)
+        if is_bounded:
+            units = UnitCoordinates.bounded(sample.rows, axis=0 if by_columns else None)
         else:
-            self.coordinates_ = UnitCoordinates.standard(X, np.full(len(X), 1 / len(X)) if weight is None else weight)
+            fit_units = UnitCoordinates.of_columns if by_columns else UnitCoordinates.standard
+            units = fit_units(sample.rows, sample.mass)
+        if not (self.warm_start and hasattr(self, "net_")):
+            return units
+        n_features = len(self.coordinates_.center)
+        refuse_changes({"n_features": n_features}, {"n_features": sample.rows.shape[1]})
+        changed = np.flatnonzero(self.coordinates_.differs(units))
+        if len(changed):
+            warn_user(
+                f"warm_start=True keeps the units of the first fit, but columns {changed.tolist()} of X have another "
+                "mean or size now. Set warm_start=False to fit these rows anew."
+            )
+        return self.coordinates_
 
     def _check_shapes(self, net, n_features):
         """Raise an error if networks of the user have wrong shapes of inputs or outputs."""

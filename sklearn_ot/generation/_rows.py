@@ -22,6 +22,16 @@ class Rows(NamedTuple):
     index: np.ndarray
     weight: np.ndarray | None
 
+    @classmethod
+    def merged(cls, sample, index):
+        """The rows of a sample, where equal rows of one class are one row, in an order that depends on values only.
+
+        Integer weights, and as many equal rows, therefore give the same arrays.
+        """
+        labelled = np.column_stack([sample.rows, index.astype(sample.rows.dtype)])
+        labelled = sample._replace(rows=labelled).merged()
+        return cls(labelled.rows[:, :-1], labelled.rows[:, -1].astype(int), labelled.weight)
+
     def take(self, places):
         """Select rows by their indices."""
         weight = None if self.weight is None else self.weight[places] / self.weight[places].sum()
@@ -50,8 +60,13 @@ class Rows(NamedTuple):
 
         At least one row is held out. One row of each class is a training row, and so is every row whose weight is above
         ``fraction`` and above the mean: a generator that was not trained on it would miss all its mass. A ValueError is
-        raised if every row is the only one of its class.
+        raised if every row is the only one of its class, or if there are only two rows.
         """
+        if len(self.X) < 3:
+            raise ValueError(
+                f"early_stopping=True holds out rows, but X has only {len(self.X)} rows with a positive weight, and a "
+                "generator needs 2 for the training. Give more rows, or set early_stopping=False."
+            )
         order = rng.permutation(len(self.X))
         n_held_out = int(fraction * len(order))
         if self.weight is not None:
@@ -60,14 +75,14 @@ class Rows(NamedTuple):
         _, last = np.unique(self.index[order][::-1], return_index=True)
         if len(last) == len(order):
             raise ValueError(
-                f"early_stopping=True holds out rows, but all {len(order)} rows are the only ones of their class. Give "
-                "more rows of each class, or set early_stopping=False."
+                f"early_stopping=True holds out rows, but all {len(order)} rows of X are the only ones of their class in "
+                "y. Give more rows of each class, or set early_stopping=False."
             )
         last = len(order) - 1 - last
         order = np.concatenate([np.delete(order, last), order[last]])
         if self.weight is not None:
             n_held_out = np.searchsorted(np.cumsum(self.weight[order]), fraction, side="right")
-        n_held_out = min(max(1, n_held_out), len(order) - len(last))
+        n_held_out = min(max(1, n_held_out), len(order) - max(2, len(last)))
         return self.take(order[n_held_out:]), self.take(order[:n_held_out])
 
 

@@ -4,7 +4,6 @@ from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from typing import ClassVar
 
-import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -72,8 +71,8 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
     Attributes
     ----------
     wasserstein_distance_ : float
-        Distance between the distribution of the generator and the training points, in the units of ``X``: the last one
-        of ``history_``.
+        Distance between the distribution of the generator and the training points: the last one of ``history_``. It is
+        in the units of ``X`` if all columns have one scale, see ``scaling``, else in ``coordinates_``.
     n_iter_ : int
         Number of rounds; with ``warm_start``, in all fits.
     history_ : list of dict
@@ -133,28 +132,24 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         "rebalance": [Interval(Real, 0, 1, closed="both")],
     }
 
-    def _fit(self, X, sample_weight, rng):
+    def _fit(self, sample, rng):
         device = resolve_device(self.device)
-        architecture = self._architecture(X.shape[1])
+        architecture = self._architecture(self.coordinates_.n_axes)
         # Equal points are merged, because their cells would not be unique.
-        points, index = np.unique(X, axis=0, return_inverse=True)
-        weights = np.bincount(index.ravel(), sample_weight, minlength=len(points))
-        weights = weights / weights.sum()
+        sample = sample.merged()
         previous = self._net_to_resume(architecture)
-        if previous is None:
-            self._fit_coordinates(points, weights)
-        points = torch.as_tensor(self.coordinates_.to_coordinates(points), dtype=torch.float32, device=device)
-        dataset = AssignedNoise(points, torch.as_tensor(weights, device=device))
+        points = torch.as_tensor(self.coordinates_.to_coordinates(sample.rows), dtype=torch.float32, device=device)
+        dataset = AssignedNoise(points, torch.as_tensor(sample.mass, device=device))
         seed = rng.randint(2**31) if previous is None else previous.seed
         with torch_seed(seed, device):
             net = self._build_net(device, seed=seed, **architecture)
             if previous is not None:
                 net.resume(previous)
-            self._check_shapes(net, X.shape[1])
+            self._check_shapes(net, self.coordinates_.n_axes)
             net.partial_fit(dataset)
         self._store(net, ("n_iter", "dur", "distance", "mass_error", "n_empty", "train_loss"))
         for row in self.history_:
-            row["distance"] *= self.coordinates_.scale
+            row["distance"] *= self.coordinates_.unit
         self.wasserstein_distance_ = self.history_[-1]["distance"]
 
     def _build_net(self, device, *, seed, **architecture):
@@ -168,7 +163,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
             rebalance=self.rebalance,
             seed=seed,
             remedy=f"Lower learning_rate (now {self.learning_rate:g}).",
-            unit=self.coordinates_.scale,
+            unit=self.coordinates_.unit,
             **self._net_parameters(device),
             **architecture,
         ).initialize()

@@ -47,7 +47,8 @@ class WGANGenerator(AdversarialGenerator):
     Attributes
     ----------
     critic_value_ : float
-        The difference of the means of the critic on data and on samples, :math:`E_P f - E_Q f`, in the units of ``X``.
+        The difference of the means of the critic on data and on samples, :math:`E_P f - E_Q f`. It is in the units of
+        ``X`` if all columns have one scale, see ``scaling``, else in ``coordinates_``.
         With classes, it is about the mean of the differences within the classes.
     wasserstein_lower_bound_ : float
         ``critic_value_`` divided by a bound of the slope of the critic. It is a lower bound of the Wasserstein-1
@@ -109,6 +110,6 @@ class WGANGenerator(AdversarialGenerator):
         return f"Lower learning_rate (now {self.learning_rate:g}){hint}."
 
     def _measure(self, critic, real, fake):
-        self.critic_value_ = self.coordinates_.scale * float(real.mean(dtype=float) - fake.mean(dtype=float))
+        self.critic_value_ = self.coordinates_.unit * float(real.mean(dtype=float) - fake.mean(dtype=float))
         is_bound = self._constraint().is_bound and hasattr(critic, "lipschitz_bound")
         self._set(wasserstein_lower_bound_=self.critic_value_ / critic.lipschitz_bound() if is_bound else None)

@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg
-from sklearn.utils import gen_batches
 
-from sklearn_ot.solvers.chunks import CHUNK_ROWS, in_chunks
+from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.gaussian import GaussianMap
 
 # A direction varies if its variance is above this fraction of the mean variance.
@@ -159,62 +158,6 @@ class BalancedCoordinates(NamedTuple):
     @staticmethod
     def _like(array, X):
         return array.astype(X.dtype, copy=False)
-
-
-class UnitCoordinates(NamedTuple):
-    r"""Coordinates in which one sample has mean variance 1, or values between −1 and 1.
-
-    .. math:: u = (x - c) / s
-
-    All features have the same scale s, so that distances are those of the data, divided by s.
-
-    Attributes
-    ----------
-    center : ndarray of shape (n_features,)
-        c.
-    scale : float
-        s.
-    """
-
-    center: np.ndarray
-    scale: float
-
-    @classmethod
-    def standard(cls, X: np.ndarray, weights: np.ndarray) -> "UnitCoordinates":
-        """Coordinates with mean 0 and, on average over the features, variance 1; ``weights`` have sum 1."""
-        # In float64, because sums over many rows lose digits in float32, and in chunks, to save memory.
-        center = np.einsum("i,ij->j", weights, X, dtype=np.float64)
-        pieces = list(gen_batches(len(X), CHUNK_ROWS))
-        # Squares of very small or large numbers would leave the range of the dtype.
-        largest = max(np.abs(X[rows] - center).max() for rows in pieces)
-        # If all rows are equal, their variance is only rounding.
-        if largest <= 10 * np.finfo(X.dtype).eps * np.abs(X).max():
-            return cls(center, 1.0)
-        variance = sum(weights[rows] @ np.square((X[rows] - center) / largest).mean(axis=1) for rows in pieces)
-        return cls(center, float(largest * np.sqrt(variance)))
-
-    @classmethod
-    def bounded(cls, X: np.ndarray) -> "UnitCoordinates":
-        """Coordinates between −1 and 1; all features have the same range, like the pixels of images."""
-        low, high = float(X.min()), float(X.max())
-        return cls(np.full(X.shape[1], low + (high - low) / 2), (high - low) / 2 or 1.0)
-
-    def to_coordinates(self, X: np.ndarray) -> np.ndarray:
-        """Coordinates of rows, in the dtype of ``X``."""
-        return (X - self.center.astype(X.dtype, copy=False)) / X.dtype.type(self.scale)
-
-    def from_coordinates(self, U: np.ndarray) -> np.ndarray:
-        """Rows with coordinates u, in the dtype of ``U``."""
-        return self.center.astype(U.dtype, copy=False) + U * U.dtype.type(self.scale)
-
-    # The interface of `BalancedCoordinates`: source and target have the same coordinates, and all directions vary.
-    of_source = of_target = to_coordinates
-    to_source = to_target = from_coordinates
-
-    @staticmethod
-    def lift(function: Callable[[np.ndarray], np.ndarray], U: np.ndarray) -> np.ndarray:
-        """The images themselves, see `BalancedCoordinates.lift`."""
-        return function(U)
 
 
 def mean_square(X, centre=0.0):

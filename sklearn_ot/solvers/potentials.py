@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from sklearn_ot.nn import ConvexPair
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.conjugate import convex_conjugate
-from sklearn_ot.solvers.coordinates import BalancedCoordinates, UnitCoordinates
+from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.costs import COSTS, Cost
+from sklearn_ot.solvers.units import UnitCoordinates
 
 # Largest number of steps of the search for a preimage.
 MAX_CONJUGATE_STEPS = 500

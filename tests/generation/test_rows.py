@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_ot.generation._rows import Rows
+from sklearn_ot.solvers.samples import Sample
 
 
 def rows(n_rows=40, n_classes=1, weighted=False, seed=0):
@@ -62,8 +63,30 @@ def test_held_out_rows_are_others_of_about_this_mass(weighted, fraction):
 
 
 def test_classes_of_one_row_leave_nothing_to_hold_out():
-    with pytest.raises(ValueError, match=r"all 3 rows are the only ones of their class.*early_stopping=False"):
+    with pytest.raises(ValueError, match=r"all 3 rows of X are the only ones of their class in y.*early_stopping=False"):
         Rows(np.arange(3)[:, None], np.arange(3), None).hold_out(0.1, np.random.RandomState(0))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_two_rows_are_too_few_to_hold_one_out(weighted):
+    with pytest.raises(ValueError, match=r"X has only 2 rows .* early_stopping=False"):
+        rows(2, weighted=weighted).hold_out(0.1, np.random.RandomState(0))
+    kept, held_out = rows(3, weighted=weighted).hold_out(0.9, np.random.RandomState(0))
+    assert (len(kept.X), len(held_out.X)) == (2, 1)
+
+
+def test_integer_weights_are_equal_rows_of_a_class():
+    rng = np.random.RandomState(0)
+    X, index, weight = rng.randint(4, size=(30, 2)).astype(float), rng.randint(2, size=30), rng.randint(1, 5, 30)
+    order = rng.permutation(weight.sum())
+    weighted = Rows.merged(Sample.of(X, weight), index)
+    repeated = Rows.merged(Sample.of(np.repeat(X, weight, axis=0)[order]), np.repeat(index, weight)[order])
+    for one, other in zip(weighted, repeated, strict=True):
+        np.testing.assert_array_equal(one, other)
+    rows = {(*row, k) for row, k in zip(X, index, strict=True)}
+    assert len(weighted.X) == len(rows) < 30
+    mass = weight[(X[:, 0] == X[0, 0]) & (X[:, 1] == X[0, 1]) & (index == index[0])].sum() / weight.sum()
+    assert weighted.weight[(weighted.X == X[0]).all(1) & (weighted.index == index[0])] == pytest.approx([mass])
 
 
 def test_a_heavy_row_is_kept_and_a_row_is_always_held_out():

@@ -59,7 +59,7 @@ def fitted(X):
     ],
 )
 def test_distance_of_the_start_from_two_points(cost, expected):
-    generator = short_fit([[-5.0], [15.0]], cost=cost, max_iter=0, n_fit_samples=50_000)
+    generator = short_fit([[-5.0], [15.0]], cost=cost, max_iter=0, n_fit_samples=50_000, scaling="common")
     assert generator.n_iter_ == 0
     assert [row["n_iter"] for row in generator.history_] == [0]
     # With 50 000 samples the standard error is 0.3 % of the cost; the effect of wrong masses is of second order.
@@ -67,7 +67,7 @@ def test_distance_of_the_start_from_two_points(cost, expected):
 
 
 def test_reported_distance_is_the_exact_one(X, fitted):
-    samples = fitted.sample(2000, random_state=0)
+    samples, X = map(fitted.coordinates_.to_coordinates, (fitted.sample(2000, random_state=0), X))
     exact = wasserstein_distance(samples, X)
     # The tolerance allows for 500 samples of distances with a deviation of a half, and for an error of the masses of 10
     # %.
@@ -81,7 +81,7 @@ def test_distance_falls(X, fitted):
     assert distances[2] < 0.7 * distances[0]
     # The loss at the end of the regression is the squared distance, or more if the assignment improves afterwards.
     for row in fitted.history_[1:]:
-        assert row["distance"] < 1.1 * math.sqrt(row["train_loss"]) * fitted.coordinates_.scale
+        assert row["distance"] < 1.1 * math.sqrt(row["train_loss"])
 
 
 def test_weights_are_learned():
@@ -102,9 +102,18 @@ def test_a_weight_is_a_repetition(X):
 
 def test_units_never_matter(X, fitted):
     # A power of two does not change the rounding.
-    scaled = short_fit(1024 * X)
+    factors = np.array([1024, 2.0**-40, 1])
+    scaled = short_fit(factors * X)
+    np.testing.assert_array_equal(scaled.sample(50, random_state=0), factors * fitted.sample(50, random_state=0))
+    assert scaled.wasserstein_distance_ == fitted.wasserstein_distance_
+
+
+def test_with_a_common_scale_distances_are_those_of_the_data(X):
+    fitted, scaled = (short_fit(factor * X, scaling="common", max_iter=1) for factor in (1, 1024))
     np.testing.assert_array_equal(scaled.sample(50, random_state=0), 1024 * fitted.sample(50, random_state=0))
     assert scaled.wasserstein_distance_ == 1024 * fitted.wasserstein_distance_
+    exact = wasserstein_distance(fitted.sample(2000, random_state=0), X)
+    assert fitted.wasserstein_distance_ == pytest.approx(exact, rel=0.1)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_ot.solvers.coordinates import BalancedCoordinates, UnitCoordinates
+from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 
 
@@ -55,31 +55,6 @@ def test_samples_without_variance():
     np.testing.assert_array_equal(coordinates.of_source(np.ones((1, 2))), 0)
 
 
-def test_a_standard_unit_has_mean_zero_and_mean_variance_one(samples):
-    weights = np.random.RandomState(0).rand(500)
-    weights /= weights.sum()
-    coordinates = UnitCoordinates.standard(samples[0], weights)
-    U = coordinates.to_coordinates(samples[0])
-    np.testing.assert_allclose(weights @ U, 0, atol=1e-12)
-    np.testing.assert_allclose(np.mean(weights @ U**2), 1)
-
-
-@pytest.mark.parametrize(("offset", "unit"), [(1e4, 1), (0, 1e-25), (0, 1e20)])
-def test_a_standard_unit_loses_nothing_in_float32(offset, unit):
-    X = np.random.RandomState(0).exponential(unit, (200_000, 2)) + offset
-    expected = UnitCoordinates.standard(X, np.full(len(X), 1 / len(X)))
-    coordinates = UnitCoordinates.standard(X.astype(np.float32), np.full(len(X), 1 / len(X)))
-    # The rows themselves are rounded, by at most 5e-4 units of the first rows.
-    np.testing.assert_allclose(coordinates.center, expected.center, atol=1e-4 * unit)
-    np.testing.assert_allclose(coordinates.scale, expected.scale, rtol=1e-4)
-    assert np.isfinite(coordinates.from_coordinates(coordinates.to_coordinates(X.astype(np.float32)))).all()
-
-
-def test_a_bounded_unit_has_the_range_of_all_features_together():
-    X = np.array([[0, 100], [0, 255], [51, 204]], dtype=np.uint8).astype(float)
-    np.testing.assert_allclose(UnitCoordinates.bounded(X).to_coordinates(X), X / 127.5 - 1)
-
-
 @pytest.mark.parametrize("shrinkage", [None, "auto"])
 def test_focus_finds_the_directions_that_vary(shrinkage):
     rng = np.random.RandomState(0)
@@ -100,24 +75,6 @@ def test_focus_finds_the_directions_that_vary(shrinkage):
     assert BalancedCoordinates.balance(*sample_gaussian_map(X[:, :3], Y[:, :3])).focus(X[:, :3], Y[:, :3]).axes is None
     constant = np.ones((10, 2))
     assert BalancedCoordinates.balance(*sample_gaussian_map(constant, constant)).focus(constant, constant).axes is None
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_units_keep_distances_and_go_back(samples, dtype):
-    X = samples[0].astype(dtype)
-    for coordinates in (UnitCoordinates.standard(X, np.full(500, 1 / 500)), UnitCoordinates.bounded(X)):
-        U = coordinates.to_coordinates(X)
-        assert U.dtype == coordinates.from_coordinates(U).dtype == dtype
-        tolerance = {"rtol": 0, "atol": 10 * np.finfo(dtype).eps * np.abs(X).max()}
-        np.testing.assert_allclose(coordinates.from_coordinates(U), X, **tolerance)
-        np.testing.assert_allclose((U[1:] - U[:-1]) * coordinates.scale, X[1:] - X[:-1], **tolerance)
-
-
-def test_equal_rows_have_a_unit():
-    X = np.full((3, 2), 7.1)
-    for coordinates in (UnitCoordinates.standard(X, np.full(3, 1 / 3)), UnitCoordinates.bounded(X)):
-        # The mean of equal numbers may differ from them by rounding.
-        np.testing.assert_allclose(coordinates.to_coordinates(X), 0, atol=1e-14)
 
 
 def test_a_lifted_map_changes_coordinates_along_the_axes_alone(samples):

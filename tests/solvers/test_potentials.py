@@ -9,10 +9,11 @@ import torch
 
 from sklearn_ot.metrics import wasserstein_distance
 from sklearn_ot.nn import MLP, ConvexPair, DenseICNN, DisplacementPotential, PotentialsAndMap, ResidualMap
-from sklearn_ot.solvers.coordinates import BalancedCoordinates, UnitCoordinates
+from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.costs import EuclideanPower
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 from sklearn_ot.solvers.potentials import FrozenModule, Potentials
+from sklearn_ot.solvers.units import UnitCoordinates
 
 
 def shaken(module):
