@@ -114,19 +114,19 @@ def test_pipelines_and_tables():
 
 @pytest.mark.parametrize("container", ["pandas", "polars"])
 def test_tables_come_out_on_request(container):
-    frames = pytest.importorskip(container)
+    containers = pytest.importorskip(container)
     table = pd.DataFrame(X.astype(np.float32), columns=list("abc"))
     plain = Bootstrap().fit(table)
     generator = Bootstrap().set_output(transform=container).fit(table)
     samples = generator.sample(5, random_state=0)
-    assert isinstance(samples, frames.DataFrame)
+    assert isinstance(samples, containers.DataFrame)
     assert list(samples.columns) == list("abc")
     np.testing.assert_array_equal(samples.to_numpy(), plain.sample(5, random_state=0))
     assert samples.to_numpy().dtype == np.float32
     # The choice survives a clone, holds for all estimators, and does not change the score.
-    assert isinstance(clone(generator).fit(table).sample(5), frames.DataFrame)
+    assert isinstance(clone(generator).fit(table).sample(5), containers.DataFrame)
     with sklearn.config_context(transform_output=container):
-        assert isinstance(plain.sample(5), frames.DataFrame)
+        assert isinstance(plain.sample(5), containers.DataFrame)
         assert plain.score(table) == generator.score(table)
     assert isinstance(generator.set_output(transform="default").sample(5), np.ndarray)
     # Without names, scikit-learn's own names.

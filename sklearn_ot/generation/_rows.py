@@ -75,8 +75,8 @@ class Rows(NamedTuple):
         _, last = np.unique(self.index[order][::-1], return_index=True)
         if len(last) == len(order):
             raise ValueError(
-                f"early_stopping=True holds out rows, but all {len(order)} rows of X are the only ones of their class in "
-                "y. Give more rows of each class, or set early_stopping=False."
+                f"early_stopping=True holds out rows, but all {len(order)} rows of X are the only ones of their class "
+                "in y. Give more rows of each class, or set early_stopping=False."
             )
         last = len(order) - 1 - last
         order = np.concatenate([np.delete(order, last), order[last]])

@@ -63,7 +63,7 @@ def test_held_out_rows_are_others_of_about_this_mass(weighted, fraction):
 
 
 def test_classes_of_one_row_leave_nothing_to_hold_out():
-    with pytest.raises(ValueError, match=r"all 3 rows of X are the only ones of their class in y.*early_stopping=False"):
+    with pytest.raises(ValueError, match=r"all 3 rows of X are .* of their class in y.*early_stopping=False"):
         Rows(np.arange(3)[:, None], np.arange(3), None).hold_out(0.1, np.random.RandomState(0))
 
 
@@ -86,7 +86,7 @@ def test_integer_weights_are_equal_rows_of_a_class():
     rows = {(*row, k) for row, k in zip(X, index, strict=True)}
     assert len(weighted.X) == len(rows) < 30
     mass = weight[(X[:, 0] == X[0, 0]) & (X[:, 1] == X[0, 1]) & (index == index[0])].sum() / weight.sum()
-    assert weighted.weight[(weighted.X == X[0]).all(1) & (weighted.index == index[0])] == pytest.approx([mass])
+    assert weighted.weight[(X[0] == weighted.X).all(1) & (weighted.index == index[0])] == pytest.approx([mass])
 
 
 def test_a_heavy_row_is_kept_and_a_row_is_always_held_out():
