@@ -7,61 +7,82 @@ import numpy as np
 from scipy import linalg
 
 from sklearn_ot.solvers.chunks import in_chunks
-from sklearn_ot.solvers.gaussian import GaussianMap
+from sklearn_ot.solvers.gaussian import GaussianMap, times
 
 # A direction varies if its variance is above this fraction of the mean variance.
 LEAST_VARIANCE = 1e-4
-# Number of rows for variances, and the largest number of features: the time grows with the cube of the features.
-RANK_ROWS, MAX_RANK_FEATURES = 8192, 1024
+# Number of rows for variances.
+RANK_ROWS = 8192
+# Larger deviations and differences have squares beyond the range of floats.
+MAX_SIZE = 1e150
 
 
 class BalancedCoordinates(NamedTuple):
     r"""Coordinates of source and target in which the Gaussian map between them is the identity.
 
-    With the Gaussian map :math:`T_0(x) = m_t + A (x - m_s)` and a scale s, the coordinates are
+    With the Gaussian map :math:`T_0(x) = m_t + A (x - m_s)`, a matrix B with :math:`A = B^\top B` and a scale s, the
+    coordinates are
 
-    .. math:: u = A^{1/2} (x - m_s) / s, \qquad v = A^{-1/2} (y - m_t) / s .
+    .. math:: u = B (x - m_s) / s, \qquad v = B^{-\top} (y - m_t) / s .
 
     Since :math:`\langle u, v \rangle = \langle x - m_s, y - m_t \rangle / s^2`, the optimal map of the squared cost
     between the samples of u and v is the optimal map between those of x and y, in these coordinates. Both samples have
-    the same covariance there, with mean variance 1, for data in any units and with any condition number.
+    the same covariance there, with mean variance 1, for data in any units and with any condition number. In the form of
+    A in `sklearn_ot.solvers.gaussian.GaussianMap`, :math:`B = (I + Q (C^{1/2} - I) Q^\top) W`.
 
     Attributes
     ----------
     source_mean, target_mean : ndarray of shape (n_features,)
         :math:`m_s` and :math:`m_t`.
-    root, inverse_root : ndarray of shape (n_features, n_features)
-        :math:`A^{1/2}` and :math:`A^{-1/2}`, symmetric.
+    roots : ndarray of shape (n_features,)
+        The diagonal of W.
+    root, inverse_root : ndarray of shape (n_directions, n_directions)
+        :math:`C^{1/2}` and :math:`C^{-1/2}`, symmetric.
+    basis : ndarray of shape (n_features, n_directions) or None
+        Q; None for the identity.
     scale : float
         s, in the unit of (source unit × target unit)^½.
     axes : ndarray of shape (n_features, n_axes) or None
-        A, an orthonormal basis of the directions in which the coordinates vary; None if that is all of them. See
-        `focus`.
+        An orthonormal basis of the directions in which the coordinates of both samples vary; None if that is all of
+        them. See `focus`.
     """
 
     source_mean: np.ndarray
     target_mean: np.ndarray
+    roots: np.ndarray
     root: np.ndarray
     inverse_root: np.ndarray
+    basis: np.ndarray | None
     scale: float
     axes: np.ndarray | None = None
 
     @classmethod
-    def balance(cls, gaussian: GaussianMap, source_covariance: np.ndarray) -> "BalancedCoordinates":
-        """The coordinates of a Gaussian map, with a scale that makes the mean variance 1."""
-        stretches, axes = linalg.eigh(gaussian.linear)
+    def balance(cls, gaussian: GaussianMap) -> "BalancedCoordinates":
+        """The coordinates of a Gaussian map, with a scale that makes the mean variance 1.
+
+        Raises
+        ------
+        ValueError
+            If squares of the data would leave the range of floats.
+        """
+        scale, roots = gaussian.deviation, gaussian.roots
+        sizes = np.concatenate([np.abs(gaussian.target_mean - gaussian.source_mean), scale * roots, scale / roots])
+        if sizes.max() > MAX_SIZE or scale < 1 / MAX_SIZE:
+            raise ValueError(
+                f"The samples have a common deviation of {scale:.3g} and differ by up to {sizes.max():.3g}, but squares "
+                f"are computed, which needs sizes between {1 / MAX_SIZE:g} and {MAX_SIZE:g}: divide both by a unit."
+            )
+        stretches, axes = linalg.eigh(gaussian.core)
         root, inverse_root = (axes * np.sqrt(stretches)) @ axes.T, (axes / np.sqrt(stretches)) @ axes.T
-        # The trace of the common covariance root @ source_covariance @ root. Without any variance the scale is 1.
-        variance = np.sum(gaussian.linear * source_covariance) / len(stretches)
-        return cls(gaussian.source_mean, gaussian.target_mean, root, inverse_root, float(np.sqrt(variance)) or 1.0)
+        return cls(gaussian.source_mean, gaussian.target_mean, roots, root, inverse_root, gaussian.basis, scale)
 
     def focus(self, X: np.ndarray, Y: np.ndarray) -> "BalancedCoordinates":
-        """Restrict the coordinates to ``axes`` if neither sample varies in some directions.
+        """Restrict the coordinates to ``axes`` if a sample does not vary in some directions.
 
-        Such directions exist if columns are constant, or combinations of other columns. A direction does not vary if
-        its variance, a mean over both samples, is below 1e-4 of the mean over all directions. In such a direction the
-        rows have no information about a map other than the Gaussian one. The scale makes the mean variance of the other
-        directions 1. Above 1024 features the computation takes too long, and all directions are assumed to vary.
+        Such directions exist if columns are constant, or combinations of other columns, or if the rows are fewer than
+        the columns. A direction does not vary if its variance in one of the samples is below 1e-4 of the mean over all
+        directions. In such a direction the rows have no information about a map other than the Gaussian one. The scale
+        makes the mean variance of the other directions 1.
 
         Parameters
         ----------
@@ -75,16 +96,21 @@ class BalancedCoordinates(NamedTuple):
         coordinates : BalancedCoordinates
             The coordinates.
         """
-        n_features = X.shape[1]
-        if n_features > MAX_RANK_FEATURES:
-            return self
         u, v = (rows[:: max(1, len(rows) // RANK_ROWS)].astype(np.float64) for rows in (X, Y))
         u, v = self.of_source(u), self.of_target(v)
-        variances, axes = linalg.eigh((u.T @ u / len(u) + v.T @ v / len(v)) / 2)
-        varies = variances > LEAST_VARIANCE * variances.mean()
-        if varies.all() or not varies.any():
+        if self.basis is not None:
+            u, v = u @ self.basis, v @ self.basis
+        covariances = [w.T @ w / len(w) for w in (u, v)]
+        variance = sum(np.trace(covariance) for covariance in covariances) / max(1, 2 * len(self.root))
+        axes = np.eye(len(self.root))
+        for covariance in covariances:
+            axes = axes @ _varying(axes.T @ covariance @ axes, LEAST_VARIANCE * variance)
+        n_axes = axes.shape[1]
+        if n_axes in (0, len(self.source_mean)):
             return self
-        return self._replace(scale=self.scale * float(np.sqrt(variances[varies].mean())), axes=axes[:, varies])
+        variance = sum(np.sum((covariance @ axes) * axes) for covariance in covariances) / (2 * n_axes)
+        axes = axes if self.basis is None else self.basis @ axes
+        return self._replace(scale=self.scale * float(np.sqrt(variance)), axes=axes)
 
     @property
     def n_axes(self) -> int:
@@ -141,23 +167,38 @@ class BalancedCoordinates(NamedTuple):
 
     def of_source(self, X: np.ndarray) -> np.ndarray:
         """Coordinates u of source rows, in the dtype of ``X``."""
-        return (X - self._like(self.source_mean, X)) @ self._like(self.root / self.scale, X)
+        rows = (X - self._like(self.source_mean, X)) * self._like(self.roots / self.scale, X)
+        return times(rows, self.root, self.basis)
 
     def of_target(self, Y: np.ndarray) -> np.ndarray:
         """Coordinates v of target rows."""
-        return (Y - self._like(self.target_mean, Y)) @ self._like(self.inverse_root / self.scale, Y)
+        rows = (Y - self._like(self.target_mean, Y)) * self._like(1 / self.roots / self.scale, Y)
+        return times(rows, self.inverse_root, self.basis)
 
     def to_source(self, U: np.ndarray) -> np.ndarray:
         """Source rows with coordinates u."""
-        return self._like(self.source_mean, U) + U @ self._like(self.inverse_root * self.scale, U)
+        rows = times(U, self.inverse_root, self.basis)
+        return self._like(self.source_mean, U) + rows * self._like(self.scale / self.roots, U)
 
     def to_target(self, V: np.ndarray) -> np.ndarray:
         """Target rows with coordinates v."""
-        return self._like(self.target_mean, V) + V @ self._like(self.root * self.scale, V)
+        return self._like(self.target_mean, V) + times(V, self.root, self.basis) * self._like(self.roots * self.scale, V)
 
     @staticmethod
     def _like(array, X):
         return array.astype(X.dtype, copy=False)
+
+
+def _varying(covariance, least):
+    """An orthonormal basis of the directions whose variance is above a number."""
+    identity = np.eye(len(covariance))
+    try:
+        # Much faster than the eigenvalues, in the usual case that all directions vary.
+        linalg.cholesky(covariance - least * identity)
+    except linalg.LinAlgError:
+        variances, axes = linalg.eigh(covariance)
+        return axes[:, variances > least]
+    return identity
 
 
 def mean_square(X, centre=0.0):

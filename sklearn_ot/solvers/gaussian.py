@@ -1,161 +1,134 @@
-"""The optimal map between two Gaussians, and moments of samples."""
+"""The optimal map between two Gaussians."""
 
 from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg
-from sklearn.covariance import shrunk_covariance
-from sklearn.utils import gen_batches
 
+from sklearn_ot.solvers.chunks import in_chunks
+from sklearn_ot.solvers.moments import Moments, sample_moments
+from sklearn_ot.solvers.samples import Sample
+
+# A direction has no variance if its variance is below this fraction of a usual one.
 RELATIVE_FLOOR = 1e-6
-# Size of the chunks of rows that are multiplied, and of the smaller blocks that are centred and fit into a cache.
-CHUNK_NUMBERS, BLOCK_NUMBERS = 2**24, 2**17
+# Relative size of singular values that are only rounding.
+ROUNDING = 1e-13
+# A direction of the target varies if its variance is above this fraction of that of uncorrelated columns.
+LEAST_SHARE = 1e-3
+# Relative units of columns below which singular values need more care, and below which columns cannot be coupled.
+LEAST_GRADED, LEAST_UNIT = 1e-6, 1e-30
 
 
 class GaussianMap(NamedTuple):
-    """An affine map :math:`T(x) = m_t + A (x - m_s)` with a symmetric positive definite :math:`A`.
+    r"""An affine map :math:`T(x) = m_t + A (x - m_s)` with a symmetric positive definite A.
+
+    .. math:: A = W (I + Q (C - I) Q^\top) W
+
+    The diagonal matrix W holds the roots of the stretches of the columns: :math:`W (x - m_s)` and
+    :math:`W^{-1} (y - m_t)` have the same deviation in each column. Their inner products are those of the data, so that
+    A is found there. The columns of Q are an orthonormal basis of the directions in which the rows vary, if the rows
+    are fewer than the columns; then no matrix is larger than the rows.
 
     Attributes
     ----------
-    source_mean : ndarray of shape (n_features,)
-        Mean :math:`m_s` of the source.
-    target_mean : ndarray of shape (n_features,)
-        Mean :math:`m_t` of the target.
-    linear : ndarray of shape (n_features, n_features)
-        The matrix :math:`A`.
+    source_mean, target_mean : ndarray of shape (n_features,)
+        Means :math:`m_s` of the source and :math:`m_t` of the target.
+    roots : ndarray of shape (n_features,)
+        The diagonal of W.
+    core : ndarray of shape (n_directions, n_directions)
+        C, symmetric positive definite.
+    basis : ndarray of shape (n_features, n_directions) or None
+        Q; None for the identity.
     wasserstein_distance : float
         Wasserstein-2 distance between the two Gaussians.
+    deviation : float
+        Root of the mean variance, over the directions, of both samples in balanced coordinates; 1 without any variance.
+    unvaried : ndarray of shape (n_features,)
+        For each column a number from 0 to 1: its share in directions in which the target varies and the source does
+        not. It is 1 for a column that is constant in the source only.
     """
 
     source_mean: np.ndarray
     target_mean: np.ndarray
-    linear: np.ndarray
+    roots: np.ndarray
+    core: np.ndarray
+    basis: np.ndarray | None
     wasserstein_distance: float
+    deviation: float
+    unvaried: np.ndarray
+
+    @property
+    def linear(self) -> np.ndarray:
+        """A, a new array of shape (n_features, n_features)."""
+        inner = times(np.eye(len(self.roots)), self.core, self.basis)
+        return inner * self.roots * self.roots[:, None]
+
+    def transport(self, X: np.ndarray) -> np.ndarray:
+        """Map source rows to the target, in float64 and in chunks of rows; the images have the dtype of ``X``."""
+
+        def images(x):
+            return (self.target_mean + self.stretch(x - self.source_mean)).astype(X.dtype, copy=False)
+
+        return in_chunks(images, X)
+
+    def inverse(self, Y: np.ndarray) -> np.ndarray:
+        """Map target rows to the source, as `transport` does in the other direction."""
+        inverse = linalg.inv(self.core)
+
+        def preimages(y):
+            centred = (y - self.target_mean) / self.roots
+            return (self.source_mean + times(centred, inverse, self.basis) / self.roots).astype(Y.dtype, copy=False)
+
+        return in_chunks(preimages, Y)
+
+    def stretch(self, rows: np.ndarray) -> np.ndarray:
+        """Rows times A."""
+        return times(rows * self.roots, self.core, self.basis) * self.roots
 
 
-def sample_moments(X: np.ndarray, shrinkage: float | str | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and (shrunk) covariance of a sample, computed in chunks of rows.
-
-    The rows are centred and scaled before they are squared, so a mean that is large against the standard deviation does
-    no harm, and a factor of ``X`` becomes its square in the covariance. Products of float32 rows are computed in
-    float32 and added up in float64. Memory does not grow with the number of rows.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        The sample.
-    shrinkage : float, "auto" or None, default=None
-        Weight in [0, 1] of the isotropic covariance :math:`\\frac{\\operatorname{tr} S}{d} I` in its mean with the
-        empirical covariance :math:`S`. "auto" is the weight of [LedoitWolf04]_, None is 0.
-
-    Returns
-    -------
-    mean : ndarray of shape (n_features,)
-        The mean.
-    covariance : ndarray of shape (n_features, n_features)
-        The covariance, with the divisor n_samples.
-
-    References
-    ----------
-    .. [LedoitWolf04] O. Ledoit and M. Wolf, "A well-conditioned estimator for large-dimensional covariance matrices",
-       Journal of Multivariate Analysis, 2004.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_ot.solvers.gaussian import sample_moments
-    >>> mean, covariance = sample_moments(1e8 + np.array([[0.0, 0.0], [2.0, 4.0]]))
-    >>> covariance
-    array([[1., 2.],
-           [2., 4.]])
-    """
-    n_samples, n_features = X.shape
-    first = X[0].astype(np.float64)
-    offset = sum(block.sum(axis=0) for block in _centred(X, first)) / n_samples
-    # Without a scale, the fourth powers for the shrinkage could leave the range of floats.
-    scale = max(max(block.max(), -block.min()) for block in _centred(X, first, offset)) or 1.0
-    covariance, fourth = np.zeros((n_features, n_features)), 0.0
-    dtype = np.float32 if X.dtype == np.float32 else np.float64
-    n_rows = min(n_samples, max(1, CHUNK_NUMBERS // n_features))
-    # New memory for each chunk would take a third of the time.
-    buffer, product = np.empty((n_rows, n_features), dtype), np.empty((n_features, n_features), dtype)
-    for rows in gen_batches(n_samples, n_rows):
-        chunk, end = buffer[: rows.stop - rows.start], 0
-        for block in _centred(X[rows], first, offset):
-            start, end = end, end + len(block)
-            np.divide(block, scale, out=chunk[start:end], casting="same_kind")
-        covariance += np.matmul(chunk.T, chunk, out=product)
-        fourth += np.sum(np.einsum("ij,ij->i", chunk, chunk).astype(np.float64) ** 2)
-    covariance /= n_samples
-    if shrinkage == "auto":
-        shrinkage = _ledoit_wolf_weight(covariance, fourth / n_samples, n_samples)
-    if shrinkage is not None:
-        covariance = shrunk_covariance(covariance, shrinkage)
-    return first + offset, covariance * scale**2
-
-
-def _centred(X, first, offset=0.0):
-    """Yield the rows minus ``first``, a row of the sample, and minus ``offset``, in blocks of float64.
-
-    The difference of two large numbers is exact, unlike their mean: constant columns become exact zeros.
-    """
-    for rows in gen_batches(len(X), max(1, BLOCK_NUMBERS // X.shape[1])):
-        block = X[rows] - first
-        block -= offset
-        yield block
-
-
-def _ledoit_wolf_weight(covariance, fourth, n_samples):
-    """The shrinkage of Ledoit and Wolf, from the empirical covariance and the mean of the fourth powers of the norms.
-
-    `sklearn.covariance.ledoit_wolf` computes the same number from all rows at once.
-    """
-    n_features = len(covariance)
-    mean_variance = np.trace(covariance) / n_features
-    noise = (fourth - np.sum(covariance**2)) / n_samples
-    signal = np.sum((covariance - mean_variance * np.eye(n_features)) ** 2)
-    return float(np.clip(noise / signal, 0, 1)) if signal > 0 else 0.0
-
-
-def _roots(covariance, floor):
-    """The root of a covariance, and its root and inverse root with eigenvalues raised to at least ``floor``."""
-    variances, axes = linalg.eigh(covariance)
-    deviations, lifted = np.sqrt(np.maximum(variances, 0)), np.sqrt(np.maximum(variances, floor))
-    return (axes * deviations) @ axes.T, (axes * lifted) @ axes.T, (axes / lifted) @ axes.T
+def times(rows: np.ndarray, core: np.ndarray, basis: np.ndarray | None) -> np.ndarray:
+    r"""Rows times :math:`I + Q (C - I) Q^\top`, in the dtype of the rows."""
+    core = core.astype(rows.dtype, copy=False)
+    if basis is None:
+        return rows @ core
+    basis = basis.astype(rows.dtype, copy=False)
+    along = rows @ basis
+    return rows + (along @ core - along) @ basis.T
 
 
 def gaussian_map(
     source_mean: np.ndarray, source_covariance: np.ndarray, target_mean: np.ndarray, target_covariance: np.ndarray
 ) -> GaussianMap:
-    """The optimal map of the squared cost between two Gaussians, also called the Bures map.
+    r"""The optimal map of the squared cost between two Gaussians, also called the Bures map.
 
-    .. math:: T(x) = m_t + A (x - m_s), \\qquad
-        A = \\Sigma_s^{-1/2} (\\Sigma_s^{1/2} \\Sigma_t \\Sigma_s^{1/2})^{1/2} \\Sigma_s^{-1/2}
+    .. math:: T(x) = m_t + A (x - m_s), \qquad
+        A = \Sigma_s^{-1/2} (\Sigma_s^{1/2} \Sigma_t \Sigma_s^{1/2})^{1/2} \Sigma_s^{-1/2}
 
-    The formula is that of [Olkin82]_. The matrix is computed as :math:`A = \\Sigma_t^{1/2} U \\Sigma_s^{-1/2}`, where
-    :math:`U` is the orthogonal factor in the polar decomposition of :math:`\\Sigma_t^{1/2} \\Sigma_s^{1/2}`. This form
-    squares no matrix, and so stays accurate for covariances with a large condition number, for which the first form
-    (`ot.gaussian.bures_wasserstein_mapping`) loses many or all digits.
+    The formula is that of [Olkin82]_. The matrix is computed as :math:`A = F_t U F_s^{-1}` with :math:`\Sigma = F F^\top`
+    for both, where U is the orthogonal factor in the polar decomposition of :math:`F_t^\top F_s`. This form squares no
+    matrix, and so stays accurate for covariances with a large condition number, for which the first form
+    (`ot.gaussian.bures_wasserstein_mapping`) loses many or all digits. It is computed in columns that have the same
+    deviation in source and target, see `GaussianMap`, so that every column has its own unit.
 
-    The map needs covariances of full rank, so their eigenvalues are raised to at least 1e-6 of their mean (or of the
-    mean of the other covariance, if all are 0). In a direction without variance in
+    The map needs covariances of full rank. In a direction without variance, that is with less than 1e-6 of the variance
+    that it has in the other distribution, or that uncorrelated columns would have, the map is
 
-    * both distributions, the map multiplies by the square root of the ratio of the traces;
-    * the target only, the map shrinks to 1e-3 of the typical standard deviation of the target, and so has an inverse;
-    * the source only, the rows do not determine the map, and it stretches by up to 1e3. Shrink the covariances if new
-      rows may vary in this direction.
+    * for the source, and for both: the typical stretch, the median of the ratios of the deviations of the columns. The
+      rows do not determine the map there. The other directions are mapped as if this one did not exist.
+    * for the target only: a stretch of 1e-3 of the typical one, so that the map has an inverse. The inverse sends rows
+      that do vary there far away.
 
     Parameters
     ----------
     source_mean, target_mean : ndarray of shape (n_features,)
         Means :math:`m_s` and :math:`m_t`.
     source_covariance, target_covariance : ndarray of shape (n_features, n_features)
-        Symmetric positive semi-definite covariances :math:`\\Sigma_s` and :math:`\\Sigma_t`.
+        Symmetric positive semi-definite covariances :math:`\Sigma_s` and :math:`\Sigma_t`.
 
     Returns
     -------
     map : GaussianMap
-        Both means, the matrix :math:`A`, and the distance between the Gaussians with their unchanged covariances.
+        The map, and the distance between the Gaussians with their unchanged covariances.
 
     References
     ----------
@@ -170,45 +143,252 @@ def gaussian_map(
     [[3.  0. ]
      [0.  0.5]]
     """
-    n_features = len(source_mean)
-    source_scale = np.trace(source_covariance) / n_features
-    target_scale = np.trace(target_covariance) / n_features
-    source_floor = RELATIVE_FLOOR * (source_scale or target_scale or 1.0)
-    target_floor = RELATIVE_FLOOR * (target_scale or source_scale or 1.0)
-    source_root, lifted_source_root, inverse_root = _roots(source_covariance, source_floor)
-    target_root, lifted_target_root, _ = _roots(target_covariance, target_floor)
-    rotation, _ = linalg.polar(lifted_target_root @ lifted_source_root)
-    linear = lifted_target_root @ rotation @ inverse_root
-    # The distance is that of the roots up to a rotation. For similar covariances the trace formula is a small
-    # difference of large numbers, and the cost of the map leaves out directions in which only the target varies.
-    squared_distance = np.sum((target_mean - source_mean) ** 2) + np.sum((rotation @ source_root - target_root) ** 2)
-    return GaussianMap(
-        np.asarray(source_mean), np.asarray(target_mean), (linear + linear.T) / 2, float(np.sqrt(squared_distance))
+    return map_between(
+        Moments.of_covariance(source_mean, source_covariance), Moments.of_covariance(target_mean, target_covariance)
     )
 
 
 def sample_gaussian_map(
-    X: np.ndarray, target: np.ndarray | None, shrinkage: float | str | None = None
-) -> tuple[GaussianMap, np.ndarray]:
-    """The optimal map between Gaussians with the moments of two samples, and the covariance of the source.
+    source: Sample, target: Sample | None, shrinkage: float | str | None = None
+) -> GaussianMap:
+    """The optimal map between Gaussians with the (shrunk) moments of two samples.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features)
-        Source sample.
-    target : ndarray of shape (n_target_samples, n_features) or None
-        Target sample; None is the standard normal distribution.
+    source : Sample
+        Source rows and their weights.
+    target : Sample or None
+        Target rows and their weights; None is the standard normal distribution.
     shrinkage : float, "auto" or None, default=None
-        See `sample_moments`.
+        See `sklearn_ot.solvers.moments.sample_moments` and `map_between`.
 
     Returns
     -------
     map : GaussianMap
         See `gaussian_map`.
-    source_covariance : ndarray of shape (n_features, n_features)
-        Shrunk covariance of ``X``.
     """
-    n_features = X.shape[1]
-    moments = sample_moments(X, shrinkage)
-    target_moments = (np.zeros(n_features), np.eye(n_features)) if target is None else sample_moments(target, shrinkage)
-    return gaussian_map(*moments, *target_moments), moments[1]
+    n_features = source.rows.shape[1]
+    samples = [sample for sample in (source, target) if sample is not None]
+    # The same for integer weights and for as many equal rows.
+    keep_rows = sum(max(sample.size, len(sample.rows)) for sample in samples) < n_features
+    moments = [sample_moments(sample, shrinkage, keep_rows=keep_rows) for sample in samples]
+    return map_between(*moments, *([Moments.standard(n_features)] if target is None else []))
+
+
+def map_between(source: Moments, target: Moments) -> GaussianMap:
+    r"""The optimal map between Gaussians with given moments, see `gaussian_map`.
+
+    If the moments hold rows that are fewer than the columns, the covariances are restricted to the span of the rows:
+    with an orthonormal basis Q of the span of both samples, divided by W as in `GaussianMap`, C is the map between
+    :math:`Q^\top \Sigma_s Q` and :math:`Q^\top \Sigma_t Q`. Outside of the span each column has its own stretch. The map
+    is that of the whole matrices if Q spans all directions, or if both weights of the shrinkage are equal and all
+    columns have the same deviation, so that Σ maps the span to itself.
+
+    Sampled moments with the shrinkage "auto" have ``noise``. Then the logarithms of the stretches of the columns are
+    also shrunk towards their mean, with the weight :math:`(d - 1) \sigma^2 / \sum_j (l_j - \bar l)^2` of [Stein56]_,
+    where σ² is the noise of both. Different stretches make the weight small, also if one column alone differs.
+
+    Parameters
+    ----------
+    source, target : Moments
+        Moments of the source and of the target.
+
+    Returns
+    -------
+    map : GaussianMap
+        The map.
+
+    References
+    ----------
+    .. [Stein56] C. Stein, "Inadmissibility of the usual estimator for the mean of a multivariate normal distribution",
+       Berkeley Symposium on Mathematical Statistics and Probability, 1956.
+    """
+    columns = _Columns.of(source, target)
+    n_features, live = len(source.mean), columns.live
+    core, basis, deviation, cost = np.zeros((0, 0)), np.zeros((n_features, 0)), 1.0, 0.0
+    unvaried = columns.is_lost.astype(float)
+    if live.size:
+        found = _Core.of(source, target, columns)
+        deviation, cost, unvaried[live] = found.deviation, found.cost, found.unvaried
+        if found.basis is None:
+            core, basis = np.eye(n_features), None
+            core[np.ix_(live, live)] = found.core
+        else:
+            core, basis = found.core, np.zeros((n_features, len(found.core)))
+            basis[live] = found.basis
+    # The products of the deviations of constant columns are left out: they are 0, or next to nothing.
+    parts = linalg.norm(target.mean - source.mean), linalg.norm(columns.source - columns.target), cost
+    return GaussianMap(
+        source.mean, target.mean, columns.roots, core, basis, float(np.hypot.reduce(parts)), deviation, unvaried
+    )
+
+
+class _Columns(NamedTuple):
+    """Deviations and roots of the stretches of all columns; those that vary, in descending order; those that do not."""
+
+    source: np.ndarray
+    target: np.ndarray
+    roots: np.ndarray
+    live: np.ndarray
+    is_lost: np.ndarray
+
+    @classmethod
+    def of(cls, source, target):
+        s, t = source.deviations, target.deviations
+        with np.errstate(divide="ignore", invalid="ignore"):
+            stretches = np.log(t) - np.log(s)
+        typical, least = _middle(stretches[(s > 0) & (t > 0)]), np.log(RELATIVE_FLOOR) / 2
+        # Columns that are constant in both samples have the stretch NaN.
+        of_source, of_target = ~(stretches - typical < -least), ~(stretches - typical > least)
+        roots = np.where(of_source, np.exp(typical / 2), np.exp((typical + least) / 2))
+        live = np.flatnonzero(~(of_source | of_target))
+        if source.noise + target.noise > 0 and live.size > 1:
+            change = _towards_mean(stretches[live], source.noise + target.noise)
+            s, t = s.copy(), t.copy()
+            s[live], t[live] = s[live] * np.exp(-change / 2), t[live] * np.exp(change / 2)
+        roots[live] = np.sqrt(t[live]) / np.sqrt(s[live])
+        units = np.sqrt(s) * np.sqrt(t)
+        live = live[np.argsort(-units[live], kind="stable")]
+        live = live[units[live] > LEAST_UNIT * units[live].max(initial=0)]
+        return cls(s, t, roots, live, of_source & ~of_target)
+
+
+def _middle(stretches):
+    """The median of logarithms, of two in the middle the one nearer to 0; 0 without any."""
+    if not stretches.size:
+        return 0.0
+    middle = np.sort(stretches)[[(stretches.size - 1) // 2, stretches.size // 2]]
+    return middle[np.argmin(np.abs(middle))]
+
+
+def _towards_mean(numbers, noise):
+    """The change of numbers by shrinkage towards their mean."""
+    differences = numbers.mean() - numbers
+    spread = np.sum(differences**2)
+    noise *= numbers.size - 1
+    return differences * (noise / spread if noise < spread else 1.0)
+
+
+class _Core(NamedTuple):
+    """The map between the columns that vary in both samples, divided by the roots of their stretches."""
+
+    core: np.ndarray
+    basis: np.ndarray | None
+    deviation: float
+    cost: float
+    unvaried: np.ndarray
+
+    @classmethod
+    def of(cls, source, target, columns):
+        live = columns.live
+        deviations = np.sqrt(columns.source[live]) * np.sqrt(columns.target[live])
+        largest = deviations[0]
+        deviations /= largest
+        basis, unit = _span(source, target, live, deviations)
+        factors = [_Factor.of(moments, live, deviations, basis, unit) for moments in (source, target)]
+        left, right = factors
+        rotation, overlap = _couple(left, right)
+        outside = max(0.0, np.sum(deviations**2) - np.sum(unit**2))
+        cost = np.sum((right.matrix @ rotation - left.matrix) ** 2)
+        cost += outside * (np.sqrt(source.shrinkage) - np.sqrt(target.shrinkage)) ** 2
+        unvaried, is_lost = np.zeros(live.size), left.is_lost(source.size)
+        if is_lost.any():
+            if source.size > len(unit) and basis is None:
+                unvaried = left.loadings(is_lost, right)
+            lost = linalg.qr(linalg.solve_triangular(unit.T, left.axes[:, is_lost]), mode="economic")[0]
+            left, right = left.without(lost), right.without(lost)
+        if is_lost.any() or right.is_degenerate:
+            left, right = left.lifted(), right.lifted()
+            rotation, _ = _couple(left, right)
+        core = left.divide(right.matrix @ rotation)
+        deviation = largest * np.sqrt(overlap / len(unit))
+        return cls((core + core.T) / 2, basis, float(deviation) or 1.0, float(largest * np.sqrt(cost)), unvaried)
+
+
+def _span(source, target, live, deviations):
+    """An orthonormal basis of the span of the rows, and a triangular root of the variances there; None for all."""
+    if source.rows is None or target.rows is None or len(source.rows) + len(target.rows) >= live.size:
+        return None, np.diag(deviations)
+    rows = np.concatenate([source.rows[:, live], target.rows[:, live]]) * deviations
+    basis, triangle = linalg.qr(rows.T, mode="economic", overwrite_a=True)
+    axes, lengths, _ = linalg.svd(triangle)
+    basis = basis @ axes[:, lengths > ROUNDING * lengths[0]]
+    scaled = basis * deviations[:, None]
+    return basis, linalg.cholesky(scaled.T @ scaled, lower=True)
+
+
+def _couple(left, right):
+    """The orthogonal factor U of the polar decomposition of F_tᵀ F_s, and the sum of the singular values."""
+    matrix, units = right.matrix.T @ left.matrix, np.diag(left.unit)
+    if units.min() > LEAST_GRADED * units.max():
+        u, overlaps, v = linalg.svd(matrix)
+        return u @ v, np.sum(overlaps)
+    # Jacobi's method finds small singular values of a graded matrix to full precision, but takes four times as long.
+    overlaps, u, v, work, _, info = linalg.lapack.dgejsv(matrix, joba=0, jobu=0, jobv=0)
+    if info:
+        raise linalg.LinAlgError(f"The singular values of the covariances were not found (dgejsv: info={info}).")
+    return u @ v.T, np.sum(overlaps) * work[0] / work[1]
+
+
+class _Factor(NamedTuple):
+    """A covariance as L (E diag(λ) Eᵀ) Lᵀ, where L is triangular and holds the units."""
+
+    unit: np.ndarray
+    axes: np.ndarray
+    empirical: np.ndarray
+    variances: np.ndarray
+
+    @classmethod
+    def of(cls, moments, live, deviations, basis, unit):
+        """The shrunk covariance of the columns that vary, within a span."""
+        if moments.correlation is not None:
+            correlation = moments.correlation[np.ix_(live, live)]
+        else:
+            rows = moments.rows[:, live]
+            if basis is not None:
+                rows = linalg.solve_triangular(unit, ((rows * deviations) @ basis).T, lower=True).T
+            correlation = rows.T @ rows
+        variances, axes = linalg.eigh(correlation)
+        variances[variances < ROUNDING * variances[-1]] = 0
+        return cls(unit, axes, variances, (1 - moments.shrinkage) * variances + moments.shrinkage)
+
+    @property
+    def matrix(self):
+        """A triangular matrix F with the covariance F Fᵀ.
+
+        With units in descending order, each of its entries has only rounding errors of its own size.
+        """
+        triangle = linalg.qr((self.axes * np.sqrt(self.variances)).T, mode="r")[0]
+        return self.unit @ triangle.T
+
+    def is_lost(self, size):
+        """Which axes have no variance; with fewer rows than directions, without counting the shrinkage."""
+        return (self.empirical if size > len(self.unit) else self.variances) < RELATIVE_FLOOR
+
+    @property
+    def is_degenerate(self):
+        """Whether some axes have no variance."""
+        return bool((self.variances < RELATIVE_FLOOR).any())
+
+    def loadings(self, is_lost, target):
+        """Shares of the columns in the axes without variance here that have some in the target."""
+        axes = self.axes[:, is_lost]
+        overlaps = (target.axes * np.sqrt(target.empirical)).T @ axes
+        variances, turn = linalg.eigh(overlaps.T @ overlaps)
+        return linalg.norm(axes @ turn[:, variances > LEAST_SHARE], axis=1)
+
+    def without(self, lost):
+        """The covariance without orthonormal directions, in which uncorrelated columns take its place."""
+        matrix = self.matrix
+        parts = [matrix - lost @ (lost.T @ matrix), lost @ (lost.T @ self.unit)]
+        matrix = linalg.solve_triangular(self.unit, np.hstack(parts), lower=True)
+        variances, axes = linalg.eigh(matrix @ matrix.T)
+        return self._replace(axes=axes, empirical=variances, variances=variances)
+
+    def lifted(self):
+        """The covariance with full rank."""
+        return self._replace(variances=np.maximum(self.variances, RELATIVE_FLOOR))
+
+    def divide(self, rows):
+        """Rows times the inverse of ``matrix``."""
+        return linalg.solve_triangular(self.matrix, rows.T, lower=True, trans="T").T
