@@ -22,6 +22,7 @@ from sklearn_ot.nets import TimeBudget
 from sklearn_ot.networks import Convex
 from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
+from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, W2Transport
 
 MAX_PLAN_ROWS = 5000  # an exact plan of this number of rows takes 15 seconds and 200 MB
@@ -56,7 +57,7 @@ def fit_emd(Xs, Xt, budget_s, seed):
 def fit_emd_regression(Xs, Xt, budget_s, seed):
     """An exact plan, and a regression on its barycentric images in balanced coordinates."""
     rng = np.random.RandomState(seed)
-    coordinates = BalancedCoordinates.balance(*sample_gaussian_map(Xs, Xt, "auto"))
+    coordinates = BalancedCoordinates.balance(sample_gaussian_map(Sample.of(Xs), Sample.of(Xt), "auto"))
     u, v = coordinates.of_source(plan_rows(Xs, rng)), coordinates.of_target(plan_rows(Xt, rng))
     plan = ot.emd([], [], ot.dist(u, v), numItermax=10**9)
     forward = regress(u, plan @ v / plan.sum(axis=1)[:, None], seed)
@@ -177,7 +178,7 @@ def fit_ott_neural_dual(Xs, Xt, budget_s, seed):
         adam,
         conjugate_solver=conjugate_solver,
     )
-    coordinates = BalancedCoordinates.balance(*sample_gaussian_map(Xs, Xt, "auto"))
+    coordinates = BalancedCoordinates.balance(sample_gaussian_map(Sample.of(Xs), Sample.of(Xt), "auto"))
     return fit_ott(build, coordinates, Xs, Xt, budget_s, learning_rate=rate, seed=seed, **NEURAL_DUAL)
 
 
@@ -194,7 +195,7 @@ def fit_ott_expectile(Xs, Xt, budget_s, seed):
         adam,
     )
     # The expectile loss is the square of a squared distance, so its default weight needs distances of a fixed size.
-    coordinates = BalancedCoordinates.balance(*sample_gaussian_map(Xs, Xt, "auto"))
+    coordinates = BalancedCoordinates.balance(sample_gaussian_map(Sample.of(Xs), Sample.of(Xt), "auto"))
     coordinates = coordinates._replace(scale=coordinates.scale * math.sqrt(Xs.shape[1]) / 2)
     return fit_ott(build, coordinates, Xs, Xt, budget_s, seed=seed, **EXPECTILE)
 

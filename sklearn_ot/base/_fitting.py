@@ -65,6 +65,29 @@ def warn_user(message, category=UserWarning):
     warnings.warn(message, category, stacklevel=level)
 
 
+def names_of(estimator, columns):
+    """The first five of some columns by their names, or by their numbers, for a message.
+
+    Parameters
+    ----------
+    estimator : estimator
+        One with the attribute ``feature_names_in_``, if the columns have names.
+    columns : sequence of int
+        Numbers of the columns.
+
+    Returns
+    -------
+    names : str
+        Such as "columns 'height' and 'weight'" or "columns 0, 1, 2, 3, 4 and 7 more".
+    """
+    names = getattr(estimator, "feature_names_in_", None)
+    words = [repr(str(names[column])) if names is not None else str(column) for column in columns[:5]]
+    if len(columns) > 5:
+        words.append(f"{len(columns) - 5} more")
+    listed = " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+    return f"column{'s' if len(columns) > 1 else ''} {listed}"
+
+
 def documented(**parts):
     """Make a class decorator that inserts shared parts into the docstring of the class.
 

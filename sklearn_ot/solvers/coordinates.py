@@ -43,7 +43,7 @@ class BalancedCoordinates(NamedTuple):
     scale : float
         s, in the unit of (source unit × target unit)^½.
     axes : ndarray of shape (n_features, n_axes) or None
-        An orthonormal basis of the directions in which the coordinates of both samples vary; None if that is all of
+        E, an orthonormal basis of the directions in which the coordinates of both samples vary; None if that is all of
         them. See `focus`.
     """
 
@@ -69,8 +69,8 @@ class BalancedCoordinates(NamedTuple):
         sizes = np.concatenate([np.abs(gaussian.target_mean - gaussian.source_mean), scale * roots, scale / roots])
         if sizes.max() > MAX_SIZE or scale < 1 / MAX_SIZE:
             raise ValueError(
-                f"The samples have a common deviation of {scale:.3g} and differ by up to {sizes.max():.3g}, but squares "
-                f"are computed, which needs sizes between {1 / MAX_SIZE:g} and {MAX_SIZE:g}: divide both by a unit."
+                f"The samples have the deviation {scale:.3g} and sizes of up to {sizes.max():.3g}. Their squares "
+                f"are no floats unless they are between {1 / MAX_SIZE:g} and {MAX_SIZE:g}: divide both by a unit."
             )
         stretches, axes = linalg.eigh(gaussian.core)
         root, inverse_root = (axes * np.sqrt(stretches)) @ axes.T, (axes / np.sqrt(stretches)) @ axes.T
@@ -118,13 +118,13 @@ class BalancedCoordinates(NamedTuple):
         return len(self.source_mean) if self.axes is None else self.axes.shape[1]
 
     def within(self, U: np.ndarray) -> np.ndarray:
-        r"""Coordinates :math:`A^\top u` along ``axes``, of coordinates u or v; u or v if all directions vary."""
+        r"""Coordinates :math:`E^\top u` along ``axes``, of coordinates u or v; u or v if all directions vary."""
         return U if self.axes is None else U @ self._like(self.axes, U)
 
     def lift(self, function: Callable[[np.ndarray], np.ndarray], U: np.ndarray) -> np.ndarray:
         r"""Images of coordinates by a map m of the coordinates along ``axes``; the other coordinates do not change.
 
-        .. math:: u + A (m(A^\top u) - A^\top u)
+        .. math:: u + E (m(E^\top u) - E^\top u)
         """
         if self.axes is None:
             return function(U)
@@ -134,7 +134,7 @@ class BalancedCoordinates(NamedTuple):
     def lift_values(self, function: Callable[[np.ndarray], np.ndarray], U: np.ndarray) -> np.ndarray:
         r"""Values of the convex potential whose gradient is the map of `lift`; its conjugate has the same form.
 
-        .. math:: \psi(A^\top u) + \tfrac12 \|u\|^2 - \tfrac12 \|A^\top u\|^2
+        .. math:: \psi(E^\top u) + \tfrac12 \|u\|^2 - \tfrac12 \|E^\top u\|^2
         """
         if self.axes is None:
             return function(U)
@@ -182,7 +182,9 @@ class BalancedCoordinates(NamedTuple):
 
     def to_target(self, V: np.ndarray) -> np.ndarray:
         """Target rows with coordinates v."""
-        return self._like(self.target_mean, V) + times(V, self.root, self.basis) * self._like(self.roots * self.scale, V)
+        return self._like(self.target_mean, V) + times(V, self.root, self.basis) * self._like(
+            self.roots * self.scale, V
+        )
 
     @staticmethod
     def _like(array, X):

@@ -61,7 +61,7 @@ class GaussianMap(NamedTuple):
     def linear(self) -> np.ndarray:
         """A, a new array of shape (n_features, n_features)."""
         inner = times(np.eye(len(self.roots)), self.core, self.basis)
-        return inner * self.roots * self.roots[:, None]
+        return (inner + inner.T) / 2 * np.outer(self.roots, self.roots)
 
     def transport(self, X: np.ndarray) -> np.ndarray:
         """Map source rows to the target, in float64 and in chunks of rows; the images have the dtype of ``X``."""
@@ -80,6 +80,15 @@ class GaussianMap(NamedTuple):
             return (self.source_mean + times(centred, inverse, self.basis) / self.roots).astype(Y.dtype, copy=False)
 
         return in_chunks(preimages, Y)
+
+    def potential(self, X: np.ndarray) -> np.ndarray:
+        """The convex potential whose gradient is the map, with the value 0 at the mean of the source."""
+
+        def values(x):
+            centred = x - self.source_mean
+            return np.sum((self.stretch(centred) / 2 + self.target_mean) * centred, axis=1).astype(X.dtype, copy=False)
+
+        return in_chunks(values, X)
 
     def stretch(self, rows: np.ndarray) -> np.ndarray:
         """Rows times A."""
@@ -104,11 +113,12 @@ def gaussian_map(
     .. math:: T(x) = m_t + A (x - m_s), \qquad
         A = \Sigma_s^{-1/2} (\Sigma_s^{1/2} \Sigma_t \Sigma_s^{1/2})^{1/2} \Sigma_s^{-1/2}
 
-    The formula is that of [Olkin82]_. The matrix is computed as :math:`A = F_t U F_s^{-1}` with :math:`\Sigma = F F^\top`
-    for both, where U is the orthogonal factor in the polar decomposition of :math:`F_t^\top F_s`. This form squares no
-    matrix, and so stays accurate for covariances with a large condition number, for which the first form
-    (`ot.gaussian.bures_wasserstein_mapping`) loses many or all digits. It is computed in columns that have the same
-    deviation in source and target, see `GaussianMap`, so that every column has its own unit.
+    The formula is that of [Olkin82]_. The matrix is computed as :math:`A = F_t U F_s^{-1}`, where
+    :math:`\Sigma = F F^\top` for both and U is the orthogonal factor in the polar decomposition of
+    :math:`F_t^\top F_s`. This form squares no matrix, and so stays accurate for covariances with a large condition
+    number, for which the first form (`ot.gaussian.bures_wasserstein_mapping`) loses many or all digits. It is computed
+    in columns that have the same deviation in source and target, see `GaussianMap`, so that every column has its own
+    unit.
 
     The map needs covariances of full rank. In a direction without variance, that is with less than 1e-6 of the variance
     that it has in the other distribution, or that uncorrelated columns would have, the map is
@@ -148,9 +158,7 @@ def gaussian_map(
     )
 
 
-def sample_gaussian_map(
-    source: Sample, target: Sample | None, shrinkage: float | str | None = None
-) -> GaussianMap:
+def sample_gaussian_map(source: Sample, target: Sample | None, shrinkage: float | str | None = None) -> GaussianMap:
     """The optimal map between Gaussians with the (shrunk) moments of two samples.
 
     Parameters
@@ -178,11 +186,11 @@ def sample_gaussian_map(
 def map_between(source: Moments, target: Moments) -> GaussianMap:
     r"""The optimal map between Gaussians with given moments, see `gaussian_map`.
 
-    If the moments hold rows that are fewer than the columns, the covariances are restricted to the span of the rows:
-    with an orthonormal basis Q of the span of both samples, divided by W as in `GaussianMap`, C is the map between
-    :math:`Q^\top \Sigma_s Q` and :math:`Q^\top \Sigma_t Q`. Outside of the span each column has its own stretch. The map
-    is that of the whole matrices if Q spans all directions, or if both weights of the shrinkage are equal and all
-    columns have the same deviation, so that Σ maps the span to itself.
+    If the moments hold rows that are fewer than the columns, the covariances are restricted to the span of the rows.
+    With an orthonormal basis Q of the span of both samples, in the columns of `GaussianMap`, C is the map between
+    :math:`Q^\top \Sigma_s Q` and :math:`Q^\top \Sigma_t Q`. Outside of the span each column has its own stretch. This
+    is the map of the whole matrices if Q spans all directions, or if both weights of the shrinkage are equal and all
+    columns have the same deviation, so that both Σ map the span to itself.
 
     Sampled moments with the shrinkage "auto" have ``noise``. Then the logarithms of the stretches of the columns are
     also shrunk towards their mean, with the weight :math:`(d - 1) \sigma^2 / \sum_j (l_j - \bar l)^2` of [Stein56]_,
@@ -231,6 +239,7 @@ class _Columns(NamedTuple):
     roots: np.ndarray
     live: np.ndarray
     is_lost: np.ndarray
+    typical_root: float
 
     @classmethod
     def of(cls, source, target):
@@ -250,7 +259,7 @@ class _Columns(NamedTuple):
         units = np.sqrt(s) * np.sqrt(t)
         live = live[np.argsort(-units[live], kind="stable")]
         live = live[units[live] > LEAST_UNIT * units[live].max(initial=0)]
-        return cls(s, t, roots, live, of_source & ~of_target)
+        return cls(s, t, roots, live, of_source & ~of_target, np.exp(typical / 2))
 
 
 def _middle(stretches):
@@ -285,24 +294,37 @@ class _Core(NamedTuple):
         largest = deviations[0]
         deviations /= largest
         basis, unit = _span(source, target, live, deviations)
-        factors = [_Factor.of(moments, live, deviations, basis, unit) for moments in (source, target)]
-        left, right = factors
+        left, right = (_Factor.of(moments, live, deviations, basis, unit) for moments in (source, target))
         rotation, overlap = _couple(left, right)
-        outside = max(0.0, np.sum(deviations**2) - np.sum(unit**2))
+        deviation = float(largest * np.sqrt(overlap / len(unit))) or 1.0
         cost = np.sum((right.matrix @ rotation - left.matrix) ** 2)
+        # Outside of the span the rows have no variance but that of the shrinkage.
+        outside = max(0.0, np.sum(deviations**2) - np.sum(unit**2))
         cost += outside * (np.sqrt(source.shrinkage) - np.sqrt(target.shrinkage)) ** 2
-        unvaried, is_lost = np.zeros(live.size), left.is_lost(source.size)
+        is_lost, unvaried = left.is_lost(source.size), np.zeros(live.size)
         if is_lost.any():
             if source.size > len(unit) and basis is None:
                 unvaried = left.loadings(is_lost, right)
-            lost = linalg.qr(linalg.solve_triangular(unit.T, left.axes[:, is_lost]), mode="economic")[0]
-            left, right = left.without(lost), right.without(lost)
+            left, right = _without(left, right, is_lost, basis, columns, source.deviations[live])
         if is_lost.any() or right.is_degenerate:
             left, right = left.lifted(), right.lifted()
             rotation, _ = _couple(left, right)
-        core = left.divide(right.matrix @ rotation)
-        deviation = largest * np.sqrt(overlap / len(unit))
-        return cls((core + core.T) / 2, basis, float(deviation) or 1.0, float(largest * np.sqrt(cost)), unvaried)
+        # Units descend, so that rounding errors of the entries below the diagonal are those of the smaller unit.
+        core = np.tril(left.divide(right.matrix @ rotation))
+        core += np.tril(core, -1).T
+        return cls(core, basis, deviation, float(largest * np.sqrt(cost)), unvaried)
+
+
+def _without(left, right, is_lost, basis, columns, deviations):
+    """Both covariances with the typical stretch in the directions in which the source does not vary."""
+    lost, roots = left.axes[:, is_lost], np.ones(len(left.unit))
+    if basis is None:
+        # Orthogonal in the units of the data, so that rows in a subspace, of both samples, stay in it.
+        lost, roots = lost / deviations[:, None], columns.roots[columns.live] / columns.typical_root
+    else:
+        lost = linalg.solve_triangular(left.unit.T, lost)
+    lost = linalg.qr(lost / linalg.norm(lost, axis=0), mode="economic")[0]
+    return left.without(lost, roots), right.without(lost, 1 / roots)
 
 
 def _span(source, target, live, deviations):
@@ -377,11 +399,14 @@ class _Factor(NamedTuple):
         variances, turn = linalg.eigh(overlaps.T @ overlaps)
         return linalg.norm(axes @ turn[:, variances > LEAST_SHARE], axis=1)
 
-    def without(self, lost):
-        """The covariance without orthonormal directions, in which uncorrelated columns take its place."""
-        matrix = self.matrix
+    def without(self, lost, roots):
+        """The covariance without orthonormal directions, which get the variances of uncorrelated columns instead.
+
+        The covariance is that of columns times ``roots``, the directions those of the columns themselves.
+        """
+        matrix = self.matrix / roots[:, None]
         parts = [matrix - lost @ (lost.T @ matrix), lost @ (lost.T @ self.unit)]
-        matrix = linalg.solve_triangular(self.unit, np.hstack(parts), lower=True)
+        matrix = linalg.solve_triangular(self.unit, np.hstack(parts) * roots[:, None], lower=True)
         variances, axes = linalg.eigh(matrix @ matrix.T)
         return self._replace(axes=axes, empirical=variances, variances=variances)
 

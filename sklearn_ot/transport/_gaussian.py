@@ -4,13 +4,11 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import ClassVar
 
-import numpy as np
-from scipy import linalg
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport
-from sklearn_ot.solvers.gaussian import sample_gaussian_map
+from sklearn_ot.transport._start import gaussian_start
 
 
 @dataclass(eq=False, repr=False)
@@ -92,15 +90,21 @@ class GaussianTransport(InvertibleTransport):
     }
 
     def _fit(self, source, target, rng):
-        gaussian, _ = sample_gaussian_map(source.rows, None if target is None else target.rows, self.shrinkage)
-        self.source_mean_, self.target_mean_, self.linear_, self.wasserstein_distance_ = gaussian
+        self.map_ = gaussian_start(self, source, target)
+        self.source_mean_, self.target_mean_ = self.map_.source_mean, self.map_.target_mean
+        self.wasserstein_distance_ = self.map_.wasserstein_distance
+
+    @property
+    def linear_(self):
+        """The matrix A of the map, a new array."""
+        check_is_fitted(self)
+        return self.map_.linear
 
     def _transform(self, X):
-        return (self.target_mean_ + (X - self.source_mean_) @ self.linear_).astype(X.dtype)
+        return self.map_.transport(X)
 
     def _inverse_transform(self, X):
-        preimages = linalg.solve(self.linear_, (X - self.target_mean_).T, assume_a="pos").T
-        return (self.source_mean_ + preimages).astype(X.dtype)
+        return self.map_.inverse(X)
 
     def potential(self, X):
         """The convex potential whose gradient is `transform`.
@@ -120,6 +124,4 @@ class GaussianTransport(InvertibleTransport):
             Values of ψ, in squared units of the data and in the dtype of ``X`` if it is a float dtype, else float64.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
-        centred = X - self.source_mean_
-        return np.sum((centred @ self.linear_ / 2 + self.target_mean_) * centred, axis=1).astype(X.dtype)
+        return self.map_.potential(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))

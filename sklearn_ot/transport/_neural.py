@@ -16,9 +16,8 @@ from skorch.helper import predefined_split
 
 from sklearn_ot.base import BaseTransport, warn_user
 from sklearn_ot.nets import BLOCK_SIZE, JointNet, NetOwner, TensorPairs, resolve_device, spatial_order, torch_seed
-from sklearn_ot.solvers.coordinates import BalancedCoordinates
-from sklearn_ot.solvers.gaussian import sample_gaussian_map
 from sklearn_ot.solvers.potentials import FrozenModule, Potentials
+from sklearn_ot.transport._start import balanced_start
 
 MAX_VALIDATION_ROWS = 2048
 # Largest size (rows × features) of the training rows of each sample: half a gigabyte of float32.
@@ -106,9 +105,9 @@ class NeuralTransport(NetOwner, BaseTransport):
     Attributes
     ----------
     coordinates_ : BalancedCoordinates
-        The coordinates in which the net works. They leave out directions in which the standard deviation of both
+        The coordinates in which the net works. They leave out directions in which the standard deviation of one of the
         samples is at most a hundredth of the mean one, such as those of constant columns; there the map is the Gaussian
-        map.
+        map. With fewer rows than columns they are in the span of the rows.
     potentials_ : Potentials
         The fitted map as a frozen value, see `sklearn_ot.solvers.potentials`.
     target_reference_ : ndarray of shape (<= 4096, n_features_in_)
@@ -167,13 +166,13 @@ class NeuralTransport(NetOwner, BaseTransport):
         """Set the remaining attributes, after the net has been trained on ``samples``."""
 
     def _fit(self, source, target, rng):
+        given = source, target
         X, target = source.rows, None if target is None else target.rows
         device = resolve_device(self.device)
         previous = self._net_to_resume(X.shape[1])
         samples = self._training_rows(X, target, rng)
         if previous is None:
-            coordinates = BalancedCoordinates.balance(*sample_gaussian_map(X, target, self.shrinkage))
-            self.coordinates_ = coordinates.focus(*samples)
+            self.coordinates_ = balanced_start(self, *given, samples)
         train, valid = self._split(samples, rng, device)
         with torch_seed(rng.randint(2**31), device):
             self._run_stages(previous, train, valid, rng, device)

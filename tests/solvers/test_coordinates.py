@@ -5,6 +5,12 @@ import pytest
 
 from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
+from sklearn_ot.solvers.samples import Sample
+
+
+def balance(X, Y, shrinkage=None):
+    """Balanced coordinates of two samples."""
+    return BalancedCoordinates.balance(sample_gaussian_map(Sample.of(X), Sample.of(Y), shrinkage))
 
 
 @pytest.fixture
@@ -17,15 +23,15 @@ def samples():
 
 def test_the_gaussian_map_is_the_identity(samples):
     X, Y = samples
-    gaussian, covariance = sample_gaussian_map(X, Y)
-    coordinates = BalancedCoordinates.balance(gaussian, covariance)
+    gaussian = sample_gaussian_map(Sample.of(X), Sample.of(Y))
+    coordinates = BalancedCoordinates.balance(gaussian)
     mapped = gaussian.target_mean + (X - gaussian.source_mean) @ gaussian.linear
     np.testing.assert_allclose(coordinates.of_target(mapped), coordinates.of_source(X), atol=1e-9)
 
 
 def test_both_samples_have_the_same_covariance_of_mean_variance_one(samples):
     X, Y = samples
-    coordinates = BalancedCoordinates.balance(*sample_gaussian_map(X, Y))
+    coordinates = balance(X, Y)
     covariances = [np.cov(rows.T, bias=True) for rows in (coordinates.of_source(X), coordinates.of_target(Y))]
     np.testing.assert_allclose(covariances[0], covariances[1], atol=1e-8)
     np.testing.assert_allclose(np.trace(covariances[0]) / 3, 1)
@@ -34,7 +40,7 @@ def test_both_samples_have_the_same_covariance_of_mean_variance_one(samples):
 def test_inner_products_are_those_of_the_data(samples):
     """Inner products do not change, so the optimal map of the squared cost is the same in both coordinates."""
     X, Y = samples
-    coordinates = BalancedCoordinates.balance(*sample_gaussian_map(X, Y))
+    coordinates = balance(X, Y)
     inner = (X - coordinates.source_mean) @ (Y - coordinates.target_mean).T
     inner_there = coordinates.of_source(X) @ coordinates.of_target(Y).T * coordinates.scale**2
     np.testing.assert_allclose(inner_there, inner, atol=1e-9 * np.abs(inner).max())
@@ -43,7 +49,7 @@ def test_inner_products_are_those_of_the_data(samples):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_round_trips(samples, dtype):
     X, Y = (sample.astype(dtype) for sample in samples)
-    coordinates = BalancedCoordinates.balance(*sample_gaussian_map(X, Y))
+    coordinates = balance(X, Y)
     tolerance = {"rtol": 0, "atol": 1e4 * np.finfo(dtype).eps * np.abs(Y).max()}
     np.testing.assert_allclose(coordinates.to_source(coordinates.of_source(X)), X, **tolerance)
     np.testing.assert_allclose(coordinates.to_target(coordinates.of_target(Y)), Y, **tolerance)
@@ -51,7 +57,7 @@ def test_round_trips(samples, dtype):
 
 
 def test_samples_without_variance():
-    coordinates = BalancedCoordinates.balance(*sample_gaussian_map(np.ones((3, 2)), np.zeros((3, 2))))
+    coordinates = balance(np.ones((3, 2)), np.zeros((3, 2)))
     np.testing.assert_array_equal(coordinates.of_source(np.ones((1, 2))), 0)
 
 
@@ -62,7 +68,7 @@ def test_focus_finds_the_directions_that_vary(shrinkage):
     X, Y = (
         (rows * [1, 2, 3]) @ rotation[:3] + offset for rows, offset in ((rng.randn(300, 3), 1), (rng.rand(200, 3), 5))
     )
-    balanced = BalancedCoordinates.balance(*sample_gaussian_map(X, Y, shrinkage))
+    balanced = balance(X, Y, shrinkage)
     coordinates = balanced.focus(X, Y)
     assert coordinates.axes.shape == (7, 3)
     np.testing.assert_allclose(coordinates.axes.T @ coordinates.axes, np.eye(3), atol=1e-12)
@@ -72,13 +78,13 @@ def test_focus_finds_the_directions_that_vary(shrinkage):
         np.testing.assert_allclose(rows, coordinates.within(rows) @ coordinates.axes.T, atol=1e-5)
     assert np.mean(coordinates.within(u) ** 2) + np.mean(coordinates.within(v) ** 2) == pytest.approx(2)
     assert balanced.within(u) is u
-    assert BalancedCoordinates.balance(*sample_gaussian_map(X[:, :3], Y[:, :3])).focus(X[:, :3], Y[:, :3]).axes is None
+    assert balance(X[:, :3], Y[:, :3]).focus(X[:, :3], Y[:, :3]).axes is None
     constant = np.ones((10, 2))
-    assert BalancedCoordinates.balance(*sample_gaussian_map(constant, constant)).focus(constant, constant).axes is None
+    assert balance(constant, constant).focus(constant, constant).axes is None
 
 
 def test_a_lifted_map_changes_coordinates_along_the_axes_alone(samples):
-    balanced = BalancedCoordinates.balance(*sample_gaussian_map(*samples))
+    balanced = balance(*samples)
     axes = np.linalg.qr(np.random.RandomState(0).randn(3, 2))[0]
     coordinates, U = balanced._replace(axes=axes), np.random.RandomState(1).randn(7, 3)
     assert (balanced.n_axes, coordinates.n_axes) == (3, 2)
@@ -97,7 +103,7 @@ def test_a_lifted_map_changes_coordinates_along_the_axes_alone(samples):
 def test_the_mean_cost_of_a_plan(samples):
     """The formula for pairs of rows, which are a plan, gives their mean cost."""
     X, Y = samples[0][:400], samples[1]
-    coordinates = BalancedCoordinates.balance(*sample_gaussian_map(X, Y))
+    coordinates = balance(X, Y)
     product = np.mean(np.sum(coordinates.of_source(X) * coordinates.of_target(Y), axis=1))
     expected = np.mean(np.sum((X - Y) ** 2, axis=1)) / 2
     assert coordinates.mean_cost(X, Y, product) == pytest.approx(expected)

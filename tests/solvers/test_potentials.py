@@ -13,6 +13,7 @@ from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.costs import EuclideanPower
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 from sklearn_ot.solvers.potentials import FrozenModule, Potentials
+from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.solvers.units import UnitCoordinates
 
 
@@ -45,7 +46,7 @@ def samples(request):
 
 @pytest.fixture
 def coordinates(samples):
-    return BalancedCoordinates.balance(*sample_gaussian_map(*samples)).focus(*samples)
+    return BalancedCoordinates.balance(sample_gaussian_map(*map(Sample.of, samples))).focus(*samples)
 
 
 @pytest.fixture

@@ -1,0 +1,70 @@
+"""The Gaussian map between two samples, at which every transport starts, and warnings of what it cannot do."""
+
+import numpy as np
+
+from sklearn_ot.base import names_of, warn_user
+from sklearn_ot.solvers.coordinates import BalancedCoordinates
+from sklearn_ot.solvers.gaussian import sample_gaussian_map
+
+# Share of a column in directions in which the source does not vary, or the coordinates do, that is named in a warning.
+LEAST_SHARE = 0.3
+
+
+def gaussian_start(transport, source, target):
+    """The Gaussian map of a transport with the parameter ``shrinkage``; warns if the source does not determine it.
+
+    Parameters
+    ----------
+    transport : BaseTransport
+        The transport that is fitted.
+    source : Sample
+        Source rows.
+    target : Sample or None
+        Target rows; None for N(0, I).
+
+    Returns
+    -------
+    gaussian : GaussianMap
+        The map.
+    """
+    gaussian = sample_gaussian_map(source, target, transport.shrinkage)
+    lost = np.flatnonzero(gaussian.unvaried > LEAST_SHARE)
+    if lost.size:
+        warn_user(
+            f"The target varies where the source does not, in {names_of(transport, lost)}. The rows do not say where "
+            "other values of the source go there: the map stretches them like a usual column, and its images of the "
+            "source rows vary there less than the target. Leave these columns out, or collect source rows in which "
+            "they vary."
+        )
+    return gaussian
+
+
+def balanced_start(transport, source, target, samples):
+    """Balanced coordinates of the Gaussian map of a transport, in the directions in which training rows vary.
+
+    Warns of columns that vary in both samples, but so little in comparison with the others that they are left out.
+
+    Parameters
+    ----------
+    transport, source, target
+        See `gaussian_start`.
+    samples : pair of ndarrays of shape (n_samples, n_features)
+        Rows on which the transport is trained.
+
+    Returns
+    -------
+    coordinates : BalancedCoordinates
+        The coordinates.
+    """
+    gaussian = gaussian_start(transport, source, target)
+    coordinates = BalancedCoordinates.balance(gaussian).focus(*samples)
+    if coordinates.axes is not None and coordinates.basis is None:
+        is_small = (np.linalg.norm(coordinates.axes, axis=1) < LEAST_SHARE) & (gaussian.unvaried < LEAST_SHARE)
+        small = np.flatnonzero(is_small & np.all([np.ptp(rows, axis=0) > 0 for rows in samples], axis=0))
+        if small.size:
+            warn_user(
+                f"Next to the other columns, {names_of(transport, small)} hardly vary. The squared distance is that of "
+                "the large columns, and the map of these small ones stays the Gaussian one. Standardise columns in "
+                "different units."
+            )
+    return coordinates
