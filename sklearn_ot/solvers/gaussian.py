@@ -304,7 +304,8 @@ class _Core(NamedTuple):
         is_lost, unvaried = left.is_lost(source.size), np.zeros(live.size)
         if is_lost.any():
             if source.size > len(unit) and basis is None:
-                unvaried = left.loadings(is_lost, right)
+                stretches = target.deviations[live] / source.deviations[live]
+                unvaried = right.loadings(left.axes[:, is_lost] * stretches[:, None])
             left, right = _without(left, right, is_lost, basis, columns, source.deviations[live])
         if is_lost.any() or right.is_degenerate:
             left, right = left.lifted(), right.lifted()
@@ -392,11 +393,11 @@ class _Factor(NamedTuple):
         """Whether some axes have no variance."""
         return bool((self.variances < RELATIVE_FLOOR).any())
 
-    def loadings(self, is_lost, target):
-        """Shares of the columns in the axes without variance here that have some in the target."""
-        axes = self.axes[:, is_lost]
-        overlaps = (target.axes * np.sqrt(target.empirical)).T @ axes
-        variances, turn = linalg.eigh(overlaps.T @ overlaps)
+    def loadings(self, directions):
+        """Shares of the columns in those of the directions of a subspace, in standardised columns, that vary."""
+        axes = linalg.qr(directions / linalg.norm(directions, axis=0), mode="economic")[0]
+        parts = (self.axes * np.sqrt(self.empirical)).T @ axes
+        variances, turn = linalg.eigh(parts.T @ parts)
         return linalg.norm(axes @ turn[:, variances > LEAST_SHARE], axis=1)
 
     def without(self, lost, roots):

@@ -116,6 +116,9 @@ def test_a_combination_without_variance_in_the_source_gets_the_typical_stretch()
     inside = linear_part(plane.T @ source @ plane, plane.T @ target @ plane)
     np.testing.assert_allclose(plane.T @ gaussian.linear @ plane, inside, atol=1e-7)
     assert (gaussian.unvaried > 0.3).all()
+    # A target in the same plane has no other directions.
+    target = plane @ np.diag([1.0, 5]) @ plane.T
+    assert gaussian_map(np.zeros(3), source, np.zeros(3), target).unvaried.max() < 1e-6
 
 
 @pytest.mark.parametrize(("source", "target", "factor"), [(0.0, 0.0, 1.0), (0.0, 4.0, 1.0), (4.0, 0.0, 1e-3)])

@@ -52,6 +52,7 @@ def test_starts_at_the_gaussian_map(cls, samples):
 
 
 @over_classes
+@pytest.mark.filterwarnings("error:The target varies where")
 def test_columns_that_do_not_vary_keep_the_gaussian_map(cls, samples):
     """In any rotation, the networks get the three directions in which the samples vary, and no others."""
     rotation = np.linalg.qr(np.random.RandomState(0).randn(5, 5))[0]
@@ -59,8 +60,8 @@ def test_columns_that_do_not_vary_keep_the_gaussian_map(cls, samples):
     transport = short_fit(cls, Xs, Xt)
     assert transport.coordinates_.n_axes == 3
     images, gaussian = transport.transform(Xs), GaussianTransport().fit(Xs, Xt).transform(Xs)
-    # The variances of the Gaussian map are at least 1e-6 of the mean variance: 1e-3 in standard deviations.
-    np.testing.assert_allclose((images @ rotation.T)[:, 3:], 3.0, atol=1e-3)
+    # The images are rows of float32 networks.
+    np.testing.assert_allclose((images @ rotation.T)[:, 3:], 3.0, atol=1e-5)
     assert np.abs(images - gaussian).max() > 0.1
 
 
