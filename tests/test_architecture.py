@@ -29,7 +29,7 @@ INSIDE = {
     "networks": {"nn"},
     "metrics": {"settings", "checks", "solvers", "exceptions"},
     "datasets": {"settings", "nn", "solvers", "exceptions"},
-    "plotting": {"settings", "base", "exceptions"},
+    "plotting": {"settings", "base", "exceptions", "metrics"},
     "base": {"settings", "checks", "metrics", "solvers", "exceptions"},
     "transport": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "generation": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
