@@ -8,6 +8,7 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import validate_params
 
 from sklearn_ot.metrics._rows import in_typical_units, nearest_rows, unit_of
+from sklearn_ot.settings import in_own_settings
 
 
 class Copying(NamedTuple):
@@ -19,7 +20,7 @@ class Copying(NamedTuple):
     held_out_distances: np.ndarray
 
 
-@np.errstate(under="ignore")
+@in_own_settings
 @validate_params(
     {
         "samples": ["array-like"],

@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_ot.metrics._rows import SAMPLES, check_samples, in_units, row_counts, squared_distances, unit_of
+from sklearn_ot.settings import in_own_settings
 from sklearn_ot.solvers.plan import exact_plan
 
 # The number of projections that are sorted at a time, which bounds the memory with many rows.
@@ -19,7 +20,7 @@ ROUNDING = np.finfo(np.float64).eps
 _ORDER = Interval(Real, 1, None, closed="left")
 
 
-@np.errstate(under="ignore")
+@in_own_settings
 @validate_params(
     {**SAMPLES, "p": [_ORDER]},
     prefer_skip_nested_validation=True,
@@ -131,7 +132,7 @@ def _quantile_plan(a, b):
     return rows[used], columns[used], mass[used]
 
 
-@np.errstate(under="ignore")
+@in_own_settings
 @validate_params(
     {
         **SAMPLES,
@@ -215,7 +216,7 @@ def _line_distances(x, y, masses, p):
     return _power_mean(np.abs(np.sort(x, axis=0)[rows] - np.sort(y, axis=0)[columns]), mass, p)
 
 
-@np.errstate(under="ignore")
+@in_own_settings
 @validate_params(SAMPLES, prefer_skip_nested_validation=True)
 def energy_distance(X, Y, *, sample_weight=None, target_weight=None):
     """Energy distance between two samples, in the units of the data.
@@ -278,7 +279,7 @@ def energy_distance(X, Y, *, sample_weight=None, target_weight=None):
     return in_units(max(-(weight @ means), 0), unit)
 
 
-@np.errstate(under="ignore")
+@in_own_settings
 @validate_params(SAMPLES, prefer_skip_nested_validation=True)
 def frechet_distance(X, Y, *, sample_weight=None, target_weight=None):
     """Fréchet distance: the squared Wasserstein-2 distance between the normal distributions fitted to two samples.

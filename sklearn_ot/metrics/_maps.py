@@ -6,9 +6,10 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_ot.metrics._rows import check_images, in_units, unit_of
+from sklearn_ot.settings import in_own_settings
 
 
-@np.errstate(under="ignore")
+@in_own_settings
 @validate_params(
     {
         "mapped": ["array-like"],
@@ -82,7 +83,7 @@ def _root_mean_square(steps, mass):
     return unit * np.sqrt(mass @ np.sum((steps / unit) ** 2, axis=1))
 
 
-@np.errstate(under="ignore")
+@in_own_settings
 @validate_params(
     {"X": ["array-like"], "mapped": ["array-like"], "true": ["array-like"], "sample_weight": ["array-like", None]},
     prefer_skip_nested_validation=True,

@@ -8,6 +8,7 @@ from scipy.special import rel_entr
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_ot.metrics._rows import (
+from sklearn_ot.settings import in_own_settings
     FARTHEST,
     SAMPLES,
     check_samples,
@@ -26,7 +27,7 @@ class ModeCoverage(NamedTuple):
     reverse_kl: float
 
 
-@np.errstate(under="ignore")
+@in_own_settings
 @validate_params(
     {
         "X": ["array-like"],
@@ -116,7 +117,7 @@ class SampleQuality(NamedTuple):
     coverage: float
 
 
-@np.errstate(under="ignore")
+@in_own_settings
 @validate_params(
     {**SAMPLES, "n_neighbors": [Interval(Integral, 1, None, closed="left")]},
     prefer_skip_nested_validation=True,
