@@ -8,7 +8,6 @@ from scipy.special import rel_entr
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_ot.metrics._rows import (
-from sklearn_ot.settings import in_own_settings
     FARTHEST,
     SAMPLES,
     check_samples,
@@ -17,6 +16,7 @@ from sklearn_ot.settings import in_own_settings
     row_counts,
     squared_distances,
 )
+from sklearn_ot.settings import in_own_settings
 
 
 class ModeCoverage(NamedTuple):
