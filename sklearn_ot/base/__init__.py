@@ -9,6 +9,7 @@ from sklearn_ot.base._fitting import (
     names_of,
     random_source,
     sections,
+    warn_far,
     warn_user,
 )
 from sklearn_ot.base._generator import BaseGenerator
@@ -26,5 +27,6 @@ __all__ = [
     "names_of",
     "random_source",
     "sections",
+    "warn_far",
     "warn_user",
 ]

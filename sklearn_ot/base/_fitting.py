@@ -14,6 +14,8 @@ import numpy as np
 import sklearn
 from sklearn.utils import check_random_state
 
+from sklearn_ot.solvers.far import far_numbers
+
 FLOAT_DTYPES = (np.float64, np.float32)
 MAX_REFERENCE_ROWS = 4096
 # A warning is shown at the innermost line outside these folders, which is the user's.
@@ -65,15 +67,17 @@ def warn_user(message, category=UserWarning):
     warnings.warn(message, category, stacklevel=level)
 
 
-def names_of(estimator, columns):
+def names_of(estimator, columns, kind="column"):
     """The first five of some columns by their names, or by their numbers, for a message.
 
     Parameters
     ----------
     estimator : estimator
-        One with the attribute ``feature_names_in_``, if the columns have names.
+        One with the attribute ``feature_names_in_``, if the columns have names; None for numbers.
     columns : sequence of int
         Numbers of the columns.
+    kind : str, default="column"
+        The word for one of them.
 
     Returns
     -------
@@ -85,7 +89,30 @@ def names_of(estimator, columns):
     if len(columns) > 5:
         words.append(f"{len(columns) - 5} more")
     listed = " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
-    return f"column{'s' if len(columns) > 1 else ''} {listed}"
+    return f"{kind}{'s' if len(columns) > 1 else ''} {listed}"
+
+
+def warn_far(estimator, **samples):
+    """Warn once if numbers of samples are so far out that a few of them set the scale of their column.
+
+    Parameters
+    ----------
+    estimator : estimator
+        One with the attribute ``feature_names_in_``, if the columns have names.
+    **samples : ndarray of shape (n_samples, n_features) or None
+        Rows by the name of the argument of the user.
+    """
+    found = {name: far_numbers(X) for name, X in samples.items() if X is not None}
+    places = [
+        f"{names_of(estimator, far.columns)} of {name} ({names_of(None, far.rows, 'row')})"
+        for name, far in found.items()
+        if far.columns.size
+    ]
+    if places:
+        warn_user(
+            f"Numbers are far out in {' and in '.join(places)}. A few such numbers set the scale of their column. "
+            "Correct or clip them, or leave the rows out."
+        )
 
 
 def documented(**parts):
