@@ -6,10 +6,10 @@ import pytest
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
-from sklearn_ot.base import MAX_REFERENCE_ROWS, BaseTransport
+from sklearn_ot.base import MAX_REFERENCE_ROWS, BaseTransport, names_of
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.metrics import sliced_wasserstein_distance
-from sklearn_ot.transport import GaussianTransport
+from sklearn_ot.transport import GaussianTransport, W2Transport, W2TransportCV
 
 rng = np.random.RandomState(0)
 XS = rng.randn(60, 3) @ rng.randn(3, 3)
@@ -250,3 +250,45 @@ def test_global_random_state_is_neither_read_nor_advanced():
 def test_the_base_is_abstract():
     with pytest.raises(TypeError, match="abstract"):
         BaseTransport()
+
+
+def table_with_far_rows():
+    X = pd.DataFrame(np.random.RandomState(0).standard_normal((300, 3)), columns=["height", "weight", "age"])
+    X.loc[[7, 11], "weight"] = 1000
+    return X
+
+
+def test_numbers_far_out_are_named_once():
+    X, Y = table_with_far_rows(), table_with_far_rows()[["height", "weight", "age"]] * 1.0
+    with pytest.warns(UserWarning, match="far out") as record:
+        GaussianTransport().fit(X, Y)
+    (warning,) = record
+    assert "in column 'weight' of X (rows 7 and 11) and in column 'weight' of X_target" in str(warning.message)
+    assert warning.filename == __file__
+
+
+def test_rows_without_weight_are_not_far_out(recwarn):
+    X = table_with_far_rows()
+    weight = np.ones(300)
+    weight[7] = 0
+    with pytest.warns(UserWarning, match="column 'weight' of X \\(row 11\\)"):
+        GaussianTransport().fit(X, sample_weight=weight)
+    weight[11] = 0
+    recwarn.clear()
+    GaussianTransport().fit(X, sample_weight=weight)
+    assert not recwarn.list
+
+
+def test_a_fit_within_a_fit_does_not_warn_again():
+    X = table_with_far_rows().to_numpy()
+    with pytest.warns(UserWarning, match="far out") as record:
+        W2TransportCV(W2Transport(max_iter=0), regs=[0, 1], cv=2).fit(X, X_target=X + 1)
+    assert sum("far out" in str(warning.message) for warning in record) == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "names"),
+    [([2], "column 2"), ([0, 3], "columns 0 and 3"), (range(9), "columns 0, 1, 2, 3, 4 and 4 more")],
+)
+def test_names_of_columns(columns, names):
+    assert names_of(None, columns) == names

@@ -166,3 +166,10 @@ def test_a_failed_fit_changes_no_attribute():
 def test_unusable_arguments_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_numbers_far_out_are_named():
+    X = np.random.RandomState(0).standard_normal((300, 3))
+    X[7, 1] = 1000
+    with pytest.warns(UserWarning, match="Numbers are far out in column 1 of X \\(row 7\\)"):
+        Bootstrap().fit(X)

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import warnings
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import joblib
@@ -25,16 +26,23 @@ INNER_FOLDERS = tuple(
 )
 
 
+# Whether the samples of the fit that runs in this thread have been looked at by `warn_far`.
+_IS_CHECKED = ContextVar("is_checked", default=False)
+
+
 @contextmanager
 def all_or_nothing(estimator):
     """Restore the attributes of ``estimator`` if the block raises an error, so that it is never half-fitted."""
     state = estimator.__dict__.copy()
+    token = _IS_CHECKED.set(_IS_CHECKED.get())
     try:
         yield
     except BaseException:
         estimator.__dict__.clear()
         estimator.__dict__.update(state)
         raise
+    finally:
+        _IS_CHECKED.reset(token)
 
 
 def random_source(random_state):
@@ -93,21 +101,29 @@ def names_of(estimator, columns, kind="column"):
 
 
 def warn_far(estimator, **samples):
-    """Warn once if numbers of samples are so far out that a few of them set the scale of their column.
+    """Warn once in a fit if numbers of its samples are so far out that a few of them set the scale of their column.
+
+    Fits within a fit do not warn again.
 
     Parameters
     ----------
     estimator : estimator
         One with the attribute ``feature_names_in_``, if the columns have names.
-    **samples : ndarray of shape (n_samples, n_features) or None
-        Rows by the name of the argument of the user.
+    **samples : pair of the rows of a sample and their weights
+        Samples by the name of the argument of the user, with weights that have been checked. Both may be None.
     """
-    found = {name: far_numbers(X) for name, X in samples.items() if X is not None}
-    places = [
-        f"{names_of(estimator, far.columns)} of {name} ({names_of(None, far.rows, 'row')})"
-        for name, far in found.items()
-        if far.columns.size
-    ]
+    if _IS_CHECKED.get():
+        return
+    _IS_CHECKED.set(True)
+    places = []
+    for name, (X, weight) in samples.items():
+        if X is None:
+            continue
+        used = np.arange(len(X)) if np.ndim(weight) == 0 else np.flatnonzero(weight)
+        far = far_numbers(X if len(used) == len(X) else X[used])
+        if far.columns.size:
+            rows = names_of(None, used[far.rows], "row")
+            places.append(f"{names_of(estimator, far.columns)} of {name} ({rows})")
     if places:
         warn_user(
             f"Numbers are far out in {' and in '.join(places)}. A few such numbers set the scale of their column. "

@@ -8,7 +8,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base._fitting import FLOAT_DTYPES, MAX_REFERENCE_ROWS, all_or_nothing, random_source
+from sklearn_ot.base._fitting import FLOAT_DTYPES, MAX_REFERENCE_ROWS, all_or_nothing, random_source, warn_far
 from sklearn_ot.base._transport import weighted_sample
 from sklearn_ot.checks import check_n_samples, check_weight
 from sklearn_ot.metrics import sliced_wasserstein_distance
@@ -78,6 +78,7 @@ class BaseGenerator(OwnSettings, OneToOneFeatureMixin, BaseEstimator, metaclass=
         with all_or_nothing(self):
             X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=2)
             sample = weighted_sample(X, sample_weight, "sample_weight", "X", 2)
+            warn_far(self, X=(X, sample_weight))
             labels = {} if y is None else {"y": _labels(y, len(X))[check_weight(sample_weight, len(X)) > 0]}
             self.coordinates_ = self._units(sample)
             self._fit(sample, random_source(getattr(self, "random_state", 0)), **labels)

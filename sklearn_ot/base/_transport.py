@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, 
 from sklearn.utils import check_array
 from sklearn.utils.validation import _get_feature_names, check_is_fitted, validate_data
 
-from sklearn_ot.base._fitting import FLOAT_DTYPES, all_or_nothing, draw_reference, random_source, warn_user
+from sklearn_ot.base._fitting import FLOAT_DTYPES, all_or_nothing, draw_reference, random_source, warn_far, warn_user
 from sklearn_ot.checks import check_weight
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.metrics import sliced_wasserstein_distance
@@ -78,8 +78,9 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
         """
         with all_or_nothing(self):
             X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=self._min_samples)
-            target = self._validate_target(X, y, X_target)
-            source, target = self._samples(X, target, sample_weight, target_weight)
+            Y = self._validate_target(X, y, X_target)
+            source, target = self._samples(X, Y, sample_weight, target_weight)
+            warn_far(self, X=(X, sample_weight), X_target=(Y, target_weight))
             rng = random_source(getattr(self, "random_state", 0))
             self._fit(source, target, rng)
             self.target_reference_ = self._draw_reference(source, target, rng)

@@ -13,6 +13,8 @@ LEAST_ROWS, FAR_SHARE = 20, 0.02
 FALSE_ALARMS = 0.004
 # Index of the tail of Student's distribution with 3 degrees of freedom, and how many rows it counts for.
 PRIOR_TAIL, PRIOR_ROWS = 1 / 3, 10
+# Smallest ratio of a number that is far out and the usual ones, for columns of few different numbers.
+LEAST_RATIO = 6
 # Places in the order of the distances from the median.
 PLACES = np.array([1, 2, 5, 20, 100])
 
@@ -39,12 +41,13 @@ def far_numbers(X: np.ndarray) -> FarNumbers:
     :math:`a_1 \ge a_2 \ge \dots` With m at 2 % of the rows and M = 5 m, the tail falls like
     :math:`x^{-1/\xi}` with :math:`\xi = \log(a_m / a_M) / \log 5`. The numbers up to place k are far out if
 
-    .. math:: a_k > a_m \left(\frac{m}{\gamma_k}\right)^{\xi'} ,
+    .. math:: a_k > a_m \max\left(6, \left(\frac{m}{\gamma_k}\right)^{\xi'}\right) ,
 
     where γₖ is exceeded with probability 0.996 by a Gamma variable of the shape k, as the ranks of a sample from such a
     tail are, and ξ' is the mean of ξ plus two standard errors, with weight m, and of 1/3, the index of Student's
-    distribution with three degrees of freedom, with weight 10. So the limits are wide for heavy tails. Columns in which half of the
-    numbers are equal are left out. In a large sample the places after the first are those of some of the rows.
+    distribution with three degrees of freedom, with weight 10. So the limits are wide for heavy tails. Columns in which
+    half of the numbers are equal are left out. In a large sample the places after the first are those of some of the
+    rows.
 
     Parameters
     ----------
@@ -78,17 +81,17 @@ def far_numbers(X: np.ndarray) -> FarNumbers:
         places = PLACES[m >= PLACES]
         # The first place in all rows is farther out than that in some of the rows.
         ranks = gammaincinv(places, FALSE_ALARMS) * np.where(places == 1, n_rows / n_samples, 1)
-        limits = distances[m - 1] * _tail(distances, m) ** np.log(m / ranks)[:, None]
+        limits = distances[m - 1] * np.maximum(LEAST_RATIO, _tail(distances, m) ** np.log(m / ranks)[:, None])
         ends = np.maximum(X.max(axis=0) - median, median - X.min(axis=0))
         found = np.concatenate([ends[None], distances[places[1:] - 1]])
-        least = np.where(found > limits, found, np.inf).min(axis=0)
+        least = np.where(found > limits, limits, np.inf).min(axis=0)
         columns = np.flatnonzero(least < np.inf)
-        is_far = np.abs(X[:, columns] - median[columns]) >= least[columns] * (1 - 1e-6)
+        is_far = np.abs(X[:, columns] - median[columns]) > least[columns]
     return FarNumbers(columns, np.flatnonzero(is_far.any(axis=1)))
 
 
 def _tail(distances, m):
-    """The factor by which distances grow when ranks fall by the factor e; infinite in columns of mostly equal numbers."""
+    """The factor by which distances grow when ranks fall by the factor e; infinite if most numbers are equal."""
     ratio = np.log(5)
     with np.errstate(divide="ignore"):
         index = np.log(distances[m - 1] / distances[5 * m - 1]) / ratio
