@@ -46,7 +46,7 @@ def in_own_settings(function):
 
 
 class OwnSettings:
-    """Mixin of estimators, whose public methods and properties run in `own_settings`, also those of subclasses."""
+    """Mixin of classes whose public methods and properties run in `own_settings`, also those of subclasses."""
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -55,5 +55,7 @@ class OwnSettings:
                 continue
             if inspect.isfunction(member):
                 setattr(cls, name, in_own_settings(member))
+            elif isinstance(member, classmethod):
+                setattr(cls, name, classmethod(in_own_settings(member.__func__)))
             elif isinstance(member, property):
                 setattr(cls, name, property(in_own_settings(member.fget), member.fset, member.fdel, member.__doc__))

@@ -2,19 +2,42 @@
 
 import pickle
 import random
-import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from functools import cache
+from threading import Event, Thread
 
+import joblib
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
+from torch import nn
 
+from sklearn_ot import metrics
+from sklearn_ot.datasets import make_gaussian_pair, make_potential_pair
+from sklearn_ot.generation import WGANGenerator
+from sklearn_ot.nets import torch_seed
+from sklearn_ot.networks import Dense
+from sklearn_ot.nn import MLP
+from sklearn_ot.solvers.conjugate import convex_conjugate
+from sklearn_ot.solvers.costs import read_cost
+from sklearn_ot.solvers.plan import exact_plan
+from sklearn_ot.solvers.semidiscrete import (
+    assign,
+    assignment_gap,
+    primal_dual_interval,
+    semidiscrete_dual,
+    soft_assign,
+)
+from sklearn_ot.solvers.sources import even_noise, normal
+from sklearn_ot.transport import SemiDiscreteTransport
 from tests.test_common import INSTANCES
+
+# Filters of warnings belong to the process: a block in one thread would change those of others.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 RNG = np.random.RandomState(0)
 X, TARGET, LABELS = RNG.randn(60, 3), RNG.rand(50, 3) ** 2, RNG.randint(2, size=60)
@@ -40,6 +63,12 @@ def set_dtype(dtype):
     return before
 
 
+def set_threads(n_threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    return before
+
+
 CALLERS = {
     "float64": setting(lambda: set_dtype(torch.float64), set_dtype),
     "bfloat16": setting(lambda: set_dtype(torch.bfloat16), set_dtype),
@@ -52,16 +81,17 @@ CALLERS = {
         lambda: torch.use_deterministic_algorithms(True), lambda _: torch.use_deterministic_algorithms(False)
     ),
     "anomalies": lambda: torch.autograd.set_detect_anomaly(True),
+    "threads": setting(lambda: set_threads(2), set_threads),
     "seterr": lambda: np.errstate(all="raise"),
 }
 
 
 @contextmanager
 def everything():
-    """All settings at once."""
+    """All settings at once but the number of threads; there is only one default dtype, and one default device."""
     with ExitStack() as stack:
         for name, caller in CALLERS.items():
-            if name not in ("bfloat16", "device block"):  # there is one default dtype, and one device
+            if name not in ("bfloat16", "device block", "threads"):
                 stack.enter_context(caller())
         yield
 
@@ -102,20 +132,23 @@ def fit(estimator):
 
 def results(estimator):
     """Fit an estimator, and return what it computes as one dict of arrays."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = fit(estimator)
-        found = {name: getattr(fitted, name)(X) for name in ON_ROWS if hasattr(fitted, name)}
-        found |= {name: getattr(fitted, name) for name in FACTS if hasattr(fitted, name)}
-        found["score"] = fitted.score(X, LABELS)
-        found["rows"] = rows_of(fitted)
-        found["pickled rows"], found["copied rows"] = map(
-            rows_of, (pickle.loads(pickle.dumps(fitted)), deepcopy(fitted))
-        )
-        if hasattr(fitted, "dual_value"):
-            found["dual value"] = fitted.dual_value(X, TARGET)
-        if hasattr(fitted, "prune"):
-            found["pruned rows"] = rows_of(fitted.prune())
+    fitted = fit(estimator)
+    found = outputs(fitted)
+    found["pickled rows"] = rows_of(pickle.loads(pickle.dumps(fitted)))
+    found["copied rows"] = rows_of(deepcopy(fitted))
+    if hasattr(fitted, "prune"):
+        found["pruned rows"] = rows_of(fitted.prune())
+    return found
+
+
+def outputs(fitted):
+    """What a fitted estimator computes, as one dict of arrays."""
+    found = {name: getattr(fitted, name)(X) for name in ON_ROWS if hasattr(fitted, name)}
+    found |= {name: getattr(fitted, name) for name in FACTS if hasattr(fitted, name)}
+    found["score"] = fitted.score(X, LABELS)
+    found["rows"] = rows_of(fitted)
+    if hasattr(fitted, "dual_value"):
+        found["dual value"] = fitted.dual_value(X, TARGET)
     return {name: np.asarray(value) for name, value in found.items()}
 
 
@@ -126,11 +159,12 @@ def rows_of(fitted):
     return fitted.transform(X) if hasattr(fitted, "transform") else fitted.predict(X)
 
 
-def assert_equal_bits(found, expected):
+def assert_equal(found, expected, rtol=0):
+    """Equal bits of all numbers; with ``rtol``, equal up to rounding."""
     assert found.keys() == expected.keys()
     for name, value in found.items():
         assert value.dtype == expected[name].dtype, name
-        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+        np.testing.assert_allclose(value, expected[name], rtol=rtol, err_msg=name)
 
 
 IDS = [f"{type(instance).__name__}{number}" for number, instance in enumerate(INSTANCES)]
@@ -149,19 +183,21 @@ def test_all_settings_at_once_change_nothing(number):
         before = state_of_program()
         found = results(INSTANCES[number])
         assert state_of_program() == before
-    assert_equal_bits(found, expected)
+    assert_equal(found, expected)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("caller", CALLERS.values(), ids=CALLERS)
+@pytest.mark.parametrize("caller", CALLERS)
 @over_instances
 def test_each_setting_changes_nothing(number, caller):
     expected = plain_results(number)
-    with caller():
+    with CALLERS[caller]():
         before = state_of_program()
         found = results(INSTANCES[number])
         assert state_of_program() == before
-    assert_equal_bits(found, expected)
+    # Two threads add the rows of a source in another order.
+    is_rounded = caller == "threads" and isinstance(INSTANCES[number], SemiDiscreteTransport)
+    assert_equal(found, expected, rtol=1e-6 if is_rounded else 0)
 
 
 @pytest.mark.parametrize("instance", [INSTANCES[6], INSTANCES[18]], ids=lambda instance: type(instance).__name__)
@@ -170,9 +206,155 @@ def test_a_fit_in_inference_mode_can_be_continued_outside(instance):
     settings = {"random_state": 0, "warm_start": True}
     expected = clone(instance).set_params(**settings)
     fitted = clone(instance).set_params(**settings)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        with torch.inference_mode():
-            fitted.fit(X)
-            fitted = pickle.loads(pickle.dumps(fitted))
-        np.testing.assert_array_equal(rows_of(fitted.fit(X)), rows_of(expected.fit(X).fit(X)))
+    with torch.inference_mode():
+        fitted.fit(X)
+        fitted = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(rows_of(fitted.fit(X)), rows_of(expected.fit(X).fit(X)))
+
+
+def test_threads_change_nothing():
+    """Two threads fit the same estimators at the same time; torch's random stream and default dtype are shared."""
+    expected = [plain_results(number) for number in range(len(INSTANCES))]
+    with CALLERS["float64"]():
+        before = state_of_program()
+        with ThreadPoolExecutor(2) as pool:
+            found = list(pool.map(results, [instance for instance in INSTANCES for _ in range(2)]))
+        assert state_of_program() == before
+    for number, pair in enumerate(zip(found[::2], found[1::2], strict=True)):
+        for one in pair:
+            assert_equal(one, expected[number])
+
+
+@contextmanager
+def other_thread_in(block):
+    """Another thread stays in a block meanwhile."""
+    entered, ended = Event(), Event()
+
+    def stay():
+        with block:
+            entered.set()
+            ended.wait()
+
+    thread = Thread(target=stay)
+    thread.start()
+    try:
+        assert entered.wait(60)
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@over_instances
+def test_results_are_computed_while_another_thread_fits(number):
+    """They do not wait for the fit, and its default dtype does not reach them."""
+    expected = plain_results(number)
+    with CALLERS["float64"]():
+        fitted = fit(INSTANCES[number])
+        with ThreadPoolExecutor(1) as pool, other_thread_in(torch_seed(0, torch.device("cpu"))):
+            assert torch.get_default_dtype() == torch.float32
+            found = pool.submit(outputs, fitted).result(timeout=60)
+    assert_equal(found, {name: expected[name] for name in found})
+
+
+@pytest.mark.slow
+def test_processes_change_nothing():
+    """Each new process has the same results."""
+    expected = [plain_results(number) for number in range(len(INSTANCES))]
+    with joblib.parallel_config(backend="loky"):
+        found = joblib.Parallel(n_jobs=2)(joblib.delayed(results)(instance) for instance in INSTANCES)
+    for pair in zip(found, expected, strict=True):
+        assert_equal(*pair)
+
+
+class Noisy(nn.Module):
+    """A network that draws numbers and makes tensors when it is built and when it is called."""
+
+    def __init__(self, n_features, n_classes=0, n_outputs=None):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(n_features + n_classes))
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, x):
+        return torch.addmv(torch.zeros(len(x)), self.dropout(x), self.weight) + torch.rand(len(x)) / 100
+
+
+def test_networks_of_the_user_draw_from_the_stream_of_the_fit():
+    generator = WGANGenerator(generator=Dense((4,)), critic=Noisy, max_iter=3, batch_size=8, random_state=0)
+    expected = rows_of(clone(generator).fit(X))
+    with everything():
+        before = state_of_program()
+        with ThreadPoolExecutor(2) as pool:
+            found = list(pool.map(lambda _: rows_of(clone(generator).fit(X)), range(4)))
+        assert state_of_program() == before
+    np.testing.assert_array_equal(found, [expected] * 4)
+
+
+POINTS, ROWS = (torch.from_numpy(sample).float() for sample in (TARGET, X))
+POTENTIAL = torch.linspace(-0.1, 0.1, len(POINTS), dtype=torch.float64)
+
+
+def own_generator():
+    return torch.Generator().manual_seed(0)
+
+
+def dual(source, points, **options):
+    return semidiscrete_dual(source, points, tol=0.2, max_samples=20_000, generator=own_generator(), **options)
+
+
+def interval(points, potential):
+    return primal_dual_interval("normal", points, potential, generator=own_generator(), n_samples=2000)[:2]
+
+
+def half_squares(x):
+    return x.square().sum(1) / 2, x
+
+
+def gradients(module, x):
+    return [part.detach() for part in module.value_and_gradient(x)]
+
+
+MLP_OF_ROWS = MLP(3)
+# Functions of arrays and tensors, which have the dtype and device of their arguments.
+FUNCTIONS = {
+    "wasserstein": lambda: metrics.wasserstein_distance(1e-200 * X, 1e-200 * TARGET),
+    "sliced": lambda: metrics.sliced_wasserstein_distance(1e-200 * X, 1e-200 * TARGET, random_state=0),
+    "energy": lambda: metrics.energy_distance(1e-200 * X, 1e-200 * TARGET),
+    "l2_uvp": lambda: metrics.l2_uvp(1e-155 * X, 1e-155 * (X + 1)),
+    "cosine": lambda: metrics.map_cosine(1e-170 * X, 1e-170 * X[::-1], 1e-170 * (X + 1)),
+    "coverage": lambda: metrics.mode_coverage(1e-170 * X, 1e-170 * TARGET, 1e-170),
+    "quality": lambda: metrics.sample_quality(1e-170 * X, 1e-170 * TARGET),
+    "frechet": lambda: metrics.frechet_distance(1e-170 * X, 1e-170 * TARGET),
+    "gaussian pair": lambda: make_gaussian_pair(2, 5, random_state=0).inverse(1e-200 * X[:, :2]),
+    "potential pair": lambda: make_potential_pair(2, 5, random_state=0).inverse(1e3 * X[:, :2]),
+    "plan": lambda: exact_plan(1e-170 * X, 1e-170 * TARGET).coupling,
+    "plan of tensors": lambda: exact_plan(ROWS, POINTS).potential,
+    "dual, normal": lambda: dual("normal", POINTS).potential,
+    "dual, uniform": lambda: dual("uniform", POINTS[:, :2]).potential,
+    "dual, other cost": lambda: dual("uniform", POINTS, cost=1.5).potential,
+    "dual, equal points": lambda: dual("normal", POINTS[[0, 0, 1, 2]]).potential,
+    "dual, a line": lambda: dual("normal", POINTS[:, :1].double()).potential,
+    "interval": lambda: interval(POINTS, POTENTIAL),
+    "interval, many points": lambda: interval(ROWS.repeat(4, 4), POTENTIAL.repeat(5)[:240]),
+    "assign": lambda: assign(ROWS, POINTS, POTENTIAL),
+    "soft assign": lambda: soft_assign(ROWS, POINTS, POTENTIAL, 0.1),
+    "gap": lambda: assignment_gap(ROWS, POINTS[[0, 0, 1]], POTENTIAL[:3]),
+    "conjugate": lambda: (
+        convex_conjugate(lambda x: (2 * x.square().sum(1), 4 * x), ROWS, torch.zeros_like(ROWS)).argmax
+    ),
+    "even noise": lambda: even_noise(2, 30, 3, generator=own_generator()),
+    "independent noise": lambda: even_noise(2, 3, 30, generator=own_generator()),
+    "normal": lambda: normal(3, generator=own_generator()).quasi_sample(4),
+    "cost": lambda: read_cost(1.5).inverse_gradient(read_cost(1.5).gradient(ROWS)),
+    "value and gradient": lambda: gradients(MLP_OF_ROWS, ROWS)[1],
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+def test_functions_do_not_depend_on_the_settings(function):
+    expected = np.asarray(function())
+    with everything():
+        before = state_of_program()
+        found = function()
+        assert state_of_program() == before
+    assert_equal({"value": np.asarray(found)}, {"value": expected})

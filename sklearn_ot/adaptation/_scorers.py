@@ -6,6 +6,7 @@ from sklearn.utils.validation import validate_data
 from sklearn_ot.adaptation._domain_adapter import DomainAdapter
 from sklearn_ot.base import FLOAT_DTYPES
 from sklearn_ot.metrics import sliced_wasserstein_distance
+from sklearn_ot.settings import in_own_settings
 
 
 def _last_step(estimator, X):
@@ -15,6 +16,7 @@ def _last_step(estimator, X):
     return estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X
 
 
+@in_own_settings
 def transport_match(estimator, X, y=None):
     """Match of the two domains after transport: minus their squared sliced Wasserstein-2 distance.
 

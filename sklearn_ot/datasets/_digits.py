@@ -10,6 +10,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import StrOptions, validate_params
 
+from sklearn_ot.settings import in_own_settings
+
 DATA_VARIABLE = "SKLEARN_OT_DATA"
 _USPS_FILE = "usps.npz"
 _MNIST_TRAIN_FILES = [f"mnist_train_{part}of4.npz" for part in range(4)]
@@ -72,6 +74,7 @@ def _split(name, images, y, n_test, random_state):
     return _domain(name, *train_test_split(images, y, test_size=n_test, stratify=y, random_state=random_state))
 
 
+@in_own_settings
 @validate_params(
     {"framing": [StrOptions(set(_FRAMINGS))], "random_state": ["random_state"]}, prefer_skip_nested_validation=True
 )
@@ -160,6 +163,7 @@ def load_digits_pair(*, framing="box", random_state=0):
     )
 
 
+@in_own_settings
 @validate_params(
     {"path": [str, os.PathLike, None], "framing": [StrOptions({"centre", "whole"})]}, prefer_skip_nested_validation=True
 )

@@ -9,6 +9,8 @@ from scipy.special import logsumexp, softmax
 from sklearn.utils import Bunch, check_array, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
+from sklearn_ot.settings import OwnSettings, in_own_settings
+
 _COUNT = Interval(Integral, 1, None, closed="left")
 _PAIR = {
     "n_features": [_COUNT],
@@ -18,7 +20,7 @@ _PAIR = {
 }
 
 
-class _KnownPair(ABC):
+class _KnownPair(OwnSettings, ABC):
     """A source P and a convex potential ψ, which define the target Q = ∇ψ#P; the Bunch of a pair holds its methods.
 
     A subclass writes ``_draw(n, rng)``, ``_potential(X)``, ``_transport(X)`` and ``_inverse(Y)``, which get validated
@@ -197,6 +199,7 @@ class _PotentialPair(_KnownPair):
         return X + length[:, None] * step
 
 
+@in_own_settings
 @validate_params(_PAIR, prefer_skip_nested_validation=True)
 def make_gaussian_pair(n_features=16, n_samples=1000, *, n_target_samples=None, random_state=None):
     """Draw two samples of random Gaussians, with their optimal map in closed form.
@@ -264,6 +267,7 @@ def make_gaussian_pair(n_features=16, n_samples=1000, *, n_target_samples=None, 
     return pair.to_bunch(n_samples, n_target_samples, rng, **{name: getattr(pair, name) for name in moments})
 
 
+@in_own_settings
 @validate_params(
     {
         **_PAIR,

@@ -8,6 +8,8 @@ from sklearn.datasets import make_swiss_roll
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
+from sklearn_ot.settings import in_own_settings
+
 _COUNT = Interval(Integral, 1, None, closed="left")
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
@@ -19,6 +21,7 @@ def _draw_mixture(modes, std, n_samples, rng):
     return modes[labels] + std * rng.standard_normal((n_samples, 2)), labels
 
 
+@in_own_settings
 @validate_params({"n_modes": [_COUNT], "radius": [_POSITIVE]}, prefer_skip_nested_validation=True)
 def ring_modes(n_modes=8, *, radius=1.0):
     """Centres of the Gaussians of `make_gaussian_ring`, evenly spaced on a circle from (radius, 0) on.
@@ -48,6 +51,7 @@ def ring_modes(n_modes=8, *, radius=1.0):
     return radius * np.column_stack([np.cos(angles), np.sin(angles)])
 
 
+@in_own_settings
 @validate_params({"n_modes_per_side": [_COUNT], "spacing": [_POSITIVE]}, prefer_skip_nested_validation=True)
 def grid_modes(n_modes_per_side=5, *, spacing=2.0):
     """Centres of the Gaussians of `make_gaussian_grid`, a square grid around the origin.
@@ -77,6 +81,7 @@ def grid_modes(n_modes_per_side=5, *, spacing=2.0):
     return np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
+@in_own_settings
 @validate_params(
     {**_DRAW, "n_modes": [_COUNT], "radius": [_POSITIVE], "std": [_NOT_NEGATIVE]}, prefer_skip_nested_validation=True
 )
@@ -123,6 +128,7 @@ def make_gaussian_ring(n_samples=1000, *, n_modes=8, radius=1.0, std=0.01, retur
     return (X, labels) if return_labels else X
 
 
+@in_own_settings
 @validate_params(
     {**_DRAW, "n_modes_per_side": [_COUNT], "spacing": [_POSITIVE], "std": [_NOT_NEGATIVE]},
     prefer_skip_nested_validation=True,
@@ -210,6 +216,7 @@ _TOYS = {
 }
 
 
+@in_own_settings
 @validate_params({"name": [StrOptions(set(_TOYS))], **_DRAW}, prefer_skip_nested_validation=True)
 def make_toy(name, n_samples=1000, *, return_labels=False, random_state=None):
     """Draw from a toy distribution in the plane, by its name.

@@ -285,17 +285,17 @@ class AdversarialGenerator(NeuralGenerator):
             net.partial_fit(self._dataset(rows, device))
             # The evaluation holds rows of the data, which a pickle should not store.
             net.evaluation = None
-        self._store(net, ("n_iter", "dur", *GAME_MEASURES, "score"))
+            self._store(net, ("n_iter", "dur", *GAME_MEASURES, "score"))
+            self._dtype = sample.rows.dtype
+            self._judge(rows.draw(MAX_REFERENCE_ROWS, rng), rng)
         if net.n_iter_ >= AFTER_ROUNDS and net.score_ < WORSE_THAN_START * net.start_score_:
             warn_user(
                 f"Samples are farther from the data than those of the untrained generator: the score is "
                 f"{net.score_:.3g}, and was {net.start_score_:.3g}. {self._remedy()}",
                 ConvergenceWarning,
             )
-        self._dtype = sample.rows.dtype
         is_known = len(classes) > 0
         self._set(classes_=classes.names if is_known else None, class_prior_=classes.prior if is_known else None)
-        self._judge(rows.draw(MAX_REFERENCE_ROWS, rng), rng)
 
     def _dataset(self, rows, device):
         x = torch.as_tensor(self.coordinates_.to_coordinates(rows.X), dtype=torch.float32, device=device)

@@ -8,8 +8,10 @@ from sklearn.utils import check_array, check_scalar
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_ot.settings import OwnSettings
 
-class CellsDisplay:
+
+class CellsDisplay(OwnSettings):
     """Display of the cells of a semi-discrete transport in the plane.
 
     Each pixel has the colour of its image, one of the points. The colour of a point shows its direction from the mean

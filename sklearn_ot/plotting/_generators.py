@@ -11,9 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_ot.base import random_source
 from sklearn_ot.plotting._common import COLORS, draw_rows
+from sklearn_ot.settings import OwnSettings
 
 
-class GeneratorDisplay:
+class GeneratorDisplay(OwnSettings):
     """Display of the samples of a generator: a grid of images, or points in the plane beside the data.
 
     Use `from_estimator` to make a display; all parameters are stored as attributes.
@@ -178,7 +179,7 @@ class GeneratorDisplay:
         return lines[:-1, :-1]
 
 
-class CriticDisplay:
+class CriticDisplay(OwnSettings):
     """Display of the critic of a generator in the plane: its values are high near data and low near samples.
 
     Use `from_estimator` to make a display; all parameters are stored as attributes.

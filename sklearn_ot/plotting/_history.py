@@ -4,11 +4,13 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_ot.settings import OwnSettings
+
 # The quantity that measures the quality of the result: of generators with a critic, of those without, of transports.
 QUALITIES = ("score", "distance", "valid_loss")
 
 
-class HistoryDisplay:
+class HistoryDisplay(OwnSettings):
     """Display of quantities that an estimator recorded during training.
 
     Use `from_estimator` to make a display; all parameters are stored as attributes.

@@ -11,9 +11,10 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_ot.base import random_source
 from sklearn_ot.plotting._common import COLORS, draw_rows
+from sklearn_ot.settings import OwnSettings
 
 
-class TransportDisplay:
+class TransportDisplay(OwnSettings):
     """Display of a map: source, target and transported points, with arrows for displacements.
 
     Use `from_estimator` to draw a fitted transport; the constructor takes points with one or two features. All

@@ -8,6 +8,7 @@ import ot
 import torch
 from torch import Tensor
 
+from sklearn_ot.settings import in_own_settings
 from sklearn_ot.solvers.costs import Cost, read_cost
 from sklearn_ot.solvers.tensors import to_tensor
 
@@ -49,6 +50,7 @@ class Plan:
         return (self.coupling / self.coupling.sum(1, keepdim=True)).to(y) @ y
 
 
+@in_own_settings
 @torch.no_grad()
 def exact_plan(
     x: Tensor | np.ndarray,

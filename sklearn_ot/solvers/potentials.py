@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_ot.nn import ConvexPair
+from sklearn_ot.settings import OwnSettings, in_own_settings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.conjugate import convex_conjugate
 from sklearn_ot.solvers.coordinates import BalancedCoordinates
@@ -21,7 +22,7 @@ from sklearn_ot.solvers.units import UnitCoordinates
 MAX_CONJUGATE_STEPS = 500
 
 
-class FrozenModule:
+class FrozenModule(OwnSettings):
     """A copy of a torch module, evaluated in the dtype of the rows and on the device of the module.
 
     Parameters
@@ -30,6 +31,7 @@ class FrozenModule:
         The module. Later changes of its weights do not change the copy.
     """
 
+    @in_own_settings
     def __init__(self, module: nn.Module):
         copied = copy.deepcopy(module).requires_grad_(False).eval()
         self._of_dtype = {next(copied.parameters()).dtype: copied}
@@ -62,7 +64,7 @@ class Preimages(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Potentials:
+class Potentials(OwnSettings):
     r"""A fitted map, its potential, and its inverse if it is the gradient of a convex function.
 
     For the squared cost the networks of a `sklearn_ot.nn.ConvexPair` are a convex potential ψ, whose gradient is the

@@ -88,9 +88,14 @@ def _named(draw, quantile, is_normal, n_features, *, dtype=torch.float32, device
     sequence = cache(partial(torch.quasirandom.SobolEngine, n_features, scramble=True, seed=seed))
 
     def quasi_sample(n):
-        # The engine works on the default device, and its numbers are the same on each.
+        # The engine works on the default device of the caller, and rounds its first row to the default dtype.
         with torch.device("cpu"):
-            levels = sequence().draw(n, dtype=torch.float64)
+            engine = sequence()
+            first = engine.quasi.double() / 2**engine.MAXBIT
+            is_first = engine.num_generated == 0
+            levels = engine.draw(n, dtype=torch.float64)
+        if is_first:
+            levels[0] = first
         # The sequence has 30 bits; half of its smallest step keeps the numbers away from 0.
         return quantile(levels + 2.0**-31).to(device, dtype)
 
@@ -102,17 +107,24 @@ def _named(draw, quantile, is_normal, n_features, *, dtype=torch.float32, device
     )
 
 
-def rows(x: Tensor, weight: Tensor | None = None, n_quasi: int | None = None) -> Source:
+def rows(
+    x: Tensor,
+    weight: Tensor | None = None,
+    n_quasi: int | None = None,
+    generator: torch.Generator | None = None,
+) -> Source:
     """The distribution on the rows of a sample, shape (n, d), with weights that are positive; all equal if None.
 
     Rows are drawn with replacement. Without weights, quasi-random rows are drawn without replacement, so there are at
     most n of them. With weights, each row is drawn as often as its weight says, rounded up or down at random; there are
-    at most ``n_quasi`` of them. If the weights are integers with this sum, all of them are as many equal rows.
+    at most ``n_quasi`` of them. If the weights are integers with this sum, all of them are as many equal rows. Rows
+    are drawn with ``generator``, or with torch's global one if it is None.
     """
+    options = {"device": x.device, "generator": generator}
     if weight is None:
         return Source(
-            lambda n: x[torch.randint(len(x), (n,), device=x.device)],
-            lambda n: x[torch.randperm(len(x), device=x.device)[:n]],
+            lambda n: x[torch.randint(len(x), (n,), **options)],
+            lambda n: x[torch.randperm(len(x), **options)[:n]],
         )
     ends = weight.double().cumsum(0)
 
@@ -121,10 +133,10 @@ def rows(x: Tensor, weight: Tensor | None = None, n_quasi: int | None = None) ->
 
     def quasi_sample(n):
         n = n if n_quasi is None else min(n, n_quasi)
-        order = torch.randperm(n, device=x.device)
-        return at((order + torch.rand((), dtype=ends.dtype, device=x.device)) / n)
+        order = torch.randperm(n, **options).to(ends)
+        return at((order + torch.rand((), dtype=ends.dtype, **options)) / n)
 
-    return Source(lambda n: at(torch.rand(n, dtype=ends.dtype, device=x.device)), quasi_sample)
+    return Source(lambda n: at(torch.rand(n, dtype=ends.dtype, **options)), quasi_sample)
 
 
 def pushforward(source: Source, function: Callable[[Tensor], Tensor]) -> Source:
@@ -151,7 +163,9 @@ def read_source(source: Source | str, points: Tensor, generator: torch.Generator
     return SOURCES[source](points.shape[1], dtype=points.dtype, device=points.device, generator=generator)
 
 
-def source_of(source, points: Tensor, random_state: np.random.RandomState) -> Source:
+def source_of(
+    source, points: Tensor, random_state: np.random.RandomState, generator: torch.Generator | None = None
+) -> Source:
     """Make a `Source` of anything that can be sampled, with the features, dtype and device of points.
 
     Parameters
@@ -160,10 +174,10 @@ def source_of(source, points: Tensor, random_state: np.random.RandomState) -> So
         * The rows of a `Source` are converted to the dtype and device of points. Its sequence of quasi-random rows goes
           on where it was, and so does its generator of independent rows, if it has one. Equal seeds therefore give
           equal rows only with a new `Source`.
-        * A name is a key of `SOURCES`; its rows are drawn with torch's global generator.
+        * A name is a key of `SOURCES`; its rows are drawn with ``generator``.
         * A callable takes a number n and a `numpy.random.Generator`, and returns n rows.
-        * Rows of an array-like (an array, a list of rows, a tensor or a DataFrame) are drawn with torch's global
-          generator, see `rows`.
+        * Rows of an array-like (an array, a list of rows, a tensor or a DataFrame) are drawn with ``generator``, see
+          `rows`.
         * An object with a method ``sample(n, random_state=...)`` is sampled by this method: a fitted generator of this
           package, `sklearn.neighbors.KernelDensity`. If the method has no argument ``random_state`` but the object has
           this attribute, like `sklearn.mixture.GaussianMixture`, it is set on a copy of the object. If the method
@@ -176,6 +190,8 @@ def source_of(source, points: Tensor, random_state: np.random.RandomState) -> So
         Rows with the features, dtype and device of the source.
     random_state : RandomState
         Draws the rows, unless torch's generator does.
+    generator : torch.Generator, default=None
+        Torch's generator; its global one if None.
 
     Returns
     -------
@@ -198,13 +214,13 @@ def source_of(source, points: Tensor, random_state: np.random.RandomState) -> So
     (torch.Size([2, 1]), tensor([0.6931], dtype=torch.float64))
     """
     if isinstance(source, str):
-        return read_source(source, points)
+        return read_source(source, points, generator)
     if isinstance(source, Source):
         converted = pushforward(source, lambda x: x.to(points))
         return replace(source, sample=converted.sample, quasi_sample=converted.quasi_sample)
     # A DataFrame has a method `sample`, but it is no model.
     if isinstance(source, list | tuple) or hasattr(source, "__array__"):
-        return rows(_checked(source, len(source), points))
+        return rows(_checked(source, len(source), points), generator=generator)
     if isinstance(source, FrozenEstimator):
         source = source.estimator
     quantile = None

@@ -1,6 +1,7 @@
 """SemiDiscreteTransport: the optimal map from a source that can be sampled to finitely many points."""
 
 import math
+from contextlib import nullcontext
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -353,9 +354,11 @@ class SemiDiscreteTransport(BaseTransport):
         check_n_samples(n_samples)
         rng = random_source(random_state)
         device = resolve_device(self.device)
-        with torch_seed(rng.randint(2**31), device):
-            source = self.source_reference_ if self.source is None else self.source
-            source = source_of(source, to_tensor(self.points_, device=device), rng)
+        seed, source = rng.randint(2**31), self.source_reference_ if self.source is None else self.source
+        generator = torch.Generator(device).manual_seed(seed)
+        # A Source of the user may draw from torch's random stream, for which threads take turns.
+        with torch_seed(seed, device) if isinstance(source, Source) else nullcontext():
+            source = source_of(source, to_tensor(self.points_, device=device), rng, generator)
             return self._transform(source.sample(n_samples).cpu().numpy())
 
 

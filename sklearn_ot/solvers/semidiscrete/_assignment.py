@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from sklearn_ot.settings import in_own_settings
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
 from sklearn_ot.solvers.costs import Cost, read_cost
 from sklearn_ot.solvers.semidiscrete._tiles import Tiles
@@ -43,6 +44,7 @@ class Cells:
         return images.mul_(units.width).add_(units.shift)
 
 
+@in_own_settings
 @torch.no_grad()
 def assign(x: Tensor, points: Tensor, potential: Tensor, cost: str | float | Cost = "sqeuclidean") -> Tensor:
     r"""Find the point to which each source row is sent.
@@ -76,6 +78,7 @@ def assign(x: Tensor, points: Tensor, potential: Tensor, cost: str | float | Cos
     return Cells(points, potential, cost, x.dtype).index(x)
 
 
+@in_own_settings
 @torch.no_grad()
 def assignment_cost(x: Tensor, points: Tensor, index: Tensor, cost: str | float | Cost = "sqeuclidean") -> Tensor:
     """Compute the cost c(x, y) of each row and its point.
@@ -109,6 +112,7 @@ def assignment_cost(x: Tensor, points: Tensor, index: Tensor, cost: str | float 
     return torch.cat([cost.value(rows - points[cells]) for rows, cells in chunks])
 
 
+@in_own_settings
 @torch.no_grad()
 def soft_assign(
     x: Tensor, points: Tensor, potential: Tensor, epsilon: float, cost: str | float | Cost = "sqeuclidean"
@@ -140,6 +144,7 @@ def soft_assign(
     return Cells(points, potential, cost, x.dtype).barycentres(x, epsilon).to(points.dtype)
 
 
+@in_own_settings
 @torch.no_grad()
 def assignment_gap(x: Tensor, points: Tensor, potential: Tensor, cost: str | float | Cost = "sqeuclidean") -> float:
     r"""Mean additional cost if each row is sent to its second best point, the natural unit of temperatures and steps.

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sklearn_ot.settings import in_own_settings
 from sklearn_ot.solvers.costs import Cost, read_cost
 from sklearn_ot.solvers.semidiscrete._assignment import distinct
 from sklearn_ot.solvers.semidiscrete._average import average
@@ -68,6 +69,7 @@ def default_max_samples(n_points: int, tol: float) -> int:
     return DEFAULT_ROWS + math.ceil(DEFAULT_ROWS_PER_ERROR * n_points / tol**2)
 
 
+@in_own_settings
 @torch.no_grad()
 def semidiscrete_dual(
     source: Source | str,

@@ -9,6 +9,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from sklearn_ot.settings import in_own_settings
 from sklearn_ot.solvers.costs import Cost, read_cost
 from sklearn_ot.solvers.plan import exact_plan
 from sklearn_ot.solvers.semidiscrete._assignment import assignment_cost
@@ -56,6 +57,7 @@ class CostInterval(NamedTuple):
     dual_value: float
 
 
+@in_own_settings
 @torch.no_grad()
 def primal_dual_interval(
     source: Source | str,
@@ -190,7 +192,7 @@ class _Costs:
     def repair_cost(self, x, offsets, index, costs):
         """The additional cost (or gain, if negative) of moving rows until each cell has its mass."""
         n_rows = len(x)
-        surplus = torch.bincount(index, minlength=len(self.weights)) / n_rows - self.weights
+        surplus = torch.bincount(index, minlength=len(self.weights)).double() / n_rows - self.weights
         candidates = (surplus[index] > 0).nonzero()[:, 0]
         if not len(candidates):
             return 0.0
@@ -200,7 +202,7 @@ class _Costs:
         candidates = candidates[order]
         cells = index[candidates]
         rank = torch.arange(len(cells), device=x.device) - torch.searchsorted(cells, cells)
-        moved = (surplus[cells] - rank / n_rows).clamp(0, 1 / n_rows)
+        moved = (surplus[cells] - rank.double() / n_rows).clamp(0, 1 / n_rows)
         leaving, moved = candidates[moved > 0], moved[moved > 0]
         lacking = (surplus < 0).nonzero()[:, 0]
         rows, points = x[leaving].double().cpu(), self.points[lacking].double().cpu()
