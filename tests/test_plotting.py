@@ -13,7 +13,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_ot.base import BaseTransport
-from sklearn_ot.plotting import CellsDisplay, CriticDisplay, GeneratorDisplay, HistoryDisplay, TransportDisplay
+from sklearn_ot.plotting import (
+    CellsDisplay,
+    CopyingDisplay,
+    CriticDisplay,
+    GeneratorDisplay,
+    HistoryDisplay,
+    TransportDisplay,
+)
 
 plt = pytest.importorskip("matplotlib.pyplot")
 
@@ -391,3 +398,52 @@ def test_an_estimator_without_history_is_refused():
     estimator.history_ = [{"n_iter": 1, "score": 0.0}]
     with pytest.raises(ValueError, match="no 'loss'; it has n_iter, score"):
         HistoryDisplay.from_estimator(estimator, "loss")
+
+
+class Recall(BaseEstimator):
+    """A generator that returns training rows, moved by a step."""
+
+    def __init__(self, step=0.0):
+        self.step = step
+
+    def fit(self, X, y=None):
+        self.X_ = X
+        return self
+
+    def sample(self, n_samples=1, random_state=None):
+        return self.X_[np.random.RandomState(random_state).randint(len(self.X_), size=n_samples)] + self.step
+
+
+def test_the_curves_of_copies_and_of_held_out_rows():
+    training, held_out = np.random.RandomState(0).standard_normal((2, 80, 3))
+    display = CopyingDisplay.from_estimator(
+        Recall(1e-3).fit(training), training, held_out, n_samples=50, random_state=1
+    )
+    for curve, distances in (
+        (display.samples_, display.copying.distances),
+        (display.held_out_, display.copying.held_out_distances),
+    ):
+        values, edges, _ = curve.get_data()
+        # The share of the distances that are at most as large as the middle of each step; equal ones have no step.
+        steps, middles = np.diff(edges) > 0, (edges[1:] + edges[:-1]) / 2
+        assert_allclose(values[steps], np.mean(distances[:, None] <= middles[steps], axis=0))
+    low, high = display.copied_.get_ydata()
+    assert low - high == pytest.approx(display.copying.copied)
+    assert display.copied_.get_label() == "largest excess: 100 %"
+    assert display.ax_.get_title() == "nearer than a held-out row: 100 %"
+
+
+def test_the_largest_excess_is_where_the_curves_are_farthest_apart():
+    training, held_out, fresh = np.random.RandomState(0).standard_normal((3, 60, 2))
+    display = CopyingDisplay.from_samples(np.vstack([training[:30], fresh[:30] + 9]), training, held_out)
+    assert_allclose(display.copied_.get_xdata(), 0)
+    assert_allclose(display.copied_.get_ydata(), [0.5, 0])
+    # A row far away does not squeeze the curves.
+    wide = display.ax_.get_xlim()
+    fresh[0] = 1e6
+    assert CopyingDisplay.from_samples(fresh, training, held_out).ax_.get_xlim()[1] < wide[1]
+
+
+def test_copies_are_drawn_of_generators_only():
+    with pytest.raises(TypeError, match="draws a fitted generator, got StandardScaler"):
+        CopyingDisplay.from_estimator(StandardScaler(), [[0.0]], [[1.0]])

@@ -59,9 +59,10 @@ def copying(samples, training, held_out, *, scale_columns=True):
           distances count one half. Fresh rows have 1/2, copies have nearly 1. Below 1/2 the samples are farther away
           than data, as blurred images are.
         - ``copied``: the largest excess, over all distances t, of the share of samples within t of a training row over
-          the share of held-out rows within t. At least this share of the samples are too near. It also shows a small
-          share of copies among samples that are otherwise far away. Fresh rows have 0, up to chance: about
-          :math:`0.6 \\sqrt{1/n + 1/m}` for n samples and m held-out rows, and rarely more than twice this number.
+          the share of held-out rows within t. At least this share of the samples are too near, up to chance. It also
+          shows a small share of copies among samples that are otherwise far away. Fresh rows have about
+          :math:`0.6 \\sqrt{1/n + 1/m}` by chance, for n samples and m held-out rows, and rarely more than twice this
+          number.
         - ``distances``, ``held_out_distances``: the distances themselves, in the order of the rows; their unit is the
           spread of a column, or that of the data without ``scale_columns``.
 
