@@ -237,7 +237,9 @@ def draw(directions, path):
 def load_pair(path):
     pair = load_digits_pair() if path is None else load_usps_mnist(path)
     for domain in (pair.source, pair.target):
-        domain.images_train, domain.y_train = domain.images_train[:MAX_ROWS], domain.y_train[:MAX_ROWS]
+        # The files have the images in the order in which they were collected.
+        rows = np.random.RandomState(0).permutation(len(domain.y_train))[:MAX_ROWS]
+        domain.images_train, domain.y_train = domain.images_train[rows], domain.y_train[rows]
     return pair
 
 
