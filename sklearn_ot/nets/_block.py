@@ -10,7 +10,7 @@ from skorch.utils import TeeGenerator
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sklearn_ot.exceptions import DivergenceError
-from sklearn_ot.nets._callbacks import Progress, Schedule
+from sklearn_ot.nets._callbacks import Progress, Schedule, is_raised
 from sklearn_ot.nets._device import limited_threads
 
 
@@ -57,8 +57,8 @@ class BlockNet(NeuralNet):
     n_fitted_ : int
         Number of iterations in the last fit.
     ended_ : bool
-        Whether a callback such as `TimeBudget` ended the last fit as planned. It is True before the first fit, because
-        a net that has not trained, such as one from a pickle, was not interrupted.
+        Whether a callback, such as `TimeBudget` or skorch's EarlyStopping, ended the last fit. It is True before the
+        first fit, because a net that has not trained, such as one from a pickle, was not interrupted.
     """
 
     ITERATION = "step"
@@ -92,7 +92,7 @@ class BlockNet(NeuralNet):
 
     @property
     def interrupted_(self):
-        """Whether the last fit was ended from outside."""
+        """Whether the last fit was ended from the keyboard."""
         return not (self.finished_ or self.ended_)
 
     def initialize_criterion(self):
@@ -156,6 +156,17 @@ class BlockNet(NeuralNet):
         """Set the count of iterations of this fit to 0."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
         self.n_fitted_, self.ended_ = 0, False
+
+    def notify(self, method_name, **cb_kwargs):
+        """Call the callbacks, and note whether one of them ends the fit.
+
+        Like the keyboard, a callback ends a fit by a KeyboardInterrupt.
+        """
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as interrupt:
+            self.ended_ = is_raised(interrupt)
+            raise
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Run a block, record its summary, and raise an error if training has diverged."""

@@ -1,5 +1,6 @@
 """Callbacks of the nets of this package: step sizes, the progress bar, and the end of training."""
 
+import dis
 import math
 import time
 from numbers import Real
@@ -150,5 +151,12 @@ class TimeBudget(Callback):
 
     def _end_if_over(self, net):
         if self.clock() >= self.deadline_:
-            net.ended_ = True
             raise KeyboardInterrupt
+
+
+def is_raised(error):
+    """Whether a statement ``raise`` has raised an error, and not a signal such as that of the keyboard."""
+    trace = error.__traceback__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_frame.f_code.co_code[trace.tb_lasti] == dis.opmap["RAISE_VARARGS"]

@@ -15,7 +15,16 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.helper import predefined_split
 
 from sklearn_ot.base import BaseTransport, warn_user
-from sklearn_ot.nets import BLOCK_SIZE, JointNet, NetOwner, TensorPairs, resolve_device, spatial_order, torch_seed
+from sklearn_ot.nets import (
+    BLOCK_SIZE,
+    JointNet,
+    NetOwner,
+    TensorPairs,
+    TimeBudget,
+    resolve_device,
+    spatial_order,
+    torch_seed,
+)
 from sklearn_ot.solvers.potentials import FrozenModule, Potentials
 from sklearn_ot.transport._start import balanced_start
 
@@ -44,8 +53,8 @@ class Stage:
     max_iter : int
         Largest number of steps.
     is_preliminary : bool, default=False
-        Whether the stage may end without a warning before it has converged, and is skipped by a fit that continues
-        another.
+        Whether the stage may end without a warning before it has converged, is skipped by a fit that continues another,
+        and has no callbacks of the user but a `sklearn_ot.nets.TimeBudget`.
     rows : callable, default=None
         ``(train, rng) -> TensorPairs`` makes the rows of this stage from the training rows. If it returns None, the
         stage is skipped. By default the rows are the training rows.
@@ -95,7 +104,9 @@ class NeuralTransport(NetOwner, BaseTransport):
     device : str or torch.device, default="auto"
         Device of the training: "auto" (CUDA if there is a device, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
     callbacks : list of skorch callbacks, default=None
-        Further callbacks of the net, such as `sklearn_ot.nets.TimeBudget`. They are cloned, once for all stages.
+        Further callbacks of the net, such as `sklearn_ot.nets.TimeBudget` or skorch's EarlyStopping. They are cloned,
+        once for all stages. A callback that stops training ends the stage, and the best map so far is kept. The
+        training on an exact plan, which prepares the first stage, has only the callback TimeBudget.
     random_state : int, RandomState instance or None, default=None
         Seeds initial weights, held-out rows and batches. With None each fit has a new seed. The global random states of
         NumPy and PyTorch are neither read nor changed.
@@ -220,7 +231,8 @@ class NeuralTransport(NetOwner, BaseTransport):
             rows = train if stage.rows is None else stage.rows(train, rng)
             if rows is None:
                 continue
-            net = self._build_net(device, callbacks, stage, **architecture)
+            heard = [c for c in callbacks if isinstance(c, TimeBudget) or not stage.is_preliminary]
+            net = self._build_net(device, heard, stage, **architecture)
             if previous is not None:
                 net.resume(previous)
             if not self._train(net, rows, valid, stage):

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import signal
 
 import numpy as np
 import pytest
@@ -564,7 +565,7 @@ class Interrupt(Callback):
     def on_batch_end(self, net, **kwargs):
         self.n_batches_ += 1
         if self.n_batches_ == 150:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_an_interruption_keeps_the_generator(X):

@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import signal
 
 import numpy as np
 import pytest
@@ -209,7 +210,7 @@ class Interrupt(Callback):
     def on_batch_end(self, net, **kwargs):
         self.n_batches_ += 1
         if self.n_batches_ == self.batch:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_an_interrupted_round_has_not_been(X):

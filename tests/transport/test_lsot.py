@@ -1,5 +1,6 @@
 """LSOTTransport; test_neural.py has the properties of all transports with networks."""
 
+import signal
 import warnings
 
 import numpy as np
@@ -87,7 +88,7 @@ def test_interrupted_while_the_potentials_train():
     class Interrupt(Callback):
         def on_batch_end(self, net, **kwargs):
             if net.n_iter_ == 50:
-                raise KeyboardInterrupt
+                signal.raise_signal(signal.SIGINT)
 
     rng = np.random.RandomState(0)
     Xs, Xt = rng.randn(300, 2), rng.rand(200, 2)

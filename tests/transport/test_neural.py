@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import signal
 import warnings
 
 import numpy as np
@@ -163,7 +164,7 @@ def test_a_fit_that_converges_does_not_warn(cls, samples):
 class InterruptAt(Callback):
     def on_batch_end(self, net, **kwargs):
         if net.n_iter_ == 50:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
 
 @over_classes

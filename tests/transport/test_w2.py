@@ -4,6 +4,7 @@ import copy
 import functools
 import io
 import pickle
+import signal
 import warnings
 
 import joblib
@@ -331,7 +332,7 @@ class InterruptAt(Callback):
 
     def on_batch_end(self, net, **kwargs):
         if net.n_iter_ == self.step:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_an_interrupted_fit_keeps_its_map(samples):

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import signal
 import warnings
 
 import numpy as np
@@ -267,7 +268,7 @@ def test_an_interrupted_fit_ends_the_search(samples):
             fits.append(net)
 
         def on_batch_end(self, net, **kwargs):
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         W2TransportCV(clone(SHORT).set_params(callbacks=[Interrupt()]), cv=2).fit(*samples)
