@@ -5,6 +5,7 @@ from sklearn_ot.nets._assigned import AssignedNoise
 from sklearn_ot.nets._block import BlockNet
 from sklearn_ot.nets._callbacks import TimeBudget
 from sklearn_ot.nets._device import limited_threads, resolve_device, torch_seed
+from sklearn_ot.nets._held_out import WeightedRows, hold_out, validation_size
 from sklearn_ot.nets._joint import BLOCK_SIZE, JointNet
 from sklearn_ot.nets._owner import NetOwner, refuse_changes
 from sklearn_ot.nets._pairs import PairLoader, TensorPairs, spatial_order
@@ -24,9 +25,12 @@ __all__ = [
     "SemiDiscreteNet",
     "TensorPairs",
     "TimeBudget",
+    "WeightedRows",
+    "hold_out",
     "limited_threads",
     "refuse_changes",
     "resolve_device",
     "spatial_order",
     "torch_seed",
+    "validation_size",
 ]

@@ -41,7 +41,8 @@ class JointNet(BlockNet):
     criterion : callable
         ``criterion(module, x, y) -> loss``, a function of `sklearn_ot.objectives` with its parameters bound.
     evaluation : callable
-        ``evaluation(module, x, y) -> loss``, computed without gradients on the validation sample.
+        ``evaluation(module, x, y, x_weight, y_weight) -> loss``, computed without gradients on the validation sample.
+        The weights of the rows have sum 1, or are None.
     tol : float
         Smallest decrease of the validation loss that counts as one.
     n_iter_no_change : int
@@ -179,7 +180,7 @@ class JointNet(BlockNet):
 
     def _validate(self, X):
         _, valid = self.get_split_datasets(X)
-        return self.validation_step((valid.x, valid.y))["loss"].item()
+        return self.validation_step(valid.whole())["loss"].item()
 
     def _keep_if_best(self, loss):
         if loss < self.best_loss_:

@@ -1,4 +1,4 @@
-"""Batches of two samples of different sizes, without Python code for each row."""
+"""Batches of two weighted samples of different sizes, without Python code for each row."""
 
 import torch
 from sklearn.neighbors import KDTree
@@ -8,19 +8,19 @@ MAX_TREE_FEATURES = 8
 
 
 class TensorPairs(Dataset):
-    """A source and a target sample as two tensors; their numbers of rows may differ.
+    """A source and a target sample as tensors; their numbers of rows may differ.
 
     Parameters
     ----------
-    x : Tensor of shape (n, d)
-        Source rows.
-    y : Tensor of shape (m, d)
-        Target rows.
+    x, y : Tensor of shape (n, d), (m, d)
+        Source rows and target rows.
+    x_weight, y_weight : Tensor of shape (n,), (m,), default=None
+        Positive weights, in float64 and on the CPU; None for equal weights.
     """
 
-    def __init__(self, x, y):
-        self.x = x
-        self.y = y
+    def __init__(self, x, y, x_weight=None, y_weight=None):
+        self.x, self.y = x, y
+        self.x_weight, self.y_weight = x_weight, y_weight
 
     def __len__(self):
         return max(len(self.x), len(self.y))
@@ -28,17 +28,23 @@ class TensorPairs(Dataset):
     def __getitem__(self, index):
         return self.x[index % len(self.x)], self.y[index % len(self.y)]
 
+    def whole(self):
+        """The samples and their weights, which have sum 1 or are None, in the dtype and on the device of the rows."""
+        weights = ((self.x, self.x_weight), (self.y, self.y_weight))
+        return self.x, self.y, *(None if w is None else (w / w.sum()).to(rows) for rows, w in weights)
+
 
 class PairLoader:
     """Independent stratified batches of two samples, without end.
 
-    A sample is divided into strata of equal size, the cells of a k-d tree, and a batch has one row of each. Means over
-    such a batch vary less than means over rows drawn at random: in two dimensions, 256 stratified rows have as many
-    effective rows as some thousands of random ones. All rows of a sample, except a remainder that changes each time,
-    are used before any row is used again.
+    A sample is divided into strata of equal mass, runs of the cells of a k-d tree, and a batch has one row of each.
+    Means over such a batch vary less than means over rows drawn at random: in two dimensions, 256 stratified rows have
+    as many effective rows as some thousands of random ones. With equal weights all rows of a sample, except a remainder
+    that changes each time, are used before any row is used again. Otherwise a row is drawn with a probability
+    proportional to its weight.
 
     An epoch has ``block_size`` batches for samples of any size, and the loader ends after ``n_batches`` batches. If a
-    sample is smaller than the batch, each batch has the whole sample.
+    sample with equal weights is smaller than the batch, each batch has the whole sample.
 
     Parameters
     ----------
@@ -55,7 +61,12 @@ class PairLoader:
     def __init__(self, dataset, batch_size, n_batches, block_size):
         self.remaining = n_batches
         self.block_size = block_size
-        self.batches = zip(_batches(dataset.x, batch_size), _batches(dataset.y, batch_size), strict=True)
+        samples = ((dataset.x, dataset.x_weight), (dataset.y, dataset.y_weight))
+        batches = (
+            _batches(rows, batch_size) if weight is None else _weighted_batches(rows, weight, batch_size)
+            for rows, weight in samples
+        )
+        self.batches = zip(*batches, strict=True)
 
     def __len__(self):
         return min(self.block_size, self.remaining)
@@ -67,7 +78,7 @@ class PairLoader:
 
 
 def _batches(sample, batch_size):
-    """Yield batches of one sample, without end."""
+    """Yield batches of a sample with equal weights, without end."""
     while batch_size >= len(sample):
         yield sample
     order = spatial_order(sample, batch_size)
@@ -78,6 +89,50 @@ def _batches(sample, batch_size):
         shuffled = strata.gather(1, torch.rand(strata.shape, device=sample.device).argsort(1))
         for rows in shuffled.T:
             yield sample[rows]
+
+
+def _weighted_batches(sample, weight, batch_size):
+    """Yield batches of a weighted sample, without end."""
+    order = MassOrder(spatial_order(sample, min(batch_size, len(sample))), weight)
+    while True:
+        yield sample[order.draw(batch_size)]
+
+
+class MassOrder:
+    """Rows in an order, in which a row has a length proportional to its weight; a row of mean weight has length 1.
+
+    Parameters
+    ----------
+    order : Tensor of shape (n,)
+        Indices of the rows.
+    weight : Tensor of shape (n,), default=None
+        Weights of the rows, positive and in float64; None for equal weights.
+
+    Attributes
+    ----------
+    dtype : torch.dtype
+        The dtype of places.
+    """
+
+    def __init__(self, order, weight=None):
+        self.order, self.ends, self.dtype = order, None, torch.float32
+        if weight is not None:
+            # In float32, small rows among many would have length 0; MPS has no float64.
+            self.dtype = torch.float32 if order.device.type == "mps" else torch.float64
+            ends = weight[order.cpu()].cumsum(0)
+            self.ends = (ends * (len(order) / ends[-1])).to(order.device, self.dtype)
+
+    def at(self, places):
+        """Indices of the rows at places from 0 to n, a tensor in ``dtype``."""
+        index = places.long() if self.ends is None else torch.searchsorted(self.ends, places, right=True)
+        # By rounding, a place may be at the end of the last row.
+        return self.order[index.clamp(max=len(self.order) - 1)]
+
+    def draw(self, n_strata):
+        """Indices of one row of each of ``n_strata`` strata of equal mass."""
+        options = {"dtype": self.dtype, "device": self.order.device}
+        places = torch.arange(n_strata, **options) + torch.rand(n_strata, **options)
+        return self.at(places * (len(self.order) / n_strata))
 
 
 def spatial_order(sample, n_strata):
@@ -93,13 +148,13 @@ def spatial_order(sample, n_strata):
 
 
 class WholeLoader:
-    """The dataset as one batch, for evaluation."""
+    """The dataset with its weights as one batch, for evaluation."""
 
     def __init__(self, dataset, batch_size=None):
-        self.dataset = dataset
+        self.batch = dataset.whole()
 
     def __len__(self):
         return 1
 
     def __iter__(self):
-        yield self.dataset.x, self.dataset.y
+        yield self.batch

@@ -3,7 +3,7 @@
 import torch
 from torch.utils.data import Dataset
 
-from sklearn_ot.nets._pairs import spatial_order
+from sklearn_ot.nets._pairs import MassOrder, spatial_order
 
 BLOCK_ROUNDS = 100
 
@@ -28,12 +28,7 @@ class LabelledRows(Dataset):
         numbers = torch.arange(self.labels.shape[1], dtype=self.labels.dtype, device=x.device)
         # Stable, so that the rows of a class keep their order.
         self.order = order[(self.labels[order] @ numbers).argsort(stable=True)]
-        self.ends, self.dtype = None, torch.float32
-        if weights is not None:
-            ends = weights[self.order.cpu()].cumsum(0)
-            # In float32, small rows among many would have length 0; MPS has no float64.
-            self.dtype = torch.float32 if x.device.type == "mps" else torch.float64
-            self.ends = (ends * (len(x) / ends[-1])).to(x.device, self.dtype)
+        self.masses = MassOrder(self.order, weights)
 
     def __len__(self):
         return len(self.x)
@@ -44,11 +39,9 @@ class LabelledRows(Dataset):
     def rows_at(self, places):
         """The rows at positions in the order, from 0 to n, in which a row of mean weight has length 1.
 
-        Positions have the attribute ``dtype`` of the dataset.
+        Positions have the dtype of `MassOrder`, ``masses.dtype``.
         """
-        index = places.long() if self.ends is None else torch.searchsorted(self.ends, places, right=True)
-        # By rounding, a position may be at the end of the last row.
-        return self[self.order[index.clamp(max=len(self) - 1)]]
+        return self[self.masses.at(places)]
 
 
 class RoundLoader:
@@ -79,7 +72,7 @@ class RoundLoader:
         return min(BLOCK_ROUNDS, self.remaining)
 
     def __iter__(self):
-        n_rows, options = len(self.dataset), {"dtype": self.dataset.dtype, "device": self.dataset.x.device}
+        n_rows, options = len(self.dataset), {"dtype": self.dataset.masses.dtype, "device": self.dataset.x.device}
         strata = torch.cat([torch.arange(size, **options) for size in self.sizes])
         lengths = torch.cat([torch.full((size,), n_rows / size, **options) for size in self.sizes])
         for _ in range(len(self)):

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sklearn_ot.nn import PotentialPair
 from sklearn_ot.solvers.conjugate import convex_conjugate
+from sklearn_ot.solvers.tensors import weighted_mean
 
 
 def gains(pair: PotentialPair, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -40,18 +41,35 @@ def gains(pair: PotentialPair, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return tuple((rows.square().sum(1) / 2 - value) / n_features for rows, value in values)
 
 
-def negative_dual(pair: PotentialPair, x: Tensor, y: Tensor) -> Tensor:
-    """Minus the mean gain: 0 at the potential ‖·‖²/2, lower for a better one. Its parameters are those of `gains`."""
-    return -sum(part.mean() for part in gains(pair, x, y))
+def negative_dual(
+    pair: PotentialPair, x: Tensor, y: Tensor, x_weight: Tensor | None = None, y_weight: Tensor | None = None
+) -> Tensor:
+    """Minus the mean gain: 0 at the potential ‖·‖²/2, lower for a better one.
+
+    Its parameters are those of `gains`, and weights of the rows, which have sum 1; None weighs all rows equally.
+    """
+    source_gains, target_gains = gains(pair, x, y)
+    return -(weighted_mean(source_gains, x_weight) + weighted_mean(target_gains, y_weight))
 
 
 @torch.no_grad()
-def gain_exceeds_error(pair: PotentialPair, x: Tensor, y: Tensor) -> bool:
+def gain_exceeds_error(
+    pair: PotentialPair, x: Tensor, y: Tensor, x_weight: Tensor | None = None, y_weight: Tensor | None = None
+) -> bool:
     """Whether the mean gain is more than its standard error; False for a single row, which has none.
 
-    The parameters are those of `gains`.
+    The parameters are those of `negative_dual`.
     """
-    parts = gains(pair, x, y)
+    parts, weights = gains(pair, x, y), (x_weight, y_weight)
     if min(map(len, parts)) < 2:
         return False
-    return bool(sum(part.mean() for part in parts) > sum(part.var() / len(part) for part in parts).sqrt())
+    gain = sum(map(weighted_mean, parts, weights))
+    return bool(gain > sum(map(_squared_error, parts, weights)).sqrt())
+
+
+def _squared_error(values, weight):
+    """The square of the standard error of a mean."""
+    if weight is None:
+        return values.var() / len(values)
+    squares = (weight * (values - weighted_mean(values, weight))).square().sum()
+    return squares / (1 - weight.square().sum())

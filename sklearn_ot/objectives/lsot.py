@@ -6,12 +6,22 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_ot.solvers.costs import half_squared_distances
+from sklearn_ot.solvers.tensors import weighted_mean
 
 # Above this exponent, the exponential is replaced by its tangent. The density of a fitted plan is far below e^30.
 LARGEST_EXPONENT = 30.0
 
 
-def regularized_dual(module: nn.Module, x: Tensor, y: Tensor, *, reg: float, regularization: str) -> Tensor:
+def regularized_dual(
+    module: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    x_weight: Tensor | None = None,
+    y_weight: Tensor | None = None,
+    *,
+    reg: float,
+    regularization: str,
+) -> Tensor:
     r"""Minus the stochastic dual of regularised transport, which is minimised over both potentials.
 
     .. math::
@@ -32,6 +42,8 @@ def regularized_dual(module: nn.Module, x: Tensor, y: Tensor, *, reg: float, reg
         Source batch.
     y : Tensor of shape (m, d)
         Target batch.
+    x_weight, y_weight : Tensor of shape (n,), (m,), default=None
+        Weights of the rows with sum 1; None for equal weights.
     reg : float
         ε, above 0, in the units of the cost.
     regularization : {"entropic", "l2"}
@@ -56,10 +68,20 @@ def regularized_dual(module: nn.Module, x: Tensor, y: Tensor, *, reg: float, reg
         penalty = reg * exponent.clamp(max=LARGEST_EXPONENT).exp() + reg * math.exp(LARGEST_EXPONENT) * beyond
     else:
         penalty = violation.clamp(min=0).square() / (4 * reg)
-    return penalty.mean() - u.mean() - v.mean()
+    penalty = weighted_mean(weighted_mean(penalty, x_weight), y_weight)
+    return penalty - weighted_mean(u, x_weight) - weighted_mean(v, y_weight)
 
 
-def barycentric_regression(module: nn.Module, x: Tensor, y: Tensor, *, reg: float, regularization: str) -> Tensor:
+def barycentric_regression(
+    module: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    x_weight: Tensor | None = None,
+    y_weight: Tensor | None = None,
+    *,
+    reg: float,
+    regularization: str,
+) -> Tensor:
     r"""Regression of a map on the barycentric projection of the plan with the potentials u and v.
 
     .. math::
@@ -76,7 +98,7 @@ def barycentric_regression(module: nn.Module, x: Tensor, y: Tensor, *, reg: floa
     ----------
     module : nn.Module
         A module with two scalar functions ``u`` and ``v``, and the map ``transport``.
-    x, y, reg, regularization
+    x, y, x_weight, y_weight, reg, regularization
         As in `regularized_dual`.
 
     Returns
@@ -87,8 +109,11 @@ def barycentric_regression(module: nn.Module, x: Tensor, y: Tensor, *, reg: floa
     with torch.no_grad():
         violation = module.u(x)[:, None] + module.v(y) - half_squared_distances(x, y)
         if regularization == "entropic":
-            weights = (violation / reg).softmax(1) / len(x)
+            exponent = violation / reg if y_weight is None else violation / reg + y_weight.log()
+            weights = exponent.softmax(1) * (1 / len(x) if x_weight is None else x_weight[:, None])
         else:
             weights = violation.clamp(min=0)
+            weights = weights if x_weight is None else weights * x_weight[:, None]
+            weights = weights if y_weight is None else weights * y_weight
             weights = weights / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
     return 2 * (weights * half_squared_distances(module.transport(x), y)).sum()

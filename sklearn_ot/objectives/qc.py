@@ -6,11 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sklearn_ot.objectives.w2 import mean_squared_norm
 from sklearn_ot.solvers.plan import exact_plan
-
-# The time of an exact plan grows with the square of its rows and more.
-MAX_PLAN_ROWS = 512
+from sklearn_ot.solvers.tensors import weighted_mean
 
 
 def plan_regression(critic: nn.Module, x: Tensor, y: Tensor, *, reg: float, at_target: bool = False) -> Tensor:
@@ -61,26 +58,33 @@ def plan_regression(critic: nn.Module, x: Tensor, y: Tensor, *, reg: float, at_t
     return values + reg * (gradient - (x - plan.images)).square().sum(1).mean()
 
 
-def displacement_error(potential: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+def displacement_error(
+    potential: nn.Module, x: Tensor, y: Tensor, x_weight: Tensor | None = None, y_weight: Tensor | None = None
+) -> Tensor:
     """Mean squared distance per feature from the images of the map of a potential to those of an exact plan.
 
     Parameters
     ----------
     potential : nn.Module
         φ, with a method ``transport``, the map :math:`x - \\nabla\\varphi(x)`.
-    x : Tensor of shape (n, d)
-        Source rows; the first 512 are used.
-    y : Tensor of shape (m, d)
-        Target rows; the first 512 are used.
+    x, y : Tensor of shape (n, d), (m, d)
+        Source rows and target rows.
+    x_weight, y_weight : Tensor of shape (n,), (m,), default=None
+        Weights of the rows with sum 1; None for equal weights.
 
     Returns
     -------
     error : Tensor of shape ()
         The mean.
     """
-    x, y = x[:MAX_PLAN_ROWS], y[:MAX_PLAN_ROWS]
-    images = batch_transport(x, y).images
-    return mean_squared_norm(potential.transport(x) - images) / x.shape[1]
+    images = exact_plan(x, y, _mass(x, x_weight), _mass(y, y_weight), by_product=True).images(y)
+    return weighted_mean((potential.transport(x) - images).square().sum(1), x_weight) / x.shape[1]
+
+
+def _mass(rows, weight):
+    """Weights in float64, so that the sums of both samples are equal."""
+    weight = torch.ones(len(rows), dtype=torch.float64) if weight is None else weight.double()
+    return weight / weight.sum()
 
 
 class BatchTransport(NamedTuple):

@@ -141,7 +141,14 @@ class BalancedCoordinates(NamedTuple):
         W = self.within(U)
         return function(W) + (np.square(U).sum(axis=1) - np.square(W).sum(axis=1)) / 2
 
-    def mean_cost(self, X: np.ndarray, Y: np.ndarray, product: float) -> float:
+    def mean_cost(
+        self,
+        X: np.ndarray,
+        Y: np.ndarray,
+        product: float,
+        x_weight: np.ndarray | None = None,
+        y_weight: np.ndarray | None = None,
+    ) -> float:
         r"""The mean of :math:`\tfrac12 \|x - y\|^2` over a plan between two samples.
 
         .. math::
@@ -155,6 +162,8 @@ class BalancedCoordinates(NamedTuple):
             Target rows.
         product : float
             The mean of :math:`\langle u, v \rangle` over the plan.
+        x_weight, y_weight : ndarray of shape (n_samples,) and (n_target_samples,), default=None
+            Weights of the rows; None weighs all rows of a sample equally.
 
         Returns
         -------
@@ -162,7 +171,7 @@ class BalancedCoordinates(NamedTuple):
             The mean, in squared units of the data.
         """
         m, n = self.source_mean, self.target_mean
-        squares = mean_square(X, n) + mean_square(Y, m) - np.sum((m - n) ** 2)
+        squares = mean_square(X, n, x_weight) + mean_square(Y, m, y_weight) - np.sum((m - n) ** 2)
         return float(squares / 2 - self.scale**2 * product)
 
     def of_source(self, X: np.ndarray) -> np.ndarray:
@@ -203,6 +212,7 @@ def _varying(covariance, least):
     return identity
 
 
-def mean_square(X, centre=0.0):
-    """Mean squared distance of rows from a centre, in float64."""
-    return np.mean(in_chunks(lambda rows: np.sum(np.square(rows - centre, dtype=np.float64), axis=1), X))
+def mean_square(X, centre=0.0, weight=None):
+    """Mean squared distance of rows from a centre, in float64; equal weights if ``weight`` is None."""
+    squares = in_chunks(lambda rows: np.sum(np.square(rows - centre, dtype=np.float64), axis=1), X)
+    return np.average(squares, weights=weight)

@@ -146,13 +146,15 @@ class Potentials(OwnSettings):
 
         return in_chunks(potential, X)
 
-    def dual_value(self, X: np.ndarray, Y: np.ndarray) -> float:
+    def dual_value(
+        self, X: np.ndarray, Y: np.ndarray, x_weight: np.ndarray | None = None, y_weight: np.ndarray | None = None
+    ) -> float:
         r"""The value of ψ in the dual problem on two samples, a lower bound of :math:`\tfrac12 W_2^2` between them.
 
         .. math:: \tfrac12 E\|x\|^2 + \tfrac12 E\|y\|^2 - E\,\psi(x) - E\,\psi^*(y) \;\le\; \tfrac12 W_2^2
 
         Strong convexity gives an upper bound of ψ* from the residual of a search, so that a search that ends early can
-        only lower the value.
+        only lower the value. The weights of the rows have sum 1; None weighs all rows equally.
         """
         coordinates, pair = self.coordinates, self._pair(X.dtype)
         forward, strong_convexity = _on_arrays(pair, pair.potential), pair.potential.strong_convexity
@@ -161,9 +163,10 @@ class Potentials(OwnSettings):
             _, value, residual, _ = self._search(pair, v)
             return value + np.square(residual) / (2 * strong_convexity)
 
-        product = np.mean(in_chunks(lambda x: coordinates.lift_values(forward, coordinates.of_source(x)), X))
-        product += np.mean(in_chunks(lambda y: coordinates.lift_values(conjugate, coordinates.of_target(y)), Y))
-        return coordinates.mean_cost(X, Y, product)
+        values = in_chunks(lambda x: coordinates.lift_values(forward, coordinates.of_source(x)), X)
+        target_values = in_chunks(lambda y: coordinates.lift_values(conjugate, coordinates.of_target(y)), Y)
+        product = np.average(values, weights=x_weight) + np.average(target_values, weights=y_weight)
+        return coordinates.mean_cost(X, Y, product, x_weight, y_weight)
 
     def _pair(self, dtype: np.dtype) -> nn.Module:
         """The networks of the potential and of the inverse map."""

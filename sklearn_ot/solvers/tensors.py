@@ -16,3 +16,8 @@ def to_tensor(array, dtype: torch.dtype | None = None, device: torch.device | st
         if min(array.strides, default=0) < 0:
             array = array.copy()
     return torch.as_tensor(array, dtype=dtype, device=device)
+
+
+def weighted_mean(values, weight=None):
+    """The mean of a tensor over its first dimension, with weights that have sum 1; None for equal weights."""
+    return values.mean(0) if weight is None else torch.tensordot(weight, values, dims=1)

@@ -6,6 +6,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport, warn_user
+from sklearn_ot.checks import check_weight
 
 
 class ConvexTransport(InvertibleTransport):
@@ -53,7 +54,7 @@ class ConvexTransport(InvertibleTransport):
             return X_original
         return X_original, self.potentials_.residual(X_original, check_array(X, dtype=FLOAT_DTYPES))
 
-    def dual_value(self, X, X_target):
+    def dual_value(self, X, X_target, *, sample_weight=None, target_weight=None):
         r"""The value of the potential ψ in the dual problem on two samples.
 
         .. math:: \tfrac12 E\|x\|^2 + \tfrac12 E\|y\|^2 - E\,\psi(x) - E\,\psi^*(y) \;\le\; \tfrac12 W_2^2
@@ -67,6 +68,8 @@ class ConvexTransport(InvertibleTransport):
             Source rows.
         X_target : array-like of shape (n_target_samples, n_features)
             Target rows.
+        sample_weight, target_weight : array-like of shape (n_samples,) and (n_target_samples,), default=None
+            Weights of the rows of both samples, 0 or more; all equal if None.
 
         Returns
         -------
@@ -76,7 +79,10 @@ class ConvexTransport(InvertibleTransport):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
-        return self.potentials_.dual_value(X, validate_data(self, X_target, dtype=X.dtype, reset=False))
+        target = validate_data(self, X_target, dtype=X.dtype, reset=False)
+        weight = check_weight(sample_weight, len(X))
+        target_weight = check_weight(target_weight, len(target), "target_weight", "X_target")
+        return self.potentials_.dual_value(X, target, weight, target_weight)
 
     def potential(self, X):
         r"""The convex potential ψ, whose gradient is `transform`; it is 0 at the mean of the source.

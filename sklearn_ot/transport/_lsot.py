@@ -121,5 +121,5 @@ class LSOTTransport(NeuralTransport):
         )
 
 
-def _per_feature(objective, module, x, y):
-    return objective(module, x, y) / x.shape[1]
+def _per_feature(objective, module, x, *batch):
+    return objective(module, x, *batch) / x.shape[1]

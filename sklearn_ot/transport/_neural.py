@@ -21,14 +21,16 @@ from sklearn_ot.nets import (
     NetOwner,
     TensorPairs,
     TimeBudget,
+    WeightedRows,
+    hold_out,
     resolve_device,
-    spatial_order,
     torch_seed,
+    validation_size,
 )
 from sklearn_ot.solvers.potentials import FrozenModule, Potentials
+from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.transport._start import balanced_start
 
-MAX_VALIDATION_ROWS = 2048
 # Largest size (rows × features) of the training rows of each sample: half a gigabyte of float32.
 MAX_TRAINING_NUMBERS = 2**27
 # Smallest number of rows of N(0, I), if that is the target.
@@ -145,6 +147,7 @@ class NeuralTransport(NetOwner, BaseTransport):
     verbose: int = 0
 
     MODULE: ClassVar[type]
+    _max_validation_rows: ClassVar[int] = 2048
     _parameter_constraints: ClassVar[dict] = {
         "network": "no_validation",  # module_of validates it, with a better message
         "shrinkage": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both"), None],
@@ -177,44 +180,54 @@ class NeuralTransport(NetOwner, BaseTransport):
         """Set the remaining attributes, after the net has been trained on ``samples``."""
 
     def _fit(self, source, target, rng):
-        given = source, target
-        X, target = source.rows, None if target is None else target.rows
         device = resolve_device(self.device)
-        previous = self._net_to_resume(X.shape[1])
-        samples = self._training_rows(X, target, rng)
+        # Equal rows are one row, which cannot be a training row and a validation row.
+        source, target = source.merged(), None if target is None else target.merged()
+        previous = self._net_to_resume(source.rows.shape[1])
+        samples = self._training_samples(source, target, rng)
         if previous is None:
-            self.coordinates_ = balanced_start(self, *given, samples)
+            self.coordinates_ = balanced_start(self, source, target, [sample.rows for sample in samples])
         train, valid = self._split(samples, rng, device)
         with torch_seed(rng.randint(2**31), device):
             self._run_stages(previous, train, valid, rng, device)
             self._conclude(samples, valid, resumed=previous is not None)
 
     @staticmethod
-    def _training_rows(X, target, rng):
+    def _training_samples(source, target, rng):
         """Training rows: all rows of each sample, or a random part if they take more than half a gigabyte."""
+        n_features = source.rows.shape[1]
         if target is None:
-            target = rng.standard_normal((max(len(X), MIN_REFERENCE_ROWS), X.shape[1]))
-        n_rows = max(1, MAX_TRAINING_NUMBERS // X.shape[1])
-        return [rows if len(rows) <= n_rows else rows[rng.permutation(len(rows))[:n_rows]] for rows in (X, target)]
+            n_rows = max(len(source.rows), MIN_REFERENCE_ROWS)
+            target = Sample.of(rng.standard_normal((n_rows, n_features)))
+        n_rows = max(1, MAX_TRAINING_NUMBERS // n_features)
+        return [
+            sample if len(sample.rows) <= n_rows else Sample.of(sample.draw(n_rows, rng)).merged()
+            for sample in (source, target)
+        ]
 
     def _split(self, samples, rng, device):
         """Training rows and validation rows, in coordinates."""
         coordinates = self.coordinates_
-        u, v = coordinates.of_source(samples[0]), coordinates.of_target(samples[1])
-        rows = (torch.as_tensor(coordinates.within(w), dtype=torch.float32, device=device) for w in (u, v))
-        (x, x_valid), (y, y_valid) = (self._hold_out(sample, rng) for sample in rows)
-        return TensorPairs(x, y), TensorPairs(x_valid, y_valid)
+        parts = []
+        for sample, to_coordinates in zip(samples, (coordinates.of_source, coordinates.of_target), strict=True):
+            rows = coordinates.within(to_coordinates(sample.rows))
+            # Equal rows that were merged count as heavy rows if there are many of them.
+            weight = sample.mass if sample.size != len(rows) else sample.weight
+            weighted = WeightedRows(
+                torch.as_tensor(rows, dtype=torch.float32, device=device),
+                None if weight is None else torch.from_numpy(weight),
+            )
+            parts.append(self._hold_out(weighted, sample.size, rng))
+        return [TensorPairs(x.rows, y.rows, x.weight, y.weight) for x, y in zip(*parts, strict=True)]
 
-    def _hold_out(self, sample, rng):
-        """Split a sample into training rows and validation rows, which have one row of each of as many strata."""
-        n_valid = min(len(sample), MAX_VALIDATION_ROWS)
+    def _hold_out(self, sample, size, rng):
+        """Split a sample into training rows and validation rows."""
         if self.early_stopping:
-            n_valid = min(max(1, int(self.validation_fraction * len(sample))), MAX_VALIDATION_ROWS, len(sample) - 1)
-        edges = np.linspace(0, len(sample), n_valid + 1).astype(int)
-        chosen = spatial_order(sample, n_valid)[rng.randint(edges[:-1], edges[1:])]
-        held_out = torch.zeros(len(sample), dtype=torch.bool, device=sample.device)
-        held_out[chosen] = True
-        return sample[~held_out] if self.early_stopping else sample, sample[held_out]
+            n_valid = validation_size(sample, size, self.validation_fraction)
+            return hold_out(sample, min(n_valid, self._max_validation_rows), rng)
+        if len(sample.rows) <= self._max_validation_rows:
+            return sample, sample
+        return hold_out(sample, self._max_validation_rows, rng, is_separate=False)
 
     def _run_stages(self, previous, train, valid, rng, device):
         """Train one net after the other; each takes over the state of the previous one."""

@@ -89,6 +89,7 @@ class QCTransport(NeuralTransport):
     _: KW_ONLY
 
     MODULE: ClassVar[type] = DisplacementPotential
+    _max_validation_rows: ClassVar[int] = 512  # the time of an exact plan grows with the square of its rows and more
     _parameter_constraints: ClassVar[dict] = {
         **NeuralTransport._parameter_constraints,
         "reg": [Interval(Real, 0, None, closed="left")],

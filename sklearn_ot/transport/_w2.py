@@ -6,6 +6,7 @@ from functools import partial
 from numbers import Integral, Real
 from typing import ClassVar
 
+import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -19,6 +20,7 @@ from sklearn_ot.objectives.solvers import SOLVERS, check_reg
 from sklearn_ot.objectives.w2 import regression
 from sklearn_ot.solvers.coordinates import mean_square
 from sklearn_ot.solvers.plan import exact_plan
+from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.transport._convex import ConvexTransport
 from sklearn_ot.transport._neural import NeuralTransport, Stage
 
@@ -229,7 +231,10 @@ class W2Transport(ConvexTransport, NeuralTransport):
         size = min(size, len(train.x), len(train.y))
         if size == 0 or self.max_iter == 0:
             return None
-        x, y = (sample[torch.as_tensor(rng.permutation(len(sample))[:size])] for sample in (train.x, train.y))
+        x, y = (
+            rows[torch.as_tensor(Sample(np.arange(len(rows)), weight, len(rows)).draw(size, rng))]
+            for rows, weight in ((train.x, train.x_weight), (train.y, train.y_weight))
+        )
         pairs = torch.cat([x, y[exact_plan(x, y).partner]], dim=1)
         return TensorPairs(pairs, pairs)
 
@@ -253,14 +258,17 @@ class W2Transport(ConvexTransport, NeuralTransport):
         losses = [row["valid_loss"] for row in self.history_ if row["stage"] == "plan"]
         self.start_ = "plan" if min(losses, default=0.0) < 0 else "gaussian"
         if not resumed or self.is_gaussian_:
-            self.is_gaussian_ = self.early_stopping and not gain_exceeds_error(net.module_, valid.x, valid.y)
+            self.is_gaussian_ = self.early_stopping and not gain_exceeds_error(net.module_, *valid.whole())
             if self.is_gaussian_:
                 gaussian = self._build_net(torch.device(net.device), **net.get_params_for("module"))
                 net.module_.load_state_dict(gaussian.module_.state_dict())
                 net.best_loss_ = 0.0
         # The mean of ψ plus that of ψ* is the same sum for ½‖·‖², whose gradient is the Gaussian map, minus the gain.
-        squares = mean_square(coordinates.of_source(samples[0])) + mean_square(coordinates.of_target(samples[1]))
-        value = coordinates.mean_cost(*samples, squares / 2 + coordinates.n_axes * net.best_loss_)
+        (X, x_weight, _), (Y, y_weight, _) = samples
+        squares = mean_square(coordinates.of_source(X), weight=x_weight)
+        squares += mean_square(coordinates.of_target(Y), weight=y_weight)
+        product = squares / 2 + coordinates.n_axes * net.best_loss_
+        value = coordinates.mean_cost(X, Y, product, x_weight, y_weight)
         self.wasserstein_distance_ = math.sqrt(max(0.0, 2 * value))
 
     @property

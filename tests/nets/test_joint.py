@@ -24,7 +24,7 @@ class TwoPoints(nn.Module):
             self.second.clamp_(min=0)
 
 
-def squares(module, x, y):
+def squares(module, x, y, *weights):
     return (module.first - x).square().mean() + (module.second - y).square().mean()
 
 
@@ -77,7 +77,7 @@ def test_keeps_the_average_with_the_lowest_evaluation():
     """The evaluation is best at weights in the middle of the training."""
     seen = []
 
-    def prefer_one(module, x, y):
+    def prefer_one(module, x, y, *weights):
         seen.append(module.first.item())
         return (module.first - 1).square()
 
@@ -101,14 +101,14 @@ def test_the_evaluation_of_the_average_does_not_disturb_training():
 
 
 def test_keeps_the_start_if_nothing_is_better():
-    net, data = make_net(evaluation=lambda module, x, y: module.first.abs())
+    net, data = make_net(evaluation=lambda module, *batch: module.first.abs())
     net.partial_fit(data)
     assert (net.module_.first.item(), net.module_.second.item()) == (0.0, 0.5)
     assert net.converged_ or net.n_iter_ == 400
 
 
 def test_stops_after_n_iter_no_change_blocks_without_a_gain():
-    net, data = make_net(evaluation=lambda module, x, y: torch.zeros(()), max_iter=5000, n_iter_no_change=3)
+    net, data = make_net(evaluation=lambda *_: torch.zeros(()), max_iter=5000, n_iter_no_change=3)
     net.partial_fit(data)
     assert net.n_iter_ == 300
     assert net.converged_

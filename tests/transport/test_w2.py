@@ -337,11 +337,29 @@ class InterruptAt(Callback):
 
 def test_an_interrupted_fit_keeps_its_map(samples):
     with pytest.warns(UserWarning, match="interrupted after 250 steps"):
-        transport = W2Transport(**{**SHORT, "max_iter": 400}, callbacks=[InterruptAt(250)]).fit(*samples)
+        transport = W2Transport(**{**SHORT, "max_iter": 400, "plan_size": 0}, callbacks=[InterruptAt(250)]).fit(*samples)
     assert [row["n_iter"] for row in transport.history_] == [100, 200, 250]
     assert transport.history_[0].keys() - transport.history_[-1].keys() == {"dur", "train_loss"}
     gaussian = GaussianTransport().fit(*samples)
     assert transport.score(samples[0]) > gaussian.score(samples[0])
+
+
+class StopAt(Callback):
+    def __init__(self, step):
+        self.step = step
+
+    def on_batch_end(self, net, **kwargs):
+        if net.n_iter_ >= self.step:
+            raise KeyboardInterrupt
+
+
+def test_a_callback_that_stops_training_ends_the_main_stage_and_not_the_plan(samples):
+    """It is no interruption from the keyboard, and there is no warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        transport = W2Transport(**{**SHORT, "max_iter": 200}, callbacks=[StopAt(50)]).fit(*samples)
+    n_iter = {row["stage"]: row["n_iter"] for row in transport.history_}
+    assert n_iter == {"plan": 200, "dual": 201}
 
 
 def test_callbacks_are_cloned_and_run(samples):

@@ -11,7 +11,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
 from sklearn.model_selection import GroupKFold, ShuffleSplit, StratifiedKFold
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 
 from sklearn_ot.datasets import make_gaussian_pair
 from sklearn_ot.exceptions import DivergenceError
@@ -278,4 +278,13 @@ def test_an_interrupted_fit_ends_the_search(samples):
 def test_a_search_of_fits_with_a_time_budget_comes_to_its_end(samples):
     transport = clone(SHORT).set_params(callbacks=[TimeBudget(0.1)], max_iter=100_000)
     search = W2TransportCV(transport, regs=[0.0, 1.0], cv=2, random_state=0).fit(*samples)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_a_search_of_fits_that_a_callback_stops_comes_to_its_end(samples):
+    stop = EarlyStopping("valid_loss", patience=1, threshold=10.0, threshold_mode="abs")
+    transport = clone(SHORT).set_params(callbacks=[stop], max_iter=100_000, early_stopping=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        search = W2TransportCV(transport, regs=[0.0, 1.0], cv=2, random_state=0).fit(*samples)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()

@@ -1,0 +1,121 @@
+"""The training rows and the validation rows of a sample."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sklearn_ot.nets._pairs import MassOrder, spatial_order
+
+# A far row has at least the share of the squares that this number of strata have on average.
+FAR_STRATA = 2
+# A heavy row has at least this part of the mass of a stratum.
+HEAVY_PART = 0.75
+
+
+class WeightedRows(NamedTuple):
+    """Rows as a tensor, with weights.
+
+    Attributes
+    ----------
+    rows : Tensor of shape (n, d)
+        The rows.
+    weight : Tensor of shape (n,) or None
+        Positive weights, in float64 and on the CPU; None for equal weights.
+    """
+
+    rows: Tensor
+    weight: Tensor | None = None
+
+
+def validation_size(sample, size, fraction):
+    """Number of strata for `hold_out` that takes a fraction of the mass from the training rows.
+
+    Parameters
+    ----------
+    sample : WeightedRows
+        Different rows.
+    size : float
+        Number of independent rows that the sample counts for, see `sklearn_ot.solvers.samples.Sample`.
+    fraction : float
+        The fraction, above 0 and below 1.
+
+    Returns
+    -------
+    n_valid : int
+        1 or more.
+    """
+    n_rows = len(sample.rows)
+    if sample.weight is None:
+        return max(1, min(int(fraction * n_rows), n_rows - 1))
+    # A light row leaves the training rows, with all of its weight, if it is drawn.
+    mass = sample.weight / sample.weight.sum()
+    light = mass[mass * fraction * size < HEAVY_PART]
+    return max(1, int(fraction * min(size, 1 / light.square().sum().item()) if len(light) else fraction * size))
+
+
+def hold_out(sample, n_valid, rng, *, is_separate=True):
+    r"""Split a sample into training rows and validation rows.
+
+    The validation rows are one row of each of ``n_valid`` strata of equal mass, drawn in proportion to the weights, and
+    the far rows. A *far row* has a share of the sum of squares, :math:`w_i \|x_i\|^2 / \sum_j w_j \|x_j\|^2`, that is
+    as large as the mean share of two strata, but less mass than a stratum. A mean over strata would depend on whether
+    they are drawn, and the best weights could be those that are wrong on them.
+
+    A validation row is no training row. There are two exceptions, because without such a row the distribution of the
+    training rows would be another one: the far rows, and *heavy rows*, which have a large part of the mass of a
+    stratum. A light row that is not drawn stands for itself when it is drawn as well: its training weight is divided by
+    the probability of not being drawn.
+
+    Parameters
+    ----------
+    sample : WeightedRows
+        Different rows, whose mean is about 0.
+    n_valid : int
+        Number of strata, 1 or more.
+    rng : RandomState
+        Draws the rows.
+    is_separate : bool, default=True
+        Whether validation rows are taken from the training rows. If not, all rows are training rows.
+
+    Returns
+    -------
+    train, valid : WeightedRows
+        The two parts; neither is empty.
+    """
+    rows, weight = sample
+    n_rows = len(rows)
+    mass = torch.full((n_rows,), 1 / n_rows, dtype=torch.float64) if weight is None else weight / weight.sum()
+    is_far = _is_far(rows, mass, n_valid)
+    far, near = (chosen.nonzero()[:, 0] for chosen in (is_far, ~is_far))
+    drawn = near[_draw(rows[near.to(rows.device)], None if weight is None else mass[near], n_valid, rng)]
+    valid = rows[torch.cat([far, drawn]).to(rows.device)]
+    of_stratum = mass[near].sum().expand(n_valid) / n_valid
+    valid = WeightedRows(valid, torch.cat([mass[far], of_stratum]) if len(far) else None)
+    if not is_separate:
+        return sample, valid
+    is_light = mass * n_valid < HEAVY_PART if weight is not None else torch.full((n_rows,), n_valid < n_rows)
+    is_light &= ~is_far
+    remains = torch.ones(n_rows, dtype=torch.bool)
+    remains[drawn] = ~is_light[drawn]
+    if weight is not None:
+        weight = torch.where(is_light, mass / (1 - n_valid * mass), mass)[remains]
+        weight = None if (weight == weight[0]).all() else weight
+    return WeightedRows(rows[remains.to(rows.device)], weight), valid
+
+
+def _is_far(rows, mass, n_valid):
+    squares = mass * torch.linalg.vector_norm(rows, dim=1).cpu().double().square()
+    has_much = squares * n_valid >= FAR_STRATA * squares.sum()
+    return has_much & (squares > 0) & (mass * n_valid < 1)
+
+
+def _draw(rows, weight, n_strata, rng):
+    """Indices of one row of each of ``n_strata`` strata of equal mass."""
+    order = spatial_order(rows, min(n_strata, len(rows))).cpu()
+    if weight is None and n_strata <= len(rows):
+        edges = np.linspace(0, len(rows), n_strata + 1).astype(int)
+        return order[rng.randint(edges[:-1], edges[1:])]
+    places = (np.arange(n_strata) + rng.uniform(size=n_strata)) * (len(rows) / n_strata)
+    return MassOrder(order, weight).at(torch.from_numpy(places))
