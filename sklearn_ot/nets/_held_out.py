@@ -52,7 +52,8 @@ def validation_size(sample, size, fraction):
     # A light row leaves the training rows, with all of its weight, if it is drawn.
     mass = sample.weight / sample.weight.sum()
     light = mass[mass * fraction * size < HEAVY_PART]
-    return max(1, int(fraction * min(size, 1 / light.square().sum().item()) if len(light) else fraction * size))
+    n_valid = fraction * (min(size, 1 / light.square().sum().item()) if len(light) else size)
+    return max(1, int(n_valid * (1 + 1e-9)))
 
 
 def hold_out(sample, n_valid, rng, *, is_separate=True):

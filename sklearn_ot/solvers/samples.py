@@ -121,13 +121,13 @@ class Sample(NamedTuple):
     def merged(self) -> "Sample":
         """The sample with equal rows as one row, which has the sum of their weights.
 
-        The order of the rows depends on their values only. Integer weights, and as many equal rows, therefore give the
-        same arrays, bit for bit and in any order of the rows.
+        The rows are sorted by their first column, then by the next. So integer weights, and as many equal rows, give
+        the same arrays, bit for bit and in any order of the rows; the order does not depend on units.
         """
-        keys = row_keys(self.rows)
-        order = np.argsort(keys, kind="stable")
-        rows, keys = self.rows[order] + self.rows.dtype.type(0), keys[order]
-        is_first = np.concatenate([[True], keys[1:] != keys[:-1]])
+        order = _sorted_order(self.rows)
+        # 0.0 and -0.0 are equal.
+        rows = self.rows[order] + self.rows.dtype.type(0)
+        is_first = np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])
         if self.weight is None and is_first.all():
             return self._replace(rows=rows)
         # Integers have exact sums.
@@ -148,3 +148,13 @@ def first_index(rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     keys = row_keys(rows)
     order = np.argsort(keys, kind="stable")
     return order[np.searchsorted(keys[order], row_keys(wanted))]
+
+
+def _sorted_order(rows):
+    """Indices that sort rows by their first column, rows with equal numbers there by the second, and so on."""
+    order = np.argsort(rows[:, 0], kind="stable")
+    first = rows[order, 0]
+    is_tied = first[1:] == first[:-1]
+    tied = np.flatnonzero(np.concatenate([is_tied, [False]]) | np.concatenate([[False], is_tied]))
+    order[tied] = order[tied][np.lexsort(rows[order[tied]].T[::-1])]
+    return order

@@ -71,12 +71,44 @@ def test_every_row_is_as_likely_as_any_other():
     assert (counts - 32_000 / 21).abs().max() < 190
 
 
+@pytest.mark.parametrize("batch_size", [8, 60])
+def test_a_weight_is_a_repetition(batch_size):
+    """Rows are drawn as often as their weights say, and each batch has a row of each stratum of equal mass."""
+    torch.manual_seed(0)
+    data, weight = pairs(40, 40), torch.arange(40).double() % 4 + 1
+    loader = PairLoader(
+        TensorPairs(data.x, data.y, weight, None), batch_size=batch_size, n_batches=2000, block_size=2000
+    )
+    ends = torch.repeat_interleave(torch.arange(40), weight.long())
+    edges = torch.arange(batch_size + 1) * len(ends) / batch_size
+    counts = torch.zeros(40)
+    for x, y in loader:
+        assert len(x) == batch_size
+        assert len(y) == min(batch_size, 40)
+        rows = x.flatten().long()
+        assert (rows >= ends[edges[:-1].floor().long()]).all()
+        assert (rows <= ends[edges[1:].ceil().long() - 1]).all()
+        counts += torch.bincount(rows, minlength=40)
+    expected = 2000 * batch_size * weight / weight.sum()
+    # 5 standard errors of independent draws.
+    assert ((counts - expected).abs() < 5 * expected.sqrt()).all()
+
+
 @pytest.mark.parametrize("n_features", [1, 3, 40])
 def test_spatial_order_is_a_permutation(n_features):
     sample = torch.randn(101, n_features, generator=torch.Generator().manual_seed(0))
     assert sorted(spatial_order(sample, 7).tolist()) == list(range(101))
     # Rows that are all equal may have any order.
     assert sorted(spatial_order(torch.zeros(101, n_features), 7).tolist()) == list(range(101))
+
+
+def test_the_whole_dataset_has_weights_with_sum_one():
+    x, _, x_weight, y_weight = TensorPairs(
+        torch.zeros(3, 1), torch.zeros(2, 1), torch.tensor([1.0, 2, 1], dtype=torch.float64)
+    ).whole()
+    assert x_weight.tolist() == [0.25, 0.5, 0.25]
+    assert x_weight.dtype == x.dtype
+    assert y_weight is None
 
 
 def test_dataset_has_the_length_of_the_longer_sample():

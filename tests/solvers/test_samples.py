@@ -52,6 +52,14 @@ def test_merged_rows_are_the_distinct_ones_with_their_shares():
     assert Sample.of(X).merged().weight is None
 
 
+def test_merged_rows_are_sorted_in_any_units():
+    """By all columns, also if many rows have equal numbers in the first ones."""
+    rows = np.random.RandomState(3).randint(-2, 3, (300, 4)).astype(float)
+    merged = Sample.of(rows).merged()
+    np.testing.assert_array_equal(merged.rows, np.unique(rows, axis=0))
+    np.testing.assert_array_equal(Sample.of(1000 * rows + 7).merged().rows, 1000 * merged.rows + 7)
+
+
 def test_drawn_rows_have_the_distribution_of_the_sample():
     weight = np.random.RandomState(2).rand(12)
     sample = Sample.of(X, weight)

@@ -337,7 +337,9 @@ class InterruptAt(Callback):
 
 def test_an_interrupted_fit_keeps_its_map(samples):
     with pytest.warns(UserWarning, match="interrupted after 250 steps"):
-        transport = W2Transport(**{**SHORT, "max_iter": 400, "plan_size": 0}, callbacks=[InterruptAt(250)]).fit(*samples)
+        transport = W2Transport(**{**SHORT, "max_iter": 400, "plan_size": 0}, callbacks=[InterruptAt(250)]).fit(
+            *samples
+        )
     assert [row["n_iter"] for row in transport.history_] == [100, 200, 250]
     assert transport.history_[0].keys() - transport.history_[-1].keys() == {"dur", "train_loss"}
     gaussian = GaussianTransport().fit(*samples)
