@@ -11,14 +11,16 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, check_cv
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_ot.base import draw_reference, warn_user
+from sklearn_ot.checks import check_weight
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.objectives.solvers import check_reg
+from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.transport._convex import ConvexTransport
 from sklearn_ot.transport._w2 import W2Transport
 
@@ -46,9 +48,10 @@ class W2TransportCV(ConvexTransport):
     regs : array-like of shape (n_regs,), default=(0.0, 0.1, 1.0, 10.0)
         The candidates. Their meaning depends on the solver, see `W2Transport`. The solver "w2gn" needs candidates above
         0, unlike the default.
-    cv : int or cross-validation splitter, default=5
+    cv : int, cross-validation splitter or list of splits, default=5
         The number of shuffled folds, or a splitter such as `sklearn.model_selection.ShuffleSplit`, which gets rows
-        without labels or groups. It splits each sample separately.
+        without labels or groups. It splits each sample separately; rows of weight 0 are left out before. A list of
+        pairs of arrays, the indices of training and test rows, splits the source, and needs a fit without a target.
     n_jobs : int, default=None
         Number of fits that run at the same time; None is 1, -1 is the number of cores. Joblib divides the cores among
         the fits: with one fit for each core, each fit has one thread. (Threads of one process cannot be used, because
@@ -121,14 +124,20 @@ class W2TransportCV(ConvexTransport):
     _parameter_constraints: ClassVar[dict] = {
         "transport": [W2Transport, None],
         "regs": ["array-like"],
-        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split", "get_n_splits"])],
+        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split", "get_n_splits"]), list],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
 
+    def _samples(self, X, target, sample_weight, target_weight):
+        source, target = super()._samples(X, target, sample_weight, target_weight)
+        if _is_list(self.cv) and len(source.rows) < len(X):
+            # The splits have the numbers of all rows, also of those without weight.
+            source = Sample(X, check_weight(sample_weight, len(X)), source.size)
+        return source, target
+
     def _fit(self, source, target, rng):
-        X, target = source.rows, None if target is None else target.rows
         regs = self._validate_regs()
         transport = clone(self.transport) if self.transport is not None else W2Transport()
         if transport.random_state is None:
@@ -136,34 +145,36 @@ class W2TransportCV(ConvexTransport):
         candidates = [clone(transport).set_params(reg=reg) for reg in regs]
         for reg in regs:
             check_reg(transport.solver, reg)
-        folds = self._split(X, rng, "X")
-        # No rows of N(0, I) are held out: every fit draws its own, and all maps are scored on these rows.
-        fresh = draw_reference(X, None, rng) if target is None else None
-        target_folds = [(None, None)] * len(folds) if target is None else self._split(target, rng, "X_target")
-        if len(target_folds) != len(folds):
-            raise ValueError(
-                f"cv={self.cv!r} makes {len(folds)} folds of X, but {len(target_folds)} of X_target. Give a splitter "
-                "with a fixed number of folds, KFold(5) for example."
-            )
+        source, target = _counted(source), _counted(target)
+        folds = self._folds(source, target, rng)
         self.n_splits_ = len(folds)
         results = Parallel(n_jobs=self.n_jobs, verbose=self.verbose, prefer="processes")(
-            delayed(_fit_and_score)(
-                clone(candidate),
-                X[train],
-                X[test],
-                None if target is None else target[target_train],
-                fresh if target is None else target[target_test],
-            )
-            for candidate in candidates
-            for (train, test), (target_train, target_test) in zip(folds, target_folds, strict=True)
+            delayed(_fit_and_score)(clone(candidate), *fold) for candidate in candidates for fold in folds
         )
         self.cv_results_ = _tabulate(regs, np.reshape(results, (len(regs), len(folds), 3)))
         scores = self._finite_scores(regs)
         self.best_index_ = int(max(range(len(regs)), key=lambda index: (scores[index], regs[index])))
         self.best_score_ = float(scores[self.best_index_])
         self.reg_ = float(regs[self.best_index_])
-        self.transport_ = transport.set_params(reg=self.reg_).fit(X, X_target=target)
+        self.transport_ = transport.set_params(reg=self.reg_).fit(**_fit_arguments(source, target))
         self.wasserstein_distance_ = self.transport_.wasserstein_distance_
+
+    def _folds(self, source, target, rng):
+        """Training and test samples of all folds: for each, those of the source and those of the target."""
+        folds = [_parts(source, fold) for fold in self._split(source.rows, rng, "X")]
+        if target is None:
+            # No rows of N(0, I) are held out: every fit draws its own, and all maps are scored on these rows.
+            fresh = Sample.of(draw_reference(source.rows, None, rng))
+            return [(train, test, None, fresh) for train, test in folds]
+        if _is_list(self.cv):
+            raise ValueError("cv is a list of splits of X, and cannot split X_target as well: give a splitter.")
+        target_folds = [_parts(target, fold) for fold in self._split(target.rows, rng, "X_target")]
+        if len(target_folds) != len(folds):
+            raise ValueError(
+                f"cv={self.cv!r} makes {len(folds)} folds of X, but {len(target_folds)} of X_target. Give a splitter "
+                "with a fixed number of folds, KFold(5) for example."
+            )
+        return [(*fold, *target_fold) for fold, target_fold in zip(folds, target_folds, strict=True)]
 
     def _finite_scores(self, regs):
         """The mean scores, with minus infinity if a fit diverged."""
@@ -190,9 +201,9 @@ class W2TransportCV(ConvexTransport):
         return regs
 
     def _split(self, sample, rng, name):
-        cv = self.cv
-        if isinstance(cv, Integral):
-            cv = KFold(cv, shuffle=True, random_state=rng.randint(2**31))
+        cv = check_cv(self.cv)
+        if isinstance(self.cv, Integral):
+            cv = KFold(self.cv, shuffle=True, random_state=rng.randint(2**31))
         try:
             folds = list(cv.split(sample))
         # A splitter that needs labels raises a TypeError.
@@ -215,17 +226,43 @@ class W2TransportCV(ConvexTransport):
         return self.transport_.potentials_
 
 
-def _fit_and_score(transport, X, X_test, target, target_test):
+def _is_list(cv):
+    """Whether ``cv`` is a list of splits and no splitter."""
+    return not isinstance(cv, Integral) and not hasattr(cv, "split")
+
+
+def _counted(sample):
+    """A sample with the sum of its weights equal to its size, so that numbers of equal rows are integers."""
+    if sample is None or (sample.weight is None and sample.size == len(sample.rows)):
+        return sample
+    return sample._replace(weight=sample.count)
+
+
+def _parts(sample, fold):
+    """The training and the test sample of a fold."""
+    rows, weight, _ = sample
+    return [Sample(rows[part], None if weight is None else weight[part], len(part)) for part in fold]
+
+
+def _fit_arguments(source, target):
+    """The arguments of ``fit`` for two samples, of which the target may be None."""
+    arguments = {"X": source.rows, "sample_weight": source.weight}
+    return arguments if target is None else {**arguments, "X_target": target.rows, "target_weight": target.weight}
+
+
+def _fit_and_score(transport, source, source_test, target, target_test):
     """Fit a transport; return its dual value on other rows (nan if it diverged) and the seconds to fit and to score."""
     start = time.perf_counter()
     try:
-        transport.fit(X, X_target=target)
+        transport.fit(**_fit_arguments(source, target))
     except DivergenceError:
         return math.nan, time.perf_counter() - start, 0.0
     if transport.net_.interrupted_:
         raise KeyboardInterrupt
     fitted = time.perf_counter()
-    return transport.dual_value(X_test, target_test), fitted - start, time.perf_counter() - fitted
+    weights = {"sample_weight": source_test.weight, "target_weight": target_test.weight}
+    value = transport.dual_value(source_test.rows, target_test.rows, **weights)
+    return value, fitted - start, time.perf_counter() - fitted
 
 
 def _tabulate(regs, results):

@@ -48,8 +48,8 @@ def calls(monkeypatch):
     """Records the arguments of every fit of the search; the score of a candidate is a function of its reg."""
     made = []
 
-    def record(transport, *arrays):
-        made.append((transport, *arrays))
+    def record(transport, *samples):
+        made.append((transport, *(sample and sample.rows for sample in samples)))
         return record.score(transport.reg), 1.0, 2.0
 
     record.score = lambda reg: 0.0
@@ -107,7 +107,8 @@ def test_scores_are_dual_values_on_held_out_rows(samples, fitted, monkeypatch):
     monkeypatch.setattr(module, "_fit_and_score", lambda *args: kept.append(args) or inner(*args))
     again = clone(fitted).fit(*samples)
     assert len(kept) == 9
-    for i, (transport, X, X_test, target, target_test) in enumerate(kept):
+    for i, (transport, *parts) in enumerate(kept):
+        X, X_test, target, target_test = (part.rows for part in parts)
         score = again.cv_results_[f"split{i % 3}_test_score"][i // 3]
         # The scores of the search are equal to those of maps that are fitted again.
         assert score == transport.dual_value(X_test, target_test)
@@ -288,3 +289,19 @@ def test_a_search_of_fits_that_a_callback_stops_comes_to_its_end(samples):
         warnings.simplefilter("error")
         search = W2TransportCV(transport, regs=[0.0, 1.0], cv=2, random_state=0).fit(*samples)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_weights_are_repeated_rows_in_each_fold(samples):
+    """Rows of weight 0 keep their places in a list of splits."""
+    rng = np.random.RandomState(0)
+    X, weight, folds = samples[0], rng.randint(0, 4, 60), np.arange(60) % 3
+    repeated, groups = X.repeat(weight, axis=0), folds.repeat(weight)
+    fits = []
+    for rows, of, given in ((X, folds, weight), (repeated, groups, None)):
+        cv = [(np.flatnonzero(of != i), np.flatnonzero(of == i)) for i in range(3)]
+        fits.append(W2TransportCV(SHORT, (0.0, 5.0), cv=cv, random_state=0).fit(rows, sample_weight=given))
+    for name in ("mean_test_score", "split2_test_score"):
+        np.testing.assert_allclose(fits[0].cv_results_[name], fits[1].cv_results_[name], rtol=1e-6)
+    np.testing.assert_allclose(*(fit.transform(X) for fit in fits), rtol=1e-6)
+    with pytest.raises(ValueError, match="cv is a list of splits of X, and cannot split X_target"):
+        W2TransportCV(SHORT, cv=cv).fit(repeated, samples[1])
