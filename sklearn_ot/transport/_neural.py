@@ -211,23 +211,22 @@ class NeuralTransport(NetOwner, BaseTransport):
         parts = []
         for sample, to_coordinates in zip(samples, (coordinates.of_source, coordinates.of_target), strict=True):
             rows = coordinates.within(to_coordinates(sample.rows))
-            # Equal rows that were merged count as heavy rows if there are many of them.
-            weight = sample.mass if sample.size != len(rows) else sample.weight
-            weighted = WeightedRows(
-                torch.as_tensor(rows, dtype=torch.float32, device=device),
-                None if weight is None else torch.from_numpy(weight),
-            )
-            parts.append(self._hold_out(weighted, sample.size, rng))
+            weight = None if sample.weight is None else torch.from_numpy(sample.weight)
+            rows = torch.as_tensor(rows, dtype=torch.float32, device=device)
+            parts.append(self._hold_out(WeightedRows(rows, weight), sample.size, rng))
         return [TensorPairs(x.rows, y.rows, x.weight, y.weight) for x, y in zip(*parts, strict=True)]
 
     def _hold_out(self, sample, size, rng):
         """Split a sample into training rows and validation rows."""
-        if self.early_stopping:
-            n_valid = validation_size(sample, size, self.validation_fraction)
-            return hold_out(sample, min(n_valid, self._max_validation_rows), rng)
-        if len(sample.rows) <= self._max_validation_rows:
-            return sample, sample
-        return hold_out(sample, self._max_validation_rows, rng, is_separate=False)
+        if not self.early_stopping:
+            if len(sample.rows) <= self._max_validation_rows:
+                return sample, sample
+            return hold_out(sample, self._max_validation_rows, rng, is_separate=False)
+        if sample.weight is None and size != len(sample.rows):
+            # Equal rows were merged, as many of each. They may be heavy rows.
+            sample = sample._replace(weight=torch.ones(len(sample.rows), dtype=torch.float64))
+        n_valid = validation_size(sample, size, self.validation_fraction)
+        return hold_out(sample, min(n_valid, self._max_validation_rows), rng)
 
     def _run_stages(self, previous, train, valid, rng, device):
         """Train one net after the other; each takes over the state of the previous one."""

@@ -231,10 +231,7 @@ class W2Transport(ConvexTransport, NeuralTransport):
         size = min(size, len(train.x), len(train.y))
         if size == 0 or self.max_iter == 0:
             return None
-        x, y = (
-            rows[torch.as_tensor(Sample(np.arange(len(rows)), weight, len(rows)).draw(size, rng))]
-            for rows, weight in ((train.x, train.x_weight), (train.y, train.y_weight))
-        )
+        x, y = (_draw(*part, size, rng) for part in ((train.x, train.x_weight), (train.y, train.y_weight)))
         pairs = torch.cat([x, y[exact_plan(x, y).partner]], dim=1)
         return TensorPairs(pairs, pairs)
 
@@ -303,3 +300,9 @@ class W2Transport(ConvexTransport, NeuralTransport):
         net.n_iter_, net.history_ = self.net_.n_iter_, self.net_.history_
         self.net_ = net
         return self
+
+
+def _draw(rows, weight, n_rows, rng):
+    """Equally weighted rows of a tensor, drawn in proportion to the weights."""
+    numbers = Sample(np.arange(len(rows)), None if weight is None else weight.numpy(), len(rows))
+    return rows[torch.as_tensor(numbers.draw(n_rows, rng))]
