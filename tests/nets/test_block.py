@@ -189,6 +189,19 @@ def test_numbers_that_are_not_finite_are_an_error(build, factor):
         net.partial_fit(data)
 
 
+@pytest.mark.parametrize("name", ["optimizer_", "critic_optimizer_"])
+def test_a_moment_that_is_not_finite_is_an_error(build, name):
+    """Weights with this moment do not change any more, and all losses stay finite."""
+    net, data = build(max_iter=2)
+    if not hasattr(net, name):
+        name = "optimizer_"
+    net.partial_fit(data)
+    moments = next(iter(getattr(net, name).state.values()))
+    moments["exp_avg_sq"].view(-1)[0] = float("inf")
+    with pytest.raises(DivergenceError, match=r"s: the square of a gradient is inf\. Change something\."):
+        net.partial_fit(data)
+
+
 def test_step_sizes_are_as_before_after_a_fit(build):
     net, data = build()
     net.partial_fit(data)

@@ -1,6 +1,7 @@
 """The average phase."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -36,3 +37,15 @@ def test_the_error_is_as_expected_and_tests_are_due_once_it_is_small(source, n_f
     error = float((masses / weights - 1).square().mean().sqrt())
     # The tolerance is the last expected error, plus the noise of the test.
     assert error < 1.5 * due[-1].error + math.sqrt(80 / 200_000)
+
+
+def test_no_test_is_due_at_the_last_state():
+    """The solver tests the last state in any case: a test there would be a second one of the same masses."""
+    points = torch.randn(80, 6)
+    problem = Problem(sources.normal(6), points, read_weights(None, points), read_cost("sqeuclidean"), 0.1, 60_000)
+    first = soft(problem)
+    due = [state.n_rows for state in average(problem, first) if state.error < math.inf]
+    # The numbers of rows do not depend on the draws: the same steps, which now end where a test was due.
+    states = list(average(replace(problem, max_samples=due[1]), first))
+    assert [state.n_rows for state in states if state.error < math.inf] == due[:1]
+    assert (states[-1].n_rows, states[-1].error) == (due[1], math.inf)
