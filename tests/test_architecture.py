@@ -52,7 +52,7 @@ OUTSIDE = {
     "networks": {"sklearn", "torch"},
     "transport": {"numpy", "scipy", "sklearn", "torch", "skorch", "ot"},
     "generation": {"numpy", "scipy", "sklearn", "torch", "skorch", "ot"},
-    "adaptation": {"numpy", "sklearn"},
+    "adaptation": {"numpy", "scipy", "sklearn"},
 }
 # Extras that a part may import, only inside functions, so that the package works without them.
 OPTIONAL = {"plotting": {"matplotlib"}, "datasets": {"mlxtend"}, "adaptation": {"skada"}}

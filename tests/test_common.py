@@ -27,14 +27,19 @@ from sklearn_ot.transport import (
 
 SMALL, BOUNDED = Dense((8,)), Dense((8,), output_activation="tanh")
 TINY = {"generator": SMALL, "critic": SMALL, "max_iter": 2, "batch_size": 8}
+# With routing on, estimators must request weights. The weights of rows and as many equal rows agree to the tolerance of
+# the optimiser.
+with sklearn.config_context(enable_metadata_routing=True):
+    LOGISTIC = LogisticRegression(tol=1e-10, max_iter=1000).set_fit_request(sample_weight=True)
+    RIDGE = Ridge().set_fit_request(sample_weight=True)
 # One small instance (a few iterations at most) for each code path; a new public estimator is added here.
 INSTANCES = [
     GaussianTransport(),
     GaussianTransport(shrinkage=None),
     DomainAdapter(GaussianTransport(), KNeighborsClassifier()),
-    DomainAdapter(GaussianTransport(), LogisticRegression(), align="target"),
-    DomainAdapter(GaussianTransport(), Ridge()),
-    DomainAdapter(GaussianTransport(), Ridge(), align="target"),
+    DomainAdapter(GaussianTransport(), LOGISTIC, align="target"),
+    DomainAdapter(GaussianTransport(), RIDGE),
+    DomainAdapter(GaussianTransport(), RIDGE, align="target"),
     W2Transport(max_iter=3, network=Convex((8,))),
     W2Transport("w2gn", max_iter=3, network=Convex((8, 8), "softplus"), early_stopping=False),
     W2Transport("expectile", reg=0.5, max_iter=2, network=Convex((8,), rank=1), plan_size=0),
@@ -44,7 +49,7 @@ INSTANCES = [
     QCTransport(max_iter=3, network=Dense((8,), "celu")),
     SemiDiscreteTransport(tol=0.5, max_samples=2000, confidence=None),
     SemiDiscreteTransport("normal", cost=1.5, tol=0.5, max_samples=2000, smoothing=0.5, confidence=None),
-    DomainAdapter(W2Transport(max_iter=3, network=Convex((8,))), LogisticRegression()),
+    DomainAdapter(W2Transport(max_iter=3, network=Convex((8,))), LOGISTIC),
     SemiDiscreteOTGenerator(SMALL, max_iter=1, tol=1.0, n_fit_samples=100, n_fit_steps=3),
     SemiDiscreteOTGenerator(BOUNDED, max_iter=0, tol=1.0, n_fit_samples=100),
     WGANGenerator(**TINY),

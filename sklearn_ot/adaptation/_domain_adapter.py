@@ -1,6 +1,7 @@
 """DomainAdapter: a transport between two domains, and an estimator that is fitted and used in one of them."""
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
@@ -9,17 +10,22 @@ from sklearn.utils import check_consistent_length, get_tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metadata_routing import (
     UNUSED,
+    MetadataRequest,
     MetadataRouter,
     MethodMapping,
     _raise_for_params,
     _routing_enabled,
+    get_routing_for_object,
     process_routing,
 )
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _estimator_has, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_method_params, _estimator_has, check_is_fitted
 
-from sklearn_ot.base import FLOAT_DTYPES, all_or_nothing, draw_reference, warn_user
-from sklearn_ot.exceptions import MissingTargetWarning
+from sklearn_ot.adaptation._columns import read_table, read_target
+from sklearn_ot.adaptation._domains import Domains
+from sklearn_ot.adaptation._weights import Weighting, can_request_weights, read_weight, settles_weights
+from sklearn_ot.base import all_or_nothing, draw_reference, warn_user
+from sklearn_ot.exceptions import MissingTargetWarning, SourceRowsWarning
 from sklearn_ot.solvers.samples import Sample
 
 
@@ -42,6 +48,10 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         estimator is fitted on moved source rows, and target rows are predicted without a move. With "target", the
         transport is fitted from the target to the source, the estimator is fitted on the source rows, and target rows
         are moved before they are predicted.
+    columns : list, slice, str, int, callable or None, default=None
+        The columns that the transport moves, by names or positions as in a `sklearn.compose.ColumnTransformer`, or a
+        function of the source that selects them, such as `sklearn.compose.make_column_selector`. All other columns,
+        also of strings, pass through to the estimator unchanged. None moves all columns.
 
     Attributes
     ----------
@@ -51,8 +61,12 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         The fitted estimator.
     classes_ : ndarray of shape (n_classes,)
         The class labels, if the estimator is a classifier.
-    target_reference_ : ndarray of shape (<= 4096, n_features_in_) or None
+    target_reference_ : ndarray of shape (<= 4096, n_moved_columns) or None
         Target rows for the comparison in `transport_match`.
+    domains_ : object or None
+        Knows to which domain rows belong if ``domain="auto"``; None if ``fit`` got no target.
+    columns_ : ndarray of shape (n_moved_columns,)
+        Positions of the columns that the transport moves, if ``columns`` is not None.
     n_features_in_ : int
         Number of features of both domains.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -74,12 +88,28 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
     ``make_pipeline(StandardScaler(), DomainAdapter(...), transform_input=["X_target"])``. Without ``transform_input``
     the target is not scaled, and no warning says so.
 
-    The default score of `sklearn.model_selection.GridSearchCV` treats held-out *source* rows as target rows, and so
-    prefers a map that moves nothing. Use `transport_match` as the score, with `transported_source_accuracy` beside it.
+    *Rows to predict.* ``predict`` and its like take rows as target rows, with one exception: with ``domain="auto"``,
+    the default, rows that are exactly rows of the source of ``fit`` (in the moved columns) are source rows. They are
+    recognised only if no row of the target shows that rows of both domains can be equal by chance, as in a table of a
+    few categories. Rows that resemble the source too much to be any part of the target are predicted as target rows,
+    with a `~sklearn_ot.exceptions.SourceRowsWarning`. ``domain="target"`` and ``domain="source"`` leave nothing to
+    recognise.
 
-    The transport and the estimator receive plain float arrays, also if the adapter gets DataFrames. With metadata
-    routing enabled, metadata is routed to ``fit`` and ``transform`` of the transport and to all methods of the
-    estimator; ``X_target`` and ``domain`` are requested by default.
+    *Tools of scikit-learn* that hold out rows of ``X`` (cross-validation, calibration, stacking, the tuning of a
+    threshold, searches) hold out *source* rows. Put the tool inside the adapter:
+    ``DomainAdapter(transport, CalibratedClassifierCV(classifier))``. In a search over parameters of the adapter use
+    `transport_match` as the score, with `transported_source_accuracy` beside it.
+
+    *DataFrames.* The transport gets a plain float array. The estimator gets rows of the same kind as the adapter: for a
+    DataFrame of pandas or polars a DataFrame with the same names and, in pandas, the same index.
+
+    *Weights.* The transport gets the weights of both domains, with the roles exchanged if ``align="target"``. The
+    estimator gets those of the source. A part whose ``fit`` takes no weights gets repeated rows if all weights are
+    integers; if they are not, ``fit`` raises an error.
+
+    *Metadata routing.* Metadata is routed to ``fit`` and ``transform`` of the transport and to all methods of the
+    estimator; ``X_target``, ``target_weight`` and ``domain`` are requested by default. If routing is enabled, an
+    estimator that can request ``sample_weight`` must do so, or refuse it, before the adapter gets weights.
 
     References
     ----------
@@ -106,14 +136,16 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
     transport: object
     estimator: object
     align: str = "source"
+    columns: object = None
 
     _parameter_constraints: ClassVar[dict] = {
         "transport": [HasMethods(["fit", "transform"])],
         "estimator": [HasMethods(["fit"])],
         "align": [StrOptions({"source", "target"})],
+        "columns": ["array-like", slice, str, Integral, callable, None],
     }
     # Metadata that the adapter itself consumes. The estimator must request the weights of a score.
-    __metadata_request__fit: ClassVar[dict] = {"X_target": True}
+    __metadata_request__fit: ClassVar[dict] = {"X_target": True, "target_weight": True}
     __metadata_request__predict: ClassVar[dict] = {"domain": True}
     __metadata_request__predict_proba: ClassVar[dict] = {"domain": True}
     __metadata_request__decision_function: ClassVar[dict] = {"domain": True}
@@ -121,7 +153,7 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
 
     # The transport and the estimator validate their own parameters.
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, *, X_target=None, **params):
+    def fit(self, X, y, *, X_target=None, sample_weight=None, target_weight=None, **params):
         """Fit the transport between the domains, and the estimator on the labelled source.
 
         Parameters
@@ -131,8 +163,11 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Labels or values of the source rows.
         X_target : array-like of shape (n_target_samples, n_features), default=None
-            Target rows, without labels. If None, the estimator is fitted on the source without adaptation, and a
-            `~sklearn_ot.exceptions.MissingTargetWarning` says so.
+            Target rows, without labels; of a DataFrame only the moved columns are needed. If None, the estimator is
+            fitted on the source without adaptation, and a `~sklearn_ot.exceptions.MissingTargetWarning` says so.
+        sample_weight, target_weight : array-like of shape (n_samples,) and (n_target_samples,), default=None
+            Weights of the rows of both domains, 0 or more; all equal if None. Integer weights have the effect of as
+            many equal rows.
         **params : dict
             Metadata for the transport and the estimator; needs metadata routing.
 
@@ -144,42 +179,78 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If an array or a parameter is unusable; the adapter then keeps its previous state.
+            If an array or a parameter is unusable, or weights are not integers and the transport or the estimator
+            takes none; the adapter then keeps its previous state.
         """
         _raise_for_params(params, self, "fit")
-        routed = process_routing(self, "fit", **params)
         with all_or_nothing(self):
-            X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=2)
-            # The labels are checked before the transport is trained, which may take long.
+            table = read_table(self, X, reset=True)
+            # The labels and the weights are checked before the transport is trained, which may take long.
             self._validate_labels(X, y)
-            training = X
+            weight = read_weight(sample_weight, len(table.rows), "sample_weight", "X")
+            routed, weighting = self._route_fit(params, weight)
+            training = table.rows
             if X_target is None:
-                warn_user(
-                    "DomainAdapter.fit got no X_target: the estimator is fitted on the source without adaptation. "
-                    "Pass the unlabelled target rows as X_target=...",
-                    MissingTargetWarning,
-                )
-                self.transport_ = self.target_reference_ = None
+                self._without_target(target_weight)
             else:
-                target = self._validate_target(X, X_target)
-                start, end = (X, target) if self.align == "source" else (target, X)
-                self.transport_ = clone(self.transport).fit(start, X_target=end, **routed.transport.fit)
-                self.target_reference_ = draw_reference(X, Sample.of(target), np.random.RandomState(0))
+                self._fit_transport(table, weight, X_target, target_weight, routed)
                 if self.align == "source":
-                    training = self._move(X, routed)
-            self.estimator_ = clone(self.estimator).fit(training, y, **routed.estimator.fit)
+                    training = self._move(training, routed)
+            self.estimator_ = clone(self.estimator).fit(
+                weighting.rows(table.with_rows(training)),
+                weighting.rows(y),
+                **weighting.params,
+                **weighting.metadata(training, routed.estimator.fit),
+            )
         return self
 
+    def _route_fit(self, params, weight):
+        """Metadata of both parts, and the way in which the estimator gets the weights of the source rows."""
+        if weight is None or not _routing_enabled():
+            return process_routing(self, "fit", **params), Weighting.of(self.estimator, weight)
+        routed = process_routing(self, "fit", **params, sample_weight=weight)
+        # An estimator that can request weights got them by its request, or refused them.
+        return routed, Weighting.of(self.estimator, None if can_request_weights(self.estimator) else weight)
+
+    def _without_target(self, target_weight):
+        if target_weight is not None:
+            raise ValueError("target_weight is given without target rows: pass X_target=...")
+        warn_user(
+            "DomainAdapter.fit got no X_target: the estimator is fitted on the source without adaptation. "
+            "Pass the unlabelled target rows as X_target=...",
+            MissingTargetWarning,
+        )
+        self.transport_ = self.target_reference_ = self.domains_ = None
+
+    def _fit_transport(self, table, weight, X_target, target_weight, routed):
+        target = read_target(self, X_target, table)
+        target_weight = read_weight(target_weight, len(target), "target_weight", "X_target")
+        samples = [(table.rows, weight), (target, target_weight)]
+        (start, start_weight), (end, end_weight) = samples if self.align == "source" else samples[::-1]
+        at_start = Weighting.of(self.transport, start_weight)
+        at_end = Weighting.of(self.transport, end_weight, "target_weight")
+        self.transport_ = clone(self.transport).fit(
+            at_start.rows(start),
+            X_target=at_end.rows(end),
+            **at_start.params,
+            **at_end.params,
+            **at_start.metadata(start, routed.transport.fit),
+        )
+        sample = Sample.of(target, target_weight, "target_weight", "X_target")
+        self.target_reference_ = draw_reference(table.rows, sample, np.random.RandomState(0))
+        self.domains_ = Domains(table.rows, target)
+
     @available_if(_estimator_has("predict"))
-    def predict(self, X, *, domain="target", **params):
+    def predict(self, X, *, domain="auto", **params):
         """Predict labels or values.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows of the domain ``domain``.
-        domain : {"target", "source"}, default="target"
-            The domain of the rows.
+        domain : {"auto", "target", "source"}, default="auto"
+            The domain of the rows. With "auto", rows of the source of ``fit`` are source rows, and all others target
+            rows; a `~sklearn_ot.exceptions.SourceRowsWarning` says if they resemble the source.
         **params : dict
             Metadata for the estimator; needs metadata routing.
 
@@ -191,7 +262,7 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         return self._predict("predict", X, domain, params)
 
     @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X, *, domain="target", **params):
+    def predict_proba(self, X, *, domain="auto", **params):
         """Predict probabilities of the classes; see `predict` for the parameters.
 
         Returns
@@ -202,7 +273,7 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         return self._predict("predict_proba", X, domain, params)
 
     @available_if(_estimator_has("decision_function"))
-    def decision_function(self, X, *, domain="target", **params):
+    def decision_function(self, X, *, domain="auto", **params):
         """Decision values of the estimator; see `predict` for the parameters.
 
         Returns
@@ -213,7 +284,7 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         return self._predict("decision_function", X, domain, params)
 
     @available_if(_estimator_has("score"))
-    def score(self, X, y, sample_weight=None, *, domain="target", **params):
+    def score(self, X, y, sample_weight=None, *, domain="auto", **params):
         """Score of the estimator: accuracy of a classifier, R² of a regressor.
 
         Parameters
@@ -224,8 +295,9 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
             True labels or values of the rows.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows. If metadata routing is enabled, the estimator must request them.
-        domain : {"target", "source"}, default="target"
-            The domain of the rows.
+        domain : {"auto", "target", "source"}, default="auto"
+            The domain of the rows. With "auto", rows of the source of ``fit`` are source rows, and all others target
+            rows; a `~sklearn_ot.exceptions.SourceRowsWarning` says if they resemble the source.
         **params : dict
             Metadata for the estimator; needs metadata routing.
 
@@ -256,14 +328,41 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         return getattr(self.estimator_, method)(X, **routed.estimator[method])
 
     def _bring_to_estimator(self, X, domain, routed):
-        if domain not in ("source", "target"):
-            raise ValueError(f"domain must be 'target' or 'source', the domain of the rows; got {domain!r}.")
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
-        return X if self.transport_ is None or domain != self.align else self._move(X, routed)
+        if domain not in ("auto", "target", "source"):
+            raise ValueError(f"domain must be 'auto', 'target' or 'source', the domain of the rows; got {domain!r}.")
+        table = read_table(self, X)
+        rows = table.rows
+        if self.transport_ is not None:
+            is_source = self._are_source_rows(rows) if domain == "auto" else np.full(len(rows), domain == "source")
+            is_moved = is_source == (self.align == "source")
+            if is_moved.all():
+                rows = self._move(rows, routed)
+            elif is_moved.any():
+                moved = self._move(rows[is_moved], routed, np.flatnonzero(is_moved))
+                rows = rows.astype(moved.dtype)
+                rows[is_moved] = moved
+        return table.with_rows(rows)
 
-    def _move(self, X, routed):
+    def _are_source_rows(self, rows):
+        is_source = self.domains_.are_source_rows(rows)
+        if self.domains_.resemble_the_source(rows[~is_source]):
+            # The same text each time, so that Python shows it once for each line.
+            warn_user(
+                "Rows to predict resemble the source of this DomainAdapter and no part of its target, but they are "
+                "predicted as target rows. Pass domain='source' for source rows, or domain='target' if they are "
+                "target rows. If a tool of scikit-learn holds out source rows (cross-validation, calibration, a "
+                "search), put it inside: DomainAdapter(transport, CalibratedClassifierCV(classifier)), or score by "
+                "transported_source_accuracy and transport_match.",
+                SourceRowsWarning,
+            )
+        return is_source
+
+    def _move(self, rows, routed, index=None):
+        params = routed.transport.transform
+        if index is not None:
+            params = _check_method_params(rows, params, indices=index)
         # Always an array, like the rows of the other domain, even if transforms are set to give DataFrames.
-        return np.asarray(self.transport_.transform(X, **routed.transport.transform))
+        return np.asarray(self.transport_.transform(rows, **params))
 
     def _validate_labels(self, X, y):
         tags = get_tags(self.estimator)
@@ -274,14 +373,6 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
                 "of the source rows, fit(X, y, X_target=...)."
             )
         check_consistent_length(X, y)
-
-    def _validate_target(self, X, X_target):
-        try:
-            return validate_data(self, X_target, dtype=X.dtype, reset=False, ensure_min_samples=2)
-        except ValueError as error:
-            raise ValueError(
-                f"X_target, the unlabelled target rows, cannot be used with this source: {error}"
-            ) from error
 
     def get_metadata_routing(self):
         """Get the metadata routing of the adapter, the transport and the estimator.
@@ -298,10 +389,26 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
             to_estimator.add(caller=method, callee=method)
         return (
             MetadataRouter(owner=self)
-            .add_self_request(self)
-            .add(transport=self.transport, method_mapping=to_transport)
+            .add_self_request(self._own_request())
+            .add(transport=self._transport_request(), method_mapping=to_transport)
             .add(estimator=self.estimator, method_mapping=to_estimator)
         )
+
+    def _own_request(self):
+        request = self._get_metadata_request()
+        # Weights are requested by default if it is settled what the estimator does with them.
+        is_unset = request.fit.requests.get("sample_weight") is None
+        if is_unset and settles_weights(self.estimator):
+            request.fit.add_request(param="sample_weight", alias=True)
+        return request
+
+    def _transport_request(self):
+        request = get_routing_for_object(self.transport)
+        if isinstance(request, MetadataRequest):
+            # The adapter itself gives both weights to the transport, in the roles that ``align`` says.
+            for name in ("sample_weight", "target_weight"):
+                request.fit.add_request(param=name, alias=False)
+        return request
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "estimator_")

@@ -1,10 +1,11 @@
 """Scorers for model selection in domain adaptation, where the target has no labels."""
 
+import numpy as np
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import validate_data
 
+from sklearn_ot.adaptation._columns import read_table
 from sklearn_ot.adaptation._domain_adapter import DomainAdapter
-from sklearn_ot.base import FLOAT_DTYPES
+from sklearn_ot.checks import check_weight
 from sklearn_ot.metrics import sliced_wasserstein_distance
 from sklearn_ot.settings import in_own_settings
 
@@ -17,7 +18,7 @@ def _last_step(estimator, X):
 
 
 @in_own_settings
-def transport_match(estimator, X, y=None):
+def transport_match(estimator, X, y=None, sample_weight=None):
     """Match of the two domains after transport: minus their squared sliced Wasserstein-2 distance.
 
     Use this scorer to choose the parameters of a transport: give it as ``scoring`` to one of scikit-learn's searches,
@@ -35,6 +36,8 @@ def transport_match(estimator, X, y=None):
         Source rows.
     y : array-like, default=None
         Ignored by a DomainAdapter. A transport takes it as in its ``score``.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows. The target of ``fit`` has the weights that ``fit`` got.
 
     Returns
     -------
@@ -55,7 +58,7 @@ def transport_match(estimator, X, y=None):
     >>> from sklearn_ot.adaptation import DomainAdapter, transport_match
     >>> from sklearn_ot.transport import GaussianTransport
     >>> Xs = np.random.RandomState(0).randn(200, 2)
-    >>> ys, Xt = Xs[:, 0] > 0, 3 * Xs[::2] + 1
+    >>> ys, Xt = Xs[:, 0] > 0, 3 * Xs[::2] @ [[1.0, 0.8], [0.0, 0.6]] + 1
     >>> search = GridSearchCV(
     ...     DomainAdapter(GaussianTransport(), LogisticRegression()),
     ...     {"transport__shrinkage": ["auto", 1.0]},
@@ -67,20 +70,24 @@ def transport_match(estimator, X, y=None):
     """
     estimator, X = _last_step(estimator, X)
     if not isinstance(estimator, DomainAdapter):
-        return estimator.score(X, y)
+        return estimator.score(X, y, sample_weight=sample_weight)
     if estimator.transport_ is None:
         raise ValueError(
             "This DomainAdapter was fitted without X_target: it has no map to score. Pass X_target=... to fit "
             "(a search passes it on: search.fit(X, y, X_target=...))."
         )
-    X = validate_data(estimator, X, dtype=FLOAT_DTYPES, reset=False)
-    target = estimator.target_reference_
-    start, end = (X, target) if estimator.align == "source" else (target, X)
-    moved = estimator.transport_.transform(start)
-    return -(sliced_wasserstein_distance(moved, end, random_state=0) ** 2)
+    rows, target = read_table(estimator, X).rows, estimator.target_reference_
+    weight = check_weight(sample_weight, len(rows))
+    if estimator.align == "source":
+        moved = np.asarray(estimator.transport_.transform(rows))
+        distance = sliced_wasserstein_distance(moved, target, sample_weight=weight, random_state=0)
+    else:
+        moved = np.asarray(estimator.transport_.transform(target))
+        distance = sliced_wasserstein_distance(moved, rows, target_weight=weight, random_state=0)
+    return -(distance**2)
 
 
-def transported_source_accuracy(estimator, X, y):
+def transported_source_accuracy(estimator, X, y, sample_weight=None):
     """Score of a `DomainAdapter` on labelled source rows.
 
     Use this scorer to choose the parameters of the estimator when the target has no labels: give it as ``scoring`` to
@@ -101,6 +108,8 @@ def transported_source_accuracy(estimator, X, y):
         Source rows.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Their labels or values.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows.
 
     Returns
     -------
@@ -118,8 +127,8 @@ def transported_source_accuracy(estimator, X, y):
     >>> adapter = DomainAdapter(GaussianTransport(), LogisticRegression()).fit(Xs, ys, X_target=Xt)
     >>> transported_source_accuracy(adapter, Xs, ys) > 0.95
     True
-    >>> adapter.score(Xs, ys)  # treats the source rows as target rows
+    >>> adapter.score(Xs, ys, domain="target")
     0.56
     """
     estimator, X = _last_step(estimator, X)
-    return estimator.score(X, y, domain="source")
+    return estimator.score(X, y, sample_weight=sample_weight, domain="source")

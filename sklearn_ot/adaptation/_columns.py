@@ -1,0 +1,126 @@
+"""The columns of a table that a transport moves, and those that pass through."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils import _safe_indexing, check_array
+from sklearn.utils._indexing import _get_column_indices
+from sklearn.utils._set_output import ADAPTERS_MANAGER
+from sklearn.utils.validation import _get_feature_names, validate_data
+
+from sklearn_ot.base import FLOAT_DTYPES
+
+
+class Table(NamedTuple):
+    """Rows of a table: numbers for a transport, and the table around them.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_samples, n_columns)
+        The columns that a transport moves, as floats.
+    whole : DataFrame or ndarray of shape (n_samples, n_features)
+        The table.
+    columns : ndarray of shape (n_columns,)
+        Positions of the moved columns in the table, in ascending order.
+    """
+
+    rows: np.ndarray
+    whole: object
+    columns: np.ndarray
+
+    def with_rows(self, rows):
+        """The table with ``rows`` in the place of the moved columns: a DataFrame if it was one, with its names."""
+        rest = np.setdiff1d(np.arange(self.whole.shape[1]), self.columns)
+        library = frame_library(self.whole)
+        if library is None:
+            if not len(rest):
+                return rows
+            whole = self.whole.astype(np.result_type(self.whole, rows))
+            whole[:, self.columns] = rows
+            return whole
+        names = _safe_indexing(self.whole, self.columns, axis=1).columns
+        moved = library.create_container(rows, self.whole, columns=names)
+        if not len(rest):
+            return moved
+        joined = library.hstack([moved, _safe_indexing(self.whole, rest, axis=1)])
+        return _safe_indexing(joined, np.argsort(np.concatenate([self.columns, rest])), axis=1)
+
+
+def frame_library(X):
+    """scikit-learn's adapter for DataFrames of the library of ``X``, or None if ``X`` is no DataFrame."""
+    is_frame = getattr(X, "ndim", 2) == 2 and hasattr(X, "columns")
+    return ADAPTERS_MANAGER.adapters.get(type(X).__module__.split(".")[0]) if is_frame else None
+
+
+def read_table(adapter, X, *, reset=False):
+    """Validate rows that are given to a `DomainAdapter`.
+
+    Parameters
+    ----------
+    adapter : DomainAdapter
+        The adapter; its attributes about features are set if ``reset`` is True, and compared with ``X`` if not.
+    X : array-like of shape (n_samples, n_features)
+        The rows.
+    reset : bool, default=False
+        Whether these are the source rows of a fit.
+
+    Returns
+    -------
+    table : Table
+        The rows.
+    """
+    checks = {"dtype": FLOAT_DTYPES, "ensure_min_samples": 2 if reset else 1}
+    if adapter.columns is None:
+        try:
+            rows = validate_data(adapter, X, reset=reset, **checks)
+        except ValueError as error:
+            if frame_library(X) is None or "could not convert" not in str(error):
+                raise
+            raise ValueError(
+                f"{error}. A transport moves numbers: name the columns to move, DomainAdapter(..., columns=[...]); the "
+                "other columns pass through to the estimator."
+            ) from error
+        return Table(rows, rows if frame_library(X) is None else X, np.arange(rows.shape[1]))
+    validate_data(adapter, X, reset=reset, skip_check_array=True)
+    whole = as_table(X)
+    if reset:
+        adapter.columns_ = select_columns(adapter.columns, whole)
+    rows = check_array(
+        _safe_indexing(whole, adapter.columns_, axis=1), estimator=adapter, input_name="X[columns]", **checks
+    )
+    return Table(rows, whole, adapter.columns_)
+
+
+def read_target(adapter, X_target, source):
+    """The moved columns of the target rows of a fit, as an array of the dtype of those of the source, a `Table`."""
+    checks = {"dtype": source.rows.dtype, "ensure_min_samples": 2}
+    try:
+        if adapter.columns is None:
+            return validate_data(adapter, X_target, reset=False, **checks)
+        columns = adapter.columns_
+        if frame_library(X_target) is None:
+            validate_data(adapter, X_target, reset=False, skip_check_array=True)
+        elif (names := _get_feature_names(source.whole)) is not None:
+            # The estimator never sees these rows, so other columns may be absent or in another order.
+            columns = _get_column_indices(X_target, list(names[columns]))
+        moved = _safe_indexing(as_table(X_target), columns, axis=1)
+        return check_array(moved, estimator=adapter, input_name="X_target", **checks)
+    except ValueError as error:
+        raise ValueError(f"X_target, the unlabelled target rows, cannot be used with this source: {error}") from error
+
+
+def as_table(X):
+    """``X`` if it is a DataFrame, else an array of numbers or objects."""
+    if frame_library(X) is not None:
+        return X
+    X = check_array(X, dtype=None, ensure_all_finite=False)
+    return X if X.dtype.kind in "biuf" else X.astype(object)
+
+
+def select_columns(columns, table):
+    """Positions of the selected columns in ascending order; ``columns`` is as in a ColumnTransformer."""
+    selection = columns(table) if callable(columns) else columns
+    positions = np.unique(_get_column_indices(table, selection)).astype(int)
+    if not len(positions):
+        raise ValueError(f"columns={columns!r} selects no column of X, so there is nothing to move.")
+    return positions
