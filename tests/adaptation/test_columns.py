@@ -6,11 +6,11 @@ import polars as pl
 import pytest
 import sklearn
 from sklearn.base import BaseEstimator
-from sklearn.compose import frame_column_selector, make_column_transformer
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import frame_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sklearn_ot.adaptation import DomainAdapter, transport_match, transported_source_accuracy
