@@ -25,18 +25,22 @@ class GaussianTransport(InvertibleTransport):
     Parameters
     ----------
     shrinkage : "auto", float or None, default="auto"
-        Weight with which the covariances are shrunk towards a multiple of the identity, which reduces the noise of few
-        rows. "auto" is the estimate of [LedoitWolf04]_ for each sample. A float in [0, 1] is a fixed weight. None is no
-        shrinkage, which needs very many rows: with as many rows as features the error of the map is more than ten times
-        that of "auto", with a hundred times as many rows it is the same. Shrinkage moves the variances of all columns
-        towards one value, and so changes columns with small variances most: standardise columns in different units.
+        Weight with which the correlations of the columns are shrunk towards 0, which reduces the noise of few rows.
+        "auto" is the estimate of [Schaefer05]_ for each sample. The stretches of the columns are then also shrunk
+        towards their mean, as much as their noise explains their differences. A float in [0, 1] is a fixed weight; with
+        1 each column is mapped on its own. None is no shrinkage, which needs many rows: with fewer rows than features
+        the error of the map is several times that of "auto", with a hundred times as many rows it is the same. The
+        shrinkage does not depend on the units of the columns.
 
     Attributes
     ----------
     source_mean_, target_mean_ : ndarray of shape (n_features_in_,)
         The means :math:`m_s` and :math:`m_t`.
+    map_ : GaussianMap
+        The map as a frozen value, see `sklearn_ot.solvers.gaussian.GaussianMap`. With fewer rows than columns it holds
+        no matrix of all columns.
     linear_ : ndarray of shape (n_features_in_, n_features_in_)
-        The symmetric positive definite matrix :math:`A`.
+        The symmetric positive definite matrix :math:`A`, made when it is read.
     wasserstein_distance_ : float
         Wasserstein-2 distance between the two fitted Gaussians, in the units of the data and without the factor ½. It
         is :math:`(E\\|x - T(x)\\|^2)^{1/2}`, or larger if the target varies in directions in which the source does not,
@@ -56,16 +60,24 @@ class GaussianTransport(InvertibleTransport):
     Notes
     -----
     Moments are computed and kept in float64; images have the dtype of the input. Without a target sample the target is
-    exactly N(0, I), and the map whitens the source (the ZCA transform). See `sklearn_ot.solvers.gaussian.gaussian_map`
-    for constant columns and other directions without variance. The map commutes with rotations and with a common change
-    of units, but not with a change of units of single columns: standardise columns in different units.
+    exactly N(0, I), and the map whitens the source (the ZCA transform).
+
+    A column that is constant in the source, and every other direction in which only the source does not vary (an unseen
+    category, a dead sensor), gets the typical stretch of the columns, and a warning names the columns. Images of source
+    rows do not vary there. In a direction in which only the target does not vary, the stretch is 1e-3 of the typical
+    one; ``inverse_transform`` sends rows that do vary there far away.
+
+    The squared cost depends on the units: the map commutes with rotations, for fixed covariances, and with a common
+    change of units, but for correlated columns not with a change of units of single columns. With fewer rows than
+    columns the map is found in the span of the rows, and outside of it each column has its own stretch: 90 rows of
+    16 000 columns take about a second.
 
     References
     ----------
     .. [Olkin82] I. Olkin and F. Pukelsheim, "The distance between two random vectors with given dispersion matrices",
        Linear Algebra and its Applications, 1982.
-    .. [LedoitWolf04] O. Ledoit and M. Wolf, "A well-conditioned estimator for large-dimensional covariance matrices",
-       Journal of Multivariate Analysis, 2004.
+    .. [Schaefer05] J. Schäfer and K. Strimmer, "A shrinkage approach to large-scale covariance matrix estimation and
+       implications for functional genomics", Statistical Applications in Genetics and Molecular Biology, 2005.
     .. [Gelbrich90] M. Gelbrich, "On a formula for the L2 Wasserstein metric between measures on Euclidean and Hilbert
        spaces", Mathematische Nachrichten, 1990.
 

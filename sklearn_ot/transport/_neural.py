@@ -87,8 +87,7 @@ class NeuralTransport(NetOwner, BaseTransport):
     Parameters
     ----------
     shrinkage : "auto", float or None, default="auto"
-        Shrinkage of the covariances of the Gaussian map at the start. See `GaussianTransport`, also for columns in
-        different units.
+        Shrinkage of the correlations for the Gaussian map at the start, see `GaussianTransport`.
     batch_size : int, default={batch_size}
         Rows of each sample in a step.
     max_iter : int, default={max_iter}

@@ -50,9 +50,9 @@ class W2Transport(ConvexTransport, NeuralTransport):
     features the network is first fitted to an exact plan. Training keeps the weights with the best dual value on
     held-out rows. If they are not better than the Gaussian map by more than the standard error of the difference, which
     is often so with few rows, the Gaussian map is kept. The Gaussian map is also kept in directions in which the
-    standard deviation of both samples is at most a hundredth of the mean one, such as those of constant columns. (The
-    units of single columns have an effect on the squared cost, the shrinkage and this rule: standardise columns that
-    are not comparable.)
+    standard deviation of one of the samples is at most a hundredth of the mean one, such as those of constant columns.
+    (The units of single columns have an effect on the squared cost and this rule: standardise columns that are not
+    comparable.)
 
     Parameters
     ----------
