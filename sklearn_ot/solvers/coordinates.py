@@ -102,9 +102,11 @@ class BalancedCoordinates(NamedTuple):
             u, v = u @ self.basis, v @ self.basis
         covariances = [w.T @ w / len(w) for w in (u, v)]
         variance = sum(np.trace(covariance) for covariance in covariances) / max(1, 2 * len(self.root))
-        axes = np.eye(len(self.root))
+        least = LEAST_VARIANCE * variance
+        # First those of single columns, without the rounding of eigenvectors.
+        axes = np.eye(len(self.root))[:, np.min([np.diag(covariance) for covariance in covariances], axis=0) > least]
         for covariance in covariances:
-            axes = axes @ _varying(axes.T @ covariance @ axes, LEAST_VARIANCE * variance)
+            axes = axes @ _varying(axes.T @ covariance @ axes, least)
         n_axes = axes.shape[1]
         if n_axes in (0, len(self.source_mean)):
             return self

@@ -63,8 +63,8 @@ def balanced_start(transport, source, target, samples):
         small = np.flatnonzero(is_small & np.all([np.ptp(rows, axis=0) > 0 for rows in samples], axis=0))
         if small.size:
             warn_user(
-                f"Next to the other columns, {names_of(transport, small)} hardly vary. The squared distance is that of "
-                "the large columns, and the map of these small ones stays the Gaussian one. Standardise columns in "
-                "different units."
+                f"The numbers of {names_of(transport, small)} are tiny next to those of other columns. The squared "
+                "cost is that of the large columns, and the map of the tiny ones stays the Gaussian one. Standardise "
+                "columns in different units."
             )
     return coordinates

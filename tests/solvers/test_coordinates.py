@@ -107,3 +107,47 @@ def test_the_mean_cost_of_a_plan(samples):
     product = np.mean(np.sum(coordinates.of_source(X) * coordinates.of_target(Y), axis=1))
     expected = np.mean(np.sum((X - Y) ** 2, axis=1)) / 2
     assert coordinates.mean_cost(X, Y, product) == pytest.approx(expected)
+
+
+def test_few_rows_of_many_columns_have_coordinates_in_their_span():
+    rng = np.random.RandomState(0)
+    X, Y = rng.randn(12, 50) * np.geomspace(1, 100, 50) + 3, rng.randn(9, 50) * np.geomspace(30, 1, 50)
+    coordinates = balance(X, Y, "auto").focus(X, Y)
+    # The centred source rows span 11 directions, and the target rows 8 of them.
+    assert (coordinates.root.shape, coordinates.n_axes) == ((19, 19), 8)
+    np.testing.assert_allclose(coordinates.axes.T @ coordinates.axes, np.eye(8), atol=1e-12)
+    u, v = coordinates.of_source(X), coordinates.of_target(Y)
+    assert np.mean(coordinates.within(u) ** 2) + np.mean(coordinates.within(v) ** 2) == pytest.approx(2)
+    np.testing.assert_allclose(coordinates.to_source(u), X, atol=1e-9)
+    np.testing.assert_allclose(coordinates.to_target(v), Y, atol=1e-9)
+    inner = (X - coordinates.source_mean) @ (Y - coordinates.target_mean).T
+    np.testing.assert_allclose(u @ v.T * coordinates.scale**2, inner, atol=1e-9 * np.abs(inner).max())
+    gaussian = sample_gaussian_map(Sample.of(X), Sample.of(Y), "auto")
+    np.testing.assert_allclose(coordinates.to_target(u), gaussian.transport(X), atol=1e-9)
+
+
+@pytest.mark.parametrize("constant", ["source", "target"])
+def test_a_column_that_varies_in_one_sample_only_is_left_out(samples, constant):
+    X, Y = (rows.copy() for rows in samples)
+    (X if constant == "source" else Y)[:, 1] = 7
+    coordinates = balance(X, Y, "auto").focus(X, Y)
+    assert coordinates.n_axes == 2
+    np.testing.assert_allclose(coordinates.axes[1], 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("units", [(1e30, 1e30), (1e30, 1e-30), (1e-30, 1e30)])
+def test_float32_rows_of_any_size_have_coordinates(samples, units):
+    X, Y = samples
+    expected = balance(X, Y).of_source(X)
+    X, Y = (np.float32(unit) * rows.astype(np.float32) for unit, rows in zip(units, samples, strict=True))
+    coordinates = balance(X, Y)
+    np.testing.assert_allclose(coordinates.of_source(X), expected, atol=1e-3)
+    np.testing.assert_allclose(coordinates.to_source(coordinates.of_source(X)) / X, 1, atol=1e-2)
+    np.testing.assert_allclose(coordinates.to_target(coordinates.of_target(Y)) / Y, 1, atol=1e-2)
+
+
+@pytest.mark.parametrize("units", [(1e160, 1e160), (1e-160, 1e-160), (1e160, 1)])
+def test_numbers_with_squares_beyond_floats_are_refused(samples, units):
+    X, Y = (unit * rows for unit, rows in zip(units, samples, strict=True))
+    with pytest.raises(ValueError, match="divide both by a unit"):
+        balance(X, Y)

@@ -237,3 +237,31 @@ def test_the_map_is_that_of_the_net_also_after_a_change_in_place():
         transport.net_.module_.displacement.layers[-1].bias += 1
     assert np.abs(transport.transform(X) - before).min() > 0.1
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(transport)).transform(X), transport.transform(X))
+
+
+@over_classes
+def test_few_rows_of_many_columns_start_in_their_span(cls):
+    rng = np.random.RandomState(0)
+    X, Y = rng.randn(30, 3000), rng.randn(40, 3000) * np.geomspace(1, 3, 3000)
+    transport = cls(max_iter=0, random_state=0).fit(X, Y)
+    assert transport.coordinates_.n_axes < 30
+    assert max(part.size for part in transport.coordinates_ if isinstance(part, np.ndarray)) < 70 * 3000
+    np.testing.assert_allclose(transport.transform(X), GaussianTransport().fit(X, Y).transform(X), atol=1e-4)
+
+
+@over_classes
+def test_a_column_that_the_source_lacks_is_stretched_by_order_one(cls, samples):
+    Xs, Xt = (rows.copy() for rows in samples)
+    Xs[:, 1] = 2
+    with pytest.warns(UserWarning, match="varies where the source does not, in column 1"):
+        transport = short_fit(cls, Xs, Xt)
+    moved = transport.transform(Xs[:1] + np.eye(3)[1]) - transport.transform(Xs[:1])
+    # The other columns of the source have the deviation 1.
+    assert np.abs(moved).max() < 3 * Xt.std(axis=0).max()
+
+
+@over_classes
+def test_a_column_that_is_small_next_to_the_others_is_named(cls, samples):
+    Xs, Xt = (rows * [1e4, 1, 1e4] for rows in samples)
+    with pytest.warns(UserWarning, match="The numbers of column 1 are tiny next to those of other columns"):
+        cls(max_iter=0).fit(Xs, Xt)
