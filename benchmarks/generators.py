@@ -293,7 +293,7 @@ def main(argv=None):
     parser.add_argument("--tables", nargs="+", choices=("modes", "mnist", "faces"), default=("modes", "mnist"))
     parser.add_argument("--budgets", nargs="+", type=float, default=(1200.0,), help="CPU-s of each method on images")
     parser.add_argument(
-        "--methods", nargs="+", choices=METHODS, default=tuple(METHODS), help="of mnist", metavar="METHOD"
+        "--methods", nargs="*", choices=METHODS, default=tuple(METHODS), help="of mnist; none: images", metavar="METHOD"
     )
     parser.add_argument("--problems", nargs="+", choices=TOYS, default=tuple(TOYS), help="of modes", metavar="PROBLEM")
     parser.add_argument(

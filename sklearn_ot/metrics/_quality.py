@@ -189,7 +189,7 @@ def sample_quality(X, Y, *, n_neighbors=5, sample_weight=None, target_weight=Non
     SampleQuality(precision=0.666..., recall=0.666..., density=1.333..., coverage=0.666...)
     """
     source, target = check_samples(X, Y, sample_weight, target_weight)
-    if min(source.size, target.size) <= n_neighbors:
+    if min(source.size, target.size) < n_neighbors + 1:
         raise ValueError(
             f"X has {source.size:g} rows and Y {target.size:g}; both need more than n_neighbors={n_neighbors}. Lower "
             "n_neighbors."

@@ -44,7 +44,7 @@ def check_images(sample_weight, **arrays):
 def row_counts(sample):
     """Weights as numbers of rows, so that the share of all rows is 1 without rounding."""
     if sample.weight is None:
-        return np.ones(len(sample.rows))
+        return np.full(len(sample.rows), sample.size / len(sample.rows))
     count = sample.weight * sample.size
     return np.rint(count) if np.allclose(count, np.rint(count), rtol=1e-9, atol=0) else count
 

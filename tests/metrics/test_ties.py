@@ -51,11 +51,11 @@ def test_a_copy_is_perfect(data, k):
 @pytest.mark.parametrize("data", DISCRETE)
 @ANY_K
 def test_two_samples_of_one_discrete_distribution_are_about_perfect(data, k):
-    pairs = [data(np.random.RandomState(seed), 2 * 300).reshape(2, 300, -1) for seed in range(20)]
+    pairs = [data(np.random.RandomState(seed), 2 * 200).reshape(2, 200, -1) for seed in range(10)]
     precision, recall, density, coverage = np.mean([sample_quality(*pair, n_neighbors=k) for pair in pairs], axis=0)
     # The mean density is 1, but for a bias of the estimated share of copies of about 0.01.
     assert density == pytest.approx(1, abs=0.05)
-    assert min(precision, recall) > 0.93 - 0.3 * (k == 1)
+    assert min(precision, recall) > 0.9 - 0.3 * (k == 1)
     # As with continuous rows, a ball holds none of the rows with a probability of at most 2⁻ᵏ.
     assert coverage > 1 - 2.0**-k
 
@@ -79,3 +79,13 @@ def test_integer_weights_repeat_rows():
         repeated = (np.repeat(rows, weight, axis=0) for rows, weight in zip((X, Y), weights, strict=True))
         weighted = sample_quality(X, Y, n_neighbors=3, sample_weight=weights[0], target_weight=weights[1])
         assert weighted == pytest.approx(sample_quality(*repeated, n_neighbors=3), rel=1e-12)
+        # Equal weights are numbers of rows as well.
+        twice = sample_quality(X, Y, n_neighbors=3, sample_weight=np.full(60, 2), target_weight=np.full(50, 2))
+        assert twice == pytest.approx(sample_quality(np.tile(X, (2, 1)), np.tile(Y, (2, 1)), n_neighbors=3), rel=1e-12)
+
+
+def test_weights_can_leave_too_few_rows():
+    X, weight = np.arange(5.0)[:, None], [1, 1e-12, 1e-12, 1e-12, 0.3]
+    with pytest.raises(ValueError, match=r"Y 1.55.* more than n_neighbors=1"):
+        sample_quality(X, X, n_neighbors=1, target_weight=weight)
+    assert sample_quality(X, X, n_neighbors=1, target_weight=[1, 1e-12, 0, 0, 1]).precision > 0
