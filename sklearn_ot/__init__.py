@@ -32,6 +32,7 @@ ESTIMATORS = {
     "GAN": "generation",
     "MMDGAN": "generation",
     "SemiDiscreteOTGenerator": "generation",
+    "TableGenerator": "generation",
     "WGANGenerator": "generation",
     "WGANQC": "generation",
     "GaussianTransport": "transport",

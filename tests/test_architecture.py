@@ -55,7 +55,12 @@ OUTSIDE = {
     "adaptation": {"numpy", "scipy", "sklearn"},
 }
 # Extras that a part may import, only inside functions, so that the package works without them.
-OPTIONAL = {"plotting": {"matplotlib"}, "datasets": {"mlxtend"}, "adaptation": {"skada"}}
+OPTIONAL = {
+    "plotting": {"matplotlib"},
+    "datasets": {"mlxtend", "pandas"},
+    "generation": {"pandas"},
+    "adaptation": {"skada"},
+}
 
 
 def imported_modules(tree):

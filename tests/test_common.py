@@ -14,7 +14,16 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_ot import adaptation, generation, transport
 from sklearn_ot.adaptation import DomainAdapter
 from sklearn_ot.base import sections
-from sklearn_ot.generation import FGAN, GAN, MMDGAN, WGANQC, CramerGAN, SemiDiscreteOTGenerator, WGANGenerator
+from sklearn_ot.generation import (
+    FGAN,
+    GAN,
+    MMDGAN,
+    WGANQC,
+    CramerGAN,
+    SemiDiscreteOTGenerator,
+    TableGenerator,
+    WGANGenerator,
+)
 from sklearn_ot.networks import Convex, Dense
 from sklearn_ot.transport import (
     GaussianTransport,
@@ -60,6 +69,7 @@ INSTANCES = [
     WGANQC(**TINY),
     GAN(**TINY),
     FGAN(**{**TINY, "generator": BOUNDED}),
+    TableGenerator(WGANGenerator(**TINY)),
 ]
 
 
