@@ -4,7 +4,7 @@ from math import gcd
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import logsumexp, ndtr, ndtri
+from scipy.special import ndtr, ndtri
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import _safe_indexing
 
@@ -17,7 +17,7 @@ MAX_DECIMALS = 6
 # Temperature of the soft cells that become those of the codes, as a part of the spread of the rows.
 SOFTNESS = 0.05
 # Rows for the cells of many codes, and distances between rows and codes.
-MIN_ROWS, MAX_NUMBERS = 2048, 2**20
+MIN_ROWS, MAX_NUMBERS = 2048, 2**18
 
 
 def is_missing(column):
@@ -41,9 +41,9 @@ def numbers_of(column):
 class Scale:
     """The numbers of a column beside ranks, which are uniform in [0, 1].
 
-    Each number owns an interval of ranks as long as its mass, and the scale is linear between the middles of neighbours.
-    So numbers between two training numbers have ranks, too, but the range is that of the training numbers. Whole
-    numbers, times and numbers with up to six decimals stay on the coarsest grid that has all training numbers.
+    Each number owns an interval of ranks as long as its mass, and the scale is linear between the middles of two
+    neighbours. So numbers between training numbers have ranks, too, but none outside of their range. Whole numbers,
+    times and numbers with up to six decimals stay on the coarsest grid that has all training numbers.
 
     `sklearn.preprocessing.QuantileTransformer` has neither weights nor intervals for numbers that occur often.
 
@@ -73,7 +73,8 @@ class Scale:
 
     def normal_scores(self, numbers, rng):
         """Normal scores of ranks, drawn from the interval of the nearest training number."""
-        index = np.searchsorted(self.knots[1:-1], self._positions(np.clip(numbers, self.first, self.last).astype(self.dtype)))
+        numbers = np.clip(numbers, self.first, self.last).astype(self.dtype)
+        index = np.searchsorted(self.knots[1:-1], self._positions(numbers))
         ranks = rng.uniform(self.ranks[index], self.ranks[index + 1])
         return ndtri(np.clip(ranks, 1e-12, 1 - 1e-12))
 
@@ -84,8 +85,9 @@ class Scale:
             numbers = np.ldexp(positions, self.exponent)
             numbers = (numbers if self.decimals is None else np.round(numbers, self.decimals)).astype(self.dtype)
             return np.clip(numbers, self.first, self.last)
-        steps = np.minimum(np.rint(positions), self.knots[-1]).astype(np.uint64) * np.uint64(self.step)
-        return (steps + _unsigned(self.first)).view(np.int64).astype(self.dtype)
+        # As a float, the last step may be 2⁶⁴ or more than the last number.
+        steps = np.minimum(np.rint(np.minimum(positions, 2.0**64 - 2048)).astype(np.uint64), self._steps(self.last))
+        return (steps * np.uint64(self.step) + _unsigned(self.first)).view(np.int64).astype(self.dtype)
 
     def _positions(self, numbers):
         if self.dtype.kind == "f":
@@ -104,9 +106,9 @@ def _unsigned(numbers):
 class Column:
     """A column of a table as columns of numbers, and back.
 
-    The *codes* of a column are its categories. A column of numbers has a code for each number with a large mass, and one
-    for all others. Missing entries have a code. Codes are points with noise around them. Numbers without a code of their
-    own become normal scores of ranks, in a further column, which is noise in rows with another code.
+    The *codes* of a column are its categories. A column of numbers has a code for each number with a large mass, and
+    one for all others. Missing entries have a code. Codes are points with noise around them. Numbers without a code of
+    their own become normal scores of ranks, in a further column, which is noise in rows with another code.
 
     Parameters
     ----------
@@ -179,8 +181,8 @@ class Column:
     def calibrate(self, Z):
         """Make the masses of codes and the distribution of numbers those of training, for the distribution of ``Z``.
 
-        The codes are those of the optimal transport from ``Z`` to the points, and the numbers are a monotone function of
-        the last column.
+        The codes are those of the optimal transport from ``Z`` to the points, and the numbers are a monotone function
+        of the last column.
         """
         self.potential, self.drawn = np.zeros(len(self.masses)), np.array([[-10.0, 10.0], [-10.0, 10.0]])
         if len(self.masses) > 1:
@@ -249,9 +251,11 @@ def soft_potential(distances, masses, temperature):
 
     def dual(potential):
         scores = (potential - distances) / temperature
-        largest = logsumexp(scores, axis=1, keepdims=True)
-        share = np.exp(scores - largest).mean(axis=0)
-        return temperature * largest.mean() - masses @ potential, share - masses
+        largest = scores.max(axis=1, keepdims=True)
+        mass = np.exp(scores - largest)
+        total = mass.sum(axis=1, keepdims=True)
+        value = temperature * (largest + np.log(total)).mean() - masses @ potential
+        return value, (mass / total).mean(axis=0) - masses
 
-    options = {"gtol": 1e-5, "ftol": 0, "maxiter": 200}
+    options = {"gtol": 1e-4, "ftol": 0, "maxiter": 200}
     return minimize(dual, np.zeros(len(masses)), jac=True, method="L-BFGS-B", options=options).x

@@ -18,6 +18,7 @@ from sklearn_ot.generation._classes import Classes
 from sklearn_ot.generation._columns import Column
 from sklearn_ot.generation._wgan import WGANGenerator
 from sklearn_ot.metrics import sliced_wasserstein_distance
+from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
 
 # Rows of the sample that the columns are calibrated with.
@@ -27,12 +28,12 @@ MAX_EXCESS = 20
 
 
 @dataclass(eq=False, repr=False)
-class TableGenerator(MetaEstimatorMixin, BaseEstimator):
+class TableGenerator(OwnSettings, MetaEstimatorMixin, BaseEstimator):
     r"""A generator of tables: columns of any type, missing entries and values that occur often.
 
     A generator of this package learns a distribution of numbers with a density. Here each column of the table becomes
-    one or more columns of numbers, the generator learns their joint distribution, and each sample becomes a row with the
-    columns and types of the training table:
+    one or more columns of numbers, the generator learns their joint distribution, and each sample becomes a row with
+    the columns and types of the training table:
 
     * A column of numbers or times becomes normal scores of its ranks, so neither its unit nor a few far values matter.
       Samples lie between the smallest and the largest training value. Whole numbers stay whole, days stay days, prices
@@ -50,7 +51,7 @@ class TableGenerator(MetaEstimatorMixin, BaseEstimator):
     Parameters
     ----------
     generator : generator, default=None
-        The generator of the numbers; the estimator fits a clone of it. None is ``WGANGenerator()``. If its
+        The generator of the numbers; the estimator fits a clone of it. None is ``WGANGenerator(max_iter=2000)``. If its
         ``random_state`` is None, it gets a seed from that of the estimator.
     atom_share : float, default=0.05
         The mass from which on a number is a category.
@@ -116,8 +117,8 @@ class TableGenerator(MetaEstimatorMixin, BaseEstimator):
         X : DataFrame or array-like of shape (n_samples, n_features)
             Training rows; entries may be missing.
         y : array-like of shape (n_samples,), default=None
-            Classes of the rows. If given, they are one more column for the generator, and `sample` draws rows of a given
-            class.
+            Classes of the rows. If given, they are one more column for the generator, and `sample` draws rows of a
+            given class.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, 0 or more; all equal if None.
 
@@ -158,10 +159,13 @@ class TableGenerator(MetaEstimatorMixin, BaseEstimator):
             with _column_named(name):
                 self._columns.append(Column(column, weight, self.atom_share, rng))
         self._columns += [Column(column, weight, 0, rng) for column in labels]
-        generator = WGANGenerator() if self.generator is None else clone(self.generator)
+        generator = WGANGenerator(max_iter=2000) if self.generator is None else clone(self.generator)
         if generator.get_params().get("random_state", 0) is None:
             generator.set_params(random_state=rng.randint(2**31))
-        self.generator_ = generator.fit(self._encode([*columns, *labels], rng), **weights)
+        Z = self._encode([*columns, *labels], rng)
+        # Generators scale each column. Rare categories would be far from all others, so that columns are mixed first.
+        self._rotation = np.linalg.qr(rng.standard_normal((Z.shape[1], Z.shape[1])))[0]
+        self.generator_ = generator.fit(Z @ self._rotation, **weights)
         drawn = self._draw(CALIBRATION_ROWS, np.random.RandomState(rng.randint(2**31)))
         for column, block in zip(self._columns, self._blocks(drawn), strict=True):
             column.calibrate(block)
@@ -262,7 +266,10 @@ class TableGenerator(MetaEstimatorMixin, BaseEstimator):
             table = check_array(X, dtype=None, ensure_all_finite=False, estimator=self)
         validate_data(self, X, reset=reset, skip_check_array=True)
         if len(table) < 1 + reset or not self.n_features_in_:
-            raise ValueError(f"X has {len(table)} rows (n_samples = {len(table)}) and {self.n_features_in_} columns; {1 + reset} rows and 1 column or more are needed.")
+            raise ValueError(
+                f"X has {len(table)} rows (n_samples = {len(table)}) and {self.n_features_in_} columns; "
+                f"{1 + reset} rows and 1 column or more are needed."
+            )
         return table
 
     def _names(self):
@@ -283,7 +290,7 @@ class TableGenerator(MetaEstimatorMixin, BaseEstimator):
         return np.hstack(blocks)
 
     def _draw(self, n_rows, rng):
-        return np.asarray(self.generator_.sample(n_rows, random_state=rng), dtype=np.float64)
+        return np.asarray(self.generator_.sample(n_rows, random_state=rng), dtype=np.float64) @ self._rotation.T
 
     def _draw_class(self, k, n_rows, rng):
         """Rows of numbers of a class, drawn from all rows."""
@@ -302,7 +309,7 @@ class TableGenerator(MetaEstimatorMixin, BaseEstimator):
         columns = columns[: self.n_features_in_]
         if isinstance(self._empty, np.ndarray):
             return np.stack(columns, axis=1)
-        # Names may occur twice, so that they are set afterwards.
+        # Names may be tuples, so that they are set afterwards.
         X = type(self._empty)({j: column.reset_index(drop=True) for j, column in enumerate(columns)})
         X.columns = self._empty.columns
         return X
