@@ -134,7 +134,7 @@ class Column:
         mass = np.bincount(index, weight[present], minlength=len(names))
         kept = np.flatnonzero(mass >= (atom_share if self.is_number else 0))
         # A row with each code shows the type of the column.
-        examples = np.array([np.argmax(index == j) for j in kept], dtype=int)
+        examples = np.unique(index, return_index=True)[1][kept]
         self.codes = dict(zip(entries[examples].tolist(), range(len(kept)), strict=True))
         self.entries, masses, rows = entries[examples], [*mass[kept]], [*present[examples]]
         self.missing = self.number = -1
