@@ -114,11 +114,14 @@ class DomainTest:
         self.columns = rng.permutation(source.shape[1])[:TEST_COLUMNS]
         # A row that occurs twice would know its own domain from its copy.
         source, target = (
-            np.unique(rows[rng.permutation(len(rows))[:TEST_ROWS]][:, self.columns], axis=0)
+            np.unique(rows[rng.permutation(len(rows))[:TEST_ROWS]][:, self.columns], axis=0).astype(np.float64)
             for rows in (source, target)
         )
         both = np.vstack([source, target])
-        self.scaler = RobustScaler(quantile_range=(5, 95), unit_variance=True).fit(both)
+        # Differences of numbers near the largest float would overflow.
+        largest = np.abs(both).max(axis=0)
+        self.unit = np.where(largest > 0, largest, 1)
+        self.scaler = RobustScaler(quantile_range=(5, 95), unit_variance=True).fit(both / self.unit)
         self.rows = self._scale(both)
         self.width = max(np.median(squared_distances(self.rows, self.rows)), 1e-3)
         # The labels have the sum 0.
@@ -131,12 +134,13 @@ class DomainTest:
         self.n_source = len(source)
         apart = squared_distances(self.rows[: self.n_source], self.rows[: self.n_source])
         np.fill_diagonal(apart, np.inf)
-        self.reach = np.quantile(apart.min(axis=1), 0.95)
+        self.reach = np.quantile(apart.min(axis=1), 0.95) if self.n_source > 1 else 0.0
 
     def _scale(self, rows):
         # Bounded, so that a few wild cells do not set the score. The methods of scikit-learn check their input, which
         # would take most of the time of a call with one row.
-        return np.clip((rows - self.scaler.center_) / self.scaler.scale_, -4, 4)
+        with np.errstate(over="ignore"):
+            return np.clip((rows / self.unit - self.scaler.center_) / self.scaler.scale_, -4, 4)
 
     def _kernel(self, rows):
         features, own = (np.hstack([2 * z, z**2]) / np.sqrt(z.shape[1]) for z in (rows, self.rows))
@@ -182,8 +186,8 @@ def choose_threshold(source, target):
     # scores is exponential: this knows single rows if the domains lie far apart.
     far = max(2 * target.max() - target.min(), 0.0)
     candidates = [(far, 1 / len(target) ** 2)]
-    for n_beyond in BEYOND[: len(target)]:
-        threshold = max(np.sort(target)[-1 - n_beyond], 0.0)
+    for n_beyond in BEYOND:
+        threshold = max(np.sort(target)[-1 - min(n_beyond, len(target) - 1)], 0.0)
         n = np.sum(target > threshold)
         # The confidence bound of Clopper and Pearson.
         candidates.append((threshold, beta.ppf(1 - FIT_LEVEL / len(BEYOND), n + 1, len(target) - n)))

@@ -174,6 +174,34 @@ def test_a_threshold_needs_samples_that_can_be_told_apart():
     assert chance == pytest.approx(10 / 100**2)
 
 
+TINY = np.random.RandomState(0).randn(40, 3)
+DEGENERATE = {
+    "two constants": (np.ones((50, 3)), np.zeros((40, 3))),
+    "one constant": (np.ones((5, 3)), np.ones((4, 3))),
+    "one row, often": (np.ones((9, 3)), TINY),
+    "target of one row, often": (TINY, np.ones((9, 3))),
+    "two rows": (TINY[:2], TINY[2:4]),
+    "nearly all zero": (TINY * (TINY > 2), TINY * (TINY < -2) + 1),
+    "huge": (np.sign(TINY) * 1.7e308, TINY * 5e307),
+    "huge in float32": (TINY.astype(np.float32) * np.float32(1e38), TINY.astype(np.float32)),
+    "tiny": (TINY * 1e-310, TINY * 1e-312 + 1e-309),
+    "columns in other units": (TINY * [1e-200, 1, 1e200], TINY * [1e-200, 1, 1e200] + 1),
+    "one wild cell": (np.vstack([TINY, [[1e300, 0, 0]]]), TINY + 4),
+}
+
+
+@pytest.mark.parametrize("name", DEGENERATE)
+@pytest.mark.filterwarnings("error")
+def test_degenerate_samples_raise_neither_errors_nor_alarms(name):
+    source, target = DEGENERATE[name]
+    domains = Domains(source, target)
+    known = domains.are_source_rows(np.vstack([source, target]))
+    assert not known[len(source) :].any()
+    assert not domains.resemble_the_source(target)
+    assert not domains.resemble_the_source(target[:1])
+    domains.resemble_the_source(np.full((30, 3), 1e300 if source.dtype == np.float64 else 1e38, source.dtype))
+
+
 def test_errors_of_numpy_that_the_caller_raises_do_not_matter():
     rows = XS * np.array([1e-170, 1e160])
     expected = Domains(rows, XT).are_source_rows(rows)
