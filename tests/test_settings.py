@@ -18,7 +18,7 @@ from torch import nn
 
 from sklearn_ot import metrics
 from sklearn_ot.datasets import make_gaussian_pair, make_potential_pair
-from sklearn_ot.generation import WGANGenerator
+from sklearn_ot.generation import SemiDiscreteOTGenerator, WGANGenerator
 from sklearn_ot.nets import torch_seed
 from sklearn_ot.networks import Dense
 from sklearn_ot.nn import MLP
@@ -33,7 +33,7 @@ from sklearn_ot.solvers.semidiscrete import (
     soft_assign,
 )
 from sklearn_ot.solvers.sources import even_noise, normal
-from sklearn_ot.transport import SemiDiscreteTransport
+from sklearn_ot.transport import SemiDiscreteTransport, W2Transport, W2TransportCV
 from tests.test_common import INSTANCES
 
 # Filters of warnings belong to the process: a block in one thread would change those of others.
@@ -200,12 +200,16 @@ def test_each_setting_changes_nothing(number, caller):
     assert_equal(found, expected, rtol=1e-6 if is_rounded else 0)
 
 
-@pytest.mark.parametrize("instance", [INSTANCES[6], INSTANCES[18]], ids=lambda instance: type(instance).__name__)
-def test_a_fit_in_inference_mode_can_be_continued_outside(instance):
+def first_of(estimator):
+    """The number of the first instance of a class."""
+    return [type(instance) for instance in INSTANCES].index(estimator)
+
+
+@pytest.mark.parametrize("estimator", [W2Transport, WGANGenerator, SemiDiscreteOTGenerator])
+def test_a_fit_in_inference_mode_can_be_continued_outside(estimator):
     """Tensors from inference mode could not be trained."""
-    settings = {"random_state": 0, "warm_start": True}
-    expected = clone(instance).set_params(**settings)
-    fitted = clone(instance).set_params(**settings)
+    instance = clone(INSTANCES[first_of(estimator)]).set_params(random_state=0, warm_start=True)
+    expected, fitted = clone(instance), clone(instance)
     with torch.inference_mode():
         fitted.fit(X)
         fitted = pickle.loads(pickle.dumps(fitted))
@@ -223,6 +227,13 @@ def test_threads_change_nothing():
     for number, pair in enumerate(zip(found[::2], found[1::2], strict=True)):
         for one in pair:
             assert_equal(one, expected[number])
+
+
+def test_a_search_in_threads_does_not_wait_for_itself():
+    number = first_of(W2TransportCV)
+    with joblib.parallel_config("threading", n_jobs=2):
+        found = results(clone(INSTANCES[number]).set_params(n_jobs=2))
+    assert_equal(found, plain_results(number))
 
 
 @contextmanager

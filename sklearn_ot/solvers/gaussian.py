@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
+from sklearn_ot.settings import in_own_settings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.moments import Moments, sample_moments
 from sklearn_ot.solvers.samples import Sample
@@ -105,6 +106,7 @@ def times(rows: np.ndarray, core: np.ndarray, basis: np.ndarray | None) -> np.nd
     return rows + (along @ core - along) @ basis.T
 
 
+@in_own_settings
 def gaussian_map(
     source_mean: np.ndarray, source_covariance: np.ndarray, target_mean: np.ndarray, target_covariance: np.ndarray
 ) -> GaussianMap:

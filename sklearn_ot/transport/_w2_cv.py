@@ -54,8 +54,8 @@ class W2TransportCV(ConvexTransport):
         pairs of arrays, the indices of training and test rows, splits the source, and needs a fit without a target.
     n_jobs : int, default=None
         Number of fits that run at the same time; None is 1, -1 is the number of cores. Joblib divides the cores among
-        the fits: with one fit for each core, each fit has one thread. (Threads of one process cannot be used, because
-        they share PyTorch's random state.)
+        the fits: with one fit for each core, each fit has one thread. (Threads of one process save no time, because
+        fits in them take turns.)
     random_state : int, RandomState instance or None, default=None
         Seeds the folds, and the transport if its own ``random_state`` is None. All candidates have the same folds,
         initial weights and batches.
