@@ -7,7 +7,7 @@ from scipy import linalg
 
 from sklearn_ot.settings import in_own_settings
 from sklearn_ot.solvers.chunks import in_chunks
-from sklearn_ot.solvers.moments import Moments, sample_moments
+from sklearn_ot.solvers.moments import RARE_PEAK, Moments, sample_moments
 from sklearn_ot.solvers.samples import Sample
 
 # A direction has no variance if its variance is below this fraction of a usual one.
@@ -16,6 +16,8 @@ RELATIVE_FLOOR = 1e-6
 ROUNDING = 1e-13
 # A direction of the target varies if its variance is above this fraction of that of uncorrelated columns.
 LEAST_SHARE = 1e-3
+# Largest stretch, in units of the typical one, of a column of the source that varies in a few rows of many only.
+MAX_RARE_STRETCH = 10
 # Relative units of columns below which singular values need more care, and below which columns cannot be coupled.
 LEAST_GRADED, LEAST_UNIT = 1e-6, 1e-30
 
@@ -163,6 +165,9 @@ def gaussian_map(
 def sample_gaussian_map(source: Sample, target: Sample | None, shrinkage: float | str | None = None) -> GaussianMap:
     """The optimal map between Gaussians with the (shrunk) moments of two samples.
 
+    If a column of the source varies in a few rows of many only, such as a category that is nearly unseen, and its
+    stretch would be more than ten times the typical one, then these rows are left out, so that the column is constant.
+
     Parameters
     ----------
     source : Sample
@@ -181,8 +186,24 @@ def sample_gaussian_map(source: Sample, target: Sample | None, shrinkage: float 
     samples = [sample for sample in (source, target) if sample is not None]
     # The same for integer weights and for as many equal rows.
     keep_rows = sum(max(sample.size, len(sample.rows)) for sample in samples) < n_features
-    moments = [sample_moments(sample, shrinkage, keep_rows=keep_rows) for sample in samples]
-    return map_between(*moments, *([Moments.standard(n_features)] if target is None else []))
+    options = {"shrinkage": shrinkage, "keep_rows": keep_rows}
+    moments = [sample_moments(sample, **options) for sample in samples]
+    if target is None:
+        moments.append(Moments.standard(n_features))
+    stretches, typical = _stretches(*moments)
+    is_rare = moments[0].is_rare & (stretches > typical + np.log(MAX_RARE_STRETCH))
+    if is_rare.any():
+        moments[0] = sample_moments(_without_peaks(source, moments[0], is_rare), **options)
+    return map_between(*moments)
+
+
+def _without_peaks(sample, moments, columns):
+    """The sample without the rows that are far from the mean in some columns."""
+    distances = np.abs(sample.rows[:, columns] - moments.mean[columns])
+    kept = (distances <= RARE_PEAK * moments.deviations[columns]).all(axis=1)
+    weight = sample.mass[kept]
+    share = weight.sum()
+    return Sample(sample.rows[kept], None if sample.weight is None else weight / share, share * sample.size)
 
 
 def map_between(source: Moments, target: Moments) -> GaussianMap:
@@ -246,9 +267,7 @@ class _Columns(NamedTuple):
     @classmethod
     def of(cls, source, target):
         s, t = source.deviations, target.deviations
-        with np.errstate(divide="ignore", invalid="ignore"):
-            stretches = np.log(t) - np.log(s)
-        typical, least = _middle(stretches[(s > 0) & (t > 0)]), np.log(RELATIVE_FLOOR) / 2
+        (stretches, typical), least = _stretches(source, target), np.log(RELATIVE_FLOOR) / 2
         # Columns that are constant in both samples have the stretch NaN.
         of_source, of_target = ~(stretches - typical < -least), ~(stretches - typical > least)
         roots = np.where(of_source, np.exp(typical / 2), np.exp((typical + least) / 2))
@@ -264,12 +283,19 @@ class _Columns(NamedTuple):
         return cls(s, t, roots, live, of_source & ~of_target, np.exp(typical / 2))
 
 
-def _middle(stretches):
-    """The median of logarithms, of two in the middle the one nearer to 0; 0 without any."""
-    if not stretches.size:
-        return 0.0
-    middle = np.sort(stretches)[[(stretches.size - 1) // 2, stretches.size // 2]]
-    return middle[np.argmin(np.abs(middle))]
+def _stretches(source, target):
+    """The logarithms of the ratios of the deviations, and the typical one.
+
+    That is the median, of two in the middle the one nearer to 0, or 0 without any.
+    """
+    s, t = source.deviations, target.deviations
+    with np.errstate(divide="ignore", invalid="ignore"):
+        stretches = np.log(t) - np.log(s)
+    known = np.sort(stretches[(s > 0) & (t > 0)])
+    if not known.size:
+        return stretches, 0.0
+    middle = known[[(known.size - 1) // 2, known.size // 2]]
+    return stretches, middle[np.argmin(np.abs(middle))]
 
 
 def _towards_mean(numbers, noise):

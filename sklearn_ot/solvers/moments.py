@@ -11,6 +11,8 @@ from sklearn_ot.solvers.samples import Sample
 CHUNK_NUMBERS, BLOCK_NUMBERS = 2**22, 2**17
 # Standardised numbers beyond this are cut off where the noise is estimated, so that one of them cannot raise it much.
 FAR = 5.0
+# A column varies in a few rows only if one of them is so many deviations away, and has this share of the variance.
+RARE_PEAK, RARE_SHARE = 10.0, 0.05
 
 
 class Moments(NamedTuple):
@@ -36,6 +38,8 @@ class Moments(NamedTuple):
         Variance of the logarithm of a deviation, around the mean of the logarithms; 0 if it is not to be reduced.
     size : float
         Number of independent rows.
+    peaks : ndarray of shape (n_features,) or float
+        The largest distance from the mean in each column, in deviations; 0 if it is not known.
     """
 
     mean: np.ndarray
@@ -45,6 +49,13 @@ class Moments(NamedTuple):
     shrinkage: float = 0.0
     noise: float = 0.0
     size: float = np.inf
+    peaks: np.ndarray | float = 0.0
+
+    @property
+    def is_rare(self) -> np.ndarray:
+        """Which columns vary in a few rows of many only: a single row has 5 % of the variance."""
+        peaks = np.broadcast_to(self.peaks, self.deviations.shape)
+        return (peaks > RARE_PEAK) & (peaks**2 > RARE_SHARE * self.size)
 
     @classmethod
     def of_covariance(cls, mean: np.ndarray, covariance: np.ndarray) -> "Moments":
@@ -131,7 +142,9 @@ def sample_moments(sample: Sample, shrinkage: float | str | None = None, *, keep
             # The variance of a squared deviation is E z⁴ − 1, and the covariance of two of them is E zᵢ² zⱼ² − 1.
             noise = max(0.0, fourth - pairs) / (4 * sample.size)
     mean = blocks.first + blocks.offset
-    return Moments(mean, blocks.deviations, rows, correlation, float(shrinkage or 0.0), noise, sample.size)
+    return Moments(
+        mean, blocks.deviations, rows, correlation, float(shrinkage or 0.0), noise, sample.size, blocks.peaks
+    )
 
 
 class _Blocks(NamedTuple):
@@ -141,12 +154,13 @@ class _Blocks(NamedTuple):
     first: np.ndarray
     offset: np.ndarray
     deviations: np.ndarray
+    peaks: np.ndarray
 
     @classmethod
     def of(cls, sample):
         """Find the mean and the deviations."""
         first = sample.rows[0].astype(np.float64)
-        blocks = cls(sample, first, np.zeros_like(first), np.ones_like(first))
+        blocks = cls(sample, first, np.zeros_like(first), np.ones_like(first), np.zeros_like(first))
         offset = sum(weight @ block for block, weight in blocks.centred())
         blocks = blocks._replace(offset=offset)
         # Squares of the numbers themselves could leave the range of floats.
@@ -158,7 +172,9 @@ class _Blocks(NamedTuple):
             )
         unit = np.where(largest > 0, largest, 1.0)
         variance = sum(weight @ np.square(block / unit) for block, weight in blocks.centred())
-        return blocks._replace(deviations=unit * np.sqrt(variance))
+        # A deviation is at least a fraction of the largest number, unless both are 0.
+        peaks = np.where(variance > 0, 1 / np.sqrt(np.where(variance > 0, variance, 1)), 0)
+        return blocks._replace(deviations=unit * np.sqrt(variance), peaks=peaks)
 
     def centred(self):
         """Yield the rows minus the first row and the offset, in blocks of float64, with their weights.

@@ -31,10 +31,10 @@ def gaussian_start(transport, source, target):
     lost = np.flatnonzero(gaussian.unvaried > LEAST_SHARE)
     if lost.size:
         warn_user(
-            f"The target varies where the source does not, in {names_of(transport, lost)}. The rows do not say where "
-            "other values of the source go there: the map stretches them like a usual column, and its images of the "
-            "source rows vary there less than the target. Leave these columns out, or collect source rows in which "
-            "they vary."
+            f"The target varies where the source does not, in {names_of(transport, lost)}, or does so in a few rows "
+            "only. The rows do not say where other values of the source go there: the map stretches them like a usual "
+            "column, and its images of the source rows vary there less than the target. Leave these columns out, or "
+            "collect source rows in which they vary."
         )
     return gaussian
 

@@ -84,6 +84,7 @@ def test_integer_weights_are_numbers_of_equal_rows(shrinkage, keep_rows):
     np.testing.assert_allclose(weighted.covariance, repeated.covariance, atol=1e-13)
     assert weighted.shrinkage == pytest.approx(repeated.shrinkage, rel=1e-12)
     assert weighted.noise == pytest.approx(repeated.noise, rel=1e-12)
+    np.testing.assert_allclose(weighted.peaks, repeated.peaks, rtol=1e-12)
 
 
 def test_rows_in_chunks_have_the_moments_of_all_rows():

@@ -183,10 +183,21 @@ def test_a_category_that_the_source_lacks_is_stretched_by_order_one_and_named(sh
     np.testing.assert_allclose(transport.transform(Xs)[:, :3], rest, atol=0.1 + 10 / np.sqrt(n_samples))
 
 
+@pytest.mark.parametrize("n_rows", [1, 10])
+def test_a_category_that_a_few_source_rows_have_is_stretched_by_order_one_and_named(n_rows):
+    Xs, Xt = one_hot_samples(50_000)
+    Xs.iloc[:n_rows, 3:] = [0, 0, 1]
+    with pytest.warns(UserWarning, match="The target varies where the source does not, in column"):
+        transport = GaussianTransport().fit(Xs, Xt)
+    row = Xs[-1:].assign(a=0, b=0)
+    assert np.abs(transport.transform(row.assign(c=1)) - transport.transform(row)).max() < 3
+    assert np.linalg.eigvalsh(transport.linear_).max() < 4
+
+
 def test_a_dead_sensor_is_named_by_its_number(samples, recwarn):
     Xs, Xt = samples
     Xs[:, 2] = 7 + 1e-9 * Xs[:, 2]
-    with pytest.warns(UserWarning, match="varies where the source does not, in column 2. The rows"):
+    with pytest.warns(UserWarning, match="varies where the source does not, in column 2, or does"):
         transport = GaussianTransport().fit(Xs, Xt)
     typical = np.median(Xt.std(axis=0)[[0, 1, 3]] / Xs.std(axis=0)[[0, 1, 3]])
     assert transport.linear_[2, 2] == pytest.approx(typical, rel=0.5)
