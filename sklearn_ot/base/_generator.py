@@ -3,6 +3,7 @@
 from abc import ABCMeta, abstractmethod
 from typing import ClassVar
 
+import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, _fit_context
 from sklearn.utils import column_or_1d
 from sklearn.utils._set_output import _get_container_adapter
@@ -14,6 +15,9 @@ from sklearn_ot.checks import check_n_samples, check_weight
 from sklearn_ot.metrics import sliced_wasserstein_distance
 from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.units import UnitCoordinates
+
+# Largest number of the training rows in terms of that of their dtype, so that samples can be larger.
+SPARE = 1e-4
 
 
 class BaseGenerator(OwnSettings, OneToOneFeatureMixin, BaseEstimator, metaclass=ABCMeta):
@@ -80,7 +84,9 @@ class BaseGenerator(OwnSettings, OneToOneFeatureMixin, BaseEstimator, metaclass=
             sample = weighted_sample(X, sample_weight, "sample_weight", "X", 2)
             warn_far(self, X=(X, sample_weight))
             labels = {} if y is None else {"y": _labels(y, len(X))[check_weight(sample_weight, len(X)) > 0]}
-            self.coordinates_ = self._units(sample)
+            _check_size(X)
+            # Of merged rows, whose sums do not depend on the order of the rows.
+            self.coordinates_ = self._units(sample.merged())
             self._fit(sample, random_source(getattr(self, "random_state", 0)), **labels)
             self._dtype = X.dtype
         return self
@@ -175,3 +181,13 @@ def _labels(y, n_rows):
     if len(y) != n_rows:
         raise ValueError(f"y has {len(y)} labels, but X has {n_rows} rows: give one label per row.")
     return y
+
+
+def _check_size(X):
+    """Raise a ValueError if larger samples than the rows would not be numbers of their dtype."""
+    largest, limit = np.abs(X).max(), SPARE * np.finfo(X.dtype).max
+    if largest > limit:
+        raise ValueError(
+            f"X has numbers up to {largest:.3g}, and samples may be larger, but {X.dtype} ends at {limit / SPARE:.3g}. "
+            f"Divide X by a unit, so that its numbers are below {limit:.3g}."
+        )

@@ -85,8 +85,8 @@ class AdversarialGenerator(NeuralGenerator):
         Smallest rise of the score that counts as a gain.
     warm_start : bool, default=False
         Whether another call of ``fit`` adds ``max_iter`` rounds to the previous ones, also after a pickle. With the
-        same rows and parameters, and without early stopping, the result is that of one longer fit, bit for bit. The
-        units of the data do not change.
+        same rows and parameters, and without early stopping, the result is that of one longer fit, bit for bit.
+        ``coordinates_`` do not change; rows in other units raise a warning.
     callbacks : list of skorch callbacks, default=None
         Further callbacks of the net, for which an epoch is a block of 100 rounds; they are cloned. The net sets the
         step sizes in each round, so that schedulers have no effect. To continue after a break, fit in parts with

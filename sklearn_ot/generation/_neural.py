@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklearn_ot.base import BaseGenerator, warn_user
+from sklearn_ot.base import BaseGenerator, names_of, warn_user
 from sklearn_ot.nets import NetOwner, refuse_changes
 from sklearn_ot.networks import Dense, module_of, named_module
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
@@ -138,8 +138,8 @@ class NeuralGenerator(NetOwner, BaseGenerator):
         changed = np.flatnonzero(self.coordinates_.differs(units))
         if len(changed):
             warn_user(
-                f"warm_start=True keeps the units of the first fit, but columns {changed.tolist()} of X have another "
-                "mean or size now. Set warm_start=False to fit these rows anew."
+                f"warm_start=True keeps the units of the first fit, but X has another mean or size now in "
+                f"{names_of(self, changed)}. Set warm_start=False to fit these rows anew."
             )
         return self.coordinates_
 

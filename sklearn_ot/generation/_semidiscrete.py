@@ -64,7 +64,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
     warm_start : bool, default=False
         Whether another call of ``fit`` adds ``max_iter`` rounds to the previous ones, also after a pickle. With the
         same rows and parameters the result is that of one longer fit, bit for bit. With other rows or another cost the
-        potential is computed anew. The units of the data do not change.
+        potential is computed anew. ``coordinates_`` do not change; rows in other units raise a warning.
     callbacks : list of skorch callbacks, default=None
         Further callbacks of the net, for which an epoch is a round; they are cloned.
 
