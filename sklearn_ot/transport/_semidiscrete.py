@@ -30,6 +30,8 @@ from sklearn_ot.solvers.tensors import to_tensor
 
 # Number of rows for the estimate of ``gap_``.
 GAP_ROWS = 1024
+# The largest cost, with room for sums of many, is the inverse of the smallest.
+MAX_COST = 1e300
 # A source that is an object has one of these methods.
 SAMPLERS = "sample", "rvs"
 # Largest number of source rows if the source is a sample: this number, plus 100 draws of each row. More draws of the
@@ -249,6 +251,9 @@ class SemiDiscreteTransport(BaseTransport):
         return points, points
 
     def _fit(self, source, target, rng):
+        power = read_cost(self.cost).power
+        for sample, name in ((target, "X_target"), (source, "X")) if self.source is None else ((target, "X"),):
+            check_size(sample, power, name)
         source = source.merged()
         points = normal_points(source, rng) if target is None else target.merged()
         # The solver and the map get the points in the order of their values, so that nothing depends on the order of
@@ -360,6 +365,20 @@ class SemiDiscreteTransport(BaseTransport):
         with torch_seed(seed, device) if isinstance(source, Source) else nullcontext():
             source = source_of(source, to_tensor(self.points_, device=device), rng, generator)
             return self._transform(source.sample(n_samples).cpu().numpy())
+
+
+def check_size(sample, power, name):
+    """Raise a ValueError if costs of a power of the distances of a sample are beyond the range of floats."""
+    if sample is None:
+        return
+    largest = float(max(sample.rows.max(), -sample.rows.min()))
+    limit = MAX_COST ** (1 / max(power, 2))
+    spread = math.inf if largest > limit else float(np.ptp(sample.rows, axis=0).max())
+    if largest > limit or 0 < spread < 1 / limit:
+        raise ValueError(
+            f"{name} has numbers of up to {largest:.3g} and differences of up to {spread:.3g}. Their costs are no floats "
+            f"unless both are between {1 / limit:.3g} and {limit:.3g}: divide source and target by one number."
+        )
 
 
 def normal_points(source, rng):

@@ -97,7 +97,7 @@ def assignment_cost(x: Tensor, points: Tensor, index: Tensor, cost: str | float 
     Returns
     -------
     values : Tensor of shape (n,)
-        The costs, without a mean and without a root.
+        The costs, float64, without a mean and without a root.
 
     Examples
     --------
@@ -109,7 +109,8 @@ def assignment_cost(x: Tensor, points: Tensor, index: Tensor, cost: str | float 
     """
     cost = read_cost(cost)
     chunks = zip(x.split(CHUNK_ROWS), index.split(CHUNK_ROWS), strict=True)
-    return torch.cat([cost.value(rows - points[cells]) for rows, cells in chunks])
+    # In float64, because squares of large numbers in float32 are infinite.
+    return torch.cat([cost.value(rows.double() - points[cells].double()) for rows, cells in chunks])
 
 
 @in_own_settings

@@ -155,7 +155,7 @@ class _Costs:
     def reduced(self, x):
         """The value c - ψ of each row and its cell."""
         index = self.tiles.cells(self.units.rows(x), self.offsets)
-        return assignment_cost(x, self.points, index, self.cost).double() - self.potential[index]
+        return assignment_cost(x, self.points, index, self.cost) - self.potential[index]
 
     def duality_gap(self, x):
         """The cost of a coupling between the rows of x and the points, minus the dual value of these rows."""
@@ -165,7 +165,7 @@ class _Costs:
         rows = self.units.rows(x)
         offsets = self.balanced(rows)
         index = self.tiles.cells(rows, offsets)
-        costs = assignment_cost(x, self.points, index, self.cost).double()
+        costs = assignment_cost(x, self.points, index, self.cost)
         return float(costs.mean()) + self.repair_cost(x, offsets, index, costs) - dual
 
     def balanced(self, rows):

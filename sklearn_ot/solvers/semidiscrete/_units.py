@@ -14,6 +14,10 @@ BLOCK_ROWS = 256
 SUM_BLOCK_ROWS = 4096
 
 
+# Beyond this width and its inverse, differences of rows and the width itself may be no float32.
+MAX_SINGLE = 1e30
+
+
 class Location(NamedTuple):
     """The mean of a distribution, float64, and the root mean square distance of its rows from the mean."""
 
@@ -91,6 +95,8 @@ class Units:
 
     def rows(self, x: Tensor) -> Tensor:
         """Source rows in these units."""
+        if not 1 / MAX_SINGLE < self.source_width < MAX_SINGLE:
+            x = x.double()
         return ((x - self.source_shift.to(x.dtype)) / self.source_width).to(self.dtype)
 
     def scores(self, x: Tensor, offsets: Tensor, out: Tensor | None = None) -> Tensor:
