@@ -113,7 +113,7 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
             Images of the rows, in the dtype of ``X`` if it is a float dtype, else float64.
         """
         check_is_fitted(self)
-        return self._transform(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))
+        return finite(self._transform(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)), "The images of X")
 
     def interpolate(self, X, t=0.5):
         """Move source rows a fraction of the way to their images (displacement interpolation).
@@ -184,6 +184,8 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
         distance = sliced_wasserstein_distance(
             mapped, target, sample_weight=weight, target_weight=target_weight, random_state=0
         )
+        if distance > np.sqrt(np.finfo(float).max):
+            raise ValueError(f"The images of X are {distance:.3g} from the target, whose square is no float.")
         return -(distance**2)
 
     def _validate_target(self, X, y, X_target):
@@ -232,6 +234,16 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
         return tags
 
 
+def finite(rows, name):
+    """The rows, if all their numbers are finite."""
+    # No array of their size is needed, and a number that is NaN is the result of both.
+    if len(rows) and not (np.isfinite(rows.max()) and np.isfinite(rows.min())):
+        raise ValueError(
+            f"{name} are not finite: they are beyond the range of {rows.dtype}. Divide the data by a unit."
+        )
+    return rows
+
+
 def weighted_sample(X, weight, name, sample, min_rows):
     """A sample of the rows that have a positive weight, of which there must be ``min_rows``."""
     weighted = Sample.of(X, weight, name, sample)
@@ -264,4 +276,5 @@ class InvertibleTransport(BaseTransport):
             Preimages of the rows, in the dtype of ``X`` if it is a float dtype, else float64.
         """
         check_is_fitted(self)
-        return self._inverse_transform(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))
+        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        return finite(self._inverse_transform(X), "The preimages of X")

@@ -376,8 +376,8 @@ def check_size(sample, power, name):
     spread = math.inf if largest > limit else float(np.ptp(sample.rows, axis=0).max())
     if largest > limit or 0 < spread < 1 / limit:
         raise ValueError(
-            f"{name} has numbers of up to {largest:.3g} and differences of up to {spread:.3g}. Their costs are no floats "
-            f"unless both are between {1 / limit:.3g} and {limit:.3g}: divide source and target by one number."
+            f"{name} has numbers of up to {largest:.3g} and differences of up to {spread:.3g}. Their costs are no "
+            f"floats unless both are between {1 / limit:.3g} and {limit:.3g}: divide source and target by one number."
         )
 
 

@@ -184,6 +184,33 @@ def test_the_normal_target_has_as_many_rows_as_the_source_has_different_ones(rng
     np.testing.assert_array_equal(transport.fit(np.repeat(X, 3, axis=0)).points_, weighted)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "unit"), [("float64", 2.0**460), ("float64", 2.0**-460), ("float32", 2.0**110), ("float32", 2.0**-100)]
+)
+@pytest.mark.parametrize("cost", ["sqeuclidean", "euclidean", 1.5])
+def test_data_of_any_size_have_one_map(dtype, unit, cost, rng):
+    X, Y = rng.standard_normal((60, 2)).astype(dtype), rng.standard_normal((8, 2)).astype(dtype)
+    transport = SemiDiscreteTransport(cost=cost, tol=0.4, random_state=0)
+    plain = clone(transport).fit(X, Y)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        scaled = clone(transport).fit(X * unit, Y * unit)
+        images = scaled.transform(X * unit)
+    # A power of 2 changes no digit; scores of wide float32 rows are computed in float64, though.
+    assert (images == plain.transform(X) * unit).all(axis=1).mean() > 0.98
+    np.testing.assert_allclose(scaled.distance_, plain.distance_ * unit, rtol=1e-3)
+    np.testing.assert_allclose(scaled.distance_interval_, plain.distance_interval_ * unit, rtol=1e-2)
+
+
+@pytest.mark.parametrize(("source", "name"), [(None, "X_target"), ("normal", "X")])
+@pytest.mark.parametrize(("unit", "cost"), [(1e160, "sqeuclidean"), (1e-160, "sqeuclidean"), (1e110, 3.0)])
+def test_costs_beyond_the_range_of_floats_are_refused(source, name, unit, cost, rng):
+    transport = SemiDiscreteTransport(source, cost=cost)
+    samples = [unit * rng.standard_normal((9, 2)) for _ in range(1 if source else 2)]
+    with pytest.raises(ValueError, match=f"^{name} has numbers of up to .* divide source and target by one number"):
+        transport.fit(*samples)
+    assert not hasattr(transport, "n_features_in_")
+
+
 def test_equal_points_are_one_in_the_order_of_the_caller(rng):
     Y = rng.standard_normal((6, 3))
     given = Y[[3, 1, 3, 0, 5, 1, 3]]

@@ -128,20 +128,22 @@ def primal_dual_interval(
     if n_samples is None:
         n_samples = max(LEAST_ROWS, min(max(MIN_ROWS, ROWS_PER_POINT * n_points), affordable))
     block = rows_at_once(n_samples, n_features)
-    reduced = torch.cat([costs.reduced(source.sample(block)).cpu() for _ in range(-(-n_samples // block))])
-    dual_value = float(reduced.mean() + weights @ costs.potential)
+    # Numbers without a unit, because squares of costs may be beyond the range of floats.
+    unit = costs.units.unit
+    reduced = torch.cat([costs.reduced(source.sample(block)).cpu() / unit for _ in range(-(-n_samples // block))])
+    dual_value = float(reduced.mean() + weights @ costs.potential / unit)
     dual_error = float(reduced.std()) / math.sqrt(len(reduced))
     tail = 1 - (1 - confidence) / 2
     low = max(dual_value - float(stats.norm.ppf(tail)) * dual_error, 0.0)
     if n_batches == 0:
-        return CostInterval(low, math.inf, confidence, dual_value)
+        return CostInterval(low * unit, math.inf, confidence, dual_value * unit)
     # The cost of the coupling of a batch minus the dual value of the same batch: random differences between batches
     # cancel.
     batch_size = max(MIN_BATCH, min(BATCH_ROWS_PER_POINT * n_points, affordable // n_batches))
-    gaps = np.array([costs.duality_gap(source.sample(batch_size)) for _ in range(n_batches)])
+    gaps = np.array([costs.duality_gap(source.sample(batch_size)) / unit for _ in range(n_batches)])
     upper_error = math.hypot(dual_error, gaps.std(ddof=1) / math.sqrt(n_batches))
     high = dual_value + gaps.mean() + stats.t.ppf(tail, n_batches - 1) * upper_error
-    return CostInterval(low, float(high), confidence, dual_value)
+    return CostInterval(low * unit, float(high) * unit, confidence, dual_value * unit)
 
 
 class _Costs:
