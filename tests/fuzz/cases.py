@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 SIZES, WIDTHS = (2, 3, 7, 20, 60), (1, 2, 3, 8, 40)
 # Both samples are multiplied by the first number; the second one is added, in units of the first.
-SCALES, SHIFTS = (1.0, 1e-3, 1e3, 1e-20, 1e20, 1e-100, 1e100, 1e-150, 1e150), (0.0, 1.0, -1e3, 1e6)
+SCALES, SHIFTS = (1.0, 1e-3, 1e3, 1e-20, 1e20, 1e-100, 1e100, 1e-130, 1e130), (0.0, 1.0, -1e3, 1e6)
 # The square of a number beyond these scales is infinite, or 0, in float64.
 FAR_SCALES = (1e200, 1e300, 1e-200, 1e-300)
 # The same in float32, whose numbers end at 3e38 and 1e-38.
@@ -107,8 +107,9 @@ class Case:
 
     def is_in_range(self):
         """Whether all squares of the numbers are floats of their dtype."""
-        largest = max(np.abs(sample.astype("float64")).max() for sample in self.arrays())
-        return largest < (1e18 if self.dtype == "float32" else 1e150)
+        sizes = [np.abs(sample.astype("float64")).max() for sample in self.arrays()]
+        limit = 1e18 if self.dtype == "float32" else 1e150
+        return all(size < limit and (size == 0 or size > 1 / limit) for size in sizes)
 
     def samples(self):
         """Both samples in their layout."""
@@ -152,7 +153,7 @@ def tries(n_examples, **options):
 
 
 # Always the same few cases; with the marker `slow` many, which depend on a seed. A failure of these is told as it is.
-QUICK = tries(6, derandomize=True)
+QUICK = tries(3, derandomize=True)
 N_CASES = int(os.environ.get("FUZZ_CASES", 2000))
 
 

@@ -33,7 +33,7 @@ TRANSPORTS = {
 GENERATORS = {
     "gan": GAN(**GAME),
     "fgan": FGAN(**GAME),
-    "wgan": WGANGenerator(**GAME, early_stopping=True, validation_fraction=0.5),
+    "wgan": WGANGenerator(**GAME),
     "cramer": CramerGAN(**GAME),
     "mmd": MMDGAN(**GAME),
     "qc-gan": WGANQC(**GAME),
