@@ -236,7 +236,9 @@ def map_between(source: Moments, target: Moments) -> GaussianMap:
     """
     columns = _Columns.of(source, target)
     n_features, live = len(source.mean), columns.live
-    core, basis, deviation, cost = np.zeros((0, 0)), np.zeros((n_features, 0)), 1.0, 0.0
+    core, basis, cost = np.zeros((0, 0)), np.zeros((n_features, 0)), 0.0
+    # If one sample is constant, the other one has this size in the coordinates.
+    deviation = float(max(np.max(columns.source * columns.roots), np.max(columns.target / columns.roots))) or 1.0
     unvaried = columns.is_lost.astype(float)
     if live.size:
         found = _Core.of(source, target, columns)
@@ -349,7 +351,10 @@ def _without(left, right, is_lost, basis, columns, deviations):
     lost, roots = left.axes[:, is_lost], np.ones(len(left.unit))
     if basis is None:
         # Orthogonal in the units of the data, so that rows in a subspace, of both samples, stay in it.
-        lost, roots = lost / deviations[:, None], columns.roots[columns.live] / columns.typical_root
+        lost, roots = (
+            lost * (deviations.max() / deviations)[:, None],
+            columns.roots[columns.live] / columns.typical_root,
+        )
     else:
         lost = linalg.solve_triangular(left.unit.T, lost)
     lost = linalg.qr(lost / linalg.norm(lost, axis=0), mode="economic")[0]

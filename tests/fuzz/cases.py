@@ -17,7 +17,7 @@ SCALES, SHIFTS = (1.0, 1e-3, 1e3, 1e-20, 1e20, 1e-100, 1e100, 1e-130, 1e130), (0
 # The square of a number beyond these scales is infinite, or 0, in float64.
 FAR_SCALES = (1e200, 1e300, 1e-200, 1e-300)
 # The same in float32, whose numbers end at 3e38 and 1e-38.
-SINGLE_SCALES, FAR_SINGLE_SCALES = (1.0, 1e-3, 1e3, 1e-18, 1e18), (1e28, 1e33, 1e-28, 1e-36)
+SINGLE_SCALES, FAR_SINGLE_SCALES = (1.0, 1e-3, 1e3, 1e-18, 1e18), (1e28, 1e30, 1e-28, 1e-36)
 WHOLE_DTYPES = ("int64", "int8", "uint8", "bool")
 DTYPES = ("float64", "float32", "float16", ">f8", "longdouble", "object", *WHOLE_DTYPES)
 

@@ -151,3 +151,13 @@ def test_numbers_with_squares_beyond_floats_are_refused(samples, units):
     X, Y = (unit * rows for unit, rows in zip(units, samples, strict=True))
     with pytest.raises(ValueError, match="divide both by a unit"):
         balance(X, Y)
+
+
+@pytest.mark.parametrize("unit", [1e-100, 1.0, 1e100])
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_a_sample_has_size_one_beside_a_constant_sample(unit, is_reversed):
+    X, Y = unit * np.random.RandomState(0).randn(50, 3), np.full((4, 3), unit)
+    coordinates = balance(*(Y, X) if is_reversed else (X, Y))
+    u = coordinates.of_target(X) if is_reversed else coordinates.of_source(X)
+    # The column of the largest deviation has the deviation 1, the others one that is a little smaller.
+    np.testing.assert_allclose(u.std(axis=0), 1, atol=0.2)
