@@ -30,6 +30,7 @@ from sklearn_ot.nets import (
 from sklearn_ot.solvers.potentials import FrozenModule, Potentials
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.transport._start import balanced_start
+from sklearn_ot.transport._units import Units, refuse_other_units
 
 # Largest size (rows × features) of the training rows of each sample: half a gigabyte of float32.
 MAX_TRAINING_NUMBERS = 2**27
@@ -185,7 +186,11 @@ class NeuralTransport(NetOwner, BaseTransport):
         previous = self._net_to_resume(source.rows.shape[1])
         samples = self._training_samples(source, target, rng)
         if previous is None:
+            self._units = [Units.of(sample.rows) for sample in samples]
             self.coordinates_ = balanced_start(self, source, target, [sample.rows for sample in samples])
+        else:
+            for before, sample, name in zip(self._units, samples, ("X", "X_target"), strict=True):
+                refuse_other_units(self, before, sample.rows, name)
         train, valid = self._split(samples, rng, device)
         with torch_seed(rng.randint(2**31), device):
             self._run_stages(previous, train, valid, rng, device)

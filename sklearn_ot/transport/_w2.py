@@ -97,7 +97,7 @@ class W2Transport(ConvexTransport, NeuralTransport):
         large for "minimax", where ω must be ahead of ψ.
     warm_start : bool, default=False
         Whether another call of ``fit`` continues from the map of the last one, also after a pickle. The coordinates and
-        the state of Adam do not change between the calls.
+        the state of Adam do not change between the calls, so rows in other units are refused.
     <parameters>
 
     Attributes

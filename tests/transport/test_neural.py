@@ -15,7 +15,7 @@ from torch import nn
 
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.networks import Convex, Dense
-from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport
+from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, W2Transport
 
 SHORT = {"network": Dense((8, 8), "silu"), "max_iter": 120, "batch_size": 32, "random_state": 0}
 
@@ -265,3 +265,24 @@ def test_a_column_that_is_small_next_to_the_others_is_named(cls, samples):
     Xs, Xt = (rows * [1e4, 1, 1e4] for rows in samples)
     with pytest.warns(UserWarning, match="The numbers of column 1 are tiny next to those of other columns"):
         cls(max_iter=0).fit(Xs, Xt)
+
+
+class Validation(Callback):
+    def on_train_begin(self, net, X=None, y=None):
+        _, net.valid = net.get_split_datasets(X)
+
+
+@pytest.mark.parametrize("cls", [LSOTTransport, QCTransport, W2Transport])
+@pytest.mark.filterwarnings("ignore:Numbers are far out")
+def test_validation_rows_have_the_far_rows(cls, samples):
+    """Weights that are wrong on rows far out, which are seldom drawn, would otherwise be the best ones."""
+    Xs, Xt = samples[0].copy(), samples[1]
+    Xs[:2] *= 1000
+    network = Convex((8,)) if cls is W2Transport else SHORT["network"]
+    for seed in range(4):
+        transport = short_fit(cls, Xs, Xt, network=network, max_iter=1, callbacks=[Validation()], random_state=seed)
+        valid = transport.net_.valid
+        far = valid.x.norm(dim=1) > 5
+        assert far.sum() == 2
+        assert valid.x_weight[far].tolist() == pytest.approx([1 / 300] * 2)
+        assert valid.x_weight.sum().item() == pytest.approx(1)

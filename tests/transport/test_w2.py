@@ -300,6 +300,26 @@ def test_warm_start_goes_on(samples):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:Numbers are far out")
+def test_warm_start_refuses_rows_in_other_units(samples):
+    """Units and origins of single columns of one sample, and of all; far rows are no other units."""
+    Xs, Xt = samples
+    transport = W2Transport(**{**SHORT, "warm_start": True, "max_iter": 2}).fit(*samples)
+    expected = transport.transform(Xs)
+    for X, Y, message in [
+        (1000 * Xs, 1000 * Xt, r"columns 0, 1 and 2 of X have other units.* times .*warm_start=False"),
+        (Xs * [1, 1, 0.001], Xt, "column 2 of X has other units"),
+        (Xs, Xt + np.array([0, 300, 0]), "column 1 of X_target has other units"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            transport.fit(X, Y)
+        np.testing.assert_array_equal(transport.transform(Xs), expected)
+    wild = Xs[:300] * 2
+    wild[:3] *= 1000
+    transport.fit(wild, Xt)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_warm_start_refuses_another_architecture(samples):
     transport = W2Transport(**{**SHORT, "warm_start": True}).fit(*samples)
     expected = transport.transform(samples[0])
