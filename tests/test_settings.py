@@ -142,7 +142,7 @@ def results(estimator):
 
 
 def outputs(fitted):
-    """What a fitted estimator computes, as one dict of arrays."""
+    """The results of a fitted estimator, as one dict of arrays."""
     found = {name: getattr(fitted, name)(X) for name in ON_ROWS if hasattr(fitted, name)}
     found |= {name: getattr(fitted, name) for name in FACTS if hasattr(fitted, name)}
     found["score"] = fitted.score(X, LABELS)
