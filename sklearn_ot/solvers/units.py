@@ -38,11 +38,15 @@ class UnitCoordinates(NamedTuple):
         s; a float if all columns have the same scale. A constant column has the scale 0, and no coordinate.
     bend : float
         b; ∞ without a bend.
+    limits : ndarray of shape (2, n_axes) or None
+        Smallest and largest coordinates of rows, those of the training rows or −b and b. Beyond the bend a small error
+        of a network is a large one of the row. None without a bend.
     """
 
     center: np.ndarray
     scale: float | np.ndarray
     bend: float = np.inf
+    limits: np.ndarray | None = None
 
     @classmethod
     def standard(cls, X: np.ndarray, weight: np.ndarray) -> "UnitCoordinates":
@@ -68,7 +72,9 @@ class UnitCoordinates(NamedTuple):
         cell is moved. The bend is at 6 deviations.
         """
         center, scale = np.transpose([_centre_and_scale(column.astype(np.float64), weight, X.dtype) for column in X.T])
-        return cls(center, scale, BEND)
+        units = cls(center, scale, BEND)
+        U = units.to_coordinates(X)
+        return units._replace(limits=np.stack([U.min(axis=0).clip(max=-BEND), U.max(axis=0).clip(min=BEND)]))
 
     @classmethod
     def bounded(cls, X: np.ndarray, axis: int | None = None) -> "UnitCoordinates":
@@ -105,8 +111,10 @@ class UnitCoordinates(NamedTuple):
         return U
 
     def from_coordinates(self, U: np.ndarray) -> np.ndarray:
-        """Rows with coordinates u, in the dtype of ``U``."""
+        """Rows with coordinates u, in the dtype of ``U``; beyond the bend, none is farther than the training rows."""
         center, scale = self._of_axes(U.dtype)
+        if self.limits is not None:
+            U = np.clip(U, *self.limits.astype(U.dtype))
         far = np.abs(U) > self.bend
         if far.any():
             U = U.copy()

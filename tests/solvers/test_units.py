@@ -91,6 +91,17 @@ def test_a_far_cell_is_drawn_nearer_and_does_not_set_the_scale(table, value):
     np.testing.assert_allclose(coordinates.from_coordinates(U), wild, rtol=1e-9)
 
 
+def test_no_row_is_farther_than_those_of_the_sample(table):
+    wild = table.copy()
+    wild[7, 1] = 1e5
+    coordinates = columns(wild)
+    ends = coordinates.from_coordinates(np.array([[-200.0] * 3, [200.0] * 3]))
+    assert ends[1, 1] == pytest.approx(1e5)
+    # On the other side, and in other columns, the end is 6 deviations away.
+    steps = (ends - coordinates.center) / coordinates.scale
+    np.testing.assert_allclose(steps[[0, 0, 0, 1, 1], [0, 1, 2, 0, 2]], [-6, -6, -6, 6, 6])
+
+
 def test_one_cell_in_a_hundred_does_not_set_the_scale():
     rng = np.random.RandomState(0)
     X = rng.randn(1000, 4)
