@@ -351,10 +351,8 @@ def _without(left, right, is_lost, basis, columns, deviations):
     lost, roots = left.axes[:, is_lost], np.ones(len(left.unit))
     if basis is None:
         # Orthogonal in the units of the data, so that rows in a subspace, of both samples, stay in it.
-        lost, roots = (
-            lost * (deviations.max() / deviations)[:, None],
-            columns.roots[columns.live] / columns.typical_root,
-        )
+        lost = lost * (deviations.max() / deviations)[:, None]
+        roots = columns.roots[columns.live] / columns.typical_root
     else:
         lost = linalg.solve_triangular(left.unit.T, lost)
     lost = linalg.qr(lost / linalg.norm(lost, axis=0), mode="economic")[0]
