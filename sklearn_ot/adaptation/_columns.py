@@ -8,7 +8,11 @@ from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._set_output import ADAPTERS_MANAGER
 from sklearn.utils.validation import _get_feature_names, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES
+from sklearn_ot.base import FLOAT_DTYPES, names_of, warn_user
+
+# A few columns are all of a squared distance if they have this share of the variance, and are no more than this share
+# of the columns.
+LARGE_SHARE, FEW_COLUMNS = 0.99, 0.2
 
 
 class Table(NamedTuple):
@@ -107,6 +111,27 @@ def read_target(adapter, X_target, source):
         return check_array(moved, estimator=adapter, input_name="X_target", **checks)
     except ValueError as error:
         raise ValueError(f"X_target, the unlabelled target rows, cannot be used with this source: {error}") from error
+
+
+def warn_units(adapter, source):
+    """Warn if the transport will move the rows of the source, a `Table`, by a few columns in large units only."""
+    # Divided by the largest number, because the squares of huge ones would overflow.
+    sizes = np.abs(source.rows).max(axis=0, initial=0)
+    variances = np.var(source.rows / (sizes.max() or 1), axis=0, dtype=np.float64)
+    varying = np.flatnonzero(variances)
+    order = varying[np.argsort(-variances[varying], kind="stable")]
+    few = max(1, int(FEW_COLUMNS * len(order)))
+    share = variances[order[:few]].sum() / (variances.sum() or 1)
+    if len(order) == few or share < LARGE_SHARE:
+        return
+    n_large = 1 + int(np.searchsorted(np.cumsum(variances[order]), LARGE_SHARE * variances.sum()))
+    large = np.sort(source.columns[order[:n_large]])
+    verb = "has" if n_large == 1 else "have"
+    warn_user(
+        f"The transport moves rows by {names_of(adapter, large)} and hardly sees the others, because the former {verb} "
+        f"{100 * share:.3g} % of the variance of X. If that is only due to the units, divide the columns of X and "
+        "X_target by the same numbers, such as the standard deviations of X."
+    )
 
 
 def as_table(X):

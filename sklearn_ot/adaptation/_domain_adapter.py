@@ -21,7 +21,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_method_params, _estimator_has, check_is_fitted
 
-from sklearn_ot.adaptation._columns import read_table, read_target
+from sklearn_ot.adaptation._columns import read_table, read_target, warn_units
 from sklearn_ot.adaptation._domains import Domains
 from sklearn_ot.adaptation._weights import Weighting, can_request_weights, read_weight, settles_weights
 from sklearn_ot.base import all_or_nothing, draw_reference, warn_user
@@ -224,6 +224,7 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
 
     def _fit_transport(self, table, weight, X_target, target_weight, routed):
         target = read_target(self, X_target, table)
+        warn_units(self, table)
         target_weight = read_weight(target_weight, len(target), "target_weight", "X_target")
         samples = [(table.rows, weight), (target, target_weight)]
         (start, start_weight), (end, end_weight) = samples if self.align == "source" else samples[::-1]

@@ -1,10 +1,12 @@
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score
@@ -358,3 +360,20 @@ def test_scorers_work_on_a_pipeline_of_one_step(fitted):
     pipe = make_pipeline(fitted)
     assert transport_match(pipe, XS) == transport_match(fitted, XS)
     assert transported_source_accuracy(pipe, XS, YS) == 1
+
+
+def test_columns_in_large_units_are_named():
+    X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    source, target = X[::2], X[1::2] + X.std() / 2
+    adapter = DomainAdapter(GaussianTransport(), make_pipeline(StandardScaler(), KNeighborsClassifier()))
+    with pytest.warns(
+        UserWarning, match="moves rows by columns 'mean area' and 'worst area' and hardly sees"
+    ) as caught:
+        adapter.fit(source, y[::2], X_target=target)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        adapter.fit(source / source.std(), y[::2], X_target=target / source.std())
+        # Columns that vary little or not at all are usual among pixels.
+        digits, labels = load_digits(return_X_y=True)
+        DomainAdapter(Unmoved(), KNeighborsClassifier()).fit(digits[::2], labels[::2], X_target=digits[1::2] + 1)
