@@ -72,8 +72,13 @@ class BalancedCoordinates(NamedTuple):
                 f"The samples have the deviation {scale:.3g} and sizes of up to {sizes.max():.3g}. Their squares "
                 f"are no floats unless they are between {1 / MAX_SIZE:g} and {MAX_SIZE:g}: divide both by a unit."
             )
-        stretches, axes = linalg.eigh(gaussian.core)
-        root, inverse_root = (axes * np.sqrt(stretches)) @ axes.T, (axes / np.sqrt(stretches)) @ axes.T
+        # Columns that are constant in a sample have no part in the matrix. Rounding errors would make images vary there.
+        identity = np.eye(len(gaussian.core))
+        coupled = np.flatnonzero((gaussian.core != identity).any(axis=1))
+        stretches, axes = linalg.eigh(gaussian.core[np.ix_(coupled, coupled)])
+        root, inverse_root = identity, identity.copy()
+        root[np.ix_(coupled, coupled)] = (axes * np.sqrt(stretches)) @ axes.T
+        inverse_root[np.ix_(coupled, coupled)] = (axes / np.sqrt(stretches)) @ axes.T
         return cls(gaussian.source_mean, gaussian.target_mean, roots, root, inverse_root, gaussian.basis, scale)
 
     def focus(self, X: np.ndarray, Y: np.ndarray) -> "BalancedCoordinates":
@@ -107,6 +112,8 @@ class BalancedCoordinates(NamedTuple):
         axes = np.eye(len(self.root))[:, np.min([np.diag(covariance) for covariance in covariances], axis=0) > least]
         for covariance in covariances:
             axes = axes @ _varying(axes.T @ covariance @ axes, least)
+        # Rounding errors would make the images of constant columns vary.
+        axes[~np.all([covariance.any(axis=1) for covariance in covariances], axis=0)] = 0
         n_axes = axes.shape[1]
         if n_axes in (0, len(self.source_mean)):
             return self

@@ -286,3 +286,23 @@ def test_validation_rows_have_the_far_rows(cls, samples):
         assert far.sum() == 2
         assert valid.x_weight[far].tolist() == pytest.approx([1 / 300] * 2)
         assert valid.x_weight.sum().item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("constant_in", ["source", "both"])
+@pytest.mark.filterwarnings("ignore:The target varies where the source does not")
+def test_images_of_constant_columns_are_constant(constant_in):
+    # A scaler after the map would divide rounding errors by their deviation.
+    rng = np.random.RandomState(0)
+    mixing = rng.randn(12, 12)
+    Xs, Xt = rng.randn(300, 12) @ mixing, rng.randn(300, 12) @ mixing + 1
+    Xs[:, [2, 7]] = 1 / 3
+    if constant_in == "both":
+        Xt[:, [2, 7]] = 0.1
+    for transport in (
+        W2Transport(max_iter=20, network=Convex((8,)), random_state=0, device="cpu"),
+        LSOTTransport(max_iter=20, random_state=0, device="cpu"),
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            images = transport.fit(Xs, Xt).transform(Xs)
+        assert not np.ptp(images[:, [2, 7]], axis=0).any()
