@@ -351,9 +351,9 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
             warn_user(
                 "Rows to predict resemble the source of this DomainAdapter and no part of its target, but they are "
                 "predicted as target rows. Pass domain='source' for source rows, or domain='target' if they are "
-                "target rows. If a tool of scikit-learn holds out source rows (cross-validation, calibration, a "
-                "search), put it inside: DomainAdapter(transport, CalibratedClassifierCV(classifier)), or score by "
-                "transported_source_accuracy and transport_match.",
+                "target rows. If a tool of scikit-learn holds out source rows (cross-validation, calibration, "
+                "stacking, a search), put it inside: DomainAdapter(transport, CalibratedClassifierCV(classifier)), "
+                "or score by transported_source_accuracy and transport_match.",
                 SourceRowsWarning,
             )
         return is_source
