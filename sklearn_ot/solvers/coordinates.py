@@ -72,7 +72,7 @@ class BalancedCoordinates(NamedTuple):
                 f"The samples have the deviation {scale:.3g} and sizes of up to {sizes.max():.3g}. Their squares "
                 f"are no floats unless they are between {1 / MAX_SIZE:g} and {MAX_SIZE:g}: divide both by a unit."
             )
-        # Columns that are constant in a sample have no part in the matrix. Rounding errors would make images vary there.
+        # Columns that are constant in a sample have no part in the matrix, and rounding errors must not give them one.
         identity = np.eye(len(gaussian.core))
         coupled = np.flatnonzero((gaussian.core != identity).any(axis=1))
         stretches, axes = linalg.eigh(gaussian.core[np.ix_(coupled, coupled)])
