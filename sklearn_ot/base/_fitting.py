@@ -8,6 +8,7 @@ import textwrap
 import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
+from numbers import Real
 from pathlib import Path
 
 import joblib
@@ -119,7 +120,8 @@ def warn_far(estimator, **samples):
     for name, (X, weight) in samples.items():
         if X is None:
             continue
-        used = np.arange(len(X)) if np.ndim(weight) == 0 else np.flatnonzero(weight)
+        is_same = weight is None or isinstance(weight, Real)
+        used = np.arange(len(X)) if is_same else np.flatnonzero(np.asarray(weight))
         far = far_numbers(X if len(used) == len(X) else X[used])
         if far.columns.size:
             rows = names_of(None, used[far.rows], "row")
