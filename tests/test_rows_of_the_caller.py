@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from tests.test_common import INSTANCES
 
-# What refers to things that are not of the estimator.
+# Types of objects that do not belong to an estimator.
 NOT_ITS_OWN = (type, types.ModuleType, types.FrameType)
 
 

@@ -41,7 +41,7 @@ def with_far_cell(rng, x):
     return x
 
 
-# What is done to normal rows.
+# Changes of normal rows, by name.
 KINDS = {
     "normal": lambda rng, x: x,
     "integers": lambda rng, x: np.round(3 * x),
@@ -152,7 +152,7 @@ def tries(n_examples, **options):
     )
 
 
-# Always the same few cases; with the marker `slow` many, which depend on a seed. A failure of these is told as it is.
+# Always the same few cases; with the marker `slow` many, which depend on a seed. A failure of these is shown as it is.
 QUICK = tries(3, derandomize=True)
 N_CASES = int(os.environ.get("FUZZ_CASES", 2000))
 

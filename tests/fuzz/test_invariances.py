@@ -1,4 +1,4 @@
-"""What must not change a map: units, origin, order of rows and columns, rotation, precision, number of threads."""
+"""Maps do not depend on units, origin, order of rows and columns, rotation, precision, number of threads."""
 
 import numpy as np
 import pytest

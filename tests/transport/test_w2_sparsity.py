@@ -60,7 +60,7 @@ def train_held(evaluation, tol, max_iter=200):
     return net.partial_fit(data)
 
 
-def distance(module, x, y):
+def distance(module, *samples):
     return (module.free - 3).abs()
 
 
@@ -69,23 +69,23 @@ def test_the_result_is_zero_where_training_held_it():
     assert net.module_.held.item() == 0
     # The other number is still an average, between 0 and 3.
     assert 0 < net.module_.free.item() < 3
-    assert net.best_loss_ == distance(net.module_, None, None).item()
+    assert net.best_loss_ == distance(net.module_).item()
 
 
 @pytest.mark.parametrize(("harm", "is_zero"), [(0.5, True), (2.0, False)])
 def test_zeros_that_cost_more_than_a_tenth_of_tol_are_not_set(harm, is_zero):
     """The evaluation adds ``harm`` for an exact zero, in tenths of tol; the best loss is that of the result."""
 
-    def evaluation(module, x, y):
-        return distance(module, x, y) + harm * 1e-3 * (module.held == 0)
+    def evaluation(module, *samples):
+        return distance(module) + harm * 1e-3 * (module.held == 0)
 
     net = train_held(evaluation, tol=1e-2)
     assert (net.module_.held.item() == 0) == is_zero
-    assert net.best_loss_ == evaluation(net.module_, None, None).item()
+    assert net.best_loss_ == evaluation(net.module_).item()
 
 
 def test_zeros_never_end_worse_than_the_start():
-    def evaluation(module, x, y):
+    def evaluation(module, *samples):
         # The result is better than the start by half of the cost of the zero.
         return torch.where(module.held == 0, 5e-3, torch.where(module.free == 0, 0.0, -5e-3))
 
