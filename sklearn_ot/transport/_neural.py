@@ -48,7 +48,8 @@ class Stage:
     name : str
         Name of the stage in the rows of the history.
     objective, evaluation : callable
-        ``(module, x, y) -> loss``: the loss that is minimised, and the one that selects weights on validation rows.
+        ``objective(module, x, y) -> loss`` is minimised, and ``evaluation(module, x, y, x_weight, y_weight) -> loss``
+        selects weights on validation rows. Weights of rows have sum 1, or are None if all are equal.
     remedy : str
         Advice in the error that is raised if training diverges.
     learning_rate : float
