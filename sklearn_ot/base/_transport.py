@@ -80,7 +80,8 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
             X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=self._min_samples)
             Y = self._validate_target(X, y, X_target)
             source, target = self._samples(X, Y, sample_weight, target_weight)
-            warn_far(self, X=(X, sample_weight), X_target=(Y, target_weight))
+            # The points of a map from a given source are X themselves.
+            warn_far(self, X=(X, sample_weight), X_target=(None if Y is X else Y, target_weight))
             rng = random_source(getattr(self, "random_state", 0))
             self._fit(source, target, rng)
             self.target_reference_ = self._draw_reference(source, target, rng)
@@ -145,7 +146,7 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
         t = t.astype(X.dtype)[..., None, None]
-        return (1 - t) * X + t * self._transform(X)
+        return (1 - t) * X + t * finite(self._transform(X), "The images of X")
 
     def score(self, X, y=None, sample_weight=None, *, X_target=None, target_weight=None):
         """Minus the squared sliced Wasserstein-2 distance between ``transform(X)`` and the target.

@@ -443,3 +443,14 @@ SemiDiscreteTransport("normal", max_samples=20_000, random_state=0).fit(Y)
 print(peak())
 """
     assert next(measured(code)) < 2048
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_points_that_are_far_out_are_named_once(rng):
+    points = rng.standard_normal((200, 2))
+    points[17, 1] = 1e3
+    transport = SemiDiscreteTransport("normal", tol=0.5, max_samples=2000, confidence=None, random_state=0)
+    with pytest.warns(UserWarning, match="far out") as caught:
+        transport.fit(points)
+    (message,) = (str(warning.message) for warning in caught if "far out" in str(warning.message))
+    assert message.startswith("Numbers are far out in column 1 of X (row 17). ")
