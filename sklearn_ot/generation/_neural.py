@@ -122,11 +122,14 @@ class NeuralGenerator(NetOwner, BaseGenerator):
     def _architecture_of(self, net):
         return named_module("module", net.module, net.get_params_for("module"))
 
+    @property
+    def _is_bounded(self):
+        return getattr(self._spec("generator"), "output_activation", "identity") == "tanh"
+
     def _units(self, sample):
         """The coordinates of the networks and of scores; a fit that continues another one keeps those of the other."""
-        is_bounded = getattr(self._spec("generator"), "output_activation", "identity") == "tanh"
-        by_columns = self.scaling == "columns" or (self.scaling == "auto" and not is_bounded)
-        if is_bounded:
+        by_columns = self.scaling == "columns" or (self.scaling == "auto" and not self._is_bounded)
+        if self._is_bounded:
             units = UnitCoordinates.bounded(sample.rows, axis=0 if by_columns else None)
         else:
             fit_units = UnitCoordinates.of_columns if by_columns else UnitCoordinates.standard
@@ -159,10 +162,14 @@ class NeuralGenerator(NetOwner, BaseGenerator):
 
     def _rows(self, noise):
         """Map noise to rows, in the units of the data."""
+        return self.coordinates_.from_coordinates(self._generate(noise).astype(self._dtype, copy=False))
+
+    def _generate(self, noise):
+        """Map noise to rows in ``coordinates_``, of float32."""
         module, device = getattr(self.net_, self._sampled).eval(), self.net_.device
         with torch.no_grad():
             rows = [module(noise[rows].to(device)).cpu().numpy() for rows in gen_batches(len(noise), CHUNK_ROWS)]
-        return self.coordinates_.from_coordinates(np.concatenate(rows).astype(self._dtype, copy=False))
+        return np.concatenate(rows)
 
     def _net_to_resume(self, architecture):
         """The net of the last fit if this fit continues it, else None; a ValueError if the architecture differs."""

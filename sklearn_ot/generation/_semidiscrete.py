@@ -4,6 +4,7 @@ from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from typing import ClassVar
 
+import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -12,6 +13,15 @@ from sklearn_ot.generation._neural import NeuralGenerator
 from sklearn_ot.nets import AssignedNoise, SemiDiscreteNet, resolve_device, torch_seed
 from sklearn_ot.objectives.semidiscrete import assigned_regression
 from sklearn_ot.solvers.costs import COSTS, Cost
+from sklearn_ot.solvers.gaussian import sample_gaussian_map
+from sklearn_ot.solvers.samples import Sample
+from sklearn_ot.solvers.sources import even_noise
+from sklearn_ot.solvers.units import UnitCoordinates
+
+# Number of samples whose mean and covariance are compared with those of the rows.
+N_CORRECTION_ROWS = 20_000
+# Deviations at which numbers are cut off for this comparison, so that far cells do not decide the correlations.
+CORRECTION_REACH = 3.0
 
 
 @documented(**sections(NeuralGenerator))
@@ -32,6 +42,11 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
     The potential ψ maximises :math:`E_x \min_i (c(x, y_i) - \psi_i) + \sum_i \nu_i \psi_i`, a concave problem
     (`sklearn_ot.solvers.semidiscrete`), which makes the mass of each cell equal to the weight of its point. So training
     needs no balance between two networks, and its curve *is* the Wasserstein distance.
+
+    A regression gives a mean of points, so samples of g vary less than the points, in some directions more than in
+    others. After the training, samples are therefore corrected by an affine map: the Gaussian map from samples of g to
+    the points, both in ``coordinates_`` and cut off at three deviations of each column. Then their mean and their
+    covariance are those of the points. Bounded samples, those of "tanh", are not corrected.
 
     Training works in units in which the data are of size 1; samples have the units of ``X``.
 
@@ -71,8 +86,8 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
     Attributes
     ----------
     wasserstein_distance_ : float
-        Distance between the distribution of the generator and the training points: the last one of ``history_``. It is
-        in the units of ``X`` if all columns have one scale, see ``scaling``, else in ``coordinates_``.
+        Distance between the distribution of g, without the correction, and the training points: the last one of
+        ``history_``. It is in the units of ``X`` if all columns have one scale, see ``scaling``, else in ``coordinates_``.
     n_iter_ : int
         Number of rounds; with ``warm_start``, in all fits.
     history_ : list of dict
@@ -82,7 +97,9 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         cells; ``n_empty``, the number of cells without any sample; and ``train_loss``, the mean squared distance
         between samples and their points at the end of the regression, in units in which the data are of size 1.
     net_ : skorch.NeuralNet
-        The trained net; ``net_.module_`` is the generator, ``net_.potential_`` the potential.
+        The trained net; ``net_.module_`` is the generator g, ``net_.potential_`` the potential.
+    correction_ : GaussianMap or None
+        The correction of samples of g, in ``coordinates_``; None for "tanh".
     <attributes>
 
     Notes
@@ -151,6 +168,25 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         for row in self.history_:
             row["distance"] *= self.coordinates_.unit
         self.wasserstein_distance_ = self.history_[-1]["distance"]
+        self.correction_ = None if self._is_bounded else self._find_correction(points, sample)
+
+    def _find_correction(self, points, sample):
+        """The Gaussian map from samples of the net to the points."""
+        latent_dim = self.net_.get_params_for("module")["latent_dim"]
+        noise = even_noise(1, N_CORRECTION_ROWS, latent_dim, generator=torch.Generator().manual_seed(0))[0]
+        points = sample._replace(rows=points.cpu().numpy().astype(np.float64))
+        columns = UnitCoordinates.of_columns(points.rows, points.mass)
+
+        def clipped(rows):
+            reach = CORRECTION_REACH * columns.scale
+            return rows.clip(columns.center - reach, columns.center + reach)
+
+        drawn = Sample.of(clipped(super()._generate(noise)))
+        return sample_gaussian_map(drawn, points._replace(rows=clipped(points.rows)))
+
+    def _generate(self, noise):
+        rows = super()._generate(noise)
+        return rows if self.correction_ is None else self.correction_.transport(rows)
 
     def _build_net(self, device, *, seed, **architecture):
         return SemiDiscreteNet(

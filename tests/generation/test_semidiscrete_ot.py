@@ -347,3 +347,36 @@ def test_published_toys_by_the_defaults(make, modes, std, seed):
     assert coverage.n_modes == len(modes)
     assert coverage.high_quality >= 0.95
     assert coverage.reverse_kl <= 0.04
+
+
+def wide_rows():
+    rng = np.random.RandomState(0)
+    return 5 + rng.standard_normal((60, 20)) @ rng.standard_normal((20, 20))
+
+
+@pytest.mark.parametrize("scaling", ["columns", "common"])
+def test_samples_have_the_mean_and_the_covariance_of_the_rows(scaling):
+    X = wide_rows()
+    samples, size = short_fit(X, scaling=scaling).sample(20_000, random_state=0), X.std(axis=0)
+    # Both distributions are cut off at three deviations for the comparison, where a normal one loses 1 % of its
+    # variance, and the error of the means of 20 000 samples is 1 % of a deviation.
+    np.testing.assert_allclose(samples.mean(axis=0) / size, X.mean(axis=0) / size, atol=0.03)
+    np.testing.assert_allclose(samples.std(axis=0) / size, 1, atol=0.03)
+    np.testing.assert_allclose(np.corrcoef(samples.T), np.corrcoef(X.T), atol=0.05)
+
+
+def test_a_far_row_does_not_decide_the_correction():
+    X = wide_rows()
+    with pytest.warns(UserWarning, match="far out"):
+        generator = short_fit(np.vstack([X, np.full(20, 1e4)]))
+    spreads = [np.subtract(*np.quantile(rows, [0.75, 0.25], axis=0)) for rows in (generator.sample(4000, 0), X)]
+    # Quartiles of 60 rows have errors of 20 %. Without the correction the median ratio is 0.74.
+    assert np.median(spreads[0] / spreads[1]) == pytest.approx(1, abs=0.2)
+
+
+def test_bounded_samples_are_not_corrected(X):
+    generator = short_fit(X, generator=Dense((16, 16), output_activation="tanh"))
+    samples = generator.sample(1000, random_state=0)
+    assert (samples >= X.min()).all()
+    assert (samples <= X.max()).all()
+    assert generator.correction_ is None
