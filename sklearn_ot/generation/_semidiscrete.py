@@ -87,7 +87,8 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
     ----------
     wasserstein_distance_ : float
         Distance between the distribution of g, without the correction, and the training points: the last one of
-        ``history_``. It is in the units of ``X`` if all columns have one scale, see ``scaling``, else in ``coordinates_``.
+        ``history_``. It is in the units of ``X`` if all columns have one scale, see ``scaling``, else in
+        ``coordinates_``.
     n_iter_ : int
         Number of rounds; with ``warm_start``, in all fits.
     history_ : list of dict
