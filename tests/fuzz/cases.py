@@ -3,7 +3,10 @@
 ``FUZZ_CASES=10000 pytest tests/fuzz -m slow --hypothesis-seed=1`` tries as many cases with a seed of one's own.
 """
 
+import math
 import os
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +21,8 @@ SCALES, SHIFTS = (1.0, 1e-3, 1e3, 1e-20, 1e20, 1e-100, 1e100, 1e-130, 1e130), (0
 FAR_SCALES = (1e200, 1e300, 1e-200, 1e-300)
 # The same in float32, whose numbers end at 3e38 and 1e-38.
 SINGLE_SCALES, FAR_SINGLE_SCALES = (1.0, 1e-3, 1e3, 1e-18, 1e18), (1e28, 1e30, 1e-28, 1e-36)
+# CPU-seconds that a case may take.
+MAX_SECONDS = 5
 WHOLE_DTYPES = ("int64", "int8", "uint8", "bool")
 DTYPES = ("float64", "float32", "float16", ">f8", "longdouble", "object", *WHOLE_DTYPES)
 
@@ -152,11 +157,25 @@ def tries(n_examples, **options):
     )
 
 
-# Always the same few cases; with the marker `slow` many, which depend on a seed. A failure of these is shown as it is.
-QUICK = tries(3, derandomize=True)
+# A failure is shown as it is: a smaller case may have another cause, and is found by hand in less time.
+PHASES = Phase.explicit, Phase.generate
 N_CASES = int(os.environ.get("FUZZ_CASES", 2000))
 
 
-def long(n_tests):
-    """Settings of one of so many tests that share the cases of a long run."""
-    return tries(-(-N_CASES // n_tests), phases=(Phase.explicit, Phase.generate), print_blob=True)
+def quick(n_examples):
+    """Settings of a test that always runs, on the same few cases."""
+    return tries(n_examples, derandomize=True, phases=PHASES)
+
+
+def long(share):
+    """Settings of a test with the marker ``slow``, which has this share of the cases of a long run, by their seed."""
+    return tries(math.ceil(N_CASES * share), phases=PHASES, print_blob=True)
+
+
+@contextmanager
+def in_time():
+    """Assert that a case takes no more than 5 CPU-seconds."""
+    before = time.process_time()
+    yield
+    seconds = time.process_time() - before
+    assert seconds < MAX_SECONDS, f"A case took {seconds:.1f} CPU-seconds."
