@@ -185,28 +185,35 @@ class BalancedCoordinates(NamedTuple):
 
     def of_source(self, X: np.ndarray) -> np.ndarray:
         """Coordinates u of source rows, in the dtype of ``X``."""
-        rows = (X - self._like(self.source_mean, X)) * self._like(self.roots / self.scale, X)
+        rows = scaled(X - self._like(self.source_mean, X), self.roots / self.scale)
         return times(rows, self.root, self.basis)
 
     def of_target(self, Y: np.ndarray) -> np.ndarray:
         """Coordinates v of target rows."""
-        rows = (Y - self._like(self.target_mean, Y)) * self._like(1 / self.roots / self.scale, Y)
+        rows = scaled(Y - self._like(self.target_mean, Y), 1 / self.roots / self.scale)
         return times(rows, self.inverse_root, self.basis)
 
     def to_source(self, U: np.ndarray) -> np.ndarray:
         """Source rows with coordinates u."""
         rows = times(U, self.inverse_root, self.basis)
-        return self._like(self.source_mean, U) + rows * self._like(self.scale / self.roots, U)
+        return self._like(self.source_mean, U) + scaled(rows, self.scale / self.roots)
 
     def to_target(self, V: np.ndarray) -> np.ndarray:
         """Target rows with coordinates v."""
-        return self._like(self.target_mean, V) + times(V, self.root, self.basis) * self._like(
-            self.roots * self.scale, V
-        )
+        rows = times(V, self.root, self.basis)
+        return self._like(self.target_mean, V) + scaled(rows, self.roots * self.scale)
 
     @staticmethod
     def _like(array, X):
         return array.astype(X.dtype, copy=False)
+
+
+def scaled(rows, factors):
+    """Rows times a factor for each column, in the dtype of the rows, also if the factors are beyond its range."""
+    limits, sizes = np.finfo(rows.dtype), np.abs(factors)
+    if sizes.max() > limits.max or sizes.min() < limits.tiny:
+        return (rows * factors).astype(rows.dtype)
+    return rows * factors.astype(rows.dtype, copy=False)
 
 
 def _varying(covariance, least):

@@ -161,3 +161,18 @@ def test_a_sample_has_size_one_beside_a_constant_sample(unit, is_reversed):
     u = coordinates.of_target(X) if is_reversed else coordinates.of_source(X)
     # The column of the largest deviation has the deviation 1, the others one that is a little smaller.
     np.testing.assert_allclose(u.std(axis=0), 1, atol=0.2)
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_units_beyond_float32(is_reversed):
+    # The factors of the constant sample are above 3e38.
+    X, Y = np.random.RandomState(0).randn(50, 3).astype(np.float32), np.zeros((4, 3), np.float32)
+    X *= np.float32(1e-36)
+    X[:, 0] = 0
+    samples = (Y, X) if is_reversed else (X, Y)
+    coordinates = balance(*samples)
+    found = coordinates.of_source(samples[0]), coordinates.of_target(samples[1])
+    expected = coordinates.of_source(samples[0].astype(float)), coordinates.of_target(samples[1].astype(float))
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-5)
+    assert coordinates.to_source(found[0]).dtype == coordinates.to_target(found[1]).dtype == np.float32
