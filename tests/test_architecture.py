@@ -58,7 +58,7 @@ OUTSIDE = {
 OPTIONAL = {
     "plotting": {"matplotlib"},
     "datasets": {"mlxtend", "pandas"},
-    "generation": {"pandas"},
+    "generation": {"pandas", "polars"},
     "adaptation": {"skada"},
 }
 

@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
-from sklearn_ot.base import MAX_REFERENCE_ROWS, BaseTransport, names_of
+from sklearn_ot.base import MAX_REFERENCE_ROWS, BaseTransport, frame_library, names_of
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.metrics import sliced_wasserstein_distance
 from sklearn_ot.transport import GaussianTransport, W2Transport, W2TransportCV
@@ -292,3 +292,15 @@ def test_a_fit_within_a_fit_does_not_warn_again():
 )
 def test_names_of_columns(columns, names):
     assert names_of(None, columns) == names
+
+
+def test_dataframes_and_their_subclasses_have_a_library():
+    pl = pytest.importorskip("polars")
+
+    class Table(pd.DataFrame):
+        pass
+
+    for X, name in ((pd.DataFrame({"a": [1]}), "pandas"), (Table({"a": [1]}), "pandas"), (pl.DataFrame(), "polars")):
+        assert frame_library(X).container_lib == name
+    for X in (np.eye(2), [[1]], pd.Series([1]), pl.Series([1]), pl.DataFrame({"a": [1]}).lazy(), None):
+        assert frame_library(X) is None

@@ -5,10 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils._indexing import _get_column_indices
-from sklearn.utils._set_output import ADAPTERS_MANAGER
 from sklearn.utils.validation import _get_feature_names, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, names_of, warn_user
+from sklearn_ot.base import FLOAT_DTYPES, frame_library, names_of, warn_user
 
 # A few columns are all of a squared distance if they have this share of the variance, and are no more than this share
 # of the columns.
@@ -48,12 +47,6 @@ class Table(NamedTuple):
             return moved
         joined = library.hstack([moved, _safe_indexing(self.whole, rest, axis=1)])
         return _safe_indexing(joined, np.argsort(np.concatenate([self.columns, rest])), axis=1)
-
-
-def frame_library(X):
-    """scikit-learn's adapter for DataFrames of the library of ``X``, or None if ``X`` is no DataFrame."""
-    is_frame = getattr(X, "ndim", 2) == 2 and hasattr(X, "columns")
-    return ADAPTERS_MANAGER.adapters.get(type(X).__module__.split(".")[0]) if is_frame else None
 
 
 def read_table(adapter, X, *, reset=False):

@@ -15,6 +15,7 @@ import joblib
 import numpy as np
 import sklearn
 from sklearn.utils import check_random_state
+from sklearn.utils._set_output import ADAPTERS_MANAGER
 
 from sklearn_ot.solvers.far import far_numbers
 
@@ -49,6 +50,15 @@ def all_or_nothing(estimator):
 def random_source(random_state):
     """The RandomState of `sklearn.utils.check_random_state`; None gives a new one instead of NumPy's global one."""
     return np.random.RandomState() if random_state is None else check_random_state(random_state)
+
+
+def frame_library(X):
+    """scikit-learn's adapter for DataFrames of pandas or polars, or None if ``X`` is no DataFrame of theirs."""
+    if len(getattr(X, "shape", ())) != 2 or not hasattr(X, "columns"):
+        return None
+    # A subclass is in a module of its own.
+    libraries = (cls.__module__.split(".")[0] for cls in type(X).__mro__)
+    return next((ADAPTERS_MANAGER.adapters[name] for name in libraries if name in ADAPTERS_MANAGER.adapters), None)
 
 
 def draw_reference(X, target, rng):

@@ -14,6 +14,8 @@ CODE_NOISE = 0.15
 # More codes have random points in this number of columns, which are nearly orthogonal.
 MAX_CODE_COLUMNS = 64
 MAX_DECIMALS = 6
+# Types of polars that NumPy lacks, and those of the numbers that they hold.
+NUMBERS_OF_POLARS = {"Decimal": float, "Time": int}
 # Temperature of the soft cells that become those of the codes, as a part of the spread of the rows.
 SOFTNESS = 0.05
 # Rows for the cells of many codes, and distances between rows and codes.
@@ -21,15 +23,23 @@ MIN_ROWS, MAX_NUMBERS = 2048, 2**18
 
 
 def is_missing(column):
-    """Whether each entry of a column is missing: None, NaN, NaT or the NA of pandas."""
+    """Whether each entry of a column is missing: None, NaN, NaT, the NA of pandas or the null of polars."""
     if hasattr(column, "isna"):
         return np.asarray(column.isna())
+    if is_polars(column):
+        return np.asarray((column.fill_nan(None) if column.dtype.is_float() else column).is_null())
     return np.asarray((column != column) | np.equal(column, None), dtype=bool)
+
+
+def is_polars(column):
+    """Whether a column is a Series of polars, which need not be installed."""
+    return hasattr(column, "is_null")
 
 
 def numbers_of(column):
     """The entries of a column without missing ones as an array of numbers or times; None if they are categories."""
-    values, kind = np.asarray(column), getattr(column.dtype, "kind", None)
+    plain = NUMBERS_OF_POLARS.get(str(column.dtype).split("(")[0])
+    values, kind = np.asarray(column if plain is None else column.cast(plain)), getattr(column.dtype, "kind", None)
     if values.dtype == object:
         # Times with a time zone are objects, too.
         values = np.asarray(column, f"M8[{column.dtype.unit}]") if kind == "M" else np.array(values.tolist())
@@ -224,6 +234,9 @@ class Column:
             column[missing] = self.examples[-1] if missing.any() else 0
             return column
         column = type(self.examples)(numbers)
+        if is_polars(column):
+            column = column.cast(dtype)
+            return column.zip_with(type(column)(~missing), self.examples[-1:]) if missing.any() else column
         if getattr(dtype, "tz", None):
             column = column.dt.tz_localize("UTC")
         column = column.astype(dtype)

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import MAX_REFERENCE_ROWS, all_or_nothing, random_source
+from sklearn_ot.base import MAX_REFERENCE_ROWS, all_or_nothing, frame_library, random_source
 from sklearn_ot.checks import check_n_samples, check_weight
 from sklearn_ot.generation._classes import Classes
 from sklearn_ot.generation._columns import Column
@@ -76,8 +76,8 @@ class TableGenerator(OwnSettings, MetaEstimatorMixin, BaseEstimator):
 
     Notes
     -----
-    Tables are DataFrames of pandas or arrays. An array of objects may hold numbers in some columns and strings in
-    others. With another library, give ``X.to_pandas()``.
+    Tables are DataFrames of pandas or polars, or arrays. An array of objects may hold numbers in some columns and
+    strings in others.
 
     Nothing bounds how near samples are to training rows. The default is for thousands of rows. With few, train the
     generator for fewer rounds: on 124 rows of wine, 22 % of the samples of the default were nearer to a training row
@@ -229,7 +229,9 @@ class TableGenerator(OwnSettings, MetaEstimatorMixin, BaseEstimator):
         X = self._validated(X, reset=False)
         if not len(new):
             return X, y
-        return _joined(X, self.sample(len(new), self._seed, y=new)), _joined(y if hasattr(y, "iloc") else labels, new)
+        return _joined(X, self.sample(len(new), self._seed, y=new)), _joined(
+            y if type(y).__name__ == "Series" else labels, new
+        )
 
     def score(self, X, y=None, sample_weight=None):
         """Minus the squared sliced Wasserstein-2 distance between a sample and ``X``, in the units of the generator.
@@ -263,7 +265,7 @@ class TableGenerator(OwnSettings, MetaEstimatorMixin, BaseEstimator):
 
     def _validated(self, X, reset):
         table = X
-        if not hasattr(X, "iloc"):
+        if frame_library(X) is None:
             table = check_array(X, dtype=None, ensure_all_finite=False, estimator=self)
         validate_data(self, X, reset=reset, skip_check_array=True)
         if len(table) < 1 + reset or not self.n_features_in_:
@@ -310,8 +312,10 @@ class TableGenerator(OwnSettings, MetaEstimatorMixin, BaseEstimator):
         columns = columns[: self.n_features_in_]
         if isinstance(self._empty, np.ndarray):
             return np.stack(columns, axis=1)
+        if hasattr(self._empty, "iloc"):
+            columns = [column.reset_index(drop=True) for column in columns]
         # Names may be tuples, so that they are set afterwards.
-        X = type(self._empty)({j: column.reset_index(drop=True) for j, column in enumerate(columns)})
+        X = type(self._empty)({str(j): column for j, column in enumerate(columns)})
         X.columns = self._empty.columns
         return X
 
@@ -332,11 +336,17 @@ def _joined(first, second):
     """The rows of both, in the type of the first."""
     if isinstance(first, np.ndarray):
         return np.concatenate([first, second])
-    import pandas as pd
+    if hasattr(first, "iloc"):
+        import pandas as pd
 
-    if first.ndim == 1:
-        second = pd.Series(second, name=first.name).astype(first.dtype)
-    return pd.concat([first, second], ignore_index=True)
+        if first.ndim == 1:
+            second = pd.Series(second, name=first.name).astype(first.dtype)
+        return pd.concat([first, second], ignore_index=True)
+    import polars as pl
+
+    if isinstance(first, pl.Series):
+        second = pl.Series(first.name, second, dtype=first.dtype)
+    return pl.concat([first, second])
 
 
 @contextmanager

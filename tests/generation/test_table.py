@@ -114,6 +114,99 @@ def test_missing_entries_come_back_with_their_share_and_type(kind, samples_with_
     assert types[0] == types[1]
 
 
+@pytest.fixture(scope="module")
+def polars_table():
+    """A table of polars with one column of each type, each with missing entries but the first, and its samples."""
+    pl = pytest.importorskip("polars")
+    rng, words = np.random.RandomState(0), ["low", "middle", "high"]
+    days = np.datetime64("1990-01-01", "D") + rng.randint(0, 9000, N)
+    instants = days.astype("M8[us]") + rng.randint(0, 10**9, N)
+    level, gain = rng.choice(3, N, p=[0.7, 0.2, 0.1]), np.where(rng.uniform(size=N) < 0.9, 0, rng.lognormal(3, 2, N))
+    entries = {
+        "row": (np.arange(N), pl.UInt16),
+        "float": (rng.lognormal(0, 3, N), pl.Float64),
+        "float32": (np.round(rng.normal(50, 9, N), 2), pl.Float32),
+        "gain": (gain, pl.Float64),
+        "int8": (rng.randint(-128, 128, N), pl.Int8),
+        "uint64": (rng.randint(0, 2**63 - 1, N) * np.uint64(2), pl.UInt64),
+        "price": (np.round(rng.uniform(0, 90, N), 2), pl.Decimal(10, 2)),
+        "bool": (rng.uniform(size=N) < 0.3, pl.Boolean),
+        "str": (np.array(words)[level], pl.String),
+        "categories": (np.array(words)[level], pl.Categorical),
+        "levels": (np.array(words)[level], pl.Enum([*words, "never"])),
+        "days": (days, pl.Date),
+        "times": (instants, pl.Datetime("ms")),
+        "time zone": (instants, pl.Datetime("us", "Europe/Paris")),
+        "durations": (rng.randint(0, 99, N) * np.timedelta64(3_600_000, "ms"), pl.Duration("ns")),
+        "time of day": (rng.randint(0, 86_400, N) * 10**9, pl.Time),
+    }
+    X = pl.DataFrame({name: pl.Series(values).cast(dtype) for name, (values, dtype) in entries.items()})
+    X = X.with_columns(pl.when(pl.col("row") % 5 > 0).then(pl.all().exclude("row")).name.keep())
+    return X, TableGenerator(Wrong(), random_state=0).fit(X).sample(5000, random_state=0)
+
+
+def test_a_table_of_polars_comes_back_with_its_types_ranges_and_masses(polars_table):
+    X, samples = polars_table
+    assert samples.schema == X.schema
+    for name in X.columns[1:]:
+        column, drawn = X[name], samples[name]
+        assert abs(drawn.is_null().mean() - 0.2) < 0.025
+        if column.dtype.is_numeric() or column.dtype.is_temporal():
+            assert column.min() <= drawn.min()
+            assert drawn.max() <= column.max()
+            # The rank of a quartile of 4000 samples has the deviation 0.007.
+            for level in (0.25, 0.5, 0.75):
+                low, high = (column.quantile(level + change, "nearest") for change in (-0.03, 0.03))
+                assert low <= drawn.quantile(level, "nearest") <= high
+        else:
+            shares = [dict(s.drop_nulls().value_counts(normalize=True).iter_rows()) for s in (column, drawn)]
+            assert shares[0].keys() == shares[1].keys()
+            assert max(abs(shares[0][entry] - shares[1][entry]) for entry in shares[0]) < 0.03
+    assert abs((samples["gain"] == 0).mean() - (X["gain"] == 0).mean()) < 0.03
+    assert not samples["row"].has_nulls()
+    assert_allclose(samples["float32"], np.round(samples["float32"], 2), rtol=1e-6)
+
+
+def test_missing_floats_of_polars_are_null_or_nan():
+    pl = pytest.importorskip("polars")
+    X = pl.DataFrame({"null": [1.0, None, 2.5] * 20, "nan": [1.0, np.nan, 2.5] * 20})
+    samples = TableGenerator(Wrong(), random_state=0).fit(X).sample(300, random_state=0)
+    assert abs(samples["null"].is_null().mean() - 1 / 3) < 0.1
+    assert abs(samples["nan"].is_nan().mean() - 1 / 3) < 0.1
+    assert not samples["nan"].has_nulls()
+
+
+def test_polars_and_pandas_give_the_same_rows_and_scores(mixed):
+    pl = pytest.importorskip("polars")
+    X = mixed[0].drop(columns="visits")
+    same = pl.DataFrame({name: X[name].astype(object).where(X[name].notna(), None).tolist() for name in X})
+    one, other = (TableGenerator(Bootstrap(), random_state=0).fit(table) for table in (X, same))
+    rows = one.sample(100, random_state=0), other.sample(100, random_state=0)
+    for name in ("age", "income", "capital_gain", "is_married"):
+        assert_array_equal(rows[0][name], rows[1][name].to_numpy())
+    assert_array_equal(rows[0]["city"].fillna("-"), rows[1]["city"].fill_null("-"))
+    assert one.score(X) == pytest.approx(other.score(same), rel=1e-12)
+    assert one.score(X) == pytest.approx(one.score(same), rel=1e-12)
+
+
+def test_fit_resample_joins_tables_of_polars(polars_table):
+    pl = pytest.importorskip("polars")
+    X, y = polars_table[0], pl.Series("class", ["a", "b", "b"] * (N // 3), dtype=pl.Enum(["a", "b"]))
+    new_X, new_y = TableGenerator(Bootstrap(), random_state=0).fit_resample(X, y)
+    assert new_X[:N].equals(X)
+    assert new_y[:N].equals(y)
+    assert (new_X.schema, new_y.dtype, new_y.name) == (X.schema, y.dtype, "class")
+    assert len(new_X) == len(new_y) == 2 * (y == "b").sum()
+    assert new_y[N:].unique().to_list() == ["a"]
+
+
+def test_columns_of_polars_that_cannot_be_used_are_named():
+    pl = pytest.importorskip("polars")
+    for column in ([[1, 2], [3, 4]] * 5, [[1], [3, 4]] * 5, [{"a": 1}, {"a": 2}] * 5, [1.0, np.inf] * 5):
+        with pytest.raises(ValueError, match="column 'odd' cannot be used"):
+            TableGenerator(Bootstrap()).fit(pl.DataFrame({"x": range(10), "odd": column}))
+
+
 @pytest.mark.parametrize(
     ("values", "step"),
     [(np.arange(N) % 90 * 5 + 3, 5), (np.round(np.linspace(0, 20, N), 2), 0.01), (np.arange(N) % 7 / 2, 0.5)],
