@@ -66,9 +66,9 @@ print(f"plain pipeline: {trap.score(Xt, yt):.3f}, no adaptation: {plain.score(Xt
 
 # %%
 # **The default score of a grid search is wrong too.** It predicts held-out *source* rows as if they were target rows,
-# and so prefers transports that move little. The adapter sees this: a
-# :class:`~sklearn_ot.exceptions.SourceRowsWarning` says that the rows resemble the source. Here the warning is expected.
-# Use the match of the domains as the score, which raises none, and shuffle the folds:
+# and so prefers transports that move little. The adapter sees this: in each fold a
+# :class:`~sklearn_ot.exceptions.SourceRowsWarning` says that the rows resemble the source. Use the match of the domains
+# as the score, which raises no warning, and shuffle the folds:
 
 grid = {"transport__shrinkage": [0.0, 0.25, 0.5, 0.75, 1.0]}
 cv = KFold(5, shuffle=True, random_state=0)
