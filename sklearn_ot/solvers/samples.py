@@ -124,10 +124,7 @@ class Sample(NamedTuple):
         The rows are sorted by their first column, then by the next. So integer weights, and as many equal rows, give
         the same arrays, bit for bit and in any order of the rows; the order does not depend on units.
         """
-        order = _sorted_order(self.rows)
-        # 0.0 and -0.0 are equal.
-        rows = self.rows[order] + self.rows.dtype.type(0)
-        is_first = np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])
+        rows, order, is_first = _sorted_rows(self.rows)
         if self.weight is None and is_first.all():
             return self._replace(rows=rows)
         # Integers have exact sums.
@@ -135,26 +132,19 @@ class Sample(NamedTuple):
         total = np.add.reduceat(count, np.flatnonzero(is_first))
         return Sample(rows[is_first], None if np.ptp(total) == 0 else total / total.sum(), self.size)
 
-
-def row_keys(rows: np.ndarray) -> np.ndarray:
-    """The bytes of each row as one element, equal for equal rows."""
-    # 0.0 and -0.0 are equal rows with different bytes.
-    rows = np.ascontiguousarray(rows) + rows.dtype.type(0)
-    return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
+    def merged_index(self) -> np.ndarray:
+        """For each row of `merged`, the index of the first row that is equal to it."""
+        _, order, is_first = _sorted_rows(self.rows)
+        return order[is_first]
 
 
-def first_index(rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The index of the first of ``rows`` that is equal to each of the ``wanted`` rows, which are all among them."""
-    keys = row_keys(rows)
-    order = np.argsort(keys, kind="stable")
-    return order[np.searchsorted(keys[order], row_keys(wanted))]
-
-
-def _sorted_order(rows):
-    """Indices that sort rows by their first column, rows with equal numbers there by the second, and so on."""
+def _sorted_rows(rows):
+    """Rows sorted by their first column, then by the next; their indices; which of them differ from the one before."""
     order = np.argsort(rows[:, 0], kind="stable")
     first = rows[order, 0]
     is_tied = first[1:] == first[:-1]
     tied = np.flatnonzero(np.concatenate([is_tied, [False]]) | np.concatenate([[False], is_tied]))
     order[tied] = order[tied][np.lexsort(rows[order[tied]].T[::-1])]
-    return order
+    # 0.0 and -0.0 are equal.
+    rows = rows[order] + rows.dtype.type(0)
+    return rows, order, np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])

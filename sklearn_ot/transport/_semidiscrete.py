@@ -17,7 +17,7 @@ from sklearn_ot.checks import check_n_samples
 from sklearn_ot.nets import resolve_device, torch_seed
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.costs import COSTS, Cost, read_cost
-from sklearn_ot.solvers.samples import Sample, first_index
+from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.solvers.semidiscrete import (
     Cells,
     assignment_gap,
@@ -258,7 +258,7 @@ class SemiDiscreteTransport(BaseTransport):
         points = normal_points(source, rng) if target is None else target.merged()
         # The solver and the map get the points in the order of their values, so that nothing depends on the order of
         # the caller, which the attributes have.
-        order = np.argsort(first_index((points if target is None else target).rows, points.rows))
+        order = np.arange(len(points.rows)) if target is None else np.argsort(target.merged_index())
         self._place = np.argsort(order)
         start = getattr(self, "potential_", None) if self.warm_start else None
         start = None if start is None or len(start) != len(order) else start[self._place]

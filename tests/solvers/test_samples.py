@@ -52,6 +52,15 @@ def test_merged_rows_are_the_distinct_ones_with_their_shares():
     assert Sample.of(X).merged().weight is None
 
 
+def test_each_merged_row_has_the_index_of_the_first_row_that_is_equal():
+    rows = np.random.RandomState(4).randint(-1, 2, (60, 3)) * -0.5
+    sample = Sample.of(rows, np.random.RandomState(5).randint(0, 3, 60))
+    index = sample.merged_index()
+    np.testing.assert_array_equal(sample.rows[index], sample.merged().rows)
+    is_equal = (sample.rows == sample.merged().rows[:, None]).all(axis=2)
+    np.testing.assert_array_equal(index, is_equal.argmax(axis=1))
+
+
 def test_merged_rows_are_sorted_in_any_units():
     """By all columns, also if many rows have equal numbers in the first ones."""
     rows = np.random.RandomState(3).randint(-2, 3, (300, 4)).astype(float)
