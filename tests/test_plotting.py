@@ -179,7 +179,7 @@ def test_errors_name_the_unusable_argument():
     draw = TransportDisplay.from_estimator
     with pytest.raises(NotFittedError):
         draw(Shift(), Xs, Xt)
-    with pytest.raises(TypeError, match="got object, which has no transform"):
+    with pytest.raises(TypeError, match="got object, which has no method transform"):
         draw(object(), Xs, Xt)
     with pytest.raises(ValueError, match="X has 2 features, X_target 3"):
         draw(transport, Xs, np.ones((4, 3)))

@@ -1,17 +1,14 @@
 """Display of the cells of a semi-discrete map."""
 
-import warnings
 from numbers import Integral
 
 import numpy as np
 from sklearn.utils import check_array, check_scalar
-from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils.validation import check_is_fitted
 
-from sklearn_ot.settings import OwnSettings
+from sklearn_ot.plotting._common import Display, on_grid
 
 
-class CellsDisplay(OwnSettings):
+class CellsDisplay(Display):
     """Display of the cells of a semi-discrete transport in the plane.
 
     Each pixel has the colour of its image, one of the points. The colour of a point shows its direction from the mean
@@ -98,16 +95,9 @@ class CellsDisplay(OwnSettings):
         ValueError
             If ``estimator`` or ``X`` does not have two features.
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        if not hasattr(estimator, "assign"):
-            raise TypeError(
-                f"{cls.__name__} draws a fitted SemiDiscreteTransport, got {type(estimator).__name__}, which has no "
-                "method assign."
-            )
-        check_is_fitted(estimator)
+        cls._check_method(estimator, "assign", "a fitted SemiDiscreteTransport")
+        cls._check_plane(estimator)
         check_scalar(resolution, "resolution", Integral, min_val=2)
-        if estimator.n_features_in_ != 2:
-            raise ValueError(f"{cls.__name__} draws in the plane, but there are {estimator.n_features_in_} features.")
         X = estimator.points_ if X is None else check_array(X, input_name="X")
         if X.shape[1] != 2:
             raise ValueError(f"X has {X.shape[1]} columns; {cls.__name__} draws in the plane and needs 2.")
@@ -117,15 +107,11 @@ class CellsDisplay(OwnSettings):
         centre, half = (low + high) / 2, 0.55 * (high - low).max() or np.abs(low).max() or 1.0
         axes = (np.linspace(middle - half, middle + half, resolution) for middle in centre)
         xx0, xx1 = np.meshgrid(*axes)
-        with warnings.catch_warnings():
-            # The pixels have no feature names, which an estimator fitted to a DataFrame would warn about.
-            warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
-            index = estimator.assign(np.column_stack([xx0.ravel(), xx1.ravel()]))
         names = getattr(estimator, "feature_names_in_", ("x0", "x1"))
         display = cls(
             xx0,
             xx1,
-            index.reshape(xx0.shape),
+            on_grid(estimator.assign, xx0, xx1),
             estimator.points_,
             xlabel=names[0] if xlabel is None else xlabel,
             ylabel=names[1] if ylabel is None else ylabel,
@@ -150,13 +136,10 @@ class CellsDisplay(OwnSettings):
         display : CellsDisplay
             The display itself.
         """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
+        self._set_axes(ax)
         import matplotlib as mpl
-        import matplotlib.pyplot as plt
         from matplotlib.collections import LineCollection
 
-        self.ax_ = plt.subplots()[1] if ax is None else ax
-        self.figure_ = self.ax_.figure
         offset = self.points - self.points.mean(axis=0)
         angle = np.arctan2(offset[:, 1], offset[:, 0]) / (2 * np.pi) + 0.5
         colors = mpl.colormaps[cmap](angle)[:, :3] if isinstance(cmap, str) else cmap(angle)[:, :3]

@@ -4,10 +4,10 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from sklearn_ot.metrics import copying
-from sklearn_ot.plotting._common import COLORS
+from sklearn_ot.plotting._common import COLORS, Display
 
 
-class CopyingDisplay:
+class CopyingDisplay(Display):
     """Display of the distances of samples from the training rows, beside those of held-out rows.
 
     Each curve is the share of rows within a distance of a training row. The curve of samples that follow the
@@ -99,11 +99,7 @@ class CopyingDisplay:
         ValueError
             If the arrays do not have the features of the samples.
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        if not hasattr(estimator, "sample"):
-            raise TypeError(
-                f"{cls.__name__} draws a fitted generator, got {type(estimator).__name__}, which has no method sample."
-            )
+        cls._check_method(estimator, "sample", "a fitted generator")
         samples = estimator.sample(n_samples, random_state=random_state)
         return cls.from_samples(samples, training, held_out, scale_columns=scale_columns, ax=ax, **curve_kwargs)
 
@@ -149,11 +145,7 @@ class CopyingDisplay:
         display : CopyingDisplay
             The display itself.
         """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
-
-        self.ax_ = plt.subplots()[1] if ax is None else ax
-        self.figure_ = self.ax_.figure
+        self._set_axes(ax)
         samples, held_out = (np.sort(part) for part in (self.copying.distances, self.copying.held_out_distances))
         # A few far samples must not squeeze the curves.
         end = 1.05 * max(np.quantile(part, 0.98) for part in (samples, held_out)) or 1.0

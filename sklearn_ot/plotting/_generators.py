@@ -1,20 +1,16 @@
 """Displays of generators and critics."""
 
-import warnings
+from functools import partial
 from numbers import Integral
 
 import numpy as np
-from sklearn.decomposition import PCA
 from sklearn.utils import check_array, check_scalar
-from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_ot.base import random_source
-from sklearn_ot.plotting._common import COLORS, draw_rows
-from sklearn_ot.settings import OwnSettings
+from sklearn_ot.plotting._common import COLORS, Display, draw_rows, in_the_plane, on_grid
 
 
-class GeneratorDisplay(OwnSettings):
+class GeneratorDisplay(Display):
     """Display of the samples of a generator: a grid of images, or points in the plane beside the data.
 
     Use `from_estimator` to make a display; all parameters are stored as attributes.
@@ -98,11 +94,7 @@ class GeneratorDisplay(OwnSettings):
         ValueError
             If the rows are not images of shape ``image_shape``, or if it is None and the rows have only one feature.
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        if not hasattr(estimator, "sample"):
-            raise TypeError(
-                f"{cls.__name__} draws a fitted generator, got {type(estimator).__name__}, which has no method sample."
-            )
+        cls._check_method(estimator, "sample", "a fitted generator")
         if n_samples is None:
             n_samples = 1000 if image_shape is None else 64
         labels = {} if y is None else {"y": y}
@@ -117,14 +109,10 @@ class GeneratorDisplay(OwnSettings):
                 f"{cls.__name__} draws in the plane, but there is only one feature: draw a histogram instead."
             )
         data = None if X is None else check_array(X, input_name="X")
-        names = list(getattr(estimator, "feature_names_in_", ["x0", "x1"]))
-        if n_features > 2:
-            pca = PCA(2, random_state=0).fit(samples if data is None else data)
-            names = [
-                f"PC {i} ({100 * share:.0f} % of variance)" for i, share in enumerate(pca.explained_variance_ratio_, 1)
-            ]
-            samples, data = pca.transform(samples), None if data is None else pca.transform(data)
-        return cls(samples, data, xlabel=names[0], ylabel=names[1]).plot(ax, **plot_kwargs)
+        points = [samples] if data is None else [samples, data]
+        # The components are those of the data, if there are any.
+        points, labels = in_the_plane(points, points[-1], estimator)
+        return cls(*points, xlabel=labels[0], ylabel=labels[1]).plot(ax, **plot_kwargs)
 
     def plot(self, ax=None, *, n_columns=None, **artist_kwargs):
         """Draw the samples.
@@ -143,11 +131,7 @@ class GeneratorDisplay(OwnSettings):
         display : GeneratorDisplay
             The display itself.
         """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
-
-        self.ax_ = plt.subplots()[1] if ax is None else ax
-        self.figure_ = self.ax_.figure
+        self._set_axes(ax)
         self.data_ = None
         if self.samples.ndim > 2:
             self.samples_ = self.ax_.imshow(self._grid(n_columns), **{"cmap": "gray", **artist_kwargs})
@@ -179,7 +163,7 @@ class GeneratorDisplay(OwnSettings):
         return lines[:-1, :-1]
 
 
-class CriticDisplay(OwnSettings):
+class CriticDisplay(Display):
     """Display of the critic of a generator in the plane: its values are high near data and low near samples.
 
     Use `from_estimator` to make a display; all parameters are stored as attributes.
@@ -268,16 +252,9 @@ class CriticDisplay(OwnSettings):
         ValueError
             If ``estimator`` does not have two features.
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        if not hasattr(estimator, "critic_function"):
-            raise TypeError(
-                f"{cls.__name__} draws the critic of a generator, got {type(estimator).__name__}, which has no method "
-                "critic_function."
-            )
-        check_is_fitted(estimator)
+        cls._check_method(estimator, "critic_function", "the critic of a generator")
+        cls._check_plane(estimator)
         check_scalar(resolution, "resolution", Integral, min_val=2)
-        if estimator.n_features_in_ != 2:
-            raise ValueError(f"{cls.__name__} draws in the plane, but there are {estimator.n_features_in_} features.")
         rng = random_source(random_state)
         names = getattr(estimator, "feature_names_in_", ("x0", "x1"))
         X = check_array(X, input_name="X")
@@ -287,12 +264,8 @@ class CriticDisplay(OwnSettings):
         low, high = np.minimum(X.min(0), samples.min(0)), np.maximum(X.max(0), samples.max(0))
         margin = (high - low) / 20
         xx0, xx1 = np.meshgrid(*np.linspace(low - margin, high + margin, resolution).T)
-        points = np.column_stack([xx0.ravel(), xx1.ravel()])
-        labels = {} if y is None else {"y": np.full(len(points), y)}
-        with warnings.catch_warnings():
-            # The points have no feature names, which an estimator fitted to a DataFrame would warn about.
-            warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
-            values = estimator.critic_function(points, **labels).reshape(xx0.shape)
+        labels = {} if y is None else {"y": np.full(xx0.size, y)}
+        values = on_grid(partial(estimator.critic_function, **labels), xx0, xx1)
         display = cls(xx0, xx1, values, data=data, samples=samples, xlabel=names[0], ylabel=names[1])
         return display.plot(ax, **plot_kwargs)
 
@@ -315,11 +288,7 @@ class CriticDisplay(OwnSettings):
         display : CriticDisplay
             The display itself.
         """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
-
-        self.ax_ = plt.subplots()[1] if ax is None else ax
-        self.figure_ = self.ax_.figure
+        self._set_axes(ax)
         self.surface_ = self.ax_.contourf(self.xx0, self.xx1, self.values, levels=levels, cmap=cmap, **contour_kwargs)
         self.data_, self.samples_ = (
             None if rows is None else self.ax_.scatter(*rows.T, s=8, linewidths=0, **style)

@@ -4,13 +4,13 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_ot.settings import OwnSettings
+from sklearn_ot.plotting._common import Display
 
 # The quantity that measures the quality of the result: of generators with a critic, of those without, of transports.
 QUALITIES = ("score", "distance", "valid_loss")
 
 
-class HistoryDisplay(OwnSettings):
+class HistoryDisplay(Display):
     """Display of quantities that an estimator recorded during training.
 
     Use `from_estimator` to make a display; all parameters are stored as attributes.
@@ -106,11 +106,7 @@ class HistoryDisplay(OwnSettings):
         display : HistoryDisplay
             The display itself.
         """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
-
-        self.ax_ = plt.subplots()[1] if ax is None else ax
-        self.figure_ = self.ax_.figure
+        self._set_axes(ax)
         self.lines_ = []
         for name, values in self.curves.items():
             style = {"marker": ".", "label": name, **line_kwargs}

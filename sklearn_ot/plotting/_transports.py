@@ -3,18 +3,15 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_array, check_scalar
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_ot.base import random_source
-from sklearn_ot.plotting._common import COLORS, draw_rows
-from sklearn_ot.settings import OwnSettings
+from sklearn_ot.plotting._common import COLORS, Display, draw_rows, in_the_plane
 
 
-class TransportDisplay(OwnSettings):
+class TransportDisplay(Display):
     """Display of a map: source, target and transported points, with arrows for displacements.
 
     Use `from_estimator` to draw a fitted transport; the constructor takes points with one or two features. All
@@ -134,12 +131,8 @@ class TransportDisplay(OwnSettings):
         >>> display.ax_.get_xlabel()
         'PC 1 (... % of variance)'
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        if not hasattr(estimator, "transform"):
-            raise TypeError(
-                f"{cls.__name__} draws a fitted transport, got {type(estimator).__name__}, which has no transform. "
-                "To draw the transport of a DomainAdapter, pass its transport_."
-            )
+        hint = " To draw the transport of a DomainAdapter, pass its transport_."
+        cls._check_method(estimator, "transform", "a fitted transport", hint)
         check_is_fitted(estimator)
         if subsample is not None:
             check_scalar(subsample, "subsample", Integral, min_val=1)
@@ -151,7 +144,9 @@ class TransportDisplay(OwnSettings):
         transported = check_array(estimator.transform(_safe_indexing(X, rows)), input_name="The transported rows")
         X, X_target = _check_features(X, X_target, transported)
         target_rows = draw_rows(len(X_target), subsample, rng)
-        points, labels = _in_the_plane([X[rows], X_target[target_rows], transported], [X, X_target], estimator)
+        # The components are those of all rows, so that the axes do not depend on the choice of rows.
+        both = np.vstack([X, X_target])
+        points, labels = in_the_plane([X[rows], X_target[target_rows], transported], both, estimator)
         display = cls(
             *points,
             xlabel=labels[0] if xlabel is None else xlabel,
@@ -177,9 +172,6 @@ class TransportDisplay(OwnSettings):
         display : TransportDisplay
             The display itself.
         """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
-
         check_scalar(n_arrows, "n_arrows", Integral, min_val=0)
         source, target, transported = (np.asarray(points) for points in (self.source, self.target, self.transported))
         if source.shape != transported.shape or source.ndim != 2 or source.shape[1] not in (1, 2):
@@ -187,9 +179,7 @@ class TransportDisplay(OwnSettings):
                 f"source has shape {source.shape} and transported {transported.shape}; both must have one row for each "
                 "point and 1 or 2 columns. TransportDisplay.from_estimator projects points with more columns."
             )
-        self.ax_ = plt.subplots()[1] if ax is None else ax
-        self.figure_ = self.ax_.figure
-
+        self._set_axes(ax)
         draw = self._plot_plane if source.shape[1] == 2 else self._plot_line
         tails, heads = draw(source, target, transported, scatter_kwargs or {})
         moved = np.linspace(0, len(source) - 1, min(n_arrows, len(source))).astype(int)
@@ -259,15 +249,3 @@ def _check_features(X, X_target, transported):
             f"{transported.shape[1]}; all three must have the same number, after the other steps of a pipeline."
         )
     return X, X_target
-
-
-def _in_the_plane(points, samples, estimator):
-    """Project the points on the plane if they have more than two features; also return the labels of the axes."""
-    n_features = points[0].shape[1]
-    if n_features <= 2:
-        return points, [*getattr(estimator, "feature_names_in_", ["x0", "x1"][:n_features]), ""]
-    # Fitted on all rows, so that the axes do not depend on the choice of rows.
-    pca = PCA(2, random_state=0).fit(np.vstack(samples))
-    shares = 100 * pca.explained_variance_ratio_
-    labels = [f"PC {i} ({share:.0f} % of variance)" for i, share in enumerate(shares, start=1)]
-    return [pca.transform(part) for part in points], labels
