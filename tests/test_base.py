@@ -1,12 +1,14 @@
 """Base class of transports, tested on the map in closed form."""
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
-from sklearn_ot.base import MAX_REFERENCE_ROWS, BaseTransport, frame_library, names_of
+from sklearn_ot.base import MAX_REFERENCE_ROWS, BaseTransport, documented, frame_library, names_of, sections
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.metrics import sliced_wasserstein_distance
 from sklearn_ot.transport import GaussianTransport, W2Transport, W2TransportCV
@@ -304,3 +306,39 @@ def test_dataframes_and_their_subclasses_have_a_library():
         assert frame_library(X).container_lib == name
     for X in (np.eye(2), [[1]], pd.Series([1]), pl.Series([1]), pl.DataFrame({"a": [1]}).lazy(), None):
         assert frame_library(X) is None
+
+
+@pytest.mark.parametrize("stored", [str, inspect.cleandoc], ids=["indented", "without indentation"])
+def test_shared_parts_of_docstrings_are_inserted(stored):
+    """Python removes the indentation of docstrings from 3.13 on."""
+
+    class Shared:
+        """Any estimator.
+
+        Parameters
+        ----------
+        size : int, default={size}
+            Its size,
+            in rows.
+
+        Notes
+        -----
+        Both.
+        """
+
+    class Estimator:
+        """An estimator.
+
+        Parameters
+        ----------
+        <parameters>
+        own : int
+            Its own.
+        """
+
+        def __init__(self, own, size=3):
+            self.own, self.size = own, size
+
+    Estimator.__doc__ = stored(Estimator.__doc__)
+    text = sections(documented(**sections(Shared))(Estimator))["parameters"]
+    assert text == "size : int, default=3\n    Its size,\n    in rows.\nown : int\n    Its own."

@@ -4,7 +4,6 @@ import inspect
 import os
 import re
 import sys
-import textwrap
 import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -161,9 +160,10 @@ def documented(**parts):
     def decorate(cls):
         if cls.__doc__:  # python -OO has none
             defaults = {name: p.default for name, p in inspect.signature(cls).parameters.items()}
-            for name, text in parts.items():
-                text = textwrap.indent(text.format_map(defaults), "    ")
-                cls.__doc__ = cls.__doc__.replace(f"    <{name}>", text)
+            # Without indentation, which Python removes itself from 3.13 on.
+            lines = inspect.cleandoc(cls.__doc__).splitlines()
+            shared = {f"<{name}>": text.format_map(defaults) for name, text in parts.items()}
+            cls.__doc__ = "\n".join(shared.get(line, line) for line in lines)
         return cls
 
     return decorate
