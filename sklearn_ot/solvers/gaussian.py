@@ -361,7 +361,10 @@ def _without(left, right, is_lost, basis, columns, deviations):
 
 def _span(source, target, live, deviations):
     """An orthonormal basis of the span of the rows, and a triangular root of the variances there; None for all."""
-    if source.rows is None or target.rows is None or len(source.rows) + len(target.rows) >= live.size:
+    if source.rows is None or target.rows is None:
+        return None, np.diag(deviations)
+    # As for `keep_rows`; the normal distribution has no rows.
+    if sum(max(moments.size, len(moments.rows)) for moments in (source, target) if len(moments.rows)) >= live.size:
         return None, np.diag(deviations)
     rows = np.concatenate([source.rows[:, live], target.rows[:, live]]) * deviations
     basis, triangle = linalg.qr(rows.T, mode="economic", overwrite_a=True)

@@ -21,6 +21,10 @@ ESTIMATORS = TRANSPORTS | TRAINED | GENERATORS
 NETWORKS = [*TRAINED, *GENERATORS]
 
 
+def rotation(rng, n_features):
+    return ortho_group(n_features).rvs(random_state=rng) if n_features > 1 else -np.eye(1)
+
+
 # Each change returns the changed samples, a function that takes results back, and the changed source rows.
 def shifted(rng, X, Y):
     a, b = 1000 * rng.standard_normal((2, X.shape[1]))
@@ -59,7 +63,7 @@ def with_other_columns(rng, X, Y):
 
 
 def rotated(rng, X, Y):
-    turn = ortho_group(X.shape[1]).rvs(random_state=rng) if X.shape[1] > 1 else -np.eye(1)
+    turn = rotation(rng, X.shape[1])
     return X @ turn, Y @ turn, lambda rows: rows @ turn.T, X @ turn
 
 
@@ -106,7 +110,8 @@ SIZES = st.sampled_from([64, 256])
 def samples_of(seed, n_features, n_samples):
     """Two samples with correlated columns and few digits; the second has heavy tails."""
     rng = np.random.RandomState(seed)
-    mixed = np.eye(n_features) + 0.3 * rng.standard_normal((2, n_features, n_features))
+    # The source varies in all directions, with deviations up to a ratio of 1000: elsewhere a map depends on columns.
+    mixed = [10 ** rng.uniform(-1.5, 1.5, (n_features, 1)) * rotation(rng, n_features) for _ in range(2)]
     X, Y = rng.standard_normal((n_samples, n_features)), rng.standard_normal((64, n_features)) ** 3
     return rng, *(np.round(1024 * rows @ mix) / 1024 for rows, mix in zip((X, Y), mixed, strict=True))
 
@@ -131,7 +136,7 @@ def check(change, seed, n_features, n_samples):
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * stretch * Y.std())
 
 
-@quick(40)
+@quick(15)
 @given(CHANGES, SEEDS, WIDTHS, SIZES)
 def test_results_follow_the_samples(change, seed, n_features, n_samples):
     check(change, seed, n_features, n_samples)
@@ -151,7 +156,7 @@ def wide(estimator):
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_the_number_of_threads_changes_little(name):
-    X, Y = np.random.RandomState(0).standard_normal((2, 300, 5))
+    X, Y = np.random.RandomState(0).standard_normal((2, 256, 5))
     found, n_threads = [], torch.get_num_threads()
     try:
         for number in (1, 4):

@@ -191,9 +191,12 @@ def test_equal_covariances_of_independent_columns_are_found():
 
 @pytest.mark.parametrize("shrinkage", [None, "auto", 0.3])
 @pytest.mark.parametrize("n_features", [4, 100])
-def test_integer_weights_are_numbers_of_equal_rows(shrinkage, n_features):
+@pytest.mark.parametrize("n_constant", [0, 45])
+def test_integer_weights_are_numbers_of_equal_rows(shrinkage, n_features, n_constant):
     rng = np.random.RandomState(0)
     (X, Y), weight, other = samples(30, 20, n_features), rng.randint(0, 3, 30), rng.randint(1, 3, 20)
+    # Fewer rows than columns, but as many equal rows as columns that vary.
+    X[:, 2 : 2 + n_constant] = 7
     weighted = sample_gaussian_map(Sample.of(X, weight), Sample.of(Y, other), shrinkage)
     repeated = fitted(np.repeat(X, weight, axis=0), np.repeat(Y, other, axis=0), shrinkage)
     np.testing.assert_allclose(weighted.linear, repeated.linear, atol=1e-10)
