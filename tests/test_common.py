@@ -46,6 +46,7 @@ INSTANCES = [
     GaussianTransport(),
     GaussianTransport(shrinkage=None),
     DomainAdapter(GaussianTransport(), KNeighborsClassifier()),
+    DomainAdapter(None, LOGISTIC),
     DomainAdapter(GaussianTransport(), LOGISTIC, align="target"),
     DomainAdapter(GaussianTransport(), RIDGE),
     DomainAdapter(GaussianTransport(), RIDGE, align="target"),

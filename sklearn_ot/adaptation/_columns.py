@@ -1,5 +1,6 @@
 """The columns of a table that a transport moves, and those that pass through."""
 
+from importlib import import_module
 from typing import NamedTuple
 
 import numpy as np
@@ -48,8 +49,20 @@ class Table(NamedTuple):
         joined = library.hstack([moved, _safe_indexing(self.whole, rest, axis=1)])
         return _safe_indexing(joined, np.argsort(np.concatenate([self.columns, rest])), axis=1)
 
+    @classmethod
+    def stack(cls, tables):
+        """One table with the rows of several tables, which have the same columns."""
+        rows = np.concatenate([table.rows for table in tables])
+        wholes = [table.whole for table in tables]
+        if len({frame_library(whole) for whole in wholes}) > 1:
+            raise ValueError("The sources are DataFrames of different kinds, or some are arrays: give one kind.")
+        library = frame_library(wholes[0])
+        # Libraries of DataFrames have a function of this name.
+        concat = np.concatenate if library is None else import_module(library.container_lib).concat
+        return cls(rows, rows if wholes[0] is tables[0].rows else concat(wholes), tables[0].columns)
 
-def read_table(adapter, X, *, reset=False):
+
+def read_table(adapter, X, *, reset=False, min_samples=None):
     """Validate rows that are given to a `DomainAdapter`.
 
     Parameters
@@ -59,14 +72,16 @@ def read_table(adapter, X, *, reset=False):
     X : array-like of shape (n_samples, n_features)
         The rows.
     reset : bool, default=False
-        Whether these are the source rows of a fit.
+        Whether these are the rows of the first source of a fit.
+    min_samples : int, default=None
+        Smallest number of rows; if None, 2 for a fit and else 1.
 
     Returns
     -------
     table : Table
         The rows.
     """
-    checks = {"dtype": FLOAT_DTYPES, "ensure_min_samples": 2 if reset else 1}
+    checks = {"dtype": FLOAT_DTYPES, "ensure_min_samples": min_samples or (2 if reset else 1)}
     if adapter.columns is None:
         try:
             rows = validate_data(adapter, X, reset=reset, **checks)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
-from sklearn.utils import check_consistent_length, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metadata_routing import (
     UNUSED,
@@ -19,10 +19,12 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_method_params, _estimator_has, check_is_fitted
+from sklearn.utils.validation import _estimator_has, check_is_fitted
 
 from sklearn_ot.adaptation._columns import read_table, read_target, warn_units
 from sklearn_ot.adaptation._domains import Domains
+from sklearn_ot.adaptation._maps import bring_to_estimator, check_direction, fit_transport, is_none, moved_source
+from sklearn_ot.adaptation._sources import read_source
 from sklearn_ot.adaptation._weights import Weighting, can_request_weights, read_weight, settles_weights
 from sklearn_ot.base import all_or_nothing, draw_reference, warn_user
 from sklearn_ot.exceptions import MissingTargetWarning, SourceRowsWarning
@@ -39,8 +41,10 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
 
     Parameters
     ----------
-    transport : estimator with ``fit(X, *, X_target)`` and ``transform(X)``
-        The map, for example `sklearn_ot.transport.GaussianTransport`. The adapter fits a clone of it, without labels.
+    transport : estimator with ``fit(X, *, X_target)`` and ``transform(X)``, "passthrough" or None
+        The map, for example `sklearn_ot.transport.GaussianTransport`. The adapter fits a clone of it for each source. A
+        transport whose tags say that it requires ``y``, such as `LabelAwareTransport`, gets the labels of its rows, and
+        all others get none. None and "passthrough" move no row, so that a search can choose them.
     estimator : classifier or regressor
         The estimator. The adapter fits a clone of it on the labelled rows.
     align : {"source", "target"}, default="source"
@@ -55,16 +59,18 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
 
     Attributes
     ----------
+    transports_ : list of estimator
+        The fitted transport of each source; empty if ``fit`` got no target.
     transport_ : estimator or None
-        The fitted transport; None if ``fit`` got no target.
+        The fitted transport, if there is one source; None if ``fit`` got no target.
     estimator_ : estimator
         The fitted estimator.
     classes_ : ndarray of shape (n_classes,)
         The class labels, if the estimator is a classifier.
     target_reference_ : ndarray of shape (<= 4096, n_moved_columns) or None
         Target rows for the comparison in `transport_match`.
-    domains_ : object or None
-        Knows to which domain rows belong if ``domain="auto"``; None if ``fit`` got no target.
+    domains_ : list of object
+        For each source, knows to which domain rows belong if ``domain="auto"``; empty if no row is moved.
     columns_ : ndarray of shape (n_moved_columns,)
         Positions of the columns that the transport moves, if ``columns`` is not None.
     n_features_in_ : int
@@ -103,6 +109,10 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
     *DataFrames.* The transport gets a plain float array. The estimator gets rows of the same kind as the adapter: for a
     DataFrame of pandas or polars a DataFrame with the same names and, in pandas, the same index.
 
+    *Several sources.* ``fit([X1, X2], [y1, y2], X_target=Xt)`` fits one transport for each source, and the estimator on
+    the moved rows of all of them; ``sample_weight`` is then a list, too. ``domain=1`` says that rows belong to the
+    second source.
+
     *Weights.* The transport gets the weights of both domains, with the roles exchanged if ``align="target"``. The
     estimator gets those of the source. A part whose ``fit`` takes no weights gets repeated rows if all weights are
     integers; if they are not, ``fit`` raises an error.
@@ -139,7 +149,7 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
     columns: object = None
 
     _parameter_constraints: ClassVar[dict] = {
-        "transport": [HasMethods(["fit", "transform"])],
+        "transport": [HasMethods(["fit", "transform"]), StrOptions({"passthrough"}), None],
         "estimator": [HasMethods(["fit"])],
         "align": [StrOptions({"source", "target"})],
         "columns": ["array-like", slice, str, Integral, callable, None],
@@ -158,16 +168,16 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Source rows.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        X : array-like of shape (n_samples, n_features), or list of such
+            Source rows; a list of tables is a list of several sources.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), or list of such
             Labels or values of the source rows.
         X_target : array-like of shape (n_target_samples, n_features), default=None
             Target rows, without labels; of a DataFrame only the moved columns are needed. If None, the estimator is
             fitted on the source without adaptation, and a `~sklearn_ot.exceptions.MissingTargetWarning` says so.
         sample_weight, target_weight : array-like of shape (n_samples,) and (n_target_samples,), default=None
             Weights of the rows of both domains, 0 or more; all equal if None. Integer weights have the effect of as
-            many equal rows.
+            many equal rows. For several sources, ``sample_weight`` is a list with one entry for each of them.
         **params : dict
             Metadata for the transport and the estimator; needs metadata routing.
 
@@ -184,21 +194,18 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         """
         _raise_for_params(params, self, "fit")
         with all_or_nothing(self):
-            table = read_table(self, X, reset=True)
             # The labels and the weights are checked before the transport is trained, which may take long.
-            self._validate_labels(X, y)
-            weight = read_weight(sample_weight, len(table.rows), "sample_weight", "X")
-            routed, weighting = self._route_fit(params, weight)
-            training = table.rows
+            source = read_source(self, X, y, sample_weight)
+            routed, weighting = self._route_fit(params, source.weight)
+            training = source.table.rows
             if X_target is None:
                 self._without_target(target_weight)
             else:
-                self._fit_transport(table, weight, X_target, target_weight, routed)
-                if self.align == "source":
-                    training = self._move(training, routed)
+                self._fit_transports(source, X_target, target_weight, routed)
+                training = moved_source(self, source, routed.transport.transform)
             self.estimator_ = clone(self.estimator).fit(
-                weighting.rows(table.with_rows(training)),
-                weighting.rows(y),
+                weighting.rows(source.table.with_rows(training)),
+                weighting.rows(source.y),
                 **weighting.params,
                 **weighting.metadata(training, routed.estimator.fit),
             )
@@ -220,26 +227,29 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
             "Pass the unlabelled target rows as X_target=...",
             MissingTargetWarning,
         )
-        self.transport_ = self.target_reference_ = self.domains_ = None
+        self.transports_, self.domains_, self.target_reference_ = [], [], None
 
-    def _fit_transport(self, table, weight, X_target, target_weight, routed):
-        target = read_target(self, X_target, table)
-        warn_units(self, table)
+    def _fit_transports(self, source, X_target, target_weight, routed):
+        check_direction(self, source)
+        rows, is_moving = source.table.rows, not is_none(self.transport)
+        target = read_target(self, X_target, source.table)
+        if is_moving:
+            warn_units(self, source.table)
         target_weight = read_weight(target_weight, len(target), "target_weight", "X_target")
-        samples = [(table.rows, weight), (target, target_weight)]
-        (start, start_weight), (end, end_weight) = samples if self.align == "source" else samples[::-1]
-        at_start = Weighting.of(self.transport, start_weight)
-        at_end = Weighting.of(self.transport, end_weight, "target_weight")
-        self.transport_ = clone(self.transport).fit(
-            at_start.rows(start),
-            X_target=at_end.rows(end),
-            **at_start.params,
-            **at_end.params,
-            **at_start.metadata(start, routed.transport.fit),
-        )
+        self.transports_ = [
+            fit_transport(self, source, part, target, target_weight, routed.transport.fit) for part in source.parts
+        ]
         sample = Sample.of(target, target_weight, "target_weight", "X_target")
-        self.target_reference_ = draw_reference(table.rows, sample, np.random.RandomState(0))
-        self.domains_ = Domains(table.rows, target)
+        self.target_reference_ = draw_reference(rows, sample, np.random.RandomState(0))
+        self.domains_ = [Domains(rows[part], target) for part in source.parts] if is_moving else []
+
+    @property
+    def transport_(self):
+        """The fitted transport, if there is one source; None if ``fit`` got no target."""
+        check_is_fitted(self)
+        if len(self.transports_) > 1:
+            raise AttributeError("There are several sources, each with its own transport: see transports_.")
+        return self.transports_[0] if self.transports_ else None
 
     @available_if(_estimator_has("predict"))
     def predict(self, X, *, domain="auto", **params):
@@ -249,9 +259,10 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows of the domain ``domain``.
-        domain : {"auto", "target", "source"}, default="auto"
+        domain : {"auto", "target", "source"} or int, default="auto"
             The domain of the rows. With "auto", rows of the source of ``fit`` are source rows, and all others target
-            rows; a `~sklearn_ot.exceptions.SourceRowsWarning` says if they resemble the source.
+            rows; a `~sklearn_ot.exceptions.SourceRowsWarning` says if they resemble the source. With several sources,
+            a number from 0 names one of them instead of "source".
         **params : dict
             Metadata for the estimator; needs metadata routing.
 
@@ -296,9 +307,10 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
             True labels or values of the rows.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows. If metadata routing is enabled, the estimator must request them.
-        domain : {"auto", "target", "source"}, default="auto"
+        domain : {"auto", "target", "source"} or int, default="auto"
             The domain of the rows. With "auto", rows of the source of ``fit`` are source rows, and all others target
-            rows; a `~sklearn_ot.exceptions.SourceRowsWarning` says if they resemble the source.
+            rows; a `~sklearn_ot.exceptions.SourceRowsWarning` says if they resemble the source. With several sources,
+            a number from 0 names one of them instead of "source".
         **params : dict
             Metadata for the estimator; needs metadata routing.
 
@@ -329,24 +341,31 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         return getattr(self.estimator_, method)(X, **routed.estimator[method])
 
     def _bring_to_estimator(self, X, domain, routed):
-        if domain not in ("auto", "target", "source"):
-            raise ValueError(f"domain must be 'auto', 'target' or 'source', the domain of the rows; got {domain!r}.")
+        n_sources = max(len(self.transports_), 1)
+        is_number = isinstance(domain, Integral) and not isinstance(domain, bool) and 0 <= domain < n_sources
+        if domain not in ("auto", "target", "source") and not is_number:
+            raise ValueError(
+                "domain must be 'auto', 'target' or 'source', the domain of the rows, or the number of a source from 0 "
+                f"to {n_sources - 1}; got {domain!r}."
+            )
+        if domain == "source" and n_sources > 1:
+            raise ValueError(f"There are {n_sources} sources: pass domain=0 for rows of the first one, and so on.")
         table = read_table(self, X)
         rows = table.rows
-        if self.transport_ is not None:
-            is_source = self._are_source_rows(rows) if domain == "auto" else np.full(len(rows), domain == "source")
-            is_moved = is_source == (self.align == "source")
-            if is_moved.all():
-                rows = self._move(rows, routed)
-            elif is_moved.any():
-                moved = self._move(rows[is_moved], routed, np.flatnonzero(is_moved))
-                rows = rows.astype(moved.dtype)
-                rows[is_moved] = moved
+        if self.transports_:
+            if domain == "auto":
+                origin = self._origin(rows)
+            else:
+                origin = np.full(len(rows), {"target": -1, "source": 0}.get(domain, domain))
+            rows = bring_to_estimator(self, rows, origin, routed.transport.transform)
         return table.with_rows(rows)
 
-    def _are_source_rows(self, rows):
-        is_source = self.domains_.are_source_rows(rows)
-        if self.domains_.resemble_the_source(rows[~is_source]):
+    def _origin(self, rows):
+        """For each row the number of the source that has it, or -1 for a row of the target."""
+        origin = np.full(len(rows), -1)
+        for number, domains in enumerate(self.domains_):
+            origin[domains.are_source_rows(rows)] = number
+        if any(domains.resemble_the_source(rows[origin < 0]) for domains in self.domains_):
             # The same text each time, so that Python shows it once for each line.
             warn_user(
                 "Rows to predict resemble the source of this DomainAdapter and no part of its target, but they are "
@@ -356,24 +375,7 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
                 "or score by transported_source_accuracy and transport_match.",
                 SourceRowsWarning,
             )
-        return is_source
-
-    def _move(self, rows, routed, index=None):
-        params = routed.transport.transform
-        if index is not None:
-            params = _check_method_params(rows, params, indices=index)
-        # Always an array, like the rows of the other domain, even if transforms are set to give DataFrames.
-        return np.asarray(self.transport_.transform(rows, **params))
-
-    def _validate_labels(self, X, y):
-        tags = get_tags(self.estimator)
-        # The tags of a Pipeline do not show whether it needs labels, but they show whether it is a classifier.
-        if y is None and (tags.target_tags.required or tags.estimator_type in ("classifier", "regressor")):
-            raise ValueError(
-                f"{type(self.estimator).__name__} requires y to be passed, but the target y is None. Give the labels "
-                "of the source rows, fit(X, y, X_target=...)."
-            )
-        check_consistent_length(X, y)
+        return origin
 
     def get_metadata_routing(self):
         """Get the metadata routing of the adapter, the transport and the estimator.

@@ -5,6 +5,7 @@ from sklearn.pipeline import Pipeline
 
 from sklearn_ot.adaptation._columns import read_table
 from sklearn_ot.adaptation._domain_adapter import DomainAdapter
+from sklearn_ot.adaptation._sources import is_several
 from sklearn_ot.checks import check_weight
 from sklearn_ot.metrics import sliced_wasserstein_distance
 from sklearn_ot.settings import in_own_settings
@@ -32,8 +33,9 @@ def transport_match(estimator, X, y=None, sample_weight=None):
     estimator : DomainAdapter, transport, or Pipeline that ends in one
         An estimator that was fitted with a target. In a Pipeline the distance is measured in the features of the last
         step: compare only pipelines whose other steps are the same.
-    X : array-like of shape (n_samples, n_features)
-        Source rows.
+    X : array-like of shape (n_samples, n_features), or list of such
+        Source rows; for several sources, a list with one entry for each of them, like all other arguments. The score is
+        then the mean over the sources.
     y : array-like, default=None
         Ignored by a DomainAdapter. A transport takes it as in its ``score``.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -71,18 +73,34 @@ def transport_match(estimator, X, y=None, sample_weight=None):
     estimator, X = _last_step(estimator, X)
     if not isinstance(estimator, DomainAdapter):
         return estimator.score(X, y, sample_weight=sample_weight)
-    if estimator.transport_ is None:
+    if not estimator.transports_:
         raise ValueError(
             "This DomainAdapter was fitted without X_target: it has no map to score. Pass X_target=... to fit "
             "(a search passes it on: search.fit(X, y, X_target=...))."
         )
-    rows, target = read_table(estimator, X).rows, estimator.target_reference_
-    weight = check_weight(sample_weight, len(rows))
-    if estimator.align == "source":
-        moved = np.asarray(estimator.transport_.transform(rows))
+    sources = _each_source(estimator, X, sample_weight)
+    return float(np.mean([_match(estimator, *source) for source in sources]))
+
+
+def _each_source(adapter, X, *others):
+    """The number of each source, its rows, and its part of the other arguments."""
+    n_sources = max(len(adapter.transports_), 1)
+    if n_sources == 1:
+        return [(0, X, *others)]
+    parts = [[None] * n_sources if other is None else other for other in others]
+    if not is_several(X) or any(len(part) != n_sources for part in (X, *parts)):
+        raise ValueError(f"The adapter has {n_sources} sources: give lists with one entry for each of them.")
+    return list(zip(range(n_sources), X, *parts, strict=True))
+
+
+def _match(adapter, number, X, sample_weight):
+    rows, target = read_table(adapter, X).rows, adapter.target_reference_
+    weight, transport = check_weight(sample_weight, len(rows)), adapter.transports_[number]
+    if adapter.align == "source":
+        moved = np.asarray(transport.transform(rows))
         distance = sliced_wasserstein_distance(moved, target, sample_weight=weight, random_state=0)
     else:
-        moved = np.asarray(estimator.transport_.transform(target))
+        moved = np.asarray(transport.transform(target))
         distance = sliced_wasserstein_distance(moved, rows, target_weight=weight, random_state=0)
     return -(distance**2)
 
@@ -104,8 +122,9 @@ def transported_source_accuracy(estimator, X, y, sample_weight=None):
     ----------
     estimator : DomainAdapter or Pipeline that ends in one
         A fitted estimator.
-    X : array-like of shape (n_samples, n_features)
-        Source rows.
+    X : array-like of shape (n_samples, n_features), or list of such
+        Source rows; for several sources, a list with one entry for each of them, like all other arguments. The score is
+        then the mean over the sources.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Their labels or values.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -131,4 +150,14 @@ def transported_source_accuracy(estimator, X, y, sample_weight=None):
     0.56
     """
     estimator, X = _last_step(estimator, X)
-    return estimator.score(X, y, sample_weight=sample_weight, domain="source")
+    if not isinstance(estimator, DomainAdapter):
+        return estimator.score(X, y, sample_weight=sample_weight, domain="source")
+    sources = _each_source(estimator, X, y, sample_weight)
+    return float(
+        np.mean(
+            [
+                estimator.score(rows, labels, sample_weight=weight, domain=number)
+                for number, rows, labels, weight in sources
+            ]
+        )
+    )

@@ -14,7 +14,7 @@ from sklearn_ot.base._fitting import (
     warn_user,
 )
 from sklearn_ot.base._generator import BaseGenerator
-from sklearn_ot.base._transport import BaseTransport, InvertibleTransport
+from sklearn_ot.base._transport import BaseTransport, InvertibleTransport, uses_labels
 
 __all__ = [
     "FLOAT_DTYPES",
@@ -29,6 +29,7 @@ __all__ = [
     "names_of",
     "random_source",
     "sections",
+    "uses_labels",
     "warn_far",
     "warn_user",
 ]

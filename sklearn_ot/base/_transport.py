@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
-from sklearn.utils import check_array
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array, get_tags
 from sklearn.utils.validation import _get_feature_names, check_is_fitted, validate_data
 
 from sklearn_ot.base._fitting import FLOAT_DTYPES, all_or_nothing, draw_reference, random_source, warn_far, warn_user
@@ -233,6 +234,26 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def uses_labels(transport):
+    """Whether a transport needs labels of the rows that it moves: its tags say that it requires ``y``.
+
+    `sklearn_ot.adaptation.DomainAdapter` gives labels to such a transport, as a 1-d ``y``. All others ignore them.
+
+    Parameters
+    ----------
+    transport : estimator
+        The transport, or a Pipeline with transports as steps.
+
+    Returns
+    -------
+    answer : bool
+        Whether it needs labels.
+    """
+    if isinstance(transport, Pipeline):
+        return any(uses_labels(step) for _, step in transport.steps)
+    return hasattr(transport, "__sklearn_tags__") and get_tags(transport).target_tags.required
 
 
 def finite(rows, name):
