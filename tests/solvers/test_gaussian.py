@@ -90,6 +90,11 @@ def test_direction_without_variance_in_both_gets_the_typical_stretch():
     np.testing.assert_allclose(np.diag(linear), [5, 3, 2, 3], rtol=1e-12)
 
 
+@pytest.mark.parametrize(("target", "typical"), [([1 / 64, 16.0, 1], 4), ([1 / 16, 64.0, 1], 1 / 4)])
+def test_the_typical_stretch_of_two_columns_is_the_one_nearer_to_one(target, typical):
+    assert linear_part(np.diag([1.0, 1.0, 0.0]), np.diag(target))[2, 2] == pytest.approx(typical)
+
+
 def test_direction_without_variance_in_the_target_keeps_an_inverse():
     linear = linear_part(np.diag([1.0, 1.0]), np.diag([8.0, 0.0]))
     np.testing.assert_allclose(np.diag(linear), [np.sqrt(8), 1e-3 * np.sqrt(8)], rtol=1e-12)
@@ -158,6 +163,35 @@ def test_a_column_of_small_numbers_keeps_its_stretch():
     np.testing.assert_allclose(np.diag(gaussian.linear), [2.95, 1], rtol=4 * 0.045)
 
 
+def rare_samples(n_rare, rng):
+    """A source whose third column varies in the first rows only, and a target in which it is usual."""
+    X, Y = rng.randn(20_000, 3), rng.randn(5000, 3) * [1, 2, 3]
+    X[:, 2] = np.arange(len(X)) < n_rare
+    return X, Y
+
+
+def test_a_column_that_varies_in_a_few_rows_is_mapped_without_these_rows():
+    X, Y = rare_samples(3, np.random.RandomState(0))
+    gaussian, rest = fitted(X, Y), fitted(X[3:], Y)
+    np.testing.assert_allclose(gaussian.linear, rest.linear, rtol=1e-10, atol=1e-12)
+    np.testing.assert_array_equal(gaussian.unvaried, [0, 0, 1])
+    weight = np.where(X[:, 2] == 1, 3.0, 1.0)
+    weighted = sample_gaussian_map(Sample.of(X, weight), Sample.of(Y), "auto")
+    np.testing.assert_allclose(weighted.linear, rest.linear, rtol=1e-10, atol=1e-12)
+
+
+def test_a_column_that_varies_in_many_rows_or_is_rare_in_both_samples_keeps_its_own_stretch():
+    rng = np.random.RandomState(0)
+    X, Y = rare_samples(120, rng)
+    assert fitted(X, Y).linear[2, 2] == pytest.approx(3 / np.sqrt(120 / 20_000), rel=0.1)
+    for sample in (X, Y):
+        sample[:, 2] = rng.permutation(len(sample)) < 8
+    gaussian = fitted(X, Y)
+    np.testing.assert_array_equal(gaussian.unvaried, 0)
+    # The shares are 8 / 20 000 and 8 / 5000.
+    assert gaussian.linear[2, 2] == pytest.approx(2, rel=0.1)
+
+
 def test_the_units_of_uncorrelated_columns_do_not_matter():
     X, Y = samples(60, 40, 5)
     units = np.geomspace(1e-8, 1e8, 5)
@@ -190,7 +224,15 @@ def test_equal_covariances_of_independent_columns_are_found():
 
 
 @pytest.mark.parametrize("shrinkage", [None, "auto", 0.3])
-@pytest.mark.parametrize("n_features", [4, 100])
+def test_swapped_samples_have_the_inverse_map(shrinkage):
+    X, Y = samples(60, 40, 5, common=0.8)
+    Y *= np.geomspace(1, 0.4, 5)
+    forward, backward = fitted(X, Y, shrinkage), fitted(Y, X, shrinkage)
+    np.testing.assert_allclose(forward.linear @ backward.linear, np.eye(5), atol=1e-10)
+
+
+@pytest.mark.parametrize("shrinkage", [None, "auto", 0.3])
+@pytest.mark.parametrize("n_features", [4, 50, 100])  # with 50, the rows are fewer and their weights are more
 @pytest.mark.parametrize("n_constant", [0, 45])
 def test_integer_weights_are_numbers_of_equal_rows(shrinkage, n_features, n_constant):
     rng = np.random.RandomState(0)

@@ -100,8 +100,22 @@ def test_few_far_numbers_do_not_change_the_shrinkage_much():
     wild = moments_of(far, "auto")
     # One of ten columns has lost its correlations, and with them a fifth of the signal.
     assert clean.shrinkage < wild.shrinkage < 1.5 * clean.shrinkage
+    # If the number counted as it is, the noise would be ten times as large.
+    assert clean.noise < wild.noise < 1.5 * clean.noise
     others = np.delete(np.arange(10), 4)
     np.testing.assert_allclose(wild.correlation[np.ix_(others, others)], clean.correlation[np.ix_(others, others)])
+
+
+@pytest.mark.parametrize("common", [0, 3])
+def test_the_noise_is_the_variance_of_the_logarithms_of_deviations_around_their_mean(common):
+    """Deviations of correlated columns vary together, which is no noise of their differences."""
+    rng, found = np.random.RandomState(0), []
+    for _ in range(300):
+        moments = moments_of(rng.randn(100, 5) + common * rng.randn(100, 1), "auto")
+        found.append([moments.noise, np.var(np.log(moments.deviations), ddof=1)])
+    noise, variance = np.mean(found, axis=0)
+    # The variance of 300 times 4 normal numbers has the relative error √(2 / 1200) = 0.04.
+    assert noise == pytest.approx(variance, rel=0.15)
 
 
 def test_numbers_whose_differences_are_no_floats_are_refused():
