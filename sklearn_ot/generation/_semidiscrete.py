@@ -2,7 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from sklearn_ot.generation._neural import NeuralGenerator
 from sklearn_ot.nets import AssignedNoise, SemiDiscreteNet, resolve_device, torch_seed
 from sklearn_ot.objectives.semidiscrete import assigned_regression
 from sklearn_ot.solvers.costs import COSTS, Cost
-from sklearn_ot.solvers.gaussian import sample_gaussian_map
+from sklearn_ot.solvers.gaussian import GaussianMap, sample_gaussian_map
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.solvers.sources import even_noise
 from sklearn_ot.solvers.units import UnitCoordinates
@@ -22,6 +22,30 @@ from sklearn_ot.solvers.units import UnitCoordinates
 N_CORRECTION_ROWS = 20_000
 # Deviations at which numbers are cut off for this comparison, so that far cells do not decide the correlations.
 CORRECTION_REACH = 3.0
+
+
+class Correction(NamedTuple):
+    """The Gaussian map from samples to points within limits; beyond them, the displacement is that at the limits.
+
+    The limits are three deviations of each column, after far cells have been moved nearer: a few far numbers decide
+    neither the map nor, where the map stretches them, the spread of the samples.
+    """
+
+    gaussian: GaussianMap
+    limits: np.ndarray
+
+    @classmethod
+    def between(cls, rows, points):
+        """The correction of rows for the distribution of points, a Sample."""
+        columns = UnitCoordinates.of_columns(points.rows, points.mass)
+        limits = columns.center + CORRECTION_REACH * columns.scale * np.array([[-1], [1]])
+        source, target = Sample.of(np.clip(rows, *limits)), points._replace(rows=np.clip(points.rows, *limits))
+        return cls(sample_gaussian_map(source, target), limits)
+
+    def apply(self, rows):
+        """Corrected rows, in the dtype of the rows."""
+        near = np.clip(rows, *self.limits.astype(rows.dtype))
+        return rows + (self.gaussian.transport(near) - near)
 
 
 @documented(**sections(NeuralGenerator))
@@ -44,9 +68,10 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
     needs no balance between two networks, and its curve *is* the Wasserstein distance.
 
     A regression gives a mean of points, so samples of g vary less than the points, in some directions more than in
-    others. After the training, samples are therefore corrected by an affine map: the Gaussian map from samples of g to
-    the points, both in ``coordinates_`` and cut off at three deviations of each column. Then their mean and their
-    covariance are those of the points. Bounded samples, those of "tanh", are not corrected.
+    others. After the training, samples are therefore corrected by the Gaussian map from samples of g to the points, in
+    ``coordinates_``, so that their mean and their covariance are those of the points. Both are cut off at three
+    deviations of each column for this map, and a number beyond them is moved as far as one at three deviations. Bounded
+    samples, those of "tanh", are not corrected.
 
     Training works in units in which the data are of size 1; samples have the units of ``X``.
 
@@ -99,8 +124,8 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         between samples and their points at the end of the regression, in units in which the data are of size 1.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the generator g, ``net_.potential_`` the potential.
-    correction_ : GaussianMap or None
-        The correction of samples of g, in ``coordinates_``; None for "tanh".
+    correction_ : object
+        The correction of samples of g, in ``coordinates_``: its method ``apply`` maps rows to rows. None for "tanh".
     <attributes>
 
     Notes
@@ -172,22 +197,13 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         self.correction_ = None if self._is_bounded else self._find_correction(points, sample)
 
     def _find_correction(self, points, sample):
-        """The Gaussian map from samples of the net to the points."""
         latent_dim = self.net_.get_params_for("module")["latent_dim"]
         noise = even_noise(1, N_CORRECTION_ROWS, latent_dim, generator=torch.Generator().manual_seed(0))[0]
-        points = sample._replace(rows=points.cpu().numpy().astype(np.float64))
-        columns = UnitCoordinates.of_columns(points.rows, points.mass)
-
-        def clipped(rows):
-            reach = CORRECTION_REACH * columns.scale
-            return rows.clip(columns.center - reach, columns.center + reach)
-
-        drawn = Sample.of(clipped(super()._generate(noise)))
-        return sample_gaussian_map(drawn, points._replace(rows=clipped(points.rows)))
+        return Correction.between(super()._generate(noise), sample._replace(rows=points.cpu().numpy().astype(float)))
 
     def _generate(self, noise):
         rows = super()._generate(noise)
-        return rows if self.correction_ is None else self.correction_.transport(rows)
+        return rows if self.correction_ is None else self.correction_.apply(rows)
 
     def _build_net(self, device, *, seed, **architecture):
         return SemiDiscreteNet(
