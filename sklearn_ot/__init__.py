@@ -22,6 +22,7 @@ PARTS = (
     "nn",
     "objectives",
     "plotting",
+    "representation",
     "solvers",
     "transport",
 )
@@ -35,6 +36,7 @@ ESTIMATORS = {
     "TableGenerator": "generation",
     "WGANGenerator": "generation",
     "WGANQC": "generation",
+    "Autoencoder": "representation",
     "GaussianTransport": "transport",
     "LSOTTransport": "transport",
     "QCTransport": "transport",

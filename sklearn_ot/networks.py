@@ -17,7 +17,17 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
-from sklearn_ot.nn import ACTIVATIONS, MLP, DCGANCritic, DCGANGenerator, DenseICNN, MLPCritic, MLPGenerator, ResidualMap
+from sklearn_ot.nn import (
+    ACTIVATIONS,
+    MLP,
+    DCGANCritic,
+    DCGANGenerator,
+    DenseICNN,
+    EncoderDecoder,
+    MLPCritic,
+    MLPGenerator,
+    ResidualMap,
+)
 
 POSITIVE = Interval(Integral, 1, None, closed="left")
 OUTPUT_ACTIVATIONS = StrOptions({"identity", "tanh"})
@@ -30,7 +40,7 @@ def module_of(network, role, **shape):
     ----------
     network : specification or nn.Module class
         The parameter of the estimator. A class is called with the numbers of ``shape`` alone.
-    role : {"generator", "critic", "potential", "function"}
+    role : {"generator", "critic", "potential", "function", "autoencoder"}
         The name of the method of the specification.
     **shape : int or None
         Numbers of inputs and outputs, by the names that the role has for them.
@@ -68,6 +78,13 @@ def check_sizes(sizes):
     return tuple(map(int, checked))
 
 
+def _encoder_decoder(encoder, decoder, n_features, latent_dim):
+    return EncoderDecoder, {
+        "encoder": encoder.critic(n_features, n_outputs=latent_dim),
+        "decoder": decoder.generator(latent_dim, n_features),
+    }
+
+
 @dataclass(eq=False, repr=False)
 class Dense(BaseEstimator):
     """Fully connected layers.
@@ -79,7 +96,7 @@ class Dense(BaseEstimator):
     activation : {"relu", "silu", "celu", "softplus", "leaky_relu", "groupsort"}, default="relu"
         Activation of the hidden layers. "leaky_relu" and "groupsort" are for critics.
     output_activation : {"identity", "tanh"}, default="identity"
-        Activation of the outputs of a generator. With "tanh" all samples lie in the range of the data.
+        Activation of the outputs of a generator or decoder. With "tanh" all samples lie in the range of the data.
 
     Examples
     --------
@@ -113,6 +130,11 @@ class Dense(BaseEstimator):
         """`sklearn_ot.nn.MLP` of rows; a scalar if ``n_outputs`` is None."""
         return MLP, {"n_features": n_features, "n_outputs": n_outputs, **self._layers()}
 
+    def autoencoder(self, n_features, latent_dim):
+        """`sklearn_ot.nn.EncoderDecoder`: the critic with ``latent_dim`` outputs, and the generator in mirror image."""
+        mirrored = Dense(check_sizes(self.hidden_layer_sizes)[::-1], self.activation, self.output_activation)
+        return _encoder_decoder(self, mirrored, n_features, latent_dim)
+
     def _layers(self):
         self._validate_params()
         return {"hidden_layer_sizes": check_sizes(self.hidden_layer_sizes), "activation": self.activation}
@@ -125,11 +147,13 @@ class Convolutional(BaseEstimator):
     Parameters
     ----------
     n_channels : int, default=64
-        Number of channels at the highest resolution: in the last hidden layer of a generator, the first of a critic.
+        Number of channels at the highest resolution: in the last hidden layer of a generator or decoder, the first of a
+        critic or encoder.
     activation : {"leaky_relu", "relu", "silu", "celu", "softplus", "groupsort"}, default="leaky_relu"
-        Activation of the hidden layers of a critic. A generator has ReLU with batch normalisation.
+        Activation of the hidden layers of a critic or encoder. A generator or decoder has ReLU with batch
+        normalisation.
     output_activation : {"tanh", "identity"}, default="tanh"
-        Activation of the outputs of a generator. With "tanh" all samples lie in the range of the data.
+        Activation of the outputs of a generator or decoder. With "tanh" all samples lie in the range of the data.
 
     Examples
     --------
@@ -160,6 +184,10 @@ class Convolutional(BaseEstimator):
         self._validate_params()
         shape = {"n_features": n_features, "n_classes": n_classes, "n_outputs": n_outputs}
         return DCGANCritic, {**shape, "n_channels": self.n_channels, "activation": self.activation}
+
+    def autoencoder(self, n_features, latent_dim):
+        """`sklearn_ot.nn.EncoderDecoder`: the critic with ``latent_dim`` outputs, and the generator."""
+        return _encoder_decoder(self, self, n_features, latent_dim)
 
 
 @dataclass(eq=False, repr=False)

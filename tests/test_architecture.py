@@ -33,6 +33,7 @@ INSIDE = {
     "base": {"settings", "checks", "metrics", "solvers", "exceptions"},
     "transport": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "generation": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
+    "representation": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "adaptation": {"transport", "solvers", *CONTRACTS},
 }
 # Third-party packages that each part may import.
@@ -52,6 +53,7 @@ OUTSIDE = {
     "networks": {"sklearn", "torch"},
     "transport": {"numpy", "scipy", "sklearn", "torch", "skorch", "ot"},
     "generation": {"numpy", "scipy", "sklearn", "torch", "skorch", "ot"},
+    "representation": {"numpy", "sklearn", "torch"},
     "adaptation": {"numpy", "scipy", "sklearn"},
 }
 # Extras that a part may import, only inside functions, so that the package works without them.

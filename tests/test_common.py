@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_ot import adaptation, generation, transport
+from sklearn_ot import adaptation, generation, representation, transport
 from sklearn_ot.adaptation import DomainAdapter
 from sklearn_ot.base import sections
 from sklearn_ot.generation import (
@@ -25,6 +25,7 @@ from sklearn_ot.generation import (
     WGANGenerator,
 )
 from sklearn_ot.networks import Convex, Dense
+from sklearn_ot.representation import Autoencoder
 from sklearn_ot.transport import (
     GaussianTransport,
     LSOTTransport,
@@ -71,6 +72,8 @@ INSTANCES = [
     GAN(**TINY),
     FGAN(**{**TINY, "generator": BOUNDED}),
     TableGenerator(WGANGenerator(**TINY)),
+    Autoencoder(network=SMALL, max_iter=3, batch_size=8),
+    Autoencoder(1, network=BOUNDED, max_iter=0),
 ]
 
 
@@ -83,8 +86,11 @@ def test_common_checks(estimator, check, routing):
         check(estimator)
 
 
+PARTS = (transport, generation, representation, adaptation)
+
+
 def test_every_public_estimator_has_an_instance():
-    public = [getattr(module, name) for module in (transport, generation, adaptation) for name in module.__all__]
+    public = [getattr(module, name) for module in PARTS for name in module.__all__]
     estimators = {thing for thing in public if isinstance(thing, type) and issubclass(thing, BaseEstimator)}
     assert estimators == {type(instance) for instance in INSTANCES}
 

@@ -18,6 +18,21 @@ ROLES = [
 ]
 
 
+@pytest.mark.parametrize("network", [Dense((8, 4), "silu", "tanh"), Convolutional(2)])
+def test_an_autoencoder_has_codes_and_rows(network):
+    module, arguments = module_of(network, "autoencoder", n_features=784, latent_dim=3)
+    autoencoder, x = module(**arguments), torch.ones(4, 784)
+    assert autoencoder.encode(x).shape == (4, 3)
+    assert autoencoder.decode(autoencoder.encode(x)).shape == (4, 784)
+    assert autoencoder.decode(10 * autoencoder.encode(x)).abs().max() <= 1
+
+
+def test_the_decoder_is_the_mirror_image_of_the_encoder():
+    arguments = Dense((8, 4)).autoencoder(n_features=5, latent_dim=2)[1]
+    sizes = {name: arguments[name][1]["hidden_layer_sizes"] for name in ("encoder", "decoder")}
+    assert sizes == {"encoder": (8, 4), "decoder": (4, 8)}
+
+
 @pytest.mark.parametrize(("network", "role", "shape", "inputs", "outputs"), ROLES)
 def test_a_specification_makes_the_module_of_its_role(network, role, shape, inputs, outputs):
     module, arguments = module_of(network, role, **shape)

@@ -22,6 +22,7 @@ from sklearn_ot.generation import SemiDiscreteOTGenerator, WGANGenerator
 from sklearn_ot.nets import torch_seed
 from sklearn_ot.networks import Dense
 from sklearn_ot.nn import MLP
+from sklearn_ot.representation import Autoencoder
 from sklearn_ot.solvers.conjugate import convex_conjugate
 from sklearn_ot.solvers.costs import read_cost
 from sklearn_ot.solvers.plan import exact_plan
@@ -143,7 +144,8 @@ def results(estimator):
 
 def outputs(fitted):
     """The results of a fitted estimator, as one dict of arrays."""
-    found = {name: getattr(fitted, name)(X) for name in ON_ROWS if hasattr(fitted, name)}
+    rows = {"inverse_transform": fitted.transform(X)} if isinstance(fitted, Autoencoder) else {}
+    found = {name: getattr(fitted, name)(rows.get(name, X)) for name in ON_ROWS if hasattr(fitted, name)}
     found |= {name: getattr(fitted, name) for name in FACTS if hasattr(fitted, name)}
     found["score"] = fitted.score(X, LABELS)
     found["rows"] = rows_of(fitted)
@@ -205,7 +207,7 @@ def first_of(estimator):
     return [type(instance) for instance in INSTANCES].index(estimator)
 
 
-@pytest.mark.parametrize("estimator", [W2Transport, WGANGenerator, SemiDiscreteOTGenerator])
+@pytest.mark.parametrize("estimator", [W2Transport, WGANGenerator, SemiDiscreteOTGenerator, Autoencoder])
 def test_a_fit_in_inference_mode_can_be_continued_outside(estimator):
     """Tensors from inference mode could not be trained."""
     instance = clone(INSTANCES[first_of(estimator)]).set_params(random_state=0, warm_start=True)

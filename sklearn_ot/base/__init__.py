@@ -14,7 +14,14 @@ from sklearn_ot.base._fitting import (
     warn_user,
 )
 from sklearn_ot.base._generator import BaseGenerator
-from sklearn_ot.base._transport import BaseTransport, InvertibleTransport, uses_labels
+from sklearn_ot.base._transport import (
+    BaseTransport,
+    InvertibleTransport,
+    finite,
+    uses_labels,
+    weighted_sample,
+)
+from sklearn_ot.base._units import fit_units, kept_units
 
 __all__ = [
     "FLOAT_DTYPES",
@@ -25,11 +32,15 @@ __all__ = [
     "all_or_nothing",
     "documented",
     "draw_reference",
+    "finite",
+    "fit_units",
     "frame_library",
+    "kept_units",
     "names_of",
     "random_source",
     "sections",
     "uses_labels",
     "warn_far",
     "warn_user",
+    "weighted_sample",
 ]

@@ -11,11 +11,10 @@ from sklearn.base import clone
 from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklearn_ot.base import BaseGenerator, names_of, warn_user
+from sklearn_ot.base import BaseGenerator, fit_units, kept_units, warn_user
 from sklearn_ot.nets import NetOwner, refuse_changes
 from sklearn_ot.networks import Dense, module_of, named_module
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
-from sklearn_ot.solvers.units import UnitCoordinates
 
 MAX_LATENT_DIM = 100
 
@@ -128,23 +127,11 @@ class NeuralGenerator(NetOwner, BaseGenerator):
 
     def _units(self, sample):
         """The coordinates of the networks and of scores; a fit that continues another one keeps those of the other."""
-        by_columns = self.scaling == "columns" or (self.scaling == "auto" and not self._is_bounded)
-        if self._is_bounded:
-            units = UnitCoordinates.bounded(sample.rows, axis=0 if by_columns else None)
-        else:
-            fit_units = UnitCoordinates.of_columns if by_columns else UnitCoordinates.standard
-            units = fit_units(sample.rows, sample.mass)
-        if not (self.warm_start and hasattr(self, "net_")):
-            return units
-        n_features = len(self.coordinates_.center)
-        refuse_changes({"n_features": n_features}, {"n_features": sample.rows.shape[1]})
-        changed = np.flatnonzero(self.coordinates_.differs(units))
-        if len(changed):
-            warn_user(
-                f"warm_start=True keeps the units of the first fit, but X has another mean or size now in "
-                f"{names_of(self, changed)}. Set warm_start=False to fit these rows anew."
-            )
-        return self.coordinates_
+        if self.warm_start and hasattr(self, "net_"):
+            n_features = len(self.coordinates_.center)
+            refuse_changes({"n_features": n_features}, {"n_features": sample.rows.shape[1]})
+            return kept_units(self, sample, self._is_bounded)
+        return fit_units(sample, self.scaling, self._is_bounded)
 
     def _check_shapes(self, net, n_features):
         """Raise an error if networks of the user have wrong shapes of inputs or outputs."""

@@ -2,13 +2,14 @@
 
 from sklearn_ot.nets._adversarial import GAME_MEASURES, AdversarialNet
 from sklearn_ot.nets._assigned import AssignedNoise
+from sklearn_ot.nets._autoencoder import AutoencoderNet
 from sklearn_ot.nets._block import BlockNet
 from sklearn_ot.nets._callbacks import TimeBudget
 from sklearn_ot.nets._device import limited_threads, resolve_device, torch_seed
 from sklearn_ot.nets._held_out import WeightedRows, hold_out, validation_size
 from sklearn_ot.nets._joint import BLOCK_SIZE, JointNet
 from sklearn_ot.nets._owner import NetOwner, refuse_changes
-from sklearn_ot.nets._pairs import PairLoader, TensorPairs, spatial_order
+from sklearn_ot.nets._pairs import PairLoader, TensorPairs, TensorRows, spatial_order
 from sklearn_ot.nets._rounds import LabelledRows
 from sklearn_ot.nets._semidiscrete import SemiDiscreteNet
 
@@ -17,6 +18,7 @@ __all__ = [
     "GAME_MEASURES",
     "AdversarialNet",
     "AssignedNoise",
+    "AutoencoderNet",
     "BlockNet",
     "JointNet",
     "LabelledRows",
@@ -24,6 +26,7 @@ __all__ = [
     "PairLoader",
     "SemiDiscreteNet",
     "TensorPairs",
+    "TensorRows",
     "TimeBudget",
     "WeightedRows",
     "hold_out",

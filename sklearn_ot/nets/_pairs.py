@@ -1,4 +1,4 @@
-"""Batches of two weighted samples of different sizes, without Python code for each row."""
+"""Batches of weighted samples of different sizes, without Python code for each row."""
 
 import torch
 from sklearn.neighbors import KDTree
@@ -22,6 +22,11 @@ class TensorPairs(Dataset):
         self.x, self.y = x, y
         self.x_weight, self.y_weight = x_weight, y_weight
 
+    @property
+    def samples(self):
+        """Pairs of the rows of a sample and their weights."""
+        return (self.x, self.x_weight), (self.y, self.y_weight)
+
     def __len__(self):
         return max(len(self.x), len(self.y))
 
@@ -30,12 +35,41 @@ class TensorPairs(Dataset):
 
     def whole(self):
         """The samples and their weights, which have sum 1 or are None, in the dtype and on the device of the rows."""
-        weights = ((self.x, self.x_weight), (self.y, self.y_weight))
-        return self.x, self.y, *(None if w is None else (w / w.sum()).to(rows) for rows, w in weights)
+        return self.x, self.y, *(None if w is None else (w / w.sum()).to(rows) for rows, w in self.samples)
+
+
+class TensorRows(Dataset):
+    """One sample as a tensor.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        The rows.
+    weight : Tensor of shape (n,), default=None
+        Positive weights, in float64 and on the CPU; None for equal weights.
+    """
+
+    def __init__(self, x, weight=None):
+        self.x, self.weight = x, weight
+
+    @property
+    def samples(self):
+        """The pair of the rows and their weights."""
+        return ((self.x, self.weight),)
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, index):
+        return (self.x[index],)
+
+    def whole(self):
+        """The rows and their weights, which have sum 1 or are None, in the dtype and on the device of the rows."""
+        return self.x, None if self.weight is None else (self.weight / self.weight.sum()).to(self.x)
 
 
 class PairLoader:
-    """Independent stratified batches of two samples, without end.
+    """Independent stratified batches of one or two samples, without end.
 
     A sample is divided into strata of equal mass, runs of the cells of a k-d tree, and a batch has one row of each.
     Means over such a batch vary less than means over rows drawn at random: in two dimensions, 256 stratified rows have
@@ -48,7 +82,7 @@ class PairLoader:
 
     Parameters
     ----------
-    dataset : TensorPairs
+    dataset : TensorPairs or TensorRows
         The samples.
     batch_size : int
         Rows of each sample in a batch.
@@ -61,10 +95,9 @@ class PairLoader:
     def __init__(self, dataset, batch_size, n_batches, block_size):
         self.remaining = n_batches
         self.block_size = block_size
-        samples = ((dataset.x, dataset.x_weight), (dataset.y, dataset.y_weight))
         batches = (
             _batches(rows, batch_size) if weight is None else _weighted_batches(rows, weight, batch_size)
-            for rows, weight in samples
+            for rows, weight in dataset.samples
         )
         self.batches = zip(*batches, strict=True)
 

@@ -1,6 +1,7 @@
 """Torch modules: convex and unconstrained networks, generators and critics."""
 
 from sklearn_ot.nn._activations import ACTIVATIONS, GroupSort
+from sklearn_ot.nn._autoencoder import EncoderDecoder, StandardCode
 from sklearn_ot.nn._critics import DCGANCritic, LabelledCritic, MLPCritic, normalise_spectra_, with_labels
 from sklearn_ot.nn._generators import DCGANGenerator, MLPGenerator
 from sklearn_ot.nn._icnn import DenseICNN
@@ -16,6 +17,7 @@ __all__ = [
     "DCGANGenerator",
     "DenseICNN",
     "DisplacementPotential",
+    "EncoderDecoder",
     "GroupSort",
     "LabelledCritic",
     "MLPCritic",
@@ -23,6 +25,7 @@ __all__ = [
     "PotentialPair",
     "PotentialsAndMap",
     "ResidualMap",
+    "StandardCode",
     "normalise_spectra_",
     "with_labels",
 ]

@@ -1,0 +1,99 @@
+"""Networks from rows to codes and back."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Network = tuple[type[nn.Module], dict[str, Any]]
+
+# Added to the variances of a batch of codes, like that of torch's batch normalisation.
+SMALL_VARIANCE = 1e-5
+
+
+class EncoderDecoder(nn.Module):
+    """An encoder and a decoder, which it builds.
+
+    Parameters
+    ----------
+    encoder, decoder : tuple of a class and a dict
+        The class of each network and its arguments: from rows of shape (n, d) to codes of shape (n, k), and back.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_ot.networks import Dense
+    >>> module, arguments = Dense((16, 8), "silu").autoencoder(n_features=5, latent_dim=2)
+    >>> module.__name__, module(**arguments).encode(torch.ones(3, 5)).shape
+    ('EncoderDecoder', torch.Size([3, 2]))
+    """
+
+    def __init__(self, encoder: Network, decoder: Network):
+        super().__init__()
+        self.encoder, self.decoder = (module(**arguments) for module, arguments in (encoder, decoder))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes of rows, shape (n, k)."""
+        return self.encoder(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Rows of codes, shape (n, d)."""
+        return self.decoder(z)
+
+    @torch.no_grad()
+    def start_(self, components: Tensor, deviations: Tensor, mean: Tensor) -> None:
+        """Start at principal components, shape (r, d) with r ≤ k, if the networks have a linear part.
+
+        Then the autoencoder of a `StandardCode` is PCA at first. ``deviations`` are those of the components.
+        """
+        for network, parts in (
+            (self.encoder, (components.T,)),
+            (self.decoder, (deviations[:, None] * components, mean)),
+        ):
+            if hasattr(network, "start_"):
+                network.start_(*parts)
+
+
+class StandardCode(nn.Module):
+    """An autoencoder whose codes have mean 0 and variance 1 in each column.
+
+    In training these are means over the batch, so that the decoder never sees codes of another size, as with batch
+    normalisation without weights. Otherwise they are the numbers of the last `standardise_`.
+
+    Parameters
+    ----------
+    network : tuple of a class and a dict
+        The class of the autoencoder and its arguments, with the methods of `EncoderDecoder`.
+    latent_dim : int
+        Number k of columns of a code.
+    """
+
+    def __init__(self, network: Network, latent_dim: int):
+        super().__init__()
+        module, arguments = network
+        self.network = module(**arguments)
+        self.register_buffer("mean", torch.zeros(latent_dim))
+        self.register_buffer("scale", torch.ones(latent_dim))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Standardised codes of rows, shape (n, k)."""
+        codes = self.network.encode(x)
+        if not self.training:
+            return (codes - self.mean) / self.scale
+        variance, mean = torch.var_mean(codes, dim=0, correction=0)
+        return (codes - mean) * torch.rsqrt(variance + SMALL_VARIANCE)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Rows of codes, shape (n, d)."""
+        return self.network.decode(z)
+
+    @torch.no_grad()
+    def standardise_(self, codes: Tensor, mass: Tensor) -> None:
+        """Set the mean and the scale to those of codes of ``network``; ``mass`` has sum 1 and is on the CPU."""
+        codes = codes.cpu().double()
+        mean = mass @ codes
+        scale = (mass @ (codes - mean).square()).sqrt()
+        # A column that is constant but for rounding keeps its size.
+        is_constant = scale <= 1e-6 * codes.abs().amax(0)
+        self.mean.copy_(mean)
+        self.scale.copy_(torch.where(is_constant, torch.ones_like(scale), scale))
