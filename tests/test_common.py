@@ -73,7 +73,7 @@ INSTANCES = [
     FGAN(**{**TINY, "generator": BOUNDED}),
     TableGenerator(WGANGenerator(**TINY)),
     Autoencoder(network=SMALL, max_iter=3, batch_size=8),
-    Autoencoder(1, network=BOUNDED, max_iter=0),
+    Autoencoder(1, network=BOUNDED, max_iter=1, early_stopping=False),
 ]
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
+from sklearn_ot.base import BaseTransport
 from tests.test_common import INSTANCES
 
 # Types of objects that do not belong to an estimator.
@@ -56,7 +57,7 @@ def test_no_estimator_keeps_memory_of_the_caller(estimator, dtype):
     estimator = clone(estimator)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if hasattr(estimator, "sample") and not hasattr(estimator, "transform"):
+        if not hasattr(estimator, "predict") and not isinstance(estimator, BaseTransport):
             estimator.fit(X, sample_weight=weight)
         elif hasattr(estimator, "predict"):
             estimator.fit(X, y, X_target=target)
