@@ -165,6 +165,16 @@ def test_the_rate_of_false_alarms_is_small_for_every_shift(n_rows, n_columns, sh
         assert not any(found)
 
 
+def test_a_few_rows_that_look_like_the_source_do_not_make_a_call_one_of_source_rows():
+    rng = np.random.RandomState(0)
+    domains = Domains(shifted(rng, 300, 3, 0), shifted(rng, 300, 3, 20))
+    rows = shifted(rng, 200, 3, 20)
+    rows[:5] = shifted(rng, 5, 3, 0)
+    assert not domains.resemble_the_source(rows)
+    rows[:150] = shifted(rng, 150, 3, 0)
+    assert domains.resemble_the_source(rows)
+
+
 def test_a_threshold_needs_samples_that_can_be_told_apart():
     rng = np.random.RandomState(0)
     assert choose_threshold(rng.randn(100), rng.randn(100)) == (np.inf, 0.0, 1.0)

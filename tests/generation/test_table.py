@@ -263,6 +263,24 @@ def test_arrays_give_arrays_of_their_type():
         assert (samples.dtype, samples.shape) == (X.dtype, (4, 2))
 
 
+def test_numbers_with_missing_entries_in_an_array_of_objects_stay_numbers():
+    X = np.random.RandomState(0).uniform(size=(N, 1)).astype(object)
+    X[::3] = None
+    samples = TableGenerator(Wrong(), random_state=0).fit(X).sample(1000, random_state=0)[:, 0]
+    missing = np.equal(samples, None)
+    assert abs(missing.mean() - 1 / 3) < 4 * np.sqrt(2 / 9 / 1000)
+    assert not np.isin(samples[~missing].astype(float), X[~np.equal(X, None)].astype(float)).any()
+
+
+def test_a_category_that_fit_did_not_have_is_as_far_from_all_others():
+    table = TableGenerator(Bootstrap(), random_state=0).fit(pd.DataFrame({"x": ["a", "b", "c"] * 9}))
+    column, rng = table._columns[0], np.random.RandomState(0)
+    places = [column.encode(np.full(900, name, dtype=object), rng).mean(axis=0) for name in ("a", "b", "c", "new")]
+    distances = [np.linalg.norm(place - places[3]) for place in places[:3]]
+    # Points of three categories are at a distance of √2 from each other. The noise of a mean is 0.15 / √900.
+    assert_allclose(distances, np.sqrt(2 / 3), atol=0.03)
+
+
 def test_names_of_columns_may_be_anything():
     X = pd.DataFrame(np.eye(9, 3), columns=pd.Index([1, 5, 2], name="numbers"))
     assert TableGenerator(generator()).fit(X).sample(2).columns.equals(X.columns)
@@ -312,7 +330,10 @@ def test_rows_of_a_class_are_drawn(mixed):
 def test_fit_resample_fills_all_classes(mixed):
     X, y = mixed
     y = pd.Series(np.where(y == 1, "all", np.where(np.arange(N) % 3, "none", "some")), dtype="category", name="class")
-    new_X, new_y = TableGenerator(Bootstrap(), random_state=0).fit_resample(X, y)
+    table = TableGenerator(Bootstrap(), random_state=0)
+    new_X, new_y = table.fit_resample(X, y)
+    # All classes have the same weight in the training.
+    assert_allclose([table.generator_.weight_[y == name].sum() for name in table.classes_], 1 / 3)
     pd.testing.assert_frame_equal(new_X.iloc[:N], X)
     pd.testing.assert_series_equal(new_y.iloc[:N], y)
     assert new_X.index.equals(new_y.index)
