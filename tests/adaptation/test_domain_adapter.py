@@ -7,6 +7,7 @@ import pytest
 import sklearn
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score
@@ -377,3 +378,15 @@ def test_columns_in_large_units_are_named():
         # Columns that vary little or not at all are usual among pixels.
         digits, labels = load_digits(return_X_y=True)
         DomainAdapter(Unmoved(), KNeighborsClassifier()).fit(digits[::2], labels[::2], X_target=digits[1::2] + 1)
+
+
+def test_columns_whose_squares_are_no_floats_are_named():
+    rng = np.random.RandomState(0)
+    source, target = rng.randn(2, 60, 6) * 1e200
+    adapter = DomainAdapter(Unmoved(), DummyClassifier())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        adapter.fit(source, source[:, 0] > 0, X_target=target)
+    source[:, 1] *= 1e50
+    with pytest.warns(UserWarning, match="moves rows by column 1 and hardly sees"):
+        adapter.fit(source, source[:, 0] > 0, X_target=target)

@@ -172,3 +172,15 @@ def test_frechet_distance_with_a_far_pair():
     X, Y = with_pair(near, 1), with_pair(2 * near, 1)
     expected = np.sum(near**2) / 101  # (2 - 1)² times the trace of the covariance
     assert frechet_distance(X, Y) == pytest.approx(expected, rel=1e-6)
+
+
+def test_projections_of_rows_with_a_far_origin_keep_their_digits():
+    X, Y = np.round(np.random.RandomState(0).randn(2, 40, 3) * 2**10) / 2**10
+    # All sums are exact.
+    assert sliced(X + 2.0**40, Y + 2.0**40) == pytest.approx(sliced(X, Y), rel=1e-12)
+
+
+def test_rounding_errors_of_weights_move_nothing_far():
+    rng = np.random.RandomState(0)
+    X, weight = np.linspace(0, 1e12, 50)[:, None], rng.rand(50)
+    assert wasserstein_distance(X, X, sample_weight=weight, target_weight=weight * 7 / 3) == 0

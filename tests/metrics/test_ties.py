@@ -89,3 +89,19 @@ def test_weights_can_leave_too_few_rows():
     with pytest.raises(ValueError, match=r"Y 1.55.* more than n_neighbors=1"):
         sample_quality(X, X, n_neighbors=1, target_weight=weight)
     assert sample_quality(X, X, n_neighbors=1, target_weight=[1, 1e-12, 0, 0, 1]).precision > 0
+
+
+def test_the_density_of_a_sample_that_is_a_copy_in_part_does_not_depend_on_its_size():
+    rng = np.random.RandomState(0)
+    Y = rng.randn(60, 2)
+    X = np.vstack([Y[:30], rng.randn(30, 2)])
+    once, twice = (sample_quality(rows, Y, n_neighbors=3).density for rows in (X, np.repeat(X, 2, axis=0)))
+    assert twice == pytest.approx(once, abs=1e-9)
+
+
+def test_values_that_occur_often_do_not_make_other_rows_copies():
+    """Without copies of rare values the density is a mean over the rows of the sample."""
+    rng = np.random.RandomState(0)
+    Y, *parts = (np.concatenate([np.zeros(n), rng.uniform(1, 2, 20)])[:, None] for n in (50, 60, 30))
+    union, *densities = (sample_quality(X, Y, n_neighbors=2).density for X in (np.vstack(parts), *parts))
+    assert union == pytest.approx(np.average(densities, weights=[80, 50]), abs=1e-9)
