@@ -1,5 +1,7 @@
 """Checks of arguments that more than one part of the package takes."""
 
+import re
+from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
@@ -10,6 +12,30 @@ def check_n_samples(n_samples):
     """Raise a ValueError unless ``n_samples`` is a number of rows that one can draw."""
     if not isinstance(n_samples, Integral) or isinstance(n_samples, bool) or n_samples < 1:
         raise ValueError(f"n_samples must be an integer of 1 or more, got {n_samples!r}.")
+
+
+@contextmanager
+def errors_about(name):
+    """Make every ValueError and TypeError of a block name an argument; not all errors of scikit-learn's checks do.
+
+    Parameters
+    ----------
+    name : str
+        The name of the argument.
+    """
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if re.search(rf"\b{name}\b", str(error)):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} cannot be used: {error}") from error
+
+
+def check_rows(rows, name, **options):
+    """An argument as an array, by `sklearn.utils.check_array` with these options; every error names the argument."""
+    with errors_about(name):
+        return check_array(rows, input_name=name, **options)
 
 
 def check_weight(weight, n_rows, name="sample_weight", sample="X"):
@@ -38,7 +64,7 @@ def check_weight(weight, n_rows, name="sample_weight", sample="X"):
         return np.full(n_rows, 1 / n_rows)
     if isinstance(weight, Real):
         weight = np.full(n_rows, weight)
-    weight = check_array(weight, dtype=np.float64, ensure_2d=False, input_name=name)
+    weight = check_rows(weight, name, dtype=np.float64, ensure_2d=False)
     if weight.shape != (n_rows,):
         raise ValueError(f"{name} has shape {weight.shape}, but {sample} has {n_rows} rows: give one weight per row.")
     if weight.min() < 0:

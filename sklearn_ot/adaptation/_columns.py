@@ -117,8 +117,9 @@ def read_target(adapter, X_target, source):
             columns = _get_column_indices(X_target, list(names[columns]))
         moved = _safe_indexing(as_table(X_target), columns, axis=1)
         return check_array(moved, estimator=adapter, input_name="X_target", **checks)
-    except ValueError as error:
-        raise ValueError(f"X_target, the unlabelled target rows, cannot be used with this source: {error}") from error
+    except (ValueError, TypeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"X_target, the unlabelled target rows, cannot be used with this source: {error}") from error
 
 
 def warn_units(adapter, source):

@@ -6,11 +6,11 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils.validation import _get_feature_names, check_is_fitted, validate_data
 
 from sklearn_ot.base._fitting import FLOAT_DTYPES, all_or_nothing, draw_reference, random_source, warn_far, warn_user
-from sklearn_ot.checks import check_weight
+from sklearn_ot.checks import check_rows, check_weight
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.metrics import sliced_wasserstein_distance
 from sklearn_ot.settings import OwnSettings
@@ -220,7 +220,7 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
                 f"The columns of the target {list(names)[:5]} differ from those of the source {list(expected)[:5]}. "
                 f"Give both the same columns in the same order. {hint}"
             )
-        target = check_array(X_target, dtype=X.dtype, input_name="X_target", estimator=self)
+        target = check_rows(X_target, "X_target", dtype=X.dtype, estimator=self)
         if len(target) < 2:
             raise ValueError(f"X_target has {len(target)} row; {name} needs a target sample of 2 rows or more.")
         if target.shape[1] != X.shape[1]:

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import rankdata
-from sklearn.utils import check_array
 from sklearn.utils._param_validation import validate_params
 
+from sklearn_ot.checks import check_rows
 from sklearn_ot.metrics._rows import in_typical_units, nearest_rows, unit_of
 from sklearn_ot.settings import in_own_settings
 
@@ -101,7 +101,7 @@ def copying(samples, training, held_out, *, scale_columns=True):
     0.98 0.89
     """
     arrays = {"training": training, "samples": samples, "held_out": held_out}
-    arrays = {name: check_array(rows, dtype=np.float64, input_name=name) for name, rows in arrays.items()}
+    arrays = {name: check_rows(rows, name, dtype=np.float64) for name, rows in arrays.items()}
     for name in ("samples", "held_out"):
         if arrays[name].shape[1] != arrays["training"].shape[1]:
             raise ValueError(

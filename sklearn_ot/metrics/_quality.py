@@ -91,7 +91,8 @@ def mode_coverage(X, modes, std, *, mode_weight=None, sample_weight=None):
     >>> mode_coverage([[0.0], [0.2], [0.6], [1.0]], modes=[[0.0], [1.0]], std=0.1)
     ModeCoverage(n_modes=2, high_quality=0.75, reverse_kl=0.0)
     """
-    sample, mixture = check_samples(X, modes, sample_weight, mode_weight)
+    names = {"names": ("X", "modes"), "weight_names": ("sample_weight", "mode_weight")}
+    sample, mixture = check_samples(X, modes, sample_weight, mode_weight, **names)
     if mode_weight is not None and len(mixture.rows) < len(mode_weight):
         raise ValueError("mode_weight is 0 for a mode: leave that mode out of modes and mode_weight.")
     # In units of the deviation of a mode.

@@ -2,8 +2,8 @@
 
 import numpy as np
 from sklearn.metrics import pairwise_distances_chunked
-from sklearn.utils import check_array
 
+from sklearn_ot.checks import check_rows
 from sklearn_ot.solvers.samples import Sample
 
 FARTHEST = 1e140
@@ -16,22 +16,23 @@ SAMPLES = {
 }
 
 
-def check_samples(X, Y, sample_weight=None, target_weight=None, *, names=("X", "Y")):
-    """Both samples in float64, without their rows of weight 0."""
-    X, Y = (check_array(rows, dtype=np.float64, input_name=name) for rows, name in zip((X, Y), names, strict=True))
+def check_samples(
+    X, Y, sample_weight=None, target_weight=None, *, names=("X", "Y"), weight_names=("sample_weight", "target_weight")
+):
+    """Both samples in float64, without their rows of weight 0; the names are those of the arguments of the caller."""
+    X, Y = (check_rows(rows, name, dtype=np.float64) for rows, name in zip((X, Y), names, strict=True))
     if X.shape[1] != Y.shape[1]:
         raise ValueError(
             f"{names[0]} has {X.shape[1]} columns, but {names[1]} has {Y.shape[1]}: both samples must have the same "
             "features."
         )
-    return Sample.of(X, sample_weight, "sample_weight", names[0]), Sample.of(
-        Y, target_weight, "target_weight", names[1]
-    )
+    weights = sample_weight, target_weight
+    return tuple(map(Sample.of, (X, Y), weights, weight_names, names))
 
 
 def check_images(sample_weight, **arrays):
     """Arrays of matching rows in float64, and the weights of these rows, with sum 1."""
-    arrays = {name: check_array(array, dtype=np.float64, input_name=name) for name, array in arrays.items()}
+    arrays = {name: check_rows(array, name, dtype=np.float64) for name, array in arrays.items()}
     if len({array.shape for array in arrays.values()}) > 1:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise ValueError(f"The arrays must have the same shape: row i of each belongs to the same point; got {shapes}.")

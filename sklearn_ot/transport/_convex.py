@@ -6,7 +6,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport, warn_user
-from sklearn_ot.checks import check_weight
+from sklearn_ot.checks import check_weight, errors_about
 
 
 class ConvexTransport(InvertibleTransport):
@@ -79,7 +79,8 @@ class ConvexTransport(InvertibleTransport):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
-        target = validate_data(self, X_target, dtype=X.dtype, reset=False)
+        with errors_about("X_target"):
+            target = validate_data(self, X_target, dtype=X.dtype, reset=False)
         weight = check_weight(sample_weight, len(X))
         target_weight = check_weight(target_weight, len(target), "target_weight", "X_target")
         return self.potentials_.dual_value(X, target, weight, target_weight)

@@ -6,6 +6,7 @@ from scipy.spatial.distance import cdist
 from sklearn import config_context
 
 from sklearn_ot.metrics import (
+    copying,
     energy_distance,
     frechet_distance,
     l2_uvp,
@@ -403,3 +404,21 @@ def test_frechet_distance_of_fewer_rows_than_features():
     assert frechet_distance(X, turned) == pytest.approx(expected.real, rel=1e-3)  # roots of rounding errors
     with pytest.raises(ValueError, match="a covariance needs 2 or more"):
         frechet_distance(X[:1], X)
+
+
+@pytest.mark.parametrize("bad", [[["a", "b"]], [[1j, 0]], [[[1.0]]], [1.0, 2.0], np.zeros((0, 2)), [[1.0], [1.0, 2.0]]])
+def test_errors_about_rows_name_the_argument(bad):
+    rows = np.arange(12.0).reshape(6, 2)
+    with pytest.raises((ValueError, TypeError), match=r"\bY\b"):
+        energy_distance(rows, bad)
+    with pytest.raises((ValueError, TypeError), match=r"\bmodes\b"):
+        mode_coverage(rows, bad, 1.0)
+    with pytest.raises((ValueError, TypeError), match=r"\bheld_out\b"):
+        copying(rows, rows, bad)
+
+
+def test_errors_about_weights_of_modes_name_them():
+    rows = np.arange(12.0).reshape(6, 2)
+    for bad in ([1.0], [np.nan, 1], [-1, 1], ["a", "b"]):
+        with pytest.raises(ValueError, match=r"\bmode_weight\b"):
+            mode_coverage(rows, rows[:2], 1.0, mode_weight=bad)
