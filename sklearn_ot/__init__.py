@@ -28,6 +28,7 @@ PARTS = (
 )
 ESTIMATORS = {
     "DomainAdapter": "adaptation",
+    "LabelAwareTransport": "adaptation",
     "CramerGAN": "generation",
     "FGAN": "generation",
     "GAN": "generation",

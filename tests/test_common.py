@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_ot import adaptation, generation, representation, transport
-from sklearn_ot.adaptation import DomainAdapter
+from sklearn_ot.adaptation import DomainAdapter, LabelAwareTransport
 from sklearn_ot.base import sections
 from sklearn_ot.generation import (
     FGAN,
@@ -48,6 +48,8 @@ INSTANCES = [
     GaussianTransport(shrinkage=None),
     DomainAdapter(GaussianTransport(), KNeighborsClassifier()),
     DomainAdapter(None, LOGISTIC),
+    LabelAwareTransport(n_rounds=2),
+    DomainAdapter(LabelAwareTransport(n_rounds=1), RIDGE),
     DomainAdapter(GaussianTransport(), LOGISTIC, align="target"),
     DomainAdapter(GaussianTransport(), RIDGE),
     DomainAdapter(GaussianTransport(), RIDGE, align="target"),

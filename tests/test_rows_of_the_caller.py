@@ -64,6 +64,6 @@ def test_no_estimator_keeps_memory_of_the_caller(estimator, dtype):
         elif getattr(estimator, "source", None) is not None:
             estimator.fit(X, sample_weight=weight)
         else:
-            estimator.fit(X, X_target=target, sample_weight=weight)
+            estimator.fit(X, y, X_target=target, sample_weight=weight)
     for given in (X, y, target, weight):
         assert not any(np.may_share_memory(array, given) for array in arrays_of(vars(estimator)))

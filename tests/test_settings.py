@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 from torch import nn
 
 from sklearn_ot import metrics
+from sklearn_ot.base import uses_labels
 from sklearn_ot.datasets import make_gaussian_pair, make_potential_pair
 from sklearn_ot.generation import SemiDiscreteOTGenerator, WGANGenerator
 from sklearn_ot.nets import torch_seed
@@ -125,7 +126,7 @@ FACTS = ("wasserstein_distance_", "sparsity_", "distance_")
 def fit(estimator):
     """Fit a seeded clone to the arguments that suit it."""
     estimator = seeded(estimator)
-    if hasattr(estimator, "predict"):
+    if hasattr(estimator, "predict") or uses_labels(estimator):
         return estimator.fit(X, LABELS, X_target=TARGET)
     has_target = hasattr(estimator, "transform") and getattr(estimator, "source", None) is None
     return estimator.fit(X, TARGET) if has_target else estimator.fit(X)

@@ -5,34 +5,29 @@ from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
-from sklearn.utils import get_tags
+from sklearn.base import _fit_context, clone
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metadata_routing import (
-    UNUSED,
     MetadataRequest,
-    MetadataRouter,
-    MethodMapping,
     _raise_for_params,
     _routing_enabled,
     get_routing_for_object,
     process_routing,
 )
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _estimator_has, check_is_fitted
 
-from sklearn_ot.adaptation._columns import read_table, read_target, warn_units
+from sklearn_ot.adaptation._base_adapter import BaseAdapter
+from sklearn_ot.adaptation._columns import read_target, warn_units
 from sklearn_ot.adaptation._domains import Domains
-from sklearn_ot.adaptation._maps import bring_to_estimator, check_direction, fit_transport, is_none, moved_source
+from sklearn_ot.adaptation._maps import check_direction, fit_transport, is_none, moved_source
 from sklearn_ot.adaptation._sources import read_source
-from sklearn_ot.adaptation._weights import Weighting, can_request_weights, read_weight, settles_weights
+from sklearn_ot.adaptation._weights import Weighting, can_request_weights, read_weight
 from sklearn_ot.base import all_or_nothing, draw_reference, warn_user
-from sklearn_ot.exceptions import MissingTargetWarning, SourceRowsWarning
+from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.solvers.samples import Sample
 
 
 @dataclass(eq=False, repr=False)
-class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
+class DomainAdapter(BaseAdapter):
     """Learn from a labelled source and predict an unlabelled target, with a transport between them.
 
     The source :math:`(X, y)` has labels, the target has none, and their distributions differ. A transport moves the
@@ -154,12 +149,6 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         "align": [StrOptions({"source", "target"})],
         "columns": ["array-like", slice, str, Integral, callable, None],
     }
-    # Metadata that the adapter itself consumes. The estimator must request the weights of a score.
-    __metadata_request__fit: ClassVar[dict] = {"X_target": True, "target_weight": True}
-    __metadata_request__predict: ClassVar[dict] = {"domain": True}
-    __metadata_request__predict_proba: ClassVar[dict] = {"domain": True}
-    __metadata_request__decision_function: ClassVar[dict] = {"domain": True}
-    __metadata_request__score: ClassVar[dict] = {"domain": True, "sample_weight": UNUSED}
 
     # The transport and the estimator validate their own parameters.
     @_fit_context(prefer_skip_nested_validation=False)
@@ -243,168 +232,6 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
         self.target_reference_ = draw_reference(rows, sample, np.random.RandomState(0))
         self.domains_ = [Domains(rows[part], target) for part in source.parts] if is_moving else []
 
-    @property
-    def transport_(self):
-        """The fitted transport, if there is one source; None if ``fit`` got no target."""
-        check_is_fitted(self)
-        if len(self.transports_) > 1:
-            raise AttributeError("There are several sources, each with its own transport: see transports_.")
-        return self.transports_[0] if self.transports_ else None
-
-    @available_if(_estimator_has("predict"))
-    def predict(self, X, *, domain="auto", **params):
-        """Predict labels or values.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the domain ``domain``.
-        domain : {"auto", "target", "source"} or int, default="auto"
-            The domain of the rows. With "auto", rows of the source of ``fit`` are source rows, and all others target
-            rows; a `~sklearn_ot.exceptions.SourceRowsWarning` says if they resemble the source. With several sources,
-            a number from 0 names one of them instead of "source".
-        **params : dict
-            Metadata for the estimator; needs metadata routing.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predictions of the estimator.
-        """
-        return self._predict("predict", X, domain, params)
-
-    @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X, *, domain="auto", **params):
-        """Predict probabilities of the classes; see `predict` for the parameters.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_classes)
-            Probabilities of the classes, in the order of ``classes_``.
-        """
-        return self._predict("predict_proba", X, domain, params)
-
-    @available_if(_estimator_has("decision_function"))
-    def decision_function(self, X, *, domain="auto", **params):
-        """Decision values of the estimator; see `predict` for the parameters.
-
-        Returns
-        -------
-        values : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Decision values of the estimator.
-        """
-        return self._predict("decision_function", X, domain, params)
-
-    @available_if(_estimator_has("score"))
-    def score(self, X, y, sample_weight=None, *, domain="auto", **params):
-        """Score of the estimator: accuracy of a classifier, R² of a regressor.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the domain ``domain``.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            True labels or values of the rows.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows. If metadata routing is enabled, the estimator must request them.
-        domain : {"auto", "target", "source"} or int, default="auto"
-            The domain of the rows. With "auto", rows of the source of ``fit`` are source rows, and all others target
-            rows; a `~sklearn_ot.exceptions.SourceRowsWarning` says if they resemble the source. With several sources,
-            a number from 0 names one of them instead of "source".
-        **params : dict
-            Metadata for the estimator; needs metadata routing.
-
-        Returns
-        -------
-        score : float
-            The score; higher is better.
-        """
-        check_is_fitted(self)
-        _raise_for_params(params, self, "score")
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        if _routing_enabled():
-            params, weights = params | weights, {}
-        routed = process_routing(self, "score", **params)
-        X = self._bring_to_estimator(X, domain, routed)
-        return self.estimator_.score(X, y, **weights, **routed.estimator.score)
-
-    @property
-    def classes_(self):
-        """The class labels, if the estimator is a classifier."""
-        return self.estimator_.classes_
-
-    def _predict(self, method, X, domain, params):
-        check_is_fitted(self)
-        _raise_for_params(params, self, method)
-        routed = process_routing(self, method, **params)
-        X = self._bring_to_estimator(X, domain, routed)
-        return getattr(self.estimator_, method)(X, **routed.estimator[method])
-
-    def _bring_to_estimator(self, X, domain, routed):
-        n_sources = max(len(self.transports_), 1)
-        is_number = isinstance(domain, Integral) and not isinstance(domain, bool) and 0 <= domain < n_sources
-        if domain not in ("auto", "target", "source") and not is_number:
-            raise ValueError(
-                "domain must be 'auto', 'target' or 'source', the domain of the rows, or the number of a source from 0 "
-                f"to {n_sources - 1}; got {domain!r}."
-            )
-        if domain == "source" and n_sources > 1:
-            raise ValueError(f"There are {n_sources} sources: pass domain=0 for rows of the first one, and so on.")
-        table = read_table(self, X)
-        rows = table.rows
-        if self.transports_:
-            if domain == "auto":
-                origin = self._origin(rows)
-            else:
-                origin = np.full(len(rows), {"target": -1, "source": 0}.get(domain, domain))
-            rows = bring_to_estimator(self, rows, origin, routed.transport.transform)
-        return table.with_rows(rows)
-
-    def _origin(self, rows):
-        """For each row the number of the source that has it, or -1 for a row of the target."""
-        origin = np.full(len(rows), -1)
-        for number, domains in enumerate(self.domains_):
-            origin[domains.are_source_rows(rows)] = number
-        if any(domains.resemble_the_source(rows[origin < 0]) for domains in self.domains_):
-            # The same text each time, so that Python shows it once for each line.
-            warn_user(
-                "Rows to predict resemble the source of this DomainAdapter and no part of its target, but they are "
-                "predicted as target rows. Pass domain='source' for source rows, or domain='target' if they are "
-                "target rows. If a tool of scikit-learn holds out source rows (cross-validation, calibration, "
-                "stacking, a search), put it inside: DomainAdapter(transport, CalibratedClassifierCV(classifier)), "
-                "or score by transported_source_accuracy and transport_match.",
-                SourceRowsWarning,
-            )
-        return origin
-
-    def get_metadata_routing(self):
-        """Get the metadata routing of the adapter, the transport and the estimator.
-
-        Returns
-        -------
-        routing : MetadataRouter
-            Their requests.
-        """
-        methods = ["fit", "predict", "predict_proba", "decision_function", "score"]
-        to_transport, to_estimator = MethodMapping().add(caller="fit", callee="fit"), MethodMapping()
-        for method in methods:
-            to_transport.add(caller=method, callee="transform")
-            to_estimator.add(caller=method, callee=method)
-        return (
-            MetadataRouter(owner=self)
-            .add_self_request(self._own_request())
-            .add(transport=self._transport_request(), method_mapping=to_transport)
-            .add(estimator=self.estimator, method_mapping=to_estimator)
-        )
-
-    def _own_request(self):
-        request = self._get_metadata_request()
-        # Weights are requested by default if it is settled what the estimator does with them.
-        is_unset = request.fit.requests.get("sample_weight") is None
-        if is_unset and settles_weights(self.estimator):
-            request.fit.add_request(param="sample_weight", alias=True)
-        return request
-
     def _transport_request(self):
         request = get_routing_for_object(self.transport)
         if isinstance(request, MetadataRequest):
@@ -412,15 +239,3 @@ class DomainAdapter(MetaEstimatorMixin, BaseEstimator):
             for name in ("sample_weight", "target_weight"):
                 request.fit.add_request(param=name, alias=False)
         return request
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "estimator_")
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        tags.estimator_type = inner.estimator_type
-        tags.classifier_tags = inner.classifier_tags
-        tags.regressor_tags = inner.regressor_tags
-        tags.target_tags = inner.target_tags
-        return tags

@@ -84,9 +84,13 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
             # The points of a map from a given source are X themselves.
             warn_far(self, X=(X, sample_weight), X_target=(None if Y is X else Y, target_weight))
             rng = random_source(getattr(self, "random_state", 0))
-            self._fit(source, target, rng)
+            self._fit(source, target, rng, *self._labels(X, y, X_target, sample_weight))
             self.target_reference_ = self._draw_reference(source, target, rng)
         return self
+
+    def _labels(self, X, y, X_target, sample_weight):
+        """The labels of the source as an argument of ``_fit``; nothing for a map that uses none, see `uses_labels`."""
+        return ()
 
     def _samples(self, X, target, sample_weight, target_weight):
         """Both samples with their weights; None for the target N(0, I)."""

@@ -150,7 +150,7 @@ def by_hand():
     return [GaussianTransport().fit(X, XT).transform(X) for X in SEVERAL[0]]
 
 
-@pytest.mark.parametrize("kind", [np.asarray, np.ndarray.tolist, pd.DataFrame], ids=["array", "list", "frame"])
+@pytest.mark.parametrize("kind", [np.asarray, np.ndarray.tolist, pd.DataFrame], ids=["array", "list", "DataFrame"])
 def test_each_source_has_its_own_map(kind):
     names = {"columns": ["a", "b"]} if kind is pd.DataFrame else {}
     sources, target = [kind(X, **names) for X in SEVERAL[0]], kind(XT, **names)
@@ -214,7 +214,7 @@ def test_scores_of_several_sources_are_means():
 
 
 def test_several_sources_keep_columns_that_pass_through():
-    frames = [pl.DataFrame({"kind": ["u", "v"] * (len(X) // 2), "a": X[:, 0], "b": X[:, 1]}) for X in SEVERAL[0]]
+    tables = [pl.DataFrame({"kind": ["u", "v"] * (len(X) // 2), "a": X[:, 0], "b": X[:, 1]}) for X in SEVERAL[0]]
 
     class Seen(KNeighborsClassifier):
         def fit(self, X, y):
@@ -222,7 +222,7 @@ def test_several_sources_keep_columns_that_pass_through():
             return super().fit(X.drop("kind").to_numpy(), y)
 
     fitted = DomainAdapter(GaussianTransport(), Seen(1), columns=["a", "b"])
-    fitted.fit(frames, SEVERAL[1], X_target=pl.DataFrame({"a": XT[:, 0], "b": XT[:, 1]}))
+    fitted.fit(tables, SEVERAL[1], X_target=pl.DataFrame({"a": XT[:, 0], "b": XT[:, 1]}))
     seen = fitted.estimator_.seen_
     assert seen.columns == ["kind", "a", "b"]
     assert seen["kind"].to_list() == ["u", "v"] * 80

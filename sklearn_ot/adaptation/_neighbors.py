@@ -1,0 +1,107 @@
+"""Predictions from nearest neighbours: a vote of labelled rows, and the graph of a sample over which they spread."""
+
+import numpy as np
+from scipy import sparse
+from sklearn.neighbors import NearestNeighbors
+
+# Share of a row's prediction that comes from its neighbours in the graph, and the steps until the rest is below 1e-3.
+SPREAD, SPREAD_STEPS = 0.8, 30
+
+
+def nearest_mean(rows, values, weight, X, n_neighbors):
+    """The weighted mean of values over the nearest rows.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_samples, n_features)
+        Rows with values.
+    values : ndarray of shape (n_samples, n_values)
+        Their values; with one-hot labels, the mean is a share of votes.
+    weight : ndarray of shape (n_samples,)
+        Their weights.
+    X : ndarray of shape (n_queries, n_features)
+        Other rows.
+    n_neighbors : int
+        Number of rows in a mean, if there are as many.
+
+    Returns
+    -------
+    means : ndarray of shape (n_queries, n_values)
+        The means.
+    """
+    nearest = NearestNeighbors(n_neighbors=min(n_neighbors, len(rows))).fit(rows)
+    index = nearest.kneighbors(X, return_distance=False)
+    share = weight[index]
+    return np.einsum("ij,ijk->ik", share / share.sum(axis=1, keepdims=True), values[index])
+
+
+def neighbor_graph(X, n_neighbors):
+    r"""The symmetric graph of nearest neighbours of a sample.
+
+    .. math:: w_{ij} = \exp(-|x_i - x_j|^2 / (s_i s_j))
+
+    The scale :math:`s_i` is the distance of a row to its farthest neighbour [ZelnikManor04]_, so the graph does not
+    depend on units. Two rows have an edge if one is a neighbour of the other.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        The rows.
+    n_neighbors : int
+        Number of neighbours, if there are as many other rows.
+
+    Returns
+    -------
+    graph : csr_array of shape (n_samples, n_samples)
+        The weights of the edges.
+
+    References
+    ----------
+    .. [ZelnikManor04] L. Zelnik-Manor and P. Perona, "Self-tuning spectral clustering", NeurIPS 2004.
+    """
+    if len(X) == 1:
+        return sparse.csr_array((1, 1))
+    nearest = NearestNeighbors(n_neighbors=min(n_neighbors, len(X) - 1)).fit(X)
+    distance, index = nearest.kneighbors()
+    scale = distance[:, -1]
+    product = scale[:, None] * scale[index]
+    exponent = np.divide(distance**2, product, out=np.zeros_like(distance), where=product > 0)
+    starts = np.arange(len(X) + 1) * index.shape[1]
+    graph = sparse.csr_array((np.exp(-exponent).ravel(), index.ravel(), starts), shape=(len(X), len(X)))
+    return graph.maximum(graph.T)
+
+
+def spread(graph, values):
+    r"""Predictions that agree more with those of neighbours than the given ones [Zhou04]_.
+
+    .. math:: F \leftarrow \alpha D^{-1/2} W D^{-1/2} F + (1 - \alpha) V
+
+    Here :math:`D` holds the row sums of the graph :math:`W`. The result is divided by that of a column of ones, so the
+    predictions of a row stay a weighted mean of the given ones.
+
+    Parameters
+    ----------
+    graph : csr_array of shape (n_samples, n_samples)
+        Weights of the edges, see `neighbor_graph`.
+    values : ndarray of shape (n_samples, n_values)
+        Predictions, one row for each row of the sample.
+
+    Returns
+    -------
+    values : ndarray of shape (n_samples, n_values)
+        The predictions after spreading.
+
+    References
+    ----------
+    .. [Zhou04] D. Zhou, O. Bousquet, T. N. Lal, J. Weston and B. Schölkopf, "Learning with local and global
+       consistency", NeurIPS 2003.
+    """
+    degree = graph.sum(axis=1)
+    # A row without an edge keeps its prediction.
+    root = sparse.diags_array(np.divide(1, np.sqrt(degree), out=np.zeros(len(values)), where=degree > 0))
+    step = SPREAD * (root @ graph @ root).tocsr()
+    given = (1 - SPREAD) * np.column_stack([values, np.ones(len(values))])
+    found = given
+    for _ in range(SPREAD_STEPS):
+        found = step @ found + given
+    return found[:, :-1] / found[:, -1:]
