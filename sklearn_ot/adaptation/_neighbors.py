@@ -72,7 +72,9 @@ def neighbor_graph(X, n_neighbors):
 
 
 def spread(graph, values):
-    r"""Predictions that agree more with those of neighbours than the given ones [Zhou04]_.
+    r"""Predictions that agree more with those of neighbours than the given ones.
+
+    This is label propagation [Zhou04]_:
 
     .. math:: F \leftarrow \alpha D^{-1/2} W D^{-1/2} F + (1 - \alpha) V
 
