@@ -16,7 +16,8 @@ def in_chunks(function, *arrays):
     # Without rows there is one chunk, which is empty, for the shape and the dtype of the result.
     for start in range(0, max(n_rows, 1), size):
         rows = slice(start, start + size)
-        chunk = function(*(array[rows] for array in arrays))
+        # By rows, because products of matrices in another layout are rounded in another way.
+        chunk = function(*(np.ascontiguousarray(array[rows]) for array in arrays))
         if result is None:
             result = np.empty((n_rows, *chunk.shape[1:]), chunk.dtype)
         result[rows] = chunk

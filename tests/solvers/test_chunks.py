@@ -27,3 +27,11 @@ def test_without_rows_the_result_has_the_shape_and_the_dtype_of_the_function():
     result = in_chunks(lambda x, y: (x @ y.T).astype(np.float32), np.ones((0, 3)), np.ones((5, 3)))
     assert result.shape == (0, 5)
     assert result.dtype == np.float32
+
+
+def test_the_layout_of_rows_changes_no_bit():
+    rows, matrix = np.random.RandomState(0).standard_normal((3, 40)), np.random.RandomState(1).standard_normal((40, 5))
+    orders = []
+    for layout in (rows, np.asfortranarray(rows), np.repeat(rows, 2, axis=1)[:, ::2]):
+        in_chunks(lambda x: orders.append(x.flags.c_contiguous) or x @ matrix, layout)
+    assert orders == [True] * 3
