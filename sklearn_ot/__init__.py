@@ -38,6 +38,7 @@ ESTIMATORS = {
     "WGANGenerator": "generation",
     "WGANQC": "generation",
     "Autoencoder": "representation",
+    "GenerativePipeline": "representation",
     "GaussianTransport": "transport",
     "LSOTTransport": "transport",
     "QCTransport": "transport",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.pipeline import Pipeline
 
 from sklearn_ot.base import BaseTransport
 from tests.test_common import INSTANCES
@@ -54,11 +55,12 @@ def test_no_estimator_keeps_memory_of_the_caller(estimator, dtype):
     rng = np.random.RandomState(0)
     X, y, target = rng.standard_normal((40, 3)).astype(dtype), np.arange(40) % 2, rng.standard_normal((30, 3))
     weight, target = np.linspace(1, 2, 40), target.astype(dtype)
+    weights = {} if isinstance(estimator, Pipeline) else {"sample_weight": weight}
     estimator = clone(estimator)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if not hasattr(estimator, "predict") and not isinstance(estimator, BaseTransport):
-            estimator.fit(X, sample_weight=weight)
+            estimator.fit(X, **weights)
         elif hasattr(estimator, "predict"):
             estimator.fit(X, y, X_target=target)
         elif getattr(estimator, "source", None) is not None:

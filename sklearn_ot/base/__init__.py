@@ -13,7 +13,7 @@ from sklearn_ot.base._fitting import (
     warn_far,
     warn_user,
 )
-from sklearn_ot.base._generator import BaseGenerator
+from sklearn_ot.base._generator import BaseGenerator, contained, sliced_score
 from sklearn_ot.base._transport import (
     BaseTransport,
     InvertibleTransport,
@@ -30,6 +30,7 @@ __all__ = [
     "BaseTransport",
     "InvertibleTransport",
     "all_or_nothing",
+    "contained",
     "documented",
     "draw_reference",
     "finite",
@@ -39,6 +40,7 @@ __all__ = [
     "names_of",
     "random_source",
     "sections",
+    "sliced_score",
     "uses_labels",
     "warn_far",
     "warn_user",

@@ -132,8 +132,7 @@ class BaseGenerator(OwnSettings, OneToOneFeatureMixin, BaseEstimator, metaclass=
 
     def _contained(self, rows):
         """Rows in the container that the user has chosen."""
-        adapter = _get_container_adapter("transform", self)
-        return rows if adapter is None else adapter.create_container(rows, rows, self.get_feature_names_out)
+        return contained(self, rows, self.get_feature_names_out)
 
     def _draw_rows(self, n_samples, random_state, **sample_params):
         check_is_fitted(self)
@@ -167,12 +166,52 @@ class BaseGenerator(OwnSettings, OneToOneFeatureMixin, BaseEstimator, metaclass=
         return self._score_rows(self._draw_rows(MAX_REFERENCE_ROWS, random_state=0), X, weight)
 
     def _score_rows(self, rows, X, weight=None):
-        """Minus the squared sliced distance between samples and rows, see `score`."""
-        rows, X = self.coordinates_.to_coordinates(rows), self.coordinates_.to_coordinates(X)
-        return -(sliced_wasserstein_distance(rows, X, target_weight=weight, random_state=0) ** 2)
+        return sliced_score(self.coordinates_, rows, X, weight)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_dtype")
+
+
+def contained(estimator, rows, names):
+    """Rows in the container that the user has chosen by `set_output` of the estimator, or for all estimators.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator.
+    rows : ndarray of shape (n_samples, n_features)
+        The rows.
+    names : array-like of str, or callable
+        Names of the columns.
+
+    Returns
+    -------
+    rows : ndarray or DataFrame of shape (n_samples, n_features)
+        The rows.
+    """
+    adapter = _get_container_adapter("transform", estimator)
+    return rows if adapter is None else adapter.create_container(rows, rows, names)
+
+
+def sliced_score(coordinates, rows, X, weight=None):
+    """Minus the squared sliced Wasserstein-2 distance between samples and rows of the data.
+
+    Parameters
+    ----------
+    coordinates : UnitCoordinates
+        The units of the distance.
+    rows, X : ndarray of shape (n_samples, n_features)
+        Samples, and rows of the data.
+    weight : ndarray, default=None
+        Weights of ``X``.
+
+    Returns
+    -------
+    score : float
+        0 is perfect. The projections are fixed.
+    """
+    rows, X = coordinates.to_coordinates(rows), coordinates.to_coordinates(X)
+    return -(sliced_wasserstein_distance(rows, X, target_weight=weight, random_state=0) ** 2)
 
 
 def _labels(y, n_rows):

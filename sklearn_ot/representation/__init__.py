@@ -1,5 +1,6 @@
 """Codes of rows, and generators in the space of codes."""
 
 from sklearn_ot.representation._autoencoder import Autoencoder
+from sklearn_ot.representation._pipeline import GenerativePipeline
 
-__all__ = ["Autoencoder"]
+__all__ = ["Autoencoder", "GenerativePipeline"]

@@ -1,0 +1,309 @@
+"""GenerativePipeline: a pipeline whose last step draws codes, which the steps before it decode to rows."""
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_ot.base import (
+    FLOAT_DTYPES,
+    MAX_REFERENCE_ROWS,
+    contained,
+    finite,
+    fit_units,
+    random_source,
+    sliced_score,
+    weighted_sample,
+)
+from sklearn_ot.checks import check_n_samples, check_weight
+from sklearn_ot.settings import in_own_settings
+from sklearn_ot.solvers.sources import source_of
+
+
+def _decodes(pipeline):
+    """Raise an AttributeError that names the step if a step before the last one cannot decode."""
+    for name, step in pipeline.steps[:-1]:
+        if step not in (None, "passthrough") and not hasattr(step, "inverse_transform"):
+            raise AttributeError(f"Step {name!r} ({type(step).__name__}) has no inverse_transform, which decodes rows.")
+    return True
+
+
+def _last_step_has(method):
+    def check(pipeline):
+        name, step = pipeline.steps[-1]
+        if not hasattr(step, method):
+            raise AttributeError(f"The last step {name!r} ({type(step).__name__}) has no method {method}.")
+        return _decodes(pipeline)
+
+    return check
+
+
+def _scores(pipeline):
+    """Whether the samples can be scored, or the last step is no generator and has a score of its own."""
+    step = pipeline.steps[-1][1]
+    return _decodes(pipeline) if hasattr(step, "sample") else hasattr(step, "score")
+
+
+class GenerativePipeline(Pipeline):
+    """A pipeline that draws rows: its last step draws codes, and ``inverse_transform`` of the other steps decodes them.
+
+    Any transformer with an ``inverse_transform`` can make the codes, such as scalers, PCA and `Autoencoder`. The last
+    step is anything that draws rows by ``sample``: a generator of this package, `sklearn.neighbors.KernelDensity`, or
+    `sklearn.mixture.GaussianMixture`. Everything else is as in `sklearn.pipeline.Pipeline`: names of parameters,
+    slices, weights, caching. The slice ``pipeline[:-1]`` encodes rows by ``transform`` and decodes codes by
+    ``inverse_transform``.
+
+    Parameters
+    ----------
+    steps : list of tuples (str, estimator)
+        Names and estimators, in order.
+    scaling : {"columns", "common"}, default="columns"
+        The units of `score`, in which the columns of the training rows have size 1. "columns" gives each column its own
+        scale, as tables need. "common" gives all columns one scale, as images need. The units are those of the data,
+        not of the codes, so that scores of different encoders can be compared.
+    transform_input : list of str, default=None
+        See `sklearn.pipeline.Pipeline`.
+    memory : str or object with the joblib.Memory interface, default=None
+        See `sklearn.pipeline.Pipeline`.
+    verbose : bool, default=False
+        See `sklearn.pipeline.Pipeline`.
+
+    Attributes
+    ----------
+    coordinates_ : UnitCoordinates
+        The units of scores.
+
+    See Also
+    --------
+    Autoencoder : Codes by networks.
+    sklearn_ot.generation.W2Generator : A generator of codes that can be inverted.
+
+    Notes
+    -----
+    Distances between principal components have a meaning: give generators after PCA ``scaling="common"``. The columns
+    of a standardised code have the same size, so that both choices agree there.
+
+    The last step learns the codes of the training rows, and decoded samples are at best as good as decoded codes of
+    rows. Compare the two: a bad score of both is that of the encoder.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.mixture import GaussianMixture
+    >>> from sklearn_ot.representation import GenerativePipeline
+    >>> X = np.random.RandomState(0).randn(200, 2) @ np.ones((2, 5))
+    >>> pipeline = GenerativePipeline([("pca", PCA(1)), ("mixture", GaussianMixture(2, random_state=0))]).fit(X)
+    >>> pipeline.sample(3, random_state=0).shape
+    (3, 5)
+    >>> pipeline.score(X) > -0.02
+    True
+    >>> pipeline.interpolate(X[0], X[1], 4).shape
+    (4, 5)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **Pipeline._parameter_constraints,
+        "scaling": [StrOptions({"columns", "common"})],
+    }
+
+    def __init__(self, steps, *, scaling="columns", transform_input=None, memory=None, verbose=False):
+        self.scaling = scaling
+        super().__init__(steps, transform_input=transform_input, memory=memory, verbose=verbose)
+
+    @in_own_settings
+    def fit(self, X, y=None, **params):
+        """Fit all steps, each to the codes of the steps before it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows.
+        y : array-like, default=None
+            Labels for the steps that take them.
+        **params : dict
+            Arguments of the steps, such as ``ae__sample_weight``, or with metadata routing ``sample_weight``; see
+            `sklearn.pipeline.Pipeline`. The units of scores have the weights of all steps, or those of the last step.
+
+        Returns
+        -------
+        self : object
+            The fitted pipeline.
+        """
+        super().fit(X, y, **params)
+        self.__dict__.pop("coordinates_", None)
+        if hasattr(self._final_estimator, "sample"):
+            rows = check_array(X, dtype=FLOAT_DTYPES, input_name="X", estimator=self)
+            weight = params.get("sample_weight", params.get(f"{self.steps[-1][0]}__sample_weight"))
+            sample = weighted_sample(rows, weight, "sample_weight", "X", 1)
+            self.coordinates_, self._dtype = fit_units(sample.merged(), self.scaling), rows.dtype
+        return self
+
+    @available_if(_last_step_has("sample"))
+    @in_own_settings
+    def sample(self, n_samples=1, random_state=None, **params):
+        """Draw codes, and decode them.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+        random_state : int, RandomState instance or None, default=None
+            Draws the codes, also if the last step is a `sklearn.mixture.GaussianMixture`, whose own ``random_state`` is
+            replaced in a copy. With an int, each call gives the same rows. With None, each call gives new rows, and
+            NumPy's global random state is neither read nor changed.
+        **params : dict
+            Further arguments of the ``sample`` of the last step, such as ``y``, the class of the rows.
+
+        Returns
+        -------
+        X : ndarray or DataFrame of shape (n_samples, n_features)
+            The rows, in the units and in the float dtype of the training data; a DataFrame after `set_output`.
+        """
+        names = getattr(self, "feature_names_in_", None)
+        rows = self._draw(n_samples, random_state, **params)
+        return contained(self, rows, [f"x{j}" for j in range(rows.shape[1])] if names is None else names)
+
+    def _draw(self, n_samples, random_state, **params):
+        check_is_fitted(self)
+        check_n_samples(n_samples)
+        rng, last = random_source(random_state), self._final_estimator
+        if params:
+            codes = np.asarray(last.sample(n_samples, random_state=rng, **params))
+        else:
+            like = torch.zeros(1, last.n_features_in_, dtype=torch.float64)
+            codes = source_of(last, like, rng).sample(n_samples).numpy()
+        return self._decode(codes)
+
+    def _encode(self, X):
+        """Codes of rows."""
+        for _, _, step in self._iter(with_final=False):
+            X = step.transform(X)
+        return X
+
+    def _decode(self, codes):
+        """Rows of codes, in the dtype of the training rows."""
+        for _, _, step in reversed(list(self._iter(with_final=False))):
+            codes = step.inverse_transform(codes)
+        return finite(np.asarray(codes, dtype=getattr(self, "_dtype", None)), "The decoded rows")
+
+    @available_if(_scores)
+    @in_own_settings
+    def score(self, X, y=None, sample_weight=None, **params):
+        """Minus the squared sliced Wasserstein-2 distance between samples of the pipeline and ``X``.
+
+        If the last step does not draw rows, it is its score, as in `sklearn.pipeline.Pipeline`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows of the data, if possible rows that were not in ``fit``.
+        y : array-like, default=None
+            Ignored if the last step draws rows.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+        **params : dict
+            See `sklearn.pipeline.Pipeline`.
+
+        Returns
+        -------
+        score : float
+            Minus the squared distance, without the factor ½; higher is better. It is computed in ``coordinates_``,
+            units of the data in which the training rows have size 1. The sample of 4096 rows and the projections are
+            fixed, so equal arguments give equal scores.
+        """
+        if not hasattr(self._final_estimator, "sample"):
+            return super().score(X, y, sample_weight, **params)
+        check_is_fitted(self)
+        if not hasattr(self, "coordinates_"):
+            raise NotFittedError(
+                "This slice of a pipeline has no units for a score, because it was not fitted: score the whole "
+                "pipeline, or call fit."
+            )
+        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        weight = check_weight(sample_weight, len(X))
+        return sliced_score(self.coordinates_, self._draw(MAX_REFERENCE_ROWS, random_state=0), X, weight)
+
+    @available_if(_decodes)
+    @in_own_settings
+    def interpolate(self, a, b, n_rows=8):
+        """Rows between two rows: the decoded codes on the segment between their codes.
+
+        Parameters
+        ----------
+        a, b : array-like of shape (n_features,)
+            Two rows.
+        n_rows : int, default=8
+            Number of rows of the result.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_rows, n_features)
+            The rows. The first one and the last one are ``a`` and ``b`` encoded and decoded.
+        """
+        check_is_fitted(self)
+        check_n_samples(n_rows)
+        a, b = (np.ravel(check_array(row, dtype=FLOAT_DTYPES, ensure_2d=False)) for row in (a, b))
+        first, last = np.asarray(self._encode(np.stack([a, b])))
+        t = np.linspace(0, 1, n_rows, dtype=first.dtype)[:, None]
+        return self._decode((1 - t) * first + t * last)
+
+    @available_if(_last_step_has("encode_noise"))
+    @in_own_settings
+    def encode_noise(self, X):
+        """The noise of rows, if the last step can be inverted, such as `sklearn_ot.generation.W2Generator`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        noise : ndarray of shape (n_samples, latent_dim)
+            The noise from which the last step makes the codes of the rows.
+        """
+        check_is_fitted(self)
+        return self._final_estimator.encode_noise(self._encode(X))
+
+    @available_if(_last_step_has("decode_noise"))
+    @in_own_settings
+    def decode_noise(self, noise):
+        """The rows of given noise, the inverse of `encode_noise` but for the error of the code.
+
+        Parameters
+        ----------
+        noise : array-like of shape (n_samples, latent_dim)
+            Noise, see `encode_noise`.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_samples, n_features)
+            The rows.
+        """
+        check_is_fitted(self)
+        return self._decode(self._final_estimator.decode_noise(noise))
+
+    def set_output(self, *, transform=None):
+        """Choose whether `sample`, and ``transform`` of the steps, return arrays or DataFrames.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            The container of rows; "default" is an array. None changes nothing.
+
+        Returns
+        -------
+        self : object
+            The pipeline.
+        """
+        super().set_output(transform=transform)
+        if transform is not None:
+            self._sklearn_output_config = {"transform": transform}
+        return self
