@@ -86,9 +86,8 @@ def hold_out(sample, n_valid, rng, *, is_separate=True):
         The two parts; neither is empty.
     """
     rows, weight = sample
-    n_rows = len(rows)
-    mass = torch.full((n_rows,), 1 / n_rows, dtype=torch.float64) if weight is None else weight / weight.sum()
-    is_far = _is_far(rows, mass, n_valid)
+    n_rows, mass = len(rows), _mass(sample)
+    is_far = far_rows(sample, n_valid)
     far, near = (chosen.nonzero()[:, 0] for chosen in (is_far, ~is_far))
     drawn = near[_draw(rows[near.to(rows.device)], None if weight is None else mass[near], n_valid, rng)]
     valid = rows[torch.cat([far, drawn]).to(rows.device)]
@@ -106,10 +105,17 @@ def hold_out(sample, n_valid, rng, *, is_separate=True):
     return WeightedRows(rows[remains.to(rows.device)], weight), valid
 
 
-def _is_far(rows, mass, n_valid):
-    squares = mass * torch.linalg.vector_norm(rows, dim=1).cpu().double().square()
+def far_rows(sample, n_valid):
+    """Which rows of a sample are far rows, see `hold_out`, a tensor on the CPU."""
+    mass = _mass(sample)
+    squares = mass * torch.linalg.vector_norm(sample.rows, dim=1).cpu().double().square()
     has_much = squares * n_valid >= FAR_STRATA * squares.sum()
     return has_much & (squares > 0) & (mass * n_valid < 1)
+
+
+def _mass(sample):
+    rows, weight = sample
+    return torch.full((len(rows),), 1 / len(rows), dtype=torch.float64) if weight is None else weight / weight.sum()
 
 
 def _draw(rows, weight, n_strata, rng):

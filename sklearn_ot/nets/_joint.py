@@ -1,6 +1,7 @@
 """A skorch net that minimises one objective over all parameters of one module."""
 
 import math
+from contextlib import contextmanager
 
 import torch
 
@@ -52,6 +53,8 @@ class JointNet(BlockNet):
     capturable : bool, default=True
         Whether the objective is a fixed sequence of kernels and reads none of their results. On a CUDA device it is
         then recorded as a CUDA graph, with its gradient.
+    check : callable, default=None
+        ``check(module) -> bool`` tells whether averaged weights may be kept, beside the start; all may be if None.
     **kwargs
         As in `BlockNet`; ``train_split`` must give a validation sample.
 
@@ -72,6 +75,7 @@ class JointNet(BlockNet):
         n_iter_no_change,
         stage="fit",
         capturable=True,
+        check=None,
         **kwargs,
     ):
         self.evaluation = evaluation
@@ -79,6 +83,7 @@ class JointNet(BlockNet):
         self.n_iter_no_change = n_iter_no_change
         self.stage = stage
         self.capturable = capturable
+        self.check = check
         super().__init__(
             module,
             criterion,
@@ -115,11 +120,8 @@ class JointNet(BlockNet):
     @torch.no_grad()
     def validation_step(self, batch, **fit_params):
         """Evaluate the averaged module."""
-        current = self._weights(copied=True)
-        self._set_weights(self.average_)
-        loss = self.evaluation(self.module_, *batch)
-        self._set_weights(current)
-        return {"loss": loss, "y_pred": None}
+        with self._averaged():
+            return {"loss": self.evaluation(self.module_, *batch), "y_pred": None}
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Start the average, and keep the start as the best result so far."""
@@ -154,7 +156,7 @@ class JointNet(BlockNet):
         super().on_epoch_end(net, **kwargs)
         self.history.record("stage", self.stage)
         self.history.record("n_iter", self.n_iter_)
-        self._keep_if_best(self.history[-1, "valid_loss"])
+        self.history.record("valid_loss_best", self._keep_if_best(self.history[-1, "valid_loss"]))
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Give the module the best weights."""
@@ -163,7 +165,7 @@ class JointNet(BlockNet):
             self.history.record("stage", self.stage)
             self.history.record("n_iter", self.n_iter_)
             self.history.record("valid_loss", self._validate(X))
-            self._keep_if_best(self.history[-1, "valid_loss"])
+            self.history.record("valid_loss_best", self._keep_if_best(self.history[-1, "valid_loss"]))
         self._restore_zeros(X)
         self._set_weights(self.best_weights_)
         del self.recorded_, self.average_, self.best_weights_, self.best_zeros_
@@ -175,18 +177,36 @@ class JointNet(BlockNet):
         if all(map(torch.equal, self.average_, self.best_weights_)):
             return
         loss = self._validate(X)
-        if loss <= min(self.best_loss_ + self.tol / 10, self.start_loss_):
+        if loss <= min(self.best_loss_ + self.tol / 10, self.start_loss_) and self._passes():
             self.best_weights_, self.best_loss_ = self.average_, loss
 
     def _validate(self, X):
         _, valid = self.get_split_datasets(X)
         return self.validation_step(valid.whole())["loss"].item()
 
+    def _passes(self):
+        with self._averaged():
+            return self.check is None or self.check(self.module_)
+
     def _keep_if_best(self, loss):
-        if loss < self.best_loss_:
+        """Keep the average if it is the best so far and passes the check, and return whether it is kept."""
+        is_start = math.isinf(self.best_loss_)
+        is_kept = loss < self.best_loss_ and (is_start or self._passes())
+        if is_kept:
             self.best_loss_ = loss
             self.best_weights_ = [weight.clone() for weight in self.average_]
             self.best_zeros_ = [weight == 0 for weight in self._weights()]
+        return is_kept
+
+    @contextmanager
+    def _averaged(self):
+        """Give the module the averaged weights for a while."""
+        current = self._weights(copied=True)
+        self._set_weights(self.average_)
+        try:
+            yield
+        finally:
+            self._set_weights(current)
 
     def _weights(self, copied=False):
         return [weight.detach().clone() if copied else weight.detach() for weight in self.module_.parameters()]

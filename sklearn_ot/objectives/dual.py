@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from sklearn_ot.nn import PotentialPair
+from sklearn_ot.nn import ConvexPair, PotentialPair
 from sklearn_ot.solvers.conjugate import convex_conjugate
-from sklearn_ot.solvers.tensors import weighted_mean
+from sklearn_ot.solvers.tensors import squared_error, weighted_mean
 
 
 def gains(pair: PotentialPair, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,13 +32,21 @@ def gains(pair: PotentialPair, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     source_gains, target_gains : Tensor of shape (n,), Tensor of shape (m,)
         The parts.
     """
-    strong_convexity, n_features = pair.potential.strong_convexity, y.shape[1]
-    # For every modulus, the bound adds at most 5e-5 per feature to the value of a row that has converged.
-    tol = 1e-2 * math.sqrt(strong_convexity * n_features)
-    search = convex_conjugate(pair.potential.value_and_gradient, y, pair.inverse.gradient(y), tol=tol)
-    bound = search.value + search.residual.square() / (2 * strong_convexity)
+    search, n_features = _search(pair, y), y.shape[1]
+    bound = search.value + search.residual.square() / (2 * pair.potential.strong_convexity)
     values = ((x, pair.potential(x)), (y, bound))
     return tuple((rows.square().sum(1) / 2 - value) / n_features for rows, value in values)
+
+
+def preimages(pair: ConvexPair, y: Tensor) -> Tensor:
+    """Images of target rows by the inverse map: maximisers that are found as in `gains`, or ∇ω."""
+    return _search(pair, y).argmax if pair.is_guess else pair.inverse.gradient(y)
+
+
+def _search(pair, y):
+    # For every modulus, the bound adds at most 5e-5 per feature to the value of a row that has converged.
+    tol = 1e-2 * math.sqrt(pair.potential.strong_convexity * y.shape[1])
+    return convex_conjugate(pair.potential.value_and_gradient, y, pair.inverse.gradient(y), tol=tol)
 
 
 def negative_dual(
@@ -64,12 +72,4 @@ def gain_exceeds_error(
     if min(map(len, parts)) < 2:
         return False
     gain = sum(map(weighted_mean, parts, weights))
-    return bool(gain > sum(map(_squared_error, parts, weights)).sqrt())
-
-
-def _squared_error(values, weight):
-    """The square of the standard error of a mean."""
-    if weight is None:
-        return values.var() / len(values)
-    squares = (weight * (values - weighted_mean(values, weight))).square().sum()
-    return squares / (1 - weight.square().sum())
+    return bool(gain > sum(map(squared_error, parts, weights)).sqrt())

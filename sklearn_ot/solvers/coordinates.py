@@ -203,6 +203,20 @@ class BalancedCoordinates(NamedTuple):
         rows = times(V, self.root, self.basis)
         return self._like(self.target_mean, V) + scaled(rows, self.roots * self.scale)
 
+    @property
+    def lengths(self) -> tuple[np.ndarray, np.ndarray]:
+        """Matrices for source and target, of shape (n_axes, n_axes); U times one has the lengths of the data.
+
+        U are coordinates along ``axes``, and lengths are those of differences of rows, in a unit in which the largest
+        entry of the matrix is 1.
+        """
+        origin = np.zeros(len(self.source_mean))
+        centred = self._replace(source_mean=origin, target_mean=origin)
+        axes = np.eye(len(origin)) if self.axes is None else self.axes.T
+        moved = centred.to_source(axes), centred.to_target(axes)
+        factors = [linalg.qr(rows.T, mode="r")[0][: len(axes)].T for rows in moved]
+        return tuple(factor / np.abs(factor).max() for factor in factors)
+
     @staticmethod
     def _like(array, X):
         return array.astype(X.dtype, copy=False)

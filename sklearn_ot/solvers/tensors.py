@@ -21,3 +21,11 @@ def to_tensor(array, dtype: torch.dtype | None = None, device: torch.device | st
 def weighted_mean(values, weight=None):
     """The mean of a tensor over its first dimension, with weights that have sum 1; None for equal weights."""
     return values.mean(0) if weight is None else torch.tensordot(weight, values, dims=1)
+
+
+def squared_error(values, weight=None):
+    """The square of the standard error of `weighted_mean` of a tensor of shape (n,), n ≥ 2."""
+    if weight is None:
+        return values.var() / len(values)
+    squares = (weight * (values - weighted_mean(values, weight))).square().sum()
+    return squares / (1 - weight.square().sum())

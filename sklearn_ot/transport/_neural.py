@@ -1,5 +1,6 @@
 """Base class of transports with networks, which are trained in one or more stages."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
@@ -22,11 +23,13 @@ from sklearn_ot.nets import (
     TensorPairs,
     TimeBudget,
     WeightedRows,
+    far_rows,
     hold_out,
     resolve_device,
     torch_seed,
     validation_size,
 )
+from sklearn_ot.objectives.strata import start_check
 from sklearn_ot.solvers.potentials import FrozenModule, Potentials
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.transport._start import balanced_start
@@ -34,6 +37,8 @@ from sklearn_ot.transport._units import Units, refuse_other_units
 
 # Largest size (rows × features) of the training rows of each sample: half a gigabyte of float32.
 MAX_TRAINING_NUMBERS = 2**27
+# Largest number of rows of a sample, besides far rows, whose images are compared with those of the Gaussian map.
+MAX_COMPARED_ROWS = 2048
 # Smallest number of rows of N(0, I), if that is the target.
 MIN_REFERENCE_ROWS = 10_000
 HISTORY_KEYS = ("stage", "n_iter", "dur", "train_loss", "valid_loss")
@@ -192,9 +197,9 @@ class NeuralTransport(NetOwner, BaseTransport):
         else:
             for before, sample, name in zip(self._units, samples, ("X", "X_target"), strict=True):
                 refuse_other_units(self, before, sample.rows, name)
-        train, valid = self._split(samples, rng, device)
+        train, valid, check = self._split(samples, rng, device)
         with torch_seed(rng.randint(2**31), device):
-            self._run_stages(previous, train, valid, rng, device)
+            self._run_stages(previous, train, valid, check, rng, device)
             self._conclude(samples, valid, resumed=previous is not None)
 
     @staticmethod
@@ -211,29 +216,37 @@ class NeuralTransport(NetOwner, BaseTransport):
         ]
 
     def _split(self, samples, rng, device):
-        """Training rows and validation rows, in coordinates."""
+        """Training rows and validation rows, in coordinates, and the check of weights if there are far rows."""
         coordinates = self.coordinates_
-        parts = []
+        parts, wholes, has_far = [], [], False
         for sample, to_coordinates in zip(samples, (coordinates.of_source, coordinates.of_target), strict=True):
             rows = coordinates.within(to_coordinates(sample.rows))
             weight = None if sample.weight is None else torch.from_numpy(sample.weight)
-            rows = torch.as_tensor(rows, dtype=torch.float32, device=device)
-            parts.append(self._hold_out(WeightedRows(rows, weight), sample.size, rng))
-        return [TensorPairs(x.rows, y.rows, x.weight, y.weight) for x, y in zip(*parts, strict=True)]
+            whole = WeightedRows(torch.as_tensor(rows, dtype=torch.float32, device=device), weight)
+            if self.early_stopping and weight is None and sample.size != len(sample.rows):
+                # Equal rows were merged, as many of each. They may be heavy rows.
+                whole = whole._replace(weight=torch.ones(len(sample.rows), dtype=torch.float64))
+            n_valid = min(validation_size(whole, sample.size, self.validation_fraction), self._max_validation_rows)
+            has_far |= bool(far_rows(whole, n_valid).any())
+            wholes.append(whole)
+            parts.append(self._hold_out(whole, n_valid, rng))
+        train, valid = (TensorPairs(x.rows, y.rows, x.weight, y.weight) for x, y in zip(*parts, strict=True))
+        if not has_far:
+            return train, valid, None
+        # Also training rows: a validation row stands for ten, too many to see what becomes of a few.
+        x, y = (hold_out(part, min(len(part.rows), MAX_COMPARED_ROWS), rng, is_separate=False)[1] for part in wholes)
+        compared = TensorPairs(x.rows, y.rows, x.weight, y.weight)
+        return train, valid, start_check([part.rows for part in wholes], compared.whole(), coordinates)
 
-    def _hold_out(self, sample, size, rng):
+    def _hold_out(self, sample, n_valid, rng):
         """Split a sample into training rows and validation rows."""
-        if not self.early_stopping:
-            if len(sample.rows) <= self._max_validation_rows:
-                return sample, sample
-            return hold_out(sample, self._max_validation_rows, rng, is_separate=False)
-        if sample.weight is None and size != len(sample.rows):
-            # Equal rows were merged, as many of each. They may be heavy rows.
-            sample = sample._replace(weight=torch.ones(len(sample.rows), dtype=torch.float64))
-        n_valid = validation_size(sample, size, self.validation_fraction)
-        return hold_out(sample, min(n_valid, self._max_validation_rows), rng)
+        if self.early_stopping:
+            return hold_out(sample, n_valid, rng)
+        if len(sample.rows) <= self._max_validation_rows:
+            return sample, sample
+        return hold_out(sample, self._max_validation_rows, rng, is_separate=False)
 
-    def _run_stages(self, previous, train, valid, rng, device):
+    def _run_stages(self, previous, train, valid, check, rng, device):
         """Train one net after the other; each takes over the state of the previous one."""
         # One copy for all stages: a callback that counts, such as a budget of time, counts over all of them.
         callbacks = [clone(callback) for callback in self.callbacks or []]
@@ -252,7 +265,7 @@ class NeuralTransport(NetOwner, BaseTransport):
             net = self._build_net(device, heard, stage, **architecture)
             if previous is not None:
                 net.resume(previous)
-            if not self._train(net, rows, valid, stage):
+            if not self._train(net, rows, valid, check, stage):
                 break
             previous = net
 
@@ -280,12 +293,12 @@ class NeuralTransport(NetOwner, BaseTransport):
             **stage.net_params,
         ).initialize()
 
-    def _train(self, net, train, valid, stage):
+    def _train(self, net, train, valid, check, stage):
         """Train a net, store it with its history, and return whether another stage may follow."""
-        net.set_params(train_split=predefined_split(valid))
+        net.set_params(train_split=predefined_split(valid), check=check)
         net.partial_fit(train)
         # Otherwise the net would keep the held-out rows in memory.
-        net.set_params(train_split=None)
+        net.set_params(train_split=None, check=None)
         self.net_, self.n_iter_ = net, net.n_iter_
         self.history_ = [{key: row[key] for key in HISTORY_KEYS if key in row} for row in net.history]
         if net.interrupted_:
@@ -298,6 +311,14 @@ class NeuralTransport(NetOwner, BaseTransport):
                 f"Increase max_iter{', or continue with warm_start=True' if hasattr(self, 'warm_start') else ''}, or "
                 "raise tol to accept the map.",
                 ConvergenceWarning,
+            )
+        losses = [row["valid_loss"] for row in net.history if row["stage"] == stage.name]
+        is_refused = min(losses, default=math.inf) < net.start_loss_ == net.best_loss_
+        if is_refused and check is not None and not stage.is_preliminary:
+            warn_user(
+                "Some rows are far out. Every map with a better validation loss sends rows farther out than the map "
+                "at the start, or is worse on the other rows, so the start is kept. Correct or clip these rows, or "
+                "leave them out."
             )
         return not net.interrupted_
 

@@ -252,8 +252,8 @@ class W2Transport(ConvexTransport, NeuralTransport):
     def _conclude(self, samples, valid, *, resumed):
         """Keep the Gaussian map if the networks are not better than it, and estimate the distance."""
         net, coordinates = self.net_, self.coordinates_
-        losses = [row["valid_loss"] for row in self.history_ if row["stage"] == "plan"]
-        self.start_ = "plan" if min(losses, default=0.0) < 0 else "gaussian"
+        is_better = any(row.get("valid_loss_best") for row in net.history if row["stage"] == "plan")
+        self.start_ = "plan" if is_better else "gaussian"
         if not resumed or self.is_gaussian_:
             self.is_gaussian_ = self.early_stopping and not gain_exceeds_error(net.module_, *valid.whole())
             if self.is_gaussian_:

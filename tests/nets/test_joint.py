@@ -167,3 +167,15 @@ def test_an_interruption_differs_from_the_end_of_training():
     net, data = make_net(criterion=stop)
     net.partial_fit(data)
     assert net.interrupted_
+
+
+def test_weights_that_do_not_pass_the_check_are_not_kept():
+    net, data = make_net(check=lambda module: module.first.item() < 1, lr=0.01)
+    net.partial_fit(data)
+    assert 0 < net.module_.first.item() < 1
+    rows = [row for row in net.history if row["valid_loss_best"]]
+    assert net.best_loss_ == rows[-1]["valid_loss"] > min(net.history[:, "valid_loss"])
+    net, data = make_net(check=lambda module: False)
+    net.partial_fit(data)
+    assert net.best_loss_ == net.start_loss_
+    assert net.module_.first.item() == 0

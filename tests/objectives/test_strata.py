@@ -1,0 +1,130 @@
+"""The check of images against the Gaussian map at the start: few rows far out, and near rows beside far ones."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sklearn_ot.nn import ConvexPair, DenseICNN, ResidualMap
+from sklearn_ot.objectives.strata import StartImages, start_check
+from sklearn_ot.solvers.coordinates import BalancedCoordinates
+from sklearn_ot.solvers.gaussian import sample_gaussian_map
+from sklearn_ot.solvers.samples import Sample
+
+
+def normal(n_rows, seed):
+    return torch.randn(n_rows, 3, generator=torch.Generator().manual_seed(seed))
+
+
+def start_images(x, y, weight=None):
+    return StartImages.of(x, y, weight, None, y, torch.eye(3))
+
+
+def test_the_start_is_not_worse_than_itself():
+    x = normal(200, 0)
+    assert not start_images(x, normal(150, 1)).beat(x)
+
+
+def test_one_row_must_not_go_farther_out_than_the_start_and_the_other_sample():
+    x, y = normal(200, 0), normal(150, 1)
+    x[0] *= 100
+    start, reach = start_images(x, y), x[0].norm()
+    for factor, is_worse in ((0.01, False), (1.0, False), (1.2, True), (-1.2, True)):
+        images = x.clone()
+        images[0] *= factor
+        assert start.beat(images) == is_worse
+    images = x.clone()
+    images[1] = reach * torch.eye(3)[0]
+    assert start.beat(images)  # another row, as far out as the far row at the start
+
+
+def test_near_rows_count_beside_far_ones():
+    """The near rows are one deviation off, which is nothing next to the far rows."""
+    x, y = normal(400, 0), normal(400, 1)
+    x[:4], y[:4] = 1000 * x[:4], 1000 * x[:4]
+    images = x.clone()
+    images[4:] += 1
+    assert start_images(x, y).beat(images)
+    assert not start_images(images, y).beat(x)
+
+
+def test_a_change_within_the_noise_is_not_worse():
+    x, y = normal(400, 0), normal(400, 1)
+    refused = [start_images(x, y).beat(x + 0.02 * normal(400, seed)) for seed in range(10)]
+    assert sum(refused) <= 5
+
+
+def test_integer_weights_are_repeated_rows():
+    x, y = normal(60, 0), normal(80, 1)
+    counts = torch.arange(60) % 3 + 1
+    repeated = x.repeat_interleave(counts, dim=0)
+    weighted = start_images(x, y, counts / counts.sum())
+    means = [
+        sum((part * w).sum() for part, w in zip(start._parts(z), weights, strict=True))
+        for start, z, weights in (
+            (weighted, x.square(), (counts / counts.sum(), torch.full((80,), 1 / 80))),
+            (
+                start_images(repeated, y),
+                repeated.square(),
+                (torch.full((len(repeated),), 1 / len(repeated)), torch.full((80,), 1 / 80)),
+            ),
+        )
+    ]
+    assert means[0].item() == pytest.approx(means[1].item(), rel=1e-4)
+
+
+def test_equal_rows_have_no_unit():
+    rows = torch.ones(5, 3)
+    assert not start_images(rows, rows).beat(rows)
+
+
+def coordinates_of(X, Y):
+    return BalancedCoordinates.balance(sample_gaussian_map(Sample.of(X), Sample.of(Y))).focus(X, Y)
+
+
+@pytest.mark.parametrize("is_flat", [False, True])
+def test_lengths_are_those_of_the_data(is_flat):
+    rng = np.random.RandomState(0)
+    X, Y = rng.randn(50, 4) * [1, 10, 100, 1000], rng.randn(60, 4) @ rng.randn(4, 4)
+    if is_flat:
+        X[:, 1], Y[:, 1] = 3, 5
+    coordinates = coordinates_of(X, Y)
+    rows = ((X, coordinates.of_source), (Y, coordinates.of_target))
+    for (sample, to_coordinates), lengths in zip(rows, coordinates.lengths, strict=True):
+        assert lengths.shape == (3 + (not is_flat),) * 2
+        differences = np.diff(coordinates.within(to_coordinates(sample)), axis=0) @ lengths
+        ratios = np.linalg.norm(differences, axis=1) / np.linalg.norm(np.diff(sample, axis=0), axis=1)
+        np.testing.assert_allclose(ratios, ratios[0], rtol=1e-9)
+
+
+class Scaling(nn.Module):
+    """A map that multiplies the rows far out."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def transport(self, x):
+        return torch.where(x.norm(dim=1, keepdim=True) > 5, self.factor, 1.0) * x
+
+
+def test_a_map_and_its_inverse_are_checked():
+    X, Y = (normal(100, seed).numpy().astype(float) for seed in (0, 1))
+    X[0] *= 30
+    coordinates = coordinates_of(X, Y)
+    x, y = (
+        torch.as_tensor(to(rows), dtype=torch.float32)
+        for to, rows in ((coordinates.of_source, X), (coordinates.of_target, Y))
+    )
+    check = start_check((x, y), (x, y, None, None), coordinates)
+    assert check(Scaling(1.0))
+    assert check(Scaling(0.5))
+    assert not check(Scaling(3.0))
+    convex = (DenseICNN, {"n_features": 3, "hidden_layer_sizes": (4,)})
+    pair = ConvexPair(convex, (ResidualMap, {"n_features": 3}), is_guess=True)
+    assert check(pair)
+    inverted = ConvexPair(convex, convex, is_guess=False)
+    assert check(inverted)
+    with torch.no_grad():
+        inverted.inverse.shift += 100
+    assert not check(inverted)
