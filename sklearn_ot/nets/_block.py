@@ -160,13 +160,18 @@ class BlockNet(NeuralNet):
     def notify(self, method_name, **cb_kwargs):
         """Call the callbacks, and note whether one of them ends the fit.
 
-        Like the keyboard, a callback ends a fit by a KeyboardInterrupt.
+        Like the keyboard, a callback ends a fit by a KeyboardInterrupt. skorch expects none before the first epoch.
         """
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as interrupt:
             self.ended_ = is_raised(interrupt)
-            raise
+            if not (self.ended_ and method_name == "on_train_begin"):
+                raise
+
+    def fit_loop(self, *args, **kwargs):
+        """Train, unless a callback has ended the fit at its begin."""
+        return self if self.ended_ else super().fit_loop(*args, **kwargs)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Run a block, record its summary, and raise an error if training has diverged."""

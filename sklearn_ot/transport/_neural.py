@@ -195,7 +195,9 @@ class NeuralTransport(NetOwner, BaseTransport):
             self._units = [Units.of(sample.rows) for sample in samples]
             self.coordinates_ = balanced_start(self, source, target, [sample.rows for sample in samples])
         else:
-            for before, sample, name in zip(self._units, samples, ("X", "X_target"), strict=True):
+            # A transport from a pickle of an older version has no units.
+            units = getattr(self, "_units", [])
+            for before, sample, name in zip(units, samples, ("X", "X_target"), strict=False):
                 refuse_other_units(self, before, sample.rows, name)
         train, valid, check = self._split(samples, rng, device)
         with torch_seed(rng.randint(2**31), device):

@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
@@ -23,6 +24,9 @@ from sklearn_ot.objectives.solvers import check_reg
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.transport._convex import ConvexTransport
 from sklearn_ot.transport._w2 import W2Transport
+
+# Warnings of fits that the last fit, on all rows, repeats.
+WARNINGS_OF_DATA = "The target varies where|The numbers of .* are tiny|Some rows are far out"
 
 
 @dataclass(eq=False, repr=False)
@@ -254,7 +258,9 @@ def _fit_and_score(transport, source, source_test, target, target_test):
     """Fit a transport; return its dual value on other rows (nan if it diverged) and the seconds to fit and to score."""
     start = time.perf_counter()
     try:
-        transport.fit(**_fit_arguments(source, target))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", WARNINGS_OF_DATA)
+            transport.fit(**_fit_arguments(source, target))
     except DivergenceError:
         return math.nan, time.perf_counter() - start, 0.0
     if transport.net_.interrupted_:

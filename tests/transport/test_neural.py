@@ -250,6 +250,42 @@ def test_few_rows_of_many_columns_start_in_their_span(cls):
 
 
 @over_classes
+def test_training_on_few_rows_of_many_columns_moves_them_in_their_span(cls):
+    """The networks have as many inputs as there are directions, and outside of them the map stays the Gaussian one."""
+    rng = np.random.RandomState(0)
+    X, Y = rng.randn(20, 60), rng.choice([-1, 1], (25, 1)) + 0.3 * rng.randn(25, 60)
+    transport = short_fit(cls, X, Y, early_stopping=False, learning_rate=0.03)
+    axes = transport.coordinates_.axes
+    assert axes.shape[1] < 25
+    # Also of rows that are not in the span.
+    rows, start = rng.randn(5, 60), clone(transport).set_params(max_iter=0).fit(X, Y)
+    images, before = (transport.coordinates_.of_target(fit.transform(rows)) for fit in (transport, start))
+    change = images - before
+    assert np.abs(change).max() > 0.05
+    np.testing.assert_allclose(change, change @ axes @ axes.T, atol=1e-4)
+
+
+class EndsAtOnce(Callback):
+    def on_train_begin(self, net, **kwargs):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("cls", [LSOTTransport, QCTransport, W2Transport])
+def test_a_callback_may_end_training_at_its_begin(cls, samples):
+    network = Convex((8,)) if cls is W2Transport else SHORT["network"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        transport = cls(**{**SHORT, "network": network}, callbacks=[EndsAtOnce()])
+        if cls is W2Transport:
+            transport.set_params(plan_size=0)
+        transport.fit(*samples)
+    assert transport.n_iter_ == 0
+    gaussian = GaussianTransport().fit(*samples)
+    # The weights of the convex network are in float32.
+    np.testing.assert_allclose(transport.transform(samples[0]), gaussian.transform(samples[0]), atol=1e-6)
+
+
+@over_classes
 def test_a_column_that_the_source_lacks_is_stretched_by_order_one(cls, samples):
     Xs, Xt = (rows.copy() for rows in samples)
     Xs[:, 1] = 2

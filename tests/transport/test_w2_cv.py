@@ -305,3 +305,11 @@ def test_weights_are_repeated_rows_in_each_fold(samples):
     np.testing.assert_allclose(*(fit.transform(X) for fit in fits), rtol=1e-6)
     with pytest.raises(ValueError, match="cv is a list of splits of X, and cannot split X_target"):
         W2TransportCV(SHORT, cv=cv).fit(repeated, samples[1])
+
+
+def test_a_column_that_the_source_lacks_is_named_once(samples):
+    Xs, Xt = samples[0].copy(), samples[1]
+    Xs[:, 1] = 2
+    with pytest.warns(UserWarning, match="varies where the source does not, in column 1") as caught:
+        W2TransportCV(SHORT, (0.0, 1.0), cv=2, random_state=0).fit(Xs, Xt)
+    assert len([w for w in caught if "varies where" in str(w.message)]) == 1
