@@ -108,7 +108,9 @@ class NeuralTransport(NetOwner, BaseTransport):
         Whether ``valid_loss`` is computed on held-out rows. If False, it is computed on training rows: all rows are
         used for training, and overfitting is not detected.
     validation_fraction : float, default={validation_fraction}
-        Share of each sample to hold out, but at most 2048 rows.
+        Share of each sample to hold out, but at most 2048 rows, and in addition the rows far out. With such rows the
+        result is also compared with the Gaussian map at the start: no image may be farther out, and the images as a
+        whole must be as near to the target, at the scale of its near rows. Otherwise the start is kept, with a warning.
     device : str or torch.device, default="auto"
         Device of the training: "auto" (CUDA if there is a device, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
     callbacks : list of skorch callbacks, default=None
