@@ -309,7 +309,7 @@ def test_rows_of_one_mode_have_high_quality_and_a_large_divergence():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: mode_coverage(np.ones((3, 2)), np.ones((4, 3)), 1), "X has 2 columns, but Y has 3"),
+        (lambda: mode_coverage(np.ones((3, 2)), np.ones((4, 3)), 1), "X has 2 columns, but modes has 3"),
         (lambda: mode_coverage(np.ones((3, 2)), np.ones((4, 2)), 0), "std"),
         (lambda: mode_coverage(np.ones((3, 2)), np.ones((2, 2)), 1, mode_weight=[0, 1]), "mode_weight is 0"),
         (lambda: mode_coverage(np.ones((3, 2)), np.ones((2, 2)), 1, mode_weight=[1]), "1,.*2 rows"),
