@@ -35,6 +35,7 @@ ESTIMATORS = {
     "MMDGAN": "generation",
     "SemiDiscreteOTGenerator": "generation",
     "TableGenerator": "generation",
+    "W2Generator": "generation",
     "WGANGenerator": "generation",
     "WGANQC": "generation",
     "Autoencoder": "representation",

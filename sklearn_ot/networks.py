@@ -26,6 +26,7 @@ from sklearn_ot.nn import (
     EncoderDecoder,
     MLPCritic,
     MLPGenerator,
+    PlainMLP,
     ResidualMap,
 )
 
@@ -131,9 +132,19 @@ class Dense(BaseEstimator):
         return MLP, {"n_features": n_features, "n_outputs": n_outputs, **self._layers()}
 
     def autoencoder(self, n_features, latent_dim):
-        """`sklearn_ot.nn.EncoderDecoder`: the critic with ``latent_dim`` outputs, and the generator in mirror image."""
-        mirrored = Dense(check_sizes(self.hidden_layer_sizes)[::-1], self.activation, self.output_activation)
-        return _encoder_decoder(self, mirrored, n_features, latent_dim)
+        """`sklearn_ot.nn.EncoderDecoder` with a decoder in mirror image.
+
+        The networks are the critic with ``latent_dim`` outputs and the generator, each with a linear part. With "tanh"
+        they have no linear part: on digits the squared error is then smaller.
+        """
+        layers = self._layers()
+        mirrored = {**layers, "hidden_layer_sizes": layers["hidden_layer_sizes"][::-1]}
+        if self.output_activation == "identity":
+            return _encoder_decoder(self, Dense(**mirrored), n_features, latent_dim)
+        encoder = {"n_inputs": n_features, "n_outputs": latent_dim, **layers}
+        decoder = {"n_inputs": latent_dim, "n_outputs": n_features, **mirrored}
+        decoder["output_activation"] = self.output_activation
+        return EncoderDecoder, {"encoder": (PlainMLP, encoder), "decoder": (PlainMLP, decoder)}
 
     def _layers(self):
         self._validate_params()

@@ -32,7 +32,7 @@ INSIDE = {
     "plotting": {"settings", "base", "exceptions", "metrics"},
     "base": {"settings", "checks", "metrics", "solvers", "exceptions"},
     "transport": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
-    "generation": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
+    "generation": {"nn", "objectives", "solvers", "nets", "transport", *CONTRACTS},
     "representation": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "adaptation": {"transport", "solvers", *CONTRACTS},
 }

@@ -8,6 +8,7 @@ import pytest
 import sklearn
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -24,6 +25,7 @@ from sklearn_ot.generation import (
     CramerGAN,
     SemiDiscreteOTGenerator,
     TableGenerator,
+    W2Generator,
     WGANGenerator,
 )
 from sklearn_ot.networks import Convex, Dense
@@ -78,6 +80,8 @@ INSTANCES = [
     TableGenerator(WGANGenerator(**TINY)),
     Autoencoder(network=SMALL, max_iter=3, batch_size=8),
     Autoencoder(1, network=BOUNDED, max_iter=1, early_stopping=False),
+    W2Generator(transport=W2Transport(max_iter=3, network=Convex((8,)), plan_size=0)),
+    W2Generator(GaussianMixture(), transport=W2Transport(max_iter=1, network=Convex((8,)), plan_size=0)),
     GenerativePipeline([("scale", StandardScaler()), ("generator", WGANGenerator(**TINY))]),
 ]
 

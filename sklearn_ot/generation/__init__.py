@@ -5,6 +5,7 @@ from sklearn_ot.generation._fgan import FGAN, GAN
 from sklearn_ot.generation._mmd import MMDGAN
 from sklearn_ot.generation._semidiscrete import SemiDiscreteOTGenerator
 from sklearn_ot.generation._table import TableGenerator
+from sklearn_ot.generation._w2 import W2Generator
 from sklearn_ot.generation._wgan import WGANGenerator
 from sklearn_ot.generation._wgan_qc import WGANQC
 
@@ -16,5 +17,6 @@ __all__ = [
     "CramerGAN",
     "SemiDiscreteOTGenerator",
     "TableGenerator",
+    "W2Generator",
     "WGANGenerator",
 ]

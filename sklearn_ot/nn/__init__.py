@@ -1,7 +1,7 @@
 """Torch modules: convex and unconstrained networks, generators and critics."""
 
 from sklearn_ot.nn._activations import ACTIVATIONS, GroupSort
-from sklearn_ot.nn._autoencoder import EncoderDecoder, StandardCode
+from sklearn_ot.nn._autoencoder import EncoderDecoder, PlainMLP, StandardCode
 from sklearn_ot.nn._critics import DCGANCritic, LabelledCritic, MLPCritic, normalise_spectra_, with_labels
 from sklearn_ot.nn._generators import DCGANGenerator, MLPGenerator
 from sklearn_ot.nn._icnn import DenseICNN
@@ -22,6 +22,7 @@ __all__ = [
     "LabelledCritic",
     "MLPCritic",
     "MLPGenerator",
+    "PlainMLP",
     "PotentialPair",
     "PotentialsAndMap",
     "ResidualMap",
