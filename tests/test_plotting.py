@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -21,6 +22,7 @@ from sklearn_ot.plotting import (
     HistoryDisplay,
     TransportDisplay,
 )
+from sklearn_ot.representation import GenerativePipeline
 
 plt = pytest.importorskip("matplotlib.pyplot")
 
@@ -321,6 +323,16 @@ def test_a_grid_of_images(colours):
         top, left = 5 * (place // 3), 6 * (place % 3)
         assert_allclose(grid[top : top + 4, left : left + 5], image)
     assert_allclose(grid[4], images.max())  # the line between two rows of images
+
+
+def test_images_of_a_pipeline():
+    images = np.random.RandomState(0).rand(50, 16)
+    steps = [("pca", PCA(3)), ("mixture", GaussianMixture(random_state=0))]
+    pipeline = GenerativePipeline(steps).set_output(transform="pandas").fit(images)
+    display = GeneratorDisplay.from_estimator(pipeline, n_samples=4, image_shape=(4, 4), random_state=0)
+    first = display.samples_.get_array()[:4, :4]
+    assert_allclose(first, pipeline.sample(4, random_state=0).to_numpy()[0].reshape(4, 4))
+    assert GeneratorDisplay.from_estimator(pipeline, images, random_state=0).ax_.get_xlabel().startswith("PC 1")
 
 
 def test_the_surface_of_a_critic():

@@ -9,8 +9,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_ot.adaptation import DomainAdapter, transport_match, transported_source_accuracy
-from sklearn_ot.generation import SemiDiscreteOTGenerator, WGANGenerator
+from sklearn_ot.generation import SemiDiscreteOTGenerator, W2Generator, WGANGenerator
 from sklearn_ot.networks import Convex, Dense
+from sklearn_ot.representation import Autoencoder, GenerativePipeline
 from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, SemiDiscreteTransport, W2Transport
 
 # A transport, the parameter to search over, its values (the right one first: the others move the domains less well).
@@ -119,3 +120,24 @@ def test_generators():
     assert np.linalg.norm(samples.mean(axis=0) - 1.5) < np.linalg.norm(samples.mean(axis=0))
     search = GridSearchCV(WGANGenerator(max_iter=10, **small), {"reg": [0.1, 1, 10]}, cv=cv, error_score="raise")
     assert search.fit(Xs).best_params_["reg"] in [0.1, 1, 10]
+
+
+def test_generation_in_the_space_of_codes():
+    """Twenty columns with two degrees of freedom."""
+    X = np.tanh(np.random.RandomState(0).randn(500, 2) @ np.random.RandomState(1).randn(2, 20)) * 100
+    pipe = GenerativePipeline(
+        [
+            ("scale", StandardScaler()),
+            ("ae", Autoencoder(16, max_iter=200, random_state=0)),
+            ("gen", W2Generator(transport=W2, random_state=0)),
+        ]
+    )
+    assert pipe.fit(X).sample(5).shape == (5, 20)
+    # The columns have variances of 1 in the units of the score.
+    assert pipe.score(X) > -0.1
+    noise = pipe.encode_noise(X)
+    assert noise.shape == (500, 16)
+    search = GridSearchCV(
+        pipe, {"ae__latent_dim": [1, 16], "gen__transport__max_iter": [10]}, cv=cv, error_score="raise"
+    )
+    assert search.fit(X).best_params_["ae__latent_dim"] == 16

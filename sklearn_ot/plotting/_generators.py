@@ -64,7 +64,7 @@ class GeneratorDisplay(Display):
         Parameters
         ----------
         estimator : generator
-            A fitted estimator with a method ``sample``.
+            A fitted estimator with a method ``sample``, also a `sklearn_ot.representation.GenerativePipeline`.
         X : array-like of shape (n_rows, n_features), default=None
             Rows of the data to draw beneath the samples; not for images.
         n_samples : int, default=None
@@ -98,7 +98,7 @@ class GeneratorDisplay(Display):
         if n_samples is None:
             n_samples = 1000 if image_shape is None else 64
         labels = {} if y is None else {"y": y}
-        samples = estimator.sample(n_samples, random_state=random_state, **labels)
+        samples = np.asarray(estimator.sample(n_samples, random_state=random_state, **labels))
         n_features = samples.shape[1]
         if image_shape is not None:
             if np.prod(image_shape) != n_features:
