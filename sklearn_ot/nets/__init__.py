@@ -6,7 +6,7 @@ from sklearn_ot.nets._autoencoder import AutoencoderNet
 from sklearn_ot.nets._block import BlockNet
 from sklearn_ot.nets._callbacks import TimeBudget
 from sklearn_ot.nets._device import limited_threads, resolve_device, torch_seed
-from sklearn_ot.nets._held_out import WeightedRows, far_rows, hold_out, validation_size
+from sklearn_ot.nets._held_out import WeightedRows, far_and_near, far_rows, hold_out, validation_size
 from sklearn_ot.nets._joint import BLOCK_SIZE, JointNet
 from sklearn_ot.nets._owner import NetOwner, refuse_changes
 from sklearn_ot.nets._pairs import PairLoader, TensorPairs, TensorRows, spatial_order
@@ -29,6 +29,7 @@ __all__ = [
     "TensorRows",
     "TimeBudget",
     "WeightedRows",
+    "far_and_near",
     "far_rows",
     "hold_out",
     "limited_threads",

@@ -88,11 +88,7 @@ def hold_out(sample, n_valid, rng, *, is_separate=True):
     rows, weight = sample
     n_rows, mass = len(rows), _mass(sample)
     is_far = far_rows(sample, n_valid)
-    far, near = (chosen.nonzero()[:, 0] for chosen in (is_far, ~is_far))
-    drawn = near[_draw(rows[near.to(rows.device)], None if weight is None else mass[near], n_valid, rng)]
-    valid = rows[torch.cat([far, drawn]).to(rows.device)]
-    of_stratum = mass[near].sum().expand(n_valid) / n_valid
-    valid = WeightedRows(valid, torch.cat([mass[far], of_stratum]) if len(far) else None)
+    valid, drawn = _represent(sample, is_far, n_valid, rng)
     if not is_separate:
         return sample, valid
     is_light = mass * n_valid < HEAVY_PART if weight is not None else torch.full((n_rows,), n_valid < n_rows)
@@ -103,6 +99,47 @@ def hold_out(sample, n_valid, rng, *, is_separate=True):
         weight = torch.where(is_light, mass / (1 - n_valid * mass), mass)[remains]
         weight = None if (weight == weight[0]).all() else weight
     return WeightedRows(rows[remains.to(rows.device)], weight), valid
+
+
+def far_and_near(sample, n_valid, n_rows, rng):
+    """The far rows of a sample and, after them, one row of each of ``n_rows`` strata of the others, or all others.
+
+    Parameters
+    ----------
+    sample : WeightedRows
+        Different rows.
+    n_valid : int
+        Number of strata by which far rows are defined, see `hold_out`.
+    n_rows : int
+        Number of strata of the other rows.
+    rng : RandomState
+        Draws the rows.
+
+    Returns
+    -------
+    rows : WeightedRows
+        The rows.
+    n_far : int
+        How many of them are far rows.
+    """
+    is_far = far_rows(sample, n_valid)
+    n_far = int(is_far.sum())
+    if len(sample.rows) > n_rows + n_far:
+        return _represent(sample, is_far, n_rows, rng)[0], n_far
+    order = torch.cat([is_far.nonzero()[:, 0], (~is_far).nonzero()[:, 0]])
+    weight = None if sample.weight is None else _mass(sample)[order]
+    return WeightedRows(sample.rows[order.to(sample.rows.device)], weight), n_far
+
+
+def _represent(sample, is_far, n_strata, rng):
+    """The far rows and one row of each stratum of the others, with their mass, and the indices of the latter."""
+    rows, mass = sample.rows, _mass(sample)
+    far, near = (chosen.nonzero()[:, 0] for chosen in (is_far, ~is_far))
+    weight = None if sample.weight is None else mass[near]
+    drawn = near[_draw(rows[near.to(rows.device)], weight, n_strata, rng)]
+    of_stratum = mass[near].sum().expand(n_strata) / n_strata
+    weight = torch.cat([mass[far], of_stratum]) if len(far) else None
+    return WeightedRows(rows[torch.cat([far, drawn]).to(rows.device)], weight), drawn
 
 
 def far_rows(sample, n_valid):

@@ -23,6 +23,7 @@ from sklearn_ot.nets import (
     TensorPairs,
     TimeBudget,
     WeightedRows,
+    far_and_near,
     far_rows,
     hold_out,
     resolve_device,
@@ -222,7 +223,7 @@ class NeuralTransport(NetOwner, BaseTransport):
     def _split(self, samples, rng, device):
         """Training rows and validation rows, in coordinates, and the check of weights if there are far rows."""
         coordinates = self.coordinates_
-        parts, wholes, has_far = [], [], False
+        wholes, sizes = [], []
         for sample, to_coordinates in zip(samples, (coordinates.of_source, coordinates.of_target), strict=True):
             rows = coordinates.within(to_coordinates(sample.rows))
             weight = None if sample.weight is None else torch.from_numpy(sample.weight)
@@ -230,17 +231,17 @@ class NeuralTransport(NetOwner, BaseTransport):
             if self.early_stopping and weight is None and sample.size != len(sample.rows):
                 # Equal rows were merged, as many of each. They may be heavy rows.
                 whole = whole._replace(weight=torch.ones(len(sample.rows), dtype=torch.float64))
-            n_valid = min(validation_size(whole, sample.size, self.validation_fraction), self._max_validation_rows)
-            has_far |= bool(far_rows(whole, n_valid).any())
             wholes.append(whole)
-            parts.append(self._hold_out(whole, n_valid, rng))
+            sizes.append(min(validation_size(whole, sample.size, self.validation_fraction), self._max_validation_rows))
+        parts = [self._hold_out(*part, rng) for part in zip(wholes, sizes, strict=True)]
         train, valid = (TensorPairs(x.rows, y.rows, x.weight, y.weight) for x, y in zip(*parts, strict=True))
-        if not has_far:
+        if not any(far_rows(*part).any() for part in zip(wholes, sizes, strict=True)):
             return train, valid, None
         # Also training rows: a validation row stands for ten, too many to see what becomes of a few.
-        x, y = (hold_out(part, min(len(part.rows), MAX_COMPARED_ROWS), rng, is_separate=False)[1] for part in wholes)
-        compared = TensorPairs(x.rows, y.rows, x.weight, y.weight)
-        return train, valid, start_check([part.rows for part in wholes], compared.whole(), coordinates)
+        parts = [far_and_near(*part, MAX_COMPARED_ROWS, rng) for part in zip(wholes, sizes, strict=True)]
+        (x, y), n_far = zip(*parts, strict=True)
+        compared = TensorPairs(x.rows, y.rows, x.weight, y.weight).whole()
+        return train, valid, start_check([whole.rows for whole in wholes], compared, n_far, coordinates)
 
     def _hold_out(self, sample, n_valid, rng):
         """Split a sample into training rows and validation rows."""

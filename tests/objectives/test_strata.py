@@ -16,8 +16,8 @@ def normal(n_rows, seed):
     return torch.randn(n_rows, 3, generator=torch.Generator().manual_seed(seed))
 
 
-def start_images(x, y, weight=None):
-    return StartImages.of(x, y, weight, None, y, torch.eye(3))
+def start_images(x, y, weight=None, n_far=(0, 0)):
+    return StartImages.of((x, y), (weight, None), n_far, y, torch.eye(3))
 
 
 def test_the_start_is_not_worse_than_itself():
@@ -41,11 +41,14 @@ def test_one_row_must_not_go_farther_out_than_the_start_and_the_other_sample():
 def test_near_rows_count_beside_far_ones():
     """The near rows are one deviation off, which is nothing next to the far rows."""
     x, y = normal(400, 0), normal(400, 1)
-    x[:4], y[:4] = 1000 * x[:4], 1000 * x[:4]
+    x[:4], y[:4] = 1000 * x[:4], 1000 * y[:4]
     images = x.clone()
     images[4:] += 1
-    assert start_images(x, y).beat(images)
-    assert not start_images(images, y).beat(x)
+    start = start_images(x, y, n_far=(4, 4))
+    assert start.beat(images)
+    assert not start_images(images, y, n_far=(4, 4)).beat(x)
+    # All rows together hide it.
+    assert start.distances(images)[0] == pytest.approx(start.distances(x)[0], rel=0.1)
 
 
 def test_a_change_within_the_noise_is_not_worse():
@@ -58,19 +61,9 @@ def test_integer_weights_are_repeated_rows():
     x, y = normal(60, 0), normal(80, 1)
     counts = torch.arange(60) % 3 + 1
     repeated = x.repeat_interleave(counts, dim=0)
-    weighted = start_images(x, y, counts / counts.sum())
-    means = [
-        sum((part * w).sum() for part, w in zip(start._parts(z), weights, strict=True))
-        for start, z, weights in (
-            (weighted, x.square(), (counts / counts.sum(), torch.full((80,), 1 / 80))),
-            (
-                start_images(repeated, y),
-                repeated.square(),
-                (torch.full((len(repeated),), 1 / len(repeated)), torch.full((80,), 1 / 80)),
-            ),
-        )
-    ]
-    assert means[0].item() == pytest.approx(means[1].item(), rel=1e-4)
+    weighted = start_images(x, y, counts / counts.sum(), n_far=(10, 5))
+    expected = start_images(repeated, y, n_far=(int(counts[:10].sum()), 5)).distances(repeated.square())
+    assert weighted.distances(x.square()) == pytest.approx(expected, rel=1e-4)
 
 
 def test_equal_rows_have_no_unit():
@@ -116,7 +109,7 @@ def test_a_map_and_its_inverse_are_checked():
         torch.as_tensor(to(rows), dtype=torch.float32)
         for to, rows in ((coordinates.of_source, X), (coordinates.of_target, Y))
     )
-    check = start_check((x, y), (x, y, None, None), coordinates)
+    check = start_check((x, y), (x, y, None, None), (1, 0), coordinates)
     assert check(Scaling(1.0))
     assert check(Scaling(0.5))
     assert not check(Scaling(3.0))

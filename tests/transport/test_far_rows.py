@@ -110,8 +110,22 @@ def test_a_plan_that_is_refused_is_no_start(monkeypatch):
     assert not any(torch.is_tensor(value) for value in vars(transport).values())
 
 
-def test_is_gaussian_sees_the_far_rows():
-    """Near rows alone are the same normal distribution; the far row makes the Gaussian map wrong for all of them."""
-    X, Y = table("normal", 400, 2, 0, 30, 1, "source")
-    assert make(W2Transport, 100).fit(X[1:], Y).is_gaussian_
-    assert not make(W2Transport, 100).fit(X, Y).is_gaussian_
+def test_is_gaussian_sees_the_far_rows(monkeypatch):
+    seen = []
+
+    def gain(pair, x, y, x_weight, y_weight):
+        seen.append((x, y, x_weight, y_weight))
+        return True
+
+    monkeypatch.setattr("sklearn_ot.transport._w2.gain_exceeds_error", gain)
+    X, Y = table("normal", 400, 2, 0, 100, 3, "both")
+    transport = make(W2Transport, 1).fit(X, Y)
+    (x, y, *weights), coordinates = seen[0], transport.coordinates_
+    for rows, weight, far in (
+        (x, weights[0], coordinates.of_source(X[:3])),
+        (y, weights[1], coordinates.of_target(Y[:3])),
+    ):
+        largest = rows.norm(dim=1).sort(descending=True)
+        # The far rows are among the held-out rows, with their own mass.
+        np.testing.assert_allclose(largest.values[:3], np.sort(np.linalg.norm(far, axis=1))[::-1], rtol=1e-5)
+        np.testing.assert_allclose(weight[largest.indices[:3]], 1 / 400)
