@@ -14,13 +14,15 @@ from sklearn.utils.metadata_routing import (
     get_routing_for_object,
     process_routing,
 )
+from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_ot.adaptation._base_adapter import BaseAdapter
 from sklearn_ot.adaptation._columns import read_target, warn_units
 from sklearn_ot.adaptation._domains import Domains
 from sklearn_ot.adaptation._maps import check_direction, fit_transport, is_none, moved_source
+from sklearn_ot.adaptation._proportions import with_proportions
 from sklearn_ot.adaptation._sources import read_source
-from sklearn_ot.adaptation._weights import Weighting, can_request_weights, read_weight
+from sklearn_ot.adaptation._weights import Weighting, can_request_weights, read_weight, settles_weights
 from sklearn_ot.base import all_or_nothing, draw_reference, warn_user
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.solvers.samples import Sample
@@ -51,6 +53,10 @@ class DomainAdapter(BaseAdapter):
         The columns that the transport moves, by names or positions as in a `sklearn.compose.ColumnTransformer`, or a
         function of the source that selects them, such as `sklearn.compose.make_column_selector`. All other columns,
         also of strings, pass through to the estimator unchanged. None moves all columns.
+    proportions : {"source", "estimate"} or array-like of shape (n_classes,), default="source"
+        Proportions of the classes in the target, in the order of ``numpy.unique(y)``. Source rows get weights so that
+        their classes have these proportions, for the transport and for an estimator that takes weights. With "source"
+        they have those of the source. "estimate" estimates them from predictions of a linear classifier, see Notes.
 
     Attributes
     ----------
@@ -66,6 +72,8 @@ class DomainAdapter(BaseAdapter):
         Target rows for the comparison in `transport_match`.
     domains_ : list of object
         For each source, knows to which domain rows belong if ``domain="auto"``; empty if no row is moved.
+    target_proportions_ : ndarray of shape (n_classes,) or None
+        The proportions of the classes that ``proportions`` stands for; None for "source".
     columns_ : ndarray of shape (n_moved_columns,)
         Positions of the columns that the transport moves, if ``columns`` is not None.
     n_features_in_ : int
@@ -104,6 +112,13 @@ class DomainAdapter(BaseAdapter):
     *DataFrames.* The transport gets a plain float array. The estimator gets rows of the same kind as the adapter: for a
     DataFrame of pandas or polars a DataFrame with the same names and, in pandas, the same index.
 
+    *Proportions of classes.* A transport moves all the mass: if the classes have other proportions in the target, rows
+    of one class must become rows of another. The source can be reweighted to proportions that are known, or that
+    "estimate" finds by black box shift estimation [Lipton18]_: the shares of the predicted classes in the target are
+    compared with the predictions for held-out source rows. The estimate is right if rows of a class are alike in both
+    domains, up to an affine map. If the classifier is less sure of target rows than of source rows, the estimate is
+    drawn to the proportions of the source.
+
     *Several sources.* ``fit([X1, X2], [y1, y2], X_target=Xt)`` fits one transport for each source, and the estimator on
     the moved rows of all of them; ``sample_weight`` is then a list, too. ``domain=1`` says that rows belong to the
     second source.
@@ -120,6 +135,8 @@ class DomainAdapter(BaseAdapter):
     ----------
     .. [Courty17] N. Courty, R. Flamary, D. Tuia and A. Rakotomamonjy, "Optimal transport for domain adaptation", IEEE
        Transactions on Pattern Analysis and Machine Intelligence, 2017.
+    .. [Lipton18] Z. C. Lipton, Y.-X. Wang and A. J. Smola, "Detecting and correcting for label shift with black box
+       predictors", ICML 2018.
 
     Examples
     --------
@@ -142,12 +159,14 @@ class DomainAdapter(BaseAdapter):
     estimator: object
     align: str = "source"
     columns: object = None
+    proportions: object = "source"
 
     _parameter_constraints: ClassVar[dict] = {
         "transport": [HasMethods(["fit", "transform"]), StrOptions({"passthrough"}), None],
         "estimator": [HasMethods(["fit"])],
         "align": [StrOptions({"source", "target"})],
         "columns": ["array-like", slice, str, Integral, callable, None],
+        "proportions": [StrOptions({"source", "estimate"}), "array-like"],
     }
 
     # The transport and the estimator validate their own parameters.
@@ -185,12 +204,12 @@ class DomainAdapter(BaseAdapter):
         with all_or_nothing(self):
             # The labels and the weights are checked before the transport is trained, which may take long.
             source = read_source(self, X, y, sample_weight)
-            routed, weighting = self._route_fit(params, source.weight)
+            target, moving = self._read_target(source, X_target, target_weight)
+            routed, weighting = self._route_fit(params, source.weight, moving.weight)
             training = source.table.rows
-            if X_target is None:
-                self._without_target(target_weight)
-            else:
-                self._fit_transports(source, X_target, target_weight, routed)
+            self.transports_, self.domains_ = [], []
+            if target is not None:
+                self._fit_transports(moving, target, routed)
                 training = moved_source(self, source, routed.transport.transform)
             self.estimator_ = clone(self.estimator).fit(
                 weighting.rows(source.table.with_rows(training)),
@@ -200,37 +219,51 @@ class DomainAdapter(BaseAdapter):
             )
         return self
 
-    def _route_fit(self, params, weight):
-        """Metadata of both parts, and the way in which the estimator gets the weights of the source rows."""
-        if weight is None or not _routing_enabled():
-            return process_routing(self, "fit", **params), Weighting.of(self.estimator, weight)
-        routed = process_routing(self, "fit", **params, sample_weight=weight)
-        # An estimator that can request weights got them by its request, or refused them.
-        return routed, Weighting.of(self.estimator, None if can_request_weights(self.estimator) else weight)
-
-    def _without_target(self, target_weight):
-        if target_weight is not None:
-            raise ValueError("target_weight is given without target rows: pass X_target=...")
-        warn_user(
-            "DomainAdapter.fit got no X_target: the estimator is fitted on the source without adaptation. "
-            "Pass the unlabelled target rows as X_target=...",
-            MissingTargetWarning,
-        )
-        self.transports_, self.domains_, self.target_reference_ = [], [], None
-
-    def _fit_transports(self, source, X_target, target_weight, routed):
+    def _read_target(self, source, X_target, target_weight):
+        """The target rows and their weights, and the source with weights that give its classes their proportions."""
+        self.target_reference_ = self.target_proportions_ = None
+        if X_target is None:
+            if target_weight is not None:
+                raise ValueError("target_weight is given without target rows: pass X_target=...")
+            warn_user(
+                "DomainAdapter.fit got no X_target: the estimator is fitted on the source without adaptation. "
+                "Pass the unlabelled target rows as X_target=...",
+                MissingTargetWarning,
+            )
+            return None, source
         check_direction(self, source)
-        rows, is_moving = source.table.rows, not is_none(self.transport)
-        target = read_target(self, X_target, source.table)
-        if is_moving:
+        rows = read_target(self, X_target, source.table)
+        weight = read_weight(target_weight, len(rows), "target_weight", "X_target")
+        sample = Sample.of(rows, weight, "target_weight", "X_target")
+        self.target_reference_ = draw_reference(source.table.rows, sample, np.random.RandomState(0))
+        is_moved = not is_none(self.transport)
+        if is_moved:
             warn_units(self, source.table)
-        target_weight = read_weight(target_weight, len(target), "target_weight", "X_target")
-        self.transports_ = [
-            fit_transport(self, source, part, target, target_weight, routed.transport.fit) for part in source.parts
-        ]
-        sample = Sample.of(target, target_weight, "target_weight", "X_target")
-        self.target_reference_ = draw_reference(rows, sample, np.random.RandomState(0))
-        self.domains_ = [Domains(rows[part], target) for part in source.parts] if is_moving else []
+        moving = with_proportions(self.proportions, source, sample, is_moved)
+        if moving is not source:
+            codes = np.unique(np.asarray(source.y), return_inverse=True)[1]
+            self.target_proportions_ = np.bincount(codes, moving.weight) / moving.weight.sum()
+        return (rows, weight), moving
+
+    def _route_fit(self, params, weight, moving_weight):
+        """Metadata of both parts, and the way in which the estimator gets the weights of the source rows."""
+        if not _routing_enabled():
+            takes_weights = has_fit_parameter(self.estimator, "sample_weight")
+            weighting = Weighting.of(self.estimator, moving_weight if takes_weights else weight)
+            return process_routing(self, "fit", **params), weighting
+        can_request = can_request_weights(self.estimator)
+        if can_request and settles_weights(self.estimator):
+            weight = moving_weight
+        weights = {} if weight is None else {"sample_weight": weight}
+        # An estimator that can request weights got them by its request, or refused them.
+        return process_routing(self, "fit", **params, **weights), Weighting.of(
+            self.estimator, None if can_request else weight
+        )
+
+    def _fit_transports(self, source, target, routed):
+        rows, is_moving = source.table.rows, not is_none(self.transport)
+        self.transports_ = [fit_transport(self, source, part, *target, routed.transport.fit) for part in source.parts]
+        self.domains_ = [Domains(rows[part], target[0]) for part in source.parts] if is_moving else []
 
     def _transport_request(self):
         request = get_routing_for_object(self.transport)

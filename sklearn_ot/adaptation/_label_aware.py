@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.multiclass import type_of_target
 
 from sklearn_ot.adaptation._domains import contains, row_keys
-from sklearn_ot.adaptation._neighbors import nearest_mean, neighbor_graph, spread
+from sklearn_ot.adaptation._neighbors import nearest_mean, neighbor_graph, proportional, spread
 from sklearn_ot.adaptation._weights import Weighting
 from sklearn_ot.base import BaseTransport
 from sklearn_ot.checks import check_weight
@@ -37,7 +37,8 @@ class LabelAwareTransport(MetaEstimatorMixin, BaseTransport):
     1. The transport moves the source by its features alone.
     2. Each target row gets the shares of the classes among its nearest moved source rows.
     3. These shares are spread over the graph of nearest neighbours of the target [Zhou04]_, so that target rows of one
-       cluster get similar labels.
+       cluster get similar labels. Then they are multiplied by factors of rows and of classes, so that the classes have
+       the proportions of the source [Deming40]_: otherwise a class can take rows of another one from round to round.
     4. The transport is fitted again, to the features and labels of both samples. The features of its images are the
        moved source. Steps 2 to 4 are repeated.
 
@@ -83,8 +84,8 @@ class LabelAwareTransport(MetaEstimatorMixin, BaseTransport):
     ``fit`` requires labels, ``fit(X, y, X_target=...)``. In ``transform``, rows of the source of ``fit`` have the
     labels of ``fit``, and other rows have the shares of the classes among their nearest source rows.
 
-    The target is assumed to have the classes in the proportions of the source. If it has not, rows of one class are
-    sent to another.
+    The target is assumed to have the classes in the proportions of the source, with its weights. If it has not, rows of
+    one class are sent to another.
 
     The time of a round grows with the number of source rows times that of target rows: with 5000 of both and 84
     features, and a `GaussianTransport`, all rounds take about two seconds.
@@ -93,6 +94,8 @@ class LabelAwareTransport(MetaEstimatorMixin, BaseTransport):
     ----------
     .. [Courty17b] N. Courty, R. Flamary, A. Habrard and A. Rakotomamonjy, "Joint distribution optimal transportation
        for domain adaptation", NeurIPS 2017.
+    .. [Deming40] W. E. Deming and F. F. Stephan, "On a least squares adjustment of a sampled frequency table when the
+       expected marginal totals are known", Annals of Mathematical Statistics, 1940.
     .. [Zhou04] D. Zhou, O. Bousquet, T. N. Lal, J. Weston and B. Schölkopf, "Learning with local and global
        consistency", NeurIPS 2003.
 
@@ -174,7 +177,10 @@ class LabelAwareTransport(MetaEstimatorMixin, BaseTransport):
             moved = self._moved(rows, labels)
             predicted = nearest_mean(moved, labels, source.count, target.rows, self.n_neighbors)
             self.label_scale_ = scale
-            joint = np.hstack([target.rows, scale * spread(graph, predicted)])
+            predicted = spread(graph, predicted)
+            if isinstance(self.encoder_, OneHotEncoder):
+                predicted = proportional(predicted, target.mass, source.mass @ labels)
+            joint = np.hstack([target.rows, scale * predicted])
             self._fit_inside(source, self._joint(rows, labels), target, joint)
 
     def _fit_inside(self, source, rows, target, target_rows):

@@ -6,6 +6,8 @@ from sklearn.neighbors import NearestNeighbors
 
 # Share of a row's prediction that comes from its neighbours in the graph, and the steps until the rest is below 1e-3.
 SPREAD, SPREAD_STEPS = 0.8, 30
+# Steps of iterative proportional fitting.
+FITTING_STEPS = 20
 
 
 def nearest_mean(rows, values, weight, X, n_neighbors):
@@ -107,3 +109,27 @@ def spread(graph, values):
     for _ in range(SPREAD_STEPS):
         found = step @ found + given
     return found[:, :-1] / found[:, -1:]
+
+
+def proportional(values, mass, proportions):
+    """Shares of classes with given proportions, by factors for rows and for classes (iterative proportional fitting).
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, n_classes)
+        The shares of the classes in each row, with sum 1.
+    mass : ndarray of shape (n_samples,)
+        Weights of the rows, with sum 1.
+    proportions : ndarray of shape (n_classes,)
+        The proportions, with sum 1.
+
+    Returns
+    -------
+    values : ndarray of shape (n_samples, n_classes)
+        The shares with these factors. A class that has no share in any row keeps none.
+    """
+    for _ in range(FITTING_STEPS):
+        found = mass @ values
+        values = values * np.divide(proportions, found, out=np.zeros_like(found), where=found > 0)
+        values = values / values.sum(axis=1, keepdims=True)
+    return values

@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_ot.adaptation import DomainAdapter, LabelAwareTransport
-from sklearn_ot.adaptation._neighbors import nearest_mean, neighbor_graph, spread
+from sklearn_ot.adaptation._neighbors import nearest_mean, neighbor_graph, proportional, spread
 from sklearn_ot.base import uses_labels
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.networks import Convex
@@ -258,3 +258,17 @@ def test_a_scaled_table_is_moved_as_by_an_adapter():
     np.testing.assert_array_equal(
         adapter.transport_.transform(source), moved(None, source, Y, target, sample_weight=weight)
     )
+
+
+def test_proportional_changes_shares_by_factors_of_rows_and_classes():
+    values, mass = rng.dirichlet([1, 1, 1], 50), rng.dirichlet(np.ones(50))
+    proportions = np.array([0.6, 0.3, 0.1])
+    found = proportional(values, mass, proportions)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    # The steps converge geometrically.
+    np.testing.assert_allclose(mass @ found, proportions, atol=1e-4)
+    ratio = np.log(found / values)
+    np.testing.assert_allclose(ratio - ratio[:1] - ratio[:, :1] + ratio[0, 0], 0, atol=1e-9)
+    np.testing.assert_allclose(proportional(found, mass, mass @ found), found, rtol=1e-12)
+    # No row can be of a class without shares.
+    assert not proportional(np.c_[values[:, :2], 0 * mass], mass, proportions)[:, 2].any()

@@ -1,0 +1,173 @@
+"""Proportions of the classes in a target without labels."""
+
+import numpy as np
+from scipy.optimize import nnls
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_array
+from sklearn.utils.multiclass import type_of_target
+
+from sklearn_ot.solvers.samples import Sample
+from sklearn_ot.transport import GaussianTransport
+
+FOLDS, ROUNDS, DAMPING = 3, 10, 0.5
+# The ratios of the proportions are drawn to 1 with this weight, divided by the number of classes; their mean is 1 with
+# the second weight.
+RIDGE, TOTAL = 0.2, 10.0
+# Weight of the loss of confidence in the target: the ratios usually differ from 1 by about a third.
+DOUBT = 3.0
+
+
+def with_proportions(proportions, source, target, is_moved):
+    """Labelled rows with the weights that give their classes other proportions.
+
+    Parameters
+    ----------
+    proportions : "source", "estimate" or array-like of shape (n_classes,)
+        The parameter of `DomainAdapter`.
+    source : Source
+        The rows of all sources; each source gets weights of its own, and keeps its total weight.
+    target : Sample
+        Target rows.
+    is_moved : bool
+        Whether the features shift.
+
+    Returns
+    -------
+    source : Source
+        The rows with new weights; unchanged for "source".
+    """
+    if isinstance(proportions, str) and proportions == "source":
+        return source
+    if type_of_target(source.y) not in ("binary", "multiclass"):
+        raise ValueError(f"proportions={proportions!r} needs classes: y has the type {type_of_target(source.y)}.")
+    classes, codes = np.unique(np.asarray(source.y), return_inverse=True)
+    given = None if isinstance(proportions, str) else read_proportions(proportions, classes)
+    weight = np.ones(len(codes)) if source.weight is None else source.weight.copy()
+    for part in source.parts:
+        rows = source.table.rows[part]
+        is_used = weight[part] > 0
+        present, own = np.unique(codes[part][is_used], return_inverse=True)
+        sample = Sample.of(
+            np.column_stack([rows[is_used], own]).astype(np.float64),
+            None if source.weight is None else weight[part][is_used],
+        ).merged()
+        rows, own = sample.rows[:, :-1], sample.rows[:, -1].astype(int)
+        # Equal rows are one row, so that integer weights have the effect of as many equal rows.
+        sample = sample._replace(rows=rows)
+        shares = np.bincount(own, sample.mass)
+        ratios = class_ratios(sample, own, target, is_moved) if given is None else given[present] / shares
+        ratio_of = np.zeros(len(classes))
+        ratio_of[present] = ratios / (shares @ ratios)
+        weight[part] *= ratio_of[codes[part]]
+    return source._replace(weight=weight)
+
+
+def read_proportions(proportions, classes):
+    """Proportions of the classes as an array with sum 1."""
+    proportions = check_array(proportions, dtype=np.float64, ensure_2d=False, input_name="proportions")
+    if proportions.shape != classes.shape or proportions.min() < 0 or proportions.sum() == 0:
+        raise ValueError(
+            f"proportions must be {len(classes)} numbers of 0 or more, one for each of the classes {classes[:5]}, and "
+            f"not all 0; got {proportions!r}."
+        )
+    return proportions / proportions.sum()
+
+
+def class_ratios(source, codes, target, is_moved):
+    r"""Ratios of the proportions of the classes in the target to those in the source.
+
+    This is black box shift estimation [Lipton18]_: a classifier is fitted to the source, :math:`C_{ij}` is the share of
+    source rows of class j for which it predicts class i when they are held out, and :math:`q_i` is the share of the
+    target rows for which it predicts i. The ratios are
+
+    .. math:: \min_{r \ge 0} |C r - q|^2 + \lambda^2 |r - 1|^2
+
+    If the classifier is less sure of target rows than of held-out source rows, more than their classes differs, and
+    predictions of the target are wrong by about this share: :math:`\lambda` grows with it, so that the ratios are
+    nearly 1. Otherwise :math:`\lambda` is inversely proportional to the number of classes.
+
+    If the features shift too, the classifier is
+    fitted to moved source rows, whose map needs the ratios as weights: map and ratios are found in turn, in damped
+    rounds.
+
+    Parameters
+    ----------
+    source : Sample
+        Source rows.
+    codes : ndarray of shape (n_samples,)
+        Their classes as integers from 0.
+    target : Sample
+        Target rows.
+    is_moved : bool
+        Whether the features shift.
+
+    Returns
+    -------
+    ratios : ndarray of shape (n_classes,)
+        The ratios; their mean with the proportions of the source is 1.
+
+    References
+    ----------
+    .. [Lipton18] Z. C. Lipton, Y.-X. Wang and A. J. Smola, "Detecting and correcting for label shift with black box
+       predictors", ICML 2018.
+    """
+    n_classes = codes.max() + 1
+    shares = np.bincount(codes, source.mass)
+    held_out = held_out_probabilities(source, codes)
+    confusion = np.zeros((n_classes, n_classes))
+    np.add.at(confusion, (held_out.argmax(axis=1), codes), source.mass)
+    ratios = np.ones(n_classes)
+    for _ in range(ROUNDS):
+        rows = source.rows
+        weight = source.count * ratios[codes]
+        if is_moved:
+            transport = GaussianTransport()
+            transport.fit(rows, X_target=target.rows, sample_weight=weight, target_weight=target.count)
+            rows = transport.transform(rows)
+        # Without the ratios, like the classifiers whose held-out predictions are known.
+        predicted = linear_classifier(rows, codes, source.count)(target.rows)
+        seen = np.bincount(predicted.argmax(axis=1), target.mass, minlength=n_classes)
+        ridge = RIDGE / n_classes
+        found = shrunk_ratios(confusion, shares, seen, ridge)
+        expected = np.average(held_out.max(axis=1), weights=source.count * found[codes])
+        doubt = max(expected - target.mass @ predicted.max(axis=1), 0)
+        found = shrunk_ratios(confusion, shares, seen, np.hypot(ridge, DOUBT * doubt))
+        ratios = (1 - DAMPING) * ratios + DAMPING * found
+    return ratios / (shares @ ratios)
+
+
+def shrunk_ratios(confusion, shares, seen, ridge):
+    """The ratios of `class_ratios` for one ridge."""
+    system = np.vstack([confusion, TOTAL * shares, ridge * np.eye(len(shares))])
+    return nnls(system, np.concatenate([seen, [TOTAL], np.full(len(shares), ridge)]))[0]
+
+
+def held_out_probabilities(source, codes):
+    """Predictions of a linear classifier for the rows of each fold of a sample, by one fitted to the other folds."""
+    probabilities = np.empty((len(codes), codes.max() + 1))
+    for training, test in KFold(FOLDS, shuffle=True, random_state=0).split(codes):
+        predict = linear_classifier(source.rows[training], codes[training], source.count[training], codes.max() + 1)
+        probabilities[test] = predict(source.rows[test])
+    return probabilities
+
+
+def linear_classifier(rows, codes, weight, n_classes=None):
+    """Fit a logistic regression on standardised columns; returns a function from rows to probabilities.
+
+    A weight is a number of equal rows.
+    """
+    scaler = StandardScaler().fit(rows, sample_weight=weight)
+    n_classes = n_classes or codes.max() + 1
+    present = np.unique(codes)
+    if len(present) == 1:
+        return lambda X: np.tile(np.arange(n_classes) == present, (len(X), 1)).astype(float)
+    model = LogisticRegression(max_iter=200).fit(scaler.transform(rows), codes, sample_weight=weight)
+
+    def probabilities(X):
+        found = np.zeros((len(X), n_classes))
+        found[:, model.classes_] = model.predict_proba(scaler.transform(X))
+        return found
+
+    return probabilities
