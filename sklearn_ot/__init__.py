@@ -28,6 +28,7 @@ PARTS = (
 )
 ESTIMATORS = {
     "DomainAdapter": "adaptation",
+    "DomainAdapterCV": "adaptation",
     "LabelAwareTransport": "adaptation",
     "CramerGAN": "generation",
     "FGAN": "generation",

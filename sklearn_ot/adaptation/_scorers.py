@@ -3,9 +3,9 @@
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from sklearn_ot.adaptation._base_adapter import BaseAdapter
 from sklearn_ot.adaptation._columns import read_table
-from sklearn_ot.adaptation._domain_adapter import DomainAdapter
-from sklearn_ot.adaptation._sources import is_several
+from sklearn_ot.adaptation._criteria import agreement, certainty, check_target, each_source, view_of
 from sklearn_ot.checks import check_weight
 from sklearn_ot.metrics import sliced_wasserstein_distance
 from sklearn_ot.settings import in_own_settings
@@ -22,11 +22,17 @@ def _last_step(estimator, X):
 def transport_match(estimator, X, y=None, sample_weight=None):
     """Match of the two domains after transport: minus their squared sliced Wasserstein-2 distance.
 
-    Use this scorer to choose the parameters of a transport: give it as ``scoring`` to one of scikit-learn's searches,
-    in which ``X`` are held-out source rows. With ``align="source"``, and for a transport without an adapter, the map
-    moves these rows, and the score compares them with the target of ``fit``. With ``align="target"`` the map moves the
-    target of ``fit``, and the score compares it with these rows. The score measures whether the distributions match. It
-    does not measure whether the map is optimal, nor whether it sends each class to the same class.
+    Do not choose a transport by this score alone. It rewards a copy of the target, whatever becomes of the classes: if
+    the classes have other proportions in the target, the map with the best match moves rows of one class onto another,
+    which has cost up to 29 points of accuracy. `prediction_entropy` and `neighbor_consistency` look at the classes, and
+    `DomainAdapterCV` compares transports with none. Use the match for parameters that only change how well the same map
+    is fitted.
+
+    Give it as ``scoring`` to one of scikit-learn's searches, in which ``X`` are held-out source rows. With
+    ``align="source"``, and for a transport without an adapter, the map moves these rows, and the score compares
+    them with the target of ``fit``. With ``align="target"`` the map moves the target of ``fit``, and the score
+    compares it with these rows. The score measures whether the distributions match. It does not measure whether the
+    map is optimal, nor whether it sends each class to the same class.
 
     Parameters
     ----------
@@ -71,26 +77,11 @@ def transport_match(estimator, X, y=None, sample_weight=None):
     {'transport__shrinkage': 'auto'}
     """
     estimator, X = _last_step(estimator, X)
-    if not isinstance(estimator, DomainAdapter):
+    if not isinstance(estimator, BaseAdapter):
         return estimator.score(X, y, sample_weight=sample_weight)
-    if not estimator.transports_:
-        raise ValueError(
-            "This DomainAdapter was fitted without X_target: it has no map to score. Pass X_target=... to fit "
-            "(a search passes it on: search.fit(X, y, X_target=...))."
-        )
-    sources = _each_source(estimator, X, sample_weight)
+    check_target(estimator)
+    sources = each_source(estimator, X, sample_weight)
     return float(np.mean([_match(estimator, *source) for source in sources]))
-
-
-def _each_source(adapter, X, *others):
-    """The number of each source, its rows, and its part of the other arguments."""
-    n_sources = max(len(adapter.transports_), 1)
-    if n_sources == 1:
-        return [(0, X, *others)]
-    parts = [[None] * n_sources if other is None else other for other in others]
-    if not is_several(X) or any(len(part) != n_sources for part in (X, *parts)):
-        raise ValueError(f"The adapter has {n_sources} sources: give lists with one entry for each of them.")
-    return list(zip(range(n_sources), X, *parts, strict=True))
 
 
 def _match(adapter, number, X, sample_weight):
@@ -103,6 +94,110 @@ def _match(adapter, number, X, sample_weight):
         moved = np.asarray(transport.transform(target))
         distance = sliced_wasserstein_distance(moved, rows, target_weight=weight, random_state=0)
     return -(distance**2)
+
+
+@in_own_settings
+def prediction_entropy(estimator, X, y, sample_weight=None):
+    r"""Certainty of a linear classifier in the target: minus the mean entropy of its predictions.
+
+    The classifier is a logistic regression on standardised columns, fitted to the rows ``X`` where the estimator of the
+    adapter sees them, which is after their move if ``align="source"``. The classes of the target rows of ``fit`` are
+    predicted with probabilities :math:`p_k`, and the score is the mean of
+
+    .. math:: \frac{1}{\log K} \sum_{k=1}^K p_k \log p_k
+
+    over the rows of each predicted class, then over the classes. A class that is predicted for no row counts as -1:
+    predictions for rows far from all rows of the source are certain, but usually of one class.
+
+    A wrong map leaves target rows between the classes of the source, where predictions are not certain [Morerio18]_.
+    But a map that knows the labels of the source draws its classes apart, and makes predictions certain also if it is
+    wrong: use this score with `neighbor_consistency`.
+
+    Parameters
+    ----------
+    estimator : DomainAdapter, or Pipeline that ends in one
+        A classifier that was fitted with a target.
+    X : array-like of shape (n_samples, n_features), or list of such
+        Source rows; for several sources, a list with one entry for each of them, like all other arguments.
+    y : array-like of shape (n_samples,)
+        Their classes.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    score : float
+        From -1, if all classes are as likely everywhere, to 0; higher is better.
+
+    References
+    ----------
+    .. [Morerio18] P. Morerio, J. Cavazza and V. Murino, "Minimal-entropy correlation alignment for unsupervised deep
+       domain adaptation", ICLR 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from sklearn_ot.adaptation import DomainAdapter, LabelAwareTransport, prediction_entropy
+    >>> from sklearn_ot.transport import GaussianTransport
+    >>> rng = np.random.RandomState(0)
+    >>> ys = np.arange(400) % 2
+    >>> Xs = 0.3 * rng.randn(400, 2) + np.c_[ys, 0 * ys]
+    >>> Xt = 0.3 * rng.randn(400, 2) + np.c_[0.5 * ys, -1.5 * ys]
+    >>> for transport in (GaussianTransport(), LabelAwareTransport()):
+    ...     adapter = DomainAdapter(transport, KNeighborsClassifier()).fit(Xs, ys, X_target=Xt)
+    ...     print(round(prediction_entropy(adapter, Xs, ys), 2))
+    -0.41
+    -0.14
+    """
+    estimator, X = _last_step(estimator, X)
+    return float(np.mean(certainty(view_of(estimator, X, y, sample_weight))))
+
+
+@in_own_settings
+def neighbor_consistency(estimator, X, y, sample_weight=None):
+    """Agreement of the predicted classes of neighbours in the target.
+
+    Each target row of ``fit`` gets the class of the nearest row of ``X``, where the estimator of the adapter sees them,
+    which is after the move of ``X`` if ``align="source"``. The score is the share of the 10 nearest target rows with
+    the same predicted class: the mean over the rows of each predicted class, then over the classes. A class that is
+    predicted for no row counts as 0. If classes are clusters of the target, a wrong map has its border between two
+    classes inside of a cluster.
+
+    Parameters
+    ----------
+    estimator : DomainAdapter, or Pipeline that ends in one
+        A classifier that was fitted with a target.
+    X : array-like of shape (n_samples, n_features), or list of such
+        Source rows; for several sources, a list with one entry for each of them, like all other arguments.
+    y : array-like of shape (n_samples,)
+        Their classes.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows; rows with the weight 0 are left out.
+
+    Returns
+    -------
+    score : float
+        From 0 to 1; higher is better.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from sklearn_ot.adaptation import DomainAdapter, LabelAwareTransport, neighbor_consistency
+    >>> from sklearn_ot.transport import GaussianTransport
+    >>> rng = np.random.RandomState(0)
+    >>> ys = np.arange(400) % 2
+    >>> Xs = 0.3 * rng.randn(400, 2) + np.c_[ys, 0 * ys]
+    >>> Xt = 0.3 * rng.randn(400, 2) + np.c_[0.5 * ys, -1.5 * ys]
+    >>> for transport in (GaussianTransport(), LabelAwareTransport()):
+    ...     adapter = DomainAdapter(transport, KNeighborsClassifier()).fit(Xs, ys, X_target=Xt)
+    ...     print(round(neighbor_consistency(adapter, Xs, ys), 2))
+    0.9
+    0.99
+    """
+    estimator, X = _last_step(estimator, X)
+    return float(np.mean(agreement(view_of(estimator, X, y, sample_weight))))
 
 
 def transported_source_accuracy(estimator, X, y, sample_weight=None):
@@ -150,9 +245,9 @@ def transported_source_accuracy(estimator, X, y, sample_weight=None):
     0.56
     """
     estimator, X = _last_step(estimator, X)
-    if not isinstance(estimator, DomainAdapter):
+    if not isinstance(estimator, BaseAdapter):
         return estimator.score(X, y, sample_weight=sample_weight, domain="source")
-    sources = _each_source(estimator, X, y, sample_weight)
+    sources = each_source(estimator, X, y, sample_weight)
     return float(
         np.mean(
             [

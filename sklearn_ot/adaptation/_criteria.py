@@ -1,0 +1,100 @@
+"""Criteria of a map without labels of the target: one number for each target row, from moved labelled rows."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import entr
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+
+from sklearn_ot.adaptation._columns import read_table
+from sklearn_ot.adaptation._proportions import linear_classifier
+from sklearn_ot.adaptation._sources import is_several
+from sklearn_ot.checks import check_weight
+
+NEIGHBORS = 10
+
+
+class View(NamedTuple):
+    """Rows of both domains where the estimator of an adapter sees them.
+
+    Attributes
+    ----------
+    source : ndarray of shape (n_samples, n_columns)
+        Source rows.
+    codes, weight : ndarray of shape (n_samples,)
+        Their classes as integers from 0, and their weights as numbers of equal rows.
+    target : ndarray of shape (n_target_samples, n_columns)
+        Target rows.
+    unmoved : ndarray of shape (n_target_samples, n_columns)
+        Target rows as they were given.
+    """
+
+    source: np.ndarray
+    codes: np.ndarray
+    weight: np.ndarray
+    target: np.ndarray
+    unmoved: np.ndarray
+
+
+def each_source(adapter, X, *others):
+    """The number of each source of a fitted adapter, its rows, and its part of the other arguments."""
+    n_sources = max(len(adapter.transports_), 1)
+    if n_sources == 1:
+        return [(0, X, *others)]
+    parts = [[None] * n_sources if other is None else other for other in others]
+    if not is_several(X) or any(len(part) != n_sources for part in (X, *parts)):
+        raise ValueError(f"The adapter has {n_sources} sources: give lists with one entry for each of them.")
+    return list(zip(range(n_sources), X, *parts, strict=True))
+
+
+def check_target(adapter):
+    """Raise a ValueError unless an adapter was fitted with a target."""
+    if not adapter.transports_:
+        raise ValueError(
+            "This DomainAdapter was fitted without X_target: it has no map to score. Pass X_target=... to fit "
+            "(a search passes it on: search.fit(X, y, X_target=...))."
+        )
+
+
+def view_of(adapter, X, y, sample_weight=None):
+    """The rows of both domains where the estimator of a fitted adapter sees them."""
+    check_target(adapter)
+    rows, labels, weights = [], [], []
+    for number, part, part_y, part_weight in each_source(adapter, X, y, sample_weight):
+        table = read_table(adapter, part).rows
+        transport = adapter.transports_[number]
+        rows.append(np.asarray(transport.transform(table)) if adapter.align == "source" else table)
+        labels.append(np.asarray(part_y))
+        weights.append(check_weight(part_weight, len(table)) * len(table))
+    unmoved = adapter.target_reference_
+    target = unmoved if adapter.align == "source" else np.asarray(adapter.transports_[0].transform(unmoved))
+    codes = np.unique(np.concatenate(labels), return_inverse=True)[1]
+    return View(np.concatenate(rows), codes, np.concatenate(weights), target, unmoved)
+
+
+def certainty(view):
+    """Minus the entropy of the predicted classes of each target row, as a share of the largest one, and `balanced`.
+
+    The mean over the rows is from -1 to 0.
+    """
+    probabilities = linear_classifier(view.source, view.codes, view.weight)(view.target)
+    entropy = entr(probabilities).sum(axis=1) / np.log(max(probabilities.shape[1], 2))
+    return balanced(1 - entropy, probabilities.argmax(axis=1), probabilities.shape[1]) - 1
+
+
+def agreement(view):
+    """The share of the nearest target rows of each target row that have its predicted class, `balanced`."""
+    is_used = view.weight > 0
+    predicted = KNeighborsClassifier(1).fit(view.source[is_used], view.codes[is_used]).predict(view.target)
+    neighbors = NearestNeighbors(n_neighbors=min(NEIGHBORS, len(predicted) - 1)).fit(view.unmoved)
+    index = neighbors.kneighbors(return_distance=False)
+    return balanced(np.mean(predicted[index] == predicted[:, None], axis=1), predicted, view.codes.max() + 1)
+
+
+def balanced(values, predicted, n_classes):
+    """Values whose mean over all rows is the mean over the classes of the given values of rows of the class.
+
+    A class that is predicted for no row counts as 0.
+    """
+    share = np.bincount(predicted) / len(predicted)
+    return values / (share[predicted] * n_classes)
