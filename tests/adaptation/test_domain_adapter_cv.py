@@ -165,7 +165,7 @@ def test_a_target_is_needed_for_a_score_and_a_classifier_for_a_choice():
 
 
 def test_it_takes_several_sources_weights_columns_and_tables():
-    frames = [pd.DataFrame({"kind": "u", "a": X[:, 0], "b": X[:, 1]}) for X in (XS, XS + 3, SHEARED)]
+    tables = [pd.DataFrame({"kind": "u", "a": X[:, 0], "b": X[:, 1]}) for X in (XS, XS + 3, SHEARED)]
 
     class Numbers(KNeighborsClassifier):
         def fit(self, X, y):
@@ -175,9 +175,9 @@ def test_it_takes_several_sources_weights_columns_and_tables():
             return super().predict(X[["a", "b"]].to_numpy())
 
     fitted = DomainAdapterCV([GaussianTransport()], Numbers(1), columns=["a", "b"])
-    fitted.fit(frames[:2], [YS, YS], X_target=frames[2], sample_weight=[np.ones(300), None])
+    fitted.fit(tables[:2], [YS, YS], X_target=tables[2], sample_weight=[np.ones(300), None])
     assert len(fitted.transports_) == 2
-    assert np.mean(fitted.predict(frames[2]) == YT) > 0.97
+    assert np.mean(fitted.predict(tables[2]) == YT) > 0.97
     assert list(fitted.feature_names_in_) == ["kind", "a", "b"]
 
 
