@@ -231,14 +231,21 @@ def scaled(rows, factors):
 
 
 def _varying(covariance, least):
-    """An orthonormal basis of the directions whose variance is above a number."""
+    """An orthonormal basis of the directions whose variance is above a number.
+
+    Eigenvectors of nearly equal variances turn with rounding errors, and the networks with them. The basis is therefore
+    that of the same space which is nearest to some unit vectors.
+    """
     identity = np.eye(len(covariance))
     try:
         # Much faster than the eigenvalues, in the usual case that all directions vary.
         linalg.cholesky(covariance - least * identity)
     except linalg.LinAlgError:
         variances, axes = linalg.eigh(covariance)
-        return axes[:, variances > least]
+        axes = axes[:, variances > least]
+        _, _, order = linalg.qr(axes.T, mode="economic", pivoting=True)
+        left, _, right = linalg.svd(axes[np.sort(order[: axes.shape[1]])])
+        return axes @ (left @ right).T
     return identity
 
 
