@@ -1,5 +1,6 @@
 """GenerativePipeline: a pipeline whose last step draws codes, which the steps before it decode to rows."""
 
+from contextlib import ExitStack
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_ot.base import (
     FLOAT_DTYPES,
     MAX_REFERENCE_ROWS,
+    all_or_nothing,
     contained,
     finite,
     fit_units,
@@ -134,15 +136,20 @@ class GenerativePipeline(Pipeline):
         Returns
         -------
         self : object
-            The fitted pipeline.
+            The fitted pipeline. If a step raises an error, the pipeline and its steps keep their previous state.
         """
-        super().fit(X, y, **params)
-        self.__dict__.pop("coordinates_", None)
-        if hasattr(self._final_estimator, "sample"):
-            rows = check_array(X, dtype=FLOAT_DTYPES, input_name="X", estimator=self)
-            weight = params.get("sample_weight", params.get(f"{self.steps[-1][0]}__sample_weight"))
-            sample = weighted_sample(rows, weight, "sample_weight", "X", 1)
-            self.coordinates_, self._dtype = fit_units(sample.merged(), self.scaling), rows.dtype
+        with ExitStack() as stack:
+            # scikit-learn fits the steps themselves, not copies of them.
+            for part in (self, *(step for _, step in self.steps)):
+                if hasattr(part, "__dict__"):
+                    stack.enter_context(all_or_nothing(part))
+            super().fit(X, y, **params)
+            self.__dict__.pop("coordinates_", None)
+            if hasattr(self._final_estimator, "sample"):
+                rows = check_array(X, dtype=FLOAT_DTYPES, input_name="X", estimator=self)
+                weight = params.get("sample_weight", params.get(f"{self.steps[-1][0]}__sample_weight"))
+                sample = weighted_sample(rows, weight, "sample_weight", "X", 1)
+                self.coordinates_, self._dtype = fit_units(sample.merged(), self.scaling), rows.dtype
         return self
 
     @available_if(_last_step_has("sample"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from sklearn_ot import metrics
-from sklearn_ot.adaptation import DomainAdapter
+from sklearn_ot.adaptation import DomainAdapter, DomainAdapterCV
 from sklearn_ot.generation import TableGenerator
 from tests.fuzz.cases import in_time, quick
 from tests.test_common import INSTANCES
@@ -98,7 +98,11 @@ def calls():
                 is_table = isinstance(estimator, TableGenerator) and fault in USUAL
                 is_new = name == "fit" and argument == "X" and fault == "other columns"
                 # Weights of scores are those of the estimator within.
-                is_inner = isinstance(estimator, DomainAdapter) and name == "score" and argument == "sample_weight"
+                is_inner = (
+                    isinstance(estimator, DomainAdapter | DomainAdapterCV)
+                    and name == "score"
+                    and argument == "sample_weight"
+                )
                 if argument not in ("y", "std") and not (is_table or is_new or is_inner):
                     yield number, name, argument, fault
 

@@ -225,3 +225,14 @@ def test_it_is_a_pipeline():
     y = X[:, 0] > 5
     assert isinstance(pipeline, Pipeline)
     assert pipeline.fit(X, y).score(X, y) > 0.9
+
+
+def test_a_fit_that_fails_leaves_the_steps_as_they_were():
+    pipeline = make().fit(X)
+    expected = pipeline.sample(5, random_state=0)
+    bad = X + 100
+    bad[3, 1] = np.nan  # the scaler takes it, the second step does not
+    with pytest.raises(ValueError, match="NaN"):
+        pipeline.fit(bad)
+    np.testing.assert_array_equal(pipeline.sample(5, random_state=0), expected)
+    assert pipeline.score(X) == make().fit(X).score(X)

@@ -180,12 +180,12 @@ def test_units_beyond_float32(is_reversed):
 
 def test_rounding_errors_do_not_turn_the_axes():
     rng = np.random.RandomState(0)
-    # Four directions vary, all alike, and two vary so little that they are left out.
-    rotation = np.linalg.qr(rng.standard_normal((6, 6)))[0]
-    X, Y = (rng.standard_normal((60, 6)) * [1, 1, 1, 1, 1e-4, 1e-4] @ rotation for _ in range(2))
+    # Eight directions vary, all alike, and two vary so little that they are left out.
+    rotation, deviations = np.linalg.qr(rng.standard_normal((10, 10)))[0], np.r_[np.ones(8), 1e-4, 1e-4]
+    X, Y = (rng.standard_normal((60, 10)) * deviations @ rotation for _ in range(2))
     axes = []
-    for factor in (1.0, 1.0 + 1e-12, 3.0):
+    for factor in (1, 3, 2.0**-44):
         gaussian = sample_gaussian_map(Sample.of(factor * X), Sample.of(factor * Y))
         axes.append(BalancedCoordinates.balance(gaussian).focus(factor * X, factor * Y).axes)
-    assert axes[0].shape == (6, 4)
+    assert axes[0].shape == (10, 8)
     np.testing.assert_allclose(axes[1:], [axes[0]] * 2, atol=1e-8)
