@@ -91,7 +91,7 @@ def calls():
     """Yield the number of an estimator and a method, or None and a metric, with a wrong argument and its fault."""
     functions = [(None, name, getattr(metrics, name), None) for name in METRICS]
     for number, estimator in enumerate(INSTANCES):
-        functions += [(number, name, getattr(type(estimator), name, None), estimator) for name in METHODS]
+        functions += [(number, name, getattr(estimator, name, None), estimator) for name in METHODS]
     for number, name, function, estimator in functions:
         for argument in arguments(function, estimator) if function else ():
             for fault in WEIGHT_FAULTS if "weight" in argument else FAULTS:
