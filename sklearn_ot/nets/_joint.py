@@ -54,7 +54,7 @@ class JointNet(BlockNet):
         Whether the objective is a fixed sequence of kernels and reads none of their results. On a CUDA device it is
         then recorded as a CUDA graph, with its gradient.
     check : callable, default=None
-        ``check(module) -> bool`` tells whether averaged weights may be kept, beside the start; all may be if None.
+        ``check(module) -> bool`` decides whether averaged weights may be kept, beside the start; all may be if None.
     **kwargs
         As in `BlockNet`; ``train_split`` must give a validation sample.
 

@@ -22,7 +22,7 @@ Sides = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
 def start_check(
     samples: tuple[Tensor, Tensor], compared: Sides, n_far: tuple[int, int], coordinates: BalancedCoordinates
 ) -> Callable[[nn.Module], bool]:
-    """A function that tells whether a map is on no stratum of two samples worse than the Gaussian map.
+    """A function that decides whether a map is on no stratum of two samples worse than the Gaussian map.
 
     The images of source rows are compared with the target rows, see `StartImages`, and for a `ConvexPair` the preimages
     of target rows with the source rows.

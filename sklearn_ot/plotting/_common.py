@@ -1,4 +1,4 @@
-"""What the displays share: their axes, checks of estimators, projections, grids, colours and the choice of rows."""
+"""Shared parts of displays: axes, checks of estimators, projections, grids, colours and the choice of rows."""
 
 import warnings
 

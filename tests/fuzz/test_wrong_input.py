@@ -37,7 +37,7 @@ def with_entry(entry, dtype=object):
     return change
 
 
-# What is no table of numbers, by name.
+# Faults that make rows unusable, by name.
 FAULTS = {
     "NaN": with_entry(np.nan, float),
     "infinity": with_entry(-np.inf, float),
