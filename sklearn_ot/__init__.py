@@ -27,6 +27,7 @@ PARTS = (
     "transport",
 )
 ESTIMATORS = {
+    "ClassifierFeatures": "adaptation",
     "DomainAdapter": "adaptation",
     "DomainAdapterCV": "adaptation",
     "LabelAwareTransport": "adaptation",

@@ -22,8 +22,10 @@ from sklearn_ot.nn import (
     MLP,
     DCGANCritic,
     DCGANGenerator,
+    DenseClassifier,
     DenseICNN,
     EncoderDecoder,
+    LeNet,
     MLPCritic,
     MLPGenerator,
     PlainMLP,
@@ -131,6 +133,10 @@ class Dense(BaseEstimator):
         """`sklearn_ot.nn.MLP` of rows; a scalar if ``n_outputs`` is None."""
         return MLP, {"n_features": n_features, "n_outputs": n_outputs, **self._layers()}
 
+    def classifier(self, n_features, n_classes):
+        """`sklearn_ot.nn.DenseClassifier` of rows; its last hidden layer holds features of them."""
+        return DenseClassifier, {"n_features": n_features, "n_classes": n_classes, **self._layers()}
+
     def autoencoder(self, n_features, latent_dim):
         """`sklearn_ot.nn.EncoderDecoder` with a decoder in mirror image.
 
@@ -195,6 +201,13 @@ class Convolutional(BaseEstimator):
         self._validate_params()
         shape = {"n_features": n_features, "n_classes": n_classes, "n_outputs": n_outputs}
         return DCGANCritic, {**shape, "n_channels": self.n_channels, "activation": self.activation}
+
+    def classifier(self, n_features, n_classes):
+        """`sklearn_ot.nn.LeNet` of square images of any size, with ``n_channels // 4`` channels in its first layer."""
+        self._validate_params()
+        n_channels = max(self.n_channels // 4, 1)
+        shape = {"n_features": n_features, "n_classes": n_classes, "n_channels": n_channels}
+        return LeNet, {**shape, "activation": self.activation}
 
     def autoencoder(self, n_features, latent_dim):
         """`sklearn_ot.nn.EncoderDecoder`: the critic with ``latent_dim`` outputs, and the generator."""

@@ -34,7 +34,7 @@ INSIDE = {
     "transport": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "generation": {"nn", "objectives", "solvers", "nets", "transport", *CONTRACTS},
     "representation": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
-    "adaptation": {"transport", "solvers", *CONTRACTS},
+    "adaptation": {"transport", "solvers", "nets", "objectives", *CONTRACTS},
 }
 # Third-party packages that each part may import.
 OUTSIDE = {
@@ -54,7 +54,7 @@ OUTSIDE = {
     "transport": {"numpy", "scipy", "sklearn", "torch", "skorch", "ot"},
     "generation": {"numpy", "scipy", "sklearn", "torch", "skorch", "ot"},
     "representation": {"numpy", "sklearn", "torch"},
-    "adaptation": {"numpy", "scipy", "sklearn"},
+    "adaptation": {"numpy", "scipy", "sklearn", "torch"},
 }
 # Extras that a part may import, only inside functions, so that the package works without them.
 OPTIONAL = {

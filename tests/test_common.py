@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_ot import adaptation, generation, representation, transport
-from sklearn_ot.adaptation import DomainAdapter, DomainAdapterCV, LabelAwareTransport
+from sklearn_ot.adaptation import ClassifierFeatures, DomainAdapter, DomainAdapterCV, LabelAwareTransport
 from sklearn_ot.base import sections
 from sklearn_ot.generation import (
     FGAN,
@@ -56,6 +56,7 @@ INSTANCES = [
     DomainAdapter(LabelAwareTransport(n_rounds=1), RIDGE),
     DomainAdapter(GaussianTransport(), LOGISTIC, proportions="estimate"),
     DomainAdapterCV([GaussianTransport()], LOGISTIC),
+    ClassifierFeatures(SMALL, max_iter=2, batch_size=8),
     DomainAdapter(GaussianTransport(), LOGISTIC, align="target"),
     DomainAdapter(GaussianTransport(), RIDGE),
     DomainAdapter(GaussianTransport(), RIDGE, align="target"),

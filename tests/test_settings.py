@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 from torch import nn
 
 from sklearn_ot import metrics
+from sklearn_ot.adaptation import ClassifierFeatures
 from sklearn_ot.base import uses_labels
 from sklearn_ot.datasets import make_gaussian_pair, make_potential_pair
 from sklearn_ot.generation import SemiDiscreteOTGenerator, WGANGenerator
@@ -126,6 +127,8 @@ FACTS = ("wasserstein_distance_", "sparsity_", "distance_")
 def fit(estimator):
     """Fit a seeded clone to the arguments that suit it."""
     estimator = seeded(estimator)
+    if isinstance(estimator, ClassifierFeatures):
+        return estimator.fit(X, LABELS)
     if hasattr(estimator, "predict") or uses_labels(estimator):
         return estimator.fit(X, LABELS, X_target=TARGET)
     has_target = hasattr(estimator, "transform") and getattr(estimator, "source", None) is None
@@ -148,7 +151,8 @@ def outputs(fitted):
     rows = {"inverse_transform": fitted.transform(X)} if isinstance(fitted, Autoencoder) else {}
     found = {name: getattr(fitted, name)(rows.get(name, X)) for name in ON_ROWS if hasattr(fitted, name)}
     found |= {name: getattr(fitted, name) for name in FACTS if hasattr(fitted, name)}
-    found["score"] = fitted.score(X, LABELS)
+    if hasattr(fitted, "score"):
+        found["score"] = fitted.score(X, LABELS)
     found["rows"] = rows_of(fitted)
     if hasattr(fitted, "dual_value"):
         found["dual value"] = fitted.dual_value(X, TARGET)

@@ -2,6 +2,7 @@
 
 from sklearn_ot.adaptation._domain_adapter import DomainAdapter
 from sklearn_ot.adaptation._domain_adapter_cv import DomainAdapterCV
+from sklearn_ot.adaptation._features import ClassifierFeatures
 from sklearn_ot.adaptation._label_aware import LabelAwareTransport
 from sklearn_ot.adaptation._scorers import (
     neighbor_consistency,
@@ -11,6 +12,7 @@ from sklearn_ot.adaptation._scorers import (
 )
 
 __all__ = [
+    "ClassifierFeatures",
     "DomainAdapter",
     "DomainAdapterCV",
     "LabelAwareTransport",

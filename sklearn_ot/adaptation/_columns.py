@@ -92,6 +92,10 @@ def read_table(adapter, X, *, reset=False, min_samples=None):
                 f"{error}. A transport moves numbers: name the columns to move, DomainAdapter(..., columns=[...]); the "
                 "other columns pass through to the estimator."
             ) from error
+        extractor = getattr(adapter, "feature_extractor_", None)
+        if extractor is not None:
+            rows = features_of(extractor, rows)
+            return Table(rows, rows, np.arange(rows.shape[1]))
         return Table(rows, rows if frame_library(X) is None else X, np.arange(rows.shape[1]))
     validate_data(adapter, X, reset=reset, skip_check_array=True)
     whole = as_table(X)
@@ -101,6 +105,12 @@ def read_table(adapter, X, *, reset=False, min_samples=None):
         _safe_indexing(whole, adapter.columns_, axis=1), estimator=adapter, input_name="X[columns]", **checks
     )
     return Table(rows, whole, adapter.columns_)
+
+
+def features_of(extractor, rows):
+    """Features of rows, as an array of floats, in float64 unless the extractor returns float32."""
+    features = np.asarray(extractor.transform(rows))
+    return features if features.dtype in FLOAT_DTYPES else features.astype(np.float64)
 
 
 def read_target(adapter, X_target, source):

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import _fit_context, clone
-from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import (
     MetadataRequest,
     _raise_for_params,
@@ -17,15 +17,19 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_ot.adaptation._base_adapter import BaseAdapter
-from sklearn_ot.adaptation._columns import read_target, warn_units
+from sklearn_ot.adaptation._columns import features_of, read_target, warn_units
 from sklearn_ot.adaptation._domains import Domains
-from sklearn_ot.adaptation._maps import check_direction, fit_transport, is_none, moved_source
+from sklearn_ot.adaptation._features import fit_extractor
+from sklearn_ot.adaptation._maps import bring_to_estimator, check_direction, fit_transport, is_none, moved_source
 from sklearn_ot.adaptation._proportions import with_proportions
 from sklearn_ot.adaptation._sources import read_source
 from sklearn_ot.adaptation._weights import Weighting, can_request_weights, read_weight, settles_weights
 from sklearn_ot.base import all_or_nothing, draw_reference, warn_user
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.solvers.samples import Sample
+
+# A round of fine-tuning has this part of the steps of the training on the source.
+FINE_TUNE_PART = 3
 
 
 @dataclass(eq=False, repr=False)
@@ -57,6 +61,13 @@ class DomainAdapter(BaseAdapter):
         Proportions of the classes in the target, in the order of ``numpy.unique(y)``. Source rows get weights so that
         their classes have these proportions, for the transport and for an estimator that takes weights. With "source"
         they have those of the source. "estimate" estimates them from predictions of a linear classifier, see Notes.
+    feature_extractor : transformer, specification of `sklearn_ot.networks`, nn.Module class or None, default=None
+        If it is not None, the transport and the estimator work in the features of this transformer. A fitted
+        transformer is used as it is, and a clone of any other is fitted to the labelled source. A network is that of
+        `ClassifierFeatures`, such as ``Convolutional()`` for flattened images or ``Dense()`` for tables.
+    fine_tune : int, default=0
+        Number of rounds in which the feature extractor is trained further, to the labels of the source and the
+        predictions for the target; needs a network or a `ClassifierFeatures`.
 
     Attributes
     ----------
@@ -74,6 +85,8 @@ class DomainAdapter(BaseAdapter):
         For each source, knows to which domain rows belong if ``domain="auto"``; empty if no row is moved.
     target_proportions_ : ndarray of shape (n_classes,) or None
         The proportions of the classes that ``proportions`` stands for; None for "source".
+    feature_extractor_ : transformer or None
+        The fitted feature extractor.
     columns_ : ndarray of shape (n_moved_columns,)
         Positions of the columns that the transport moves, if ``columns`` is not None.
     n_features_in_ : int
@@ -119,6 +132,11 @@ class DomainAdapter(BaseAdapter):
     domains, up to an affine map. If the classifier is less sure of target rows than of source rows, the estimate is
     drawn to the proportions of the source.
 
+    *Features.* Squared distances of pixels depend little on what an image shows, and maps of pixels rarely help; maps
+    of features of a network that was trained on the source do. In each round of ``fine_tune`` the transport is fitted
+    in the features, the estimator predicts the target rows, and the network is trained for a third of its steps on the
+    source rows with their labels and the target rows with these predictions.
+
     *Several sources.* ``fit([X1, X2], [y1, y2], X_target=Xt)`` fits one transport for each source, and the estimator on
     the moved rows of all of them; ``sample_weight`` is then a list, too. ``domain=1`` says that rows belong to the
     second source.
@@ -160,6 +178,8 @@ class DomainAdapter(BaseAdapter):
     align: str = "source"
     columns: object = None
     proportions: object = "source"
+    feature_extractor: object = None
+    fine_tune: int = 0
 
     _parameter_constraints: ClassVar[dict] = {
         "transport": [HasMethods(["fit", "transform"]), StrOptions({"passthrough"}), None],
@@ -167,6 +187,8 @@ class DomainAdapter(BaseAdapter):
         "align": [StrOptions({"source", "target"})],
         "columns": ["array-like", slice, str, Integral, callable, None],
         "proportions": [StrOptions({"source", "estimate"}), "array-like"],
+        "feature_extractor": "no_validation",  # a transformer, or a network that module_of validates
+        "fine_tune": [Interval(Integral, 0, None, closed="left")],
     }
 
     # The transport and the estimator validate their own parameters.
@@ -203,25 +225,20 @@ class DomainAdapter(BaseAdapter):
         _raise_for_params(params, self, "fit")
         with all_or_nothing(self):
             # The labels and the weights are checked before the transport is trained, which may take long.
-            source = read_source(self, X, y, sample_weight)
-            target, moving = self._read_target(source, X_target, target_weight)
-            routed, weighting = self._route_fit(params, source.weight, moving.weight)
-            training = source.table.rows
-            self.transports_, self.domains_ = [], []
-            if target is not None:
-                self._fit_transports(moving, target, routed)
-                training = moved_source(self, source, routed.transport.transform)
-            self.estimator_ = clone(self.estimator).fit(
-                weighting.rows(source.table.with_rows(training)),
-                weighting.rows(source.y),
-                **weighting.params,
-                **weighting.metadata(training, routed.estimator.fit),
-            )
+            self.feature_extractor_ = None
+            given = read_source(self, X, y, sample_weight)
+            target = self._read_target(given, X_target, target_weight)
+            self._route_fit(params, given.weight, given.weight)
+            if self.feature_extractor is not None or self.fine_tune:
+                self._fit_extractor(given)
+            for _ in range(self.fine_tune if target is not None else 0):
+                self._fit_parts(given, target, params)
+                self._fine_tune(given, target)
+            self._fit_parts(given, target, params)
         return self
 
     def _read_target(self, source, X_target, target_weight):
-        """The target rows and their weights, and the source with weights that give its classes their proportions."""
-        self.target_reference_ = self.target_proportions_ = None
+        """The target rows and their weights as they are given, or None."""
         if X_target is None:
             if target_weight is not None:
                 raise ValueError("target_weight is given without target rows: pass X_target=...")
@@ -230,20 +247,65 @@ class DomainAdapter(BaseAdapter):
                 "Pass the unlabelled target rows as X_target=...",
                 MissingTargetWarning,
             )
-            return None, source
+            return None
         check_direction(self, source)
         rows = read_target(self, X_target, source.table)
-        weight = read_weight(target_weight, len(rows), "target_weight", "X_target")
-        sample = Sample.of(rows, weight, "target_weight", "X_target")
-        self.target_reference_ = draw_reference(source.table.rows, sample, np.random.RandomState(0))
-        is_moved = not is_none(self.transport)
-        if is_moved:
+        if not is_none(self.transport) and self.feature_extractor is None:
             warn_units(self, source.table)
-        moving = with_proportions(self.proportions, source, sample, is_moved)
+        return rows, read_weight(target_weight, len(rows), "target_weight", "X_target")
+
+    def _fit_extractor(self, source):
+        extractor = self.feature_extractor
+        is_tunable = not hasattr(extractor, "transform") or hasattr(extractor, "fine_tune")
+        if self.fine_tune and (extractor is None or not is_tunable):
+            raise ValueError(
+                f"fine_tune={self.fine_tune} needs a network or a ClassifierFeatures as feature_extractor, got "
+                f"{extractor!r}."
+            )
+        if self.columns is not None:
+            raise ValueError("feature_extractor needs all columns: leave columns=None.")
+        # Rows are repeated by their weights if these are integers.
+        weighting = Weighting.of(self.feature_extractor, source.weight)
+        rows = weighting.rows(source.table.rows), weighting.rows(source.y)
+        self.feature_extractor_ = fit_extractor(self.feature_extractor, *rows)
+
+    def _fine_tune(self, source, target):
+        rows, extractor = target[0], self.feature_extractor_
+        predicted = self.estimator_.predict(
+            bring_to_estimator(self, features_of(extractor, rows), np.full(len(rows), -1), {})
+        )
+        n_steps = -(-extractor.max_iter // FINE_TUNE_PART)
+        extractor.fine_tune(source.table.rows, source.y, rows, predicted, n_steps)
+
+    def _fit_parts(self, source, target, params):
+        """Fit the transports and the estimator, in the features if there is an extractor."""
+        if self.feature_extractor_ is not None:
+            source = source.with_features(self.feature_extractor_)
+            target = None if target is None else (features_of(self.feature_extractor_, target[0]), target[1])
+        self.transports_, self.domains_ = [], []
+        self.target_reference_ = self.target_proportions_ = None
+        moving = source if target is None else self._reweighted(source, target)
+        routed, weighting = self._route_fit(params, source.weight, moving.weight)
+        training = source.table.rows
+        if target is not None:
+            self._fit_transports(moving, target, routed)
+            training = moved_source(self, source, routed.transport.transform)
+        self.estimator_ = clone(self.estimator).fit(
+            weighting.rows(source.table.with_rows(training)),
+            weighting.rows(source.y),
+            **weighting.params,
+            **weighting.metadata(training, routed.estimator.fit),
+        )
+
+    def _reweighted(self, source, target):
+        """The source with weights that give its classes their proportions in the target."""
+        sample = Sample.of(*target, "target_weight", "X_target")
+        self.target_reference_ = draw_reference(source.table.rows, sample, np.random.RandomState(0))
+        moving = with_proportions(self.proportions, source, sample, not is_none(self.transport))
         if moving is not source:
             codes = np.unique(np.asarray(source.y), return_inverse=True)[1]
             self.target_proportions_ = np.bincount(codes, moving.weight) / moving.weight.sum()
-        return (rows, weight), moving
+        return moving
 
     def _route_fit(self, params, weight, moving_weight):
         """Metadata of both parts, and the way in which the estimator gets the weights of the source rows."""

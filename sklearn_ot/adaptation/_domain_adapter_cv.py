@@ -47,6 +47,11 @@ class DomainAdapterCV(BaseAdapter):
     proportions : str or sequence, default="source"
         ``proportions`` of `DomainAdapter`, or a tuple of several of them that are combined with each transport, such as
         ``("source", "estimate")``.
+    feature_extractor : transformer, specification of `sklearn_ot.networks`, nn.Module class or None, default=None
+        See `DomainAdapter`. It is fitted once, to the source, and the candidates are compared in its features.
+    fine_tune : int, default=0
+        Number of rounds in which the feature extractor is trained further with the chosen candidate, see
+        `DomainAdapter`. Afterwards the criteria no longer distinguish candidates.
     margin : float, default=1.0
         The number of standard errors by which the agreement must rise. A larger number chooses none more often.
 
@@ -63,7 +68,7 @@ class DomainAdapterCV(BaseAdapter):
         ``neighbor_consistency``, ``prediction_entropy`` and, for comparison only, ``transport_match``;
         ``consistency_gain`` and ``entropy_gain`` over the first candidate in standard errors; and ``is_admitted``. It
         is empty if ``fit`` got no target.
-    transports_, estimator_, classes_, target_reference_, domains_, target_proportions_, columns_
+    feature_extractor_, transports_, estimator_, classes_, target_reference_, domains_, target_proportions_, columns_
         Those of the chosen `DomainAdapter`.
     n_features_in_ : int
         Number of features of both domains.
@@ -104,6 +109,8 @@ class DomainAdapterCV(BaseAdapter):
     align: str = "source"
     columns: object = None
     proportions: object = "source"
+    feature_extractor: object = None
+    fine_tune: int = 0
     margin: float = 1.0
 
     _parameter_constraints: ClassVar[dict] = {
@@ -112,6 +119,8 @@ class DomainAdapterCV(BaseAdapter):
         "align": [StrOptions({"source", "target"})],
         "columns": ["array-like", slice, str, Integral, callable, None],
         "proportions": [str, "array-like"],
+        "feature_extractor": "no_validation",  # the candidates validate it
+        "fine_tune": [Interval(Integral, 0, None, closed="left")],
         "margin": [Interval(Real, 0, None, closed="left")],
     }
 
@@ -154,18 +163,24 @@ class DomainAdapterCV(BaseAdapter):
         with all_or_nothing(self):
             candidates = self._candidates() if X_target is not None else [(None, "source")]
             given = {"X_target": X_target, "sample_weight": sample_weight, "target_weight": target_weight, **params}
-            adapters = [
-                DomainAdapter(transport, self.estimator, self.align, self.columns, proportions).fit(X, y, **given)
-                for transport, proportions in candidates
-            ]
+            adapters, extractor = [], self.feature_extractor
+            for candidate in candidates:
+                adapters.append(self._adapter(*candidate, extractor).fit(X, y, **given))
+                # The first candidate trains a network, and the others take the trained one.
+                extractor = adapters[0].feature_extractor_
             self.cv_results_, self.best_index_ = {}, 0
             if X_target is not None:
                 self._compare(adapters, X, y, sample_weight)
             best = adapters[self.best_index_]
+            if self.fine_tune:
+                best = self._adapter(*candidates[self.best_index_], extractor, self.fine_tune).fit(X, y, **given)
             self.best_transport_, self.best_proportions_ = best.transport, best.proportions
             # Everything that was fitted, so that this object predicts as the chosen adapter does.
             vars(self).update({name: value for name, value in vars(best).items() if name.endswith("_")})
         return self
+
+    def _adapter(self, transport, proportions, extractor, fine_tune=0):
+        return DomainAdapter(transport, self.estimator, self.align, self.columns, proportions, extractor, fine_tune)
 
     def _candidates(self):
         is_one = isinstance(self.proportions, str) or not any(isinstance(part, str) for part in self.proportions)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_consistent_length, get_tags
 
-from sklearn_ot.adaptation._columns import Table, read_table
+from sklearn_ot.adaptation._columns import Table, features_of, read_table
 from sklearn_ot.adaptation._weights import read_weight
 
 
@@ -28,6 +28,11 @@ class Source(NamedTuple):
     y: object
     weight: np.ndarray | None
     parts: list
+
+    def with_features(self, extractor):
+        """The same labelled rows in the features of a transformer."""
+        rows = features_of(extractor, self.table.rows)
+        return self._replace(table=Table(rows, rows, np.arange(rows.shape[1])))
 
 
 def is_several(X):

@@ -5,6 +5,7 @@ from sklearn_ot.nets._assigned import AssignedNoise
 from sklearn_ot.nets._autoencoder import AutoencoderNet
 from sklearn_ot.nets._block import BlockNet
 from sklearn_ot.nets._callbacks import TimeBudget
+from sklearn_ot.nets._classifier import ClassifierNet, LabelledSamples
 from sklearn_ot.nets._device import limited_threads, resolve_device, torch_seed
 from sklearn_ot.nets._held_out import WeightedRows, far_and_near, far_rows, hold_out, validation_size
 from sklearn_ot.nets._joint import BLOCK_SIZE, JointNet
@@ -20,8 +21,10 @@ __all__ = [
     "AssignedNoise",
     "AutoencoderNet",
     "BlockNet",
+    "ClassifierNet",
     "JointNet",
     "LabelledRows",
+    "LabelledSamples",
     "NetOwner",
     "PairLoader",
     "SemiDiscreteNet",

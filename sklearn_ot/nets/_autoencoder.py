@@ -81,10 +81,7 @@ class AutoencoderNet(BlockNet):
 
     def step_factor(self):
         """The rise and the fall."""
-        part = self.n_fitted_ / self.max_iter
-        if part < RISE:
-            return START + (1 - START) * _half_cosine(1 - part / RISE)
-        return _half_cosine((part - RISE) / (1 - RISE))
+        return one_cycle(self.n_fitted_ / self.max_iter)
 
     @torch.no_grad()
     def validation_step(self, batch, **fit_params):
@@ -130,6 +127,13 @@ class AutoencoderNet(BlockNet):
         codes = torch.cat([self.module_.network.encode(part) for part in rows.x.split(CHUNK_ROWS)])
         mass = torch.ones(len(codes), dtype=torch.float64, device="cpu") if rows.weight is None else rows.weight
         self.module_.standardise_(codes, mass / mass.sum())
+
+
+def one_cycle(part):
+    """The factor of the step size after a part of the steps: it rises to 1, and then falls to 0."""
+    if part < RISE:
+        return START + (1 - START) * _half_cosine(1 - part / RISE)
+    return _half_cosine((part - RISE) / (1 - RISE))
 
 
 def _half_cosine(t):

@@ -2,6 +2,7 @@
 
 from sklearn_ot.nn._activations import ACTIVATIONS, GroupSort
 from sklearn_ot.nn._autoencoder import EncoderDecoder, PlainMLP, StandardCode
+from sklearn_ot.nn._classifiers import DenseClassifier, LeNet
 from sklearn_ot.nn._critics import DCGANCritic, LabelledCritic, MLPCritic, normalise_spectra_, with_labels
 from sklearn_ot.nn._generators import DCGANGenerator, MLPGenerator
 from sklearn_ot.nn._icnn import DenseICNN
@@ -15,11 +16,13 @@ __all__ = [
     "ConvexPair",
     "DCGANCritic",
     "DCGANGenerator",
+    "DenseClassifier",
     "DenseICNN",
     "DisplacementPotential",
     "EncoderDecoder",
     "GroupSort",
     "LabelledCritic",
+    "LeNet",
     "MLPCritic",
     "MLPGenerator",
     "PlainMLP",
