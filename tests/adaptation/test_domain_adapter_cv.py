@@ -43,7 +43,7 @@ XS, YS = rows_of([100] * 3, 0)
 XT, YT = rows_of([90] * 3, 1)
 # Domains by what happens to the target, with the transports that may be chosen.
 SHEARED = XT @ [[2.0, 0.6], [0.6, 0.9]] + [8, -3]
-FEW, Y_FEW = rows_of([200, 30, 20], 2)
+FEW, Y_FEW = rows_of([160, 60, 30], 2)
 
 
 def chosen(X, **options):
