@@ -61,7 +61,9 @@ class DenseClassifier(FeatureClassifier):
 
 
 class LeNet(FeatureClassifier):
-    """A network similar to LeNet-5 [LeCun98]_, for flattened square images with 1 or 3 colours; it has 84 features.
+    """A small convolutional network with 84 features, for flattened square images with 1 or 3 colours.
+
+    It is similar to LeNet-5 [LeCun98]_.
 
     Parameters
     ----------
