@@ -32,7 +32,8 @@ class DomainAdapterCV(BaseAdapter):
 
     A candidate is admitted if the agreement rises by more than ``margin`` standard errors, and the entropy does not
     rise by more than 5 standard errors. Both are those of differences over the same target rows. Among admitted
-    candidates the one with the highest agreement is chosen, and if there is none, no transport. A warning then says so.
+    candidates the one whose agreement rises by most standard errors is chosen, and if there is none, no transport. A
+    warning then says so.
 
     Parameters
     ----------
@@ -207,7 +208,7 @@ class DomainAdapterCV(BaseAdapter):
             "entropy_gain": entropy_gains,
             "is_admitted": is_admitted,
         }
-        self.best_index_ = int(np.argmax(np.where(is_admitted, self.cv_results_["neighbor_consistency"], -np.inf)))
+        self.best_index_ = int(np.argmax(np.where(is_admitted, gains, -np.inf)))
         if self.best_index_ == 0 and len(adapters) > 1:
             warn_user(
                 "No transport is chosen: with none of them do predictions of neighbours in the target agree more than "

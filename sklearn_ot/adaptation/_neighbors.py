@@ -5,7 +5,7 @@ from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 
 # Share of a row's prediction that comes from its neighbours in the graph, and the steps until the rest is below 1e-3.
-SPREAD, SPREAD_STEPS = 0.95, 135
+SPREAD, SPREAD_STEPS = 0.8, 30
 # Steps of iterative proportional fitting.
 FITTING_STEPS = 20
 

@@ -148,7 +148,7 @@ def prediction_entropy(estimator, X, y, sample_weight=None):
     ...     adapter = DomainAdapter(transport, KNeighborsClassifier()).fit(Xs, ys, X_target=Xt)
     ...     print(round(prediction_entropy(adapter, Xs, ys), 2))
     -0.41
-    -0.13
+    -0.14
     """
     estimator, X = _last_step(estimator, X)
     return float(np.mean(certainty(view_of(estimator, X, y, sample_weight))))

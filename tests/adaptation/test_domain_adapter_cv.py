@@ -113,7 +113,7 @@ def test_results_are_those_of_the_scorers_and_the_rule():
     signs = np.sign(np.subtract(results["neighbor_consistency"], results["neighbor_consistency"][0]))
     np.testing.assert_array_equal(np.sign(results["consistency_gain"]), signs)
     admitted = np.flatnonzero(results["is_admitted"])
-    assert fitted.best_index_ == admitted[np.argmax(np.array(results["neighbor_consistency"])[admitted])]
+    assert fitted.best_index_ == admitted[np.argmax(np.array(results["consistency_gain"])[admitted])]
     np.testing.assert_array_equal(fitted.predict(XS), adapters[fitted.best_index_].predict(XS))
     assert chosen(SHEARED, margin=1e9).best_transport_ is None
 
