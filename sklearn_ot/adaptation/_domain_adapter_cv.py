@@ -31,9 +31,10 @@ class DomainAdapterCV(BaseAdapter):
     * the entropy of predictions, see `prediction_entropy`.
 
     A candidate is admitted if the agreement rises by more than ``margin`` standard errors, and the entropy does not
-    rise by more than 5 standard errors. Both are those of differences over the same target rows. Among admitted
-    candidates the one whose agreement rises by most standard errors is chosen, and if there is none, no transport. A
-    warning then says so.
+    rise by more than 5 standard errors. Both are those of differences over the same target rows. Candidates whose
+    agreement is less than ``margin`` standard errors below that of the best admitted one are alike. Of these, one with
+    other ``proportions`` than "source" is preferred, because a map to wrong proportions does the most harm, and then
+    the one with the highest agreement. If no candidate is admitted, no transport is chosen, and a warning says so.
 
     Parameters
     ----------
@@ -208,12 +209,22 @@ class DomainAdapterCV(BaseAdapter):
             "entropy_gain": entropy_gains,
             "is_admitted": is_admitted,
         }
-        self.best_index_ = int(np.argmax(np.where(is_admitted, gains, -np.inf)))
+        self.best_index_ = self._best_of(adapters, agreements, np.array(is_admitted))
         if self.best_index_ == 0 and len(adapters) > 1:
             warn_user(
                 "No transport is chosen: with none of them do predictions of neighbours in the target agree more than "
                 "without, and the estimator is fitted on the source as it is. cv_results_ has the criteria."
             )
+
+    def _best_of(self, adapters, agreements, is_admitted):
+        """The index of the chosen candidate; 0 if only the first one, which has no transport, is admitted."""
+        means = np.where(is_admitted, [found.mean() for found in agreements], -np.inf)
+        best = agreements[int(np.argmax(means))]
+        is_alike = is_admitted & [gain(best, found) <= self.margin for found in agreements]
+        is_alike[0] = not is_admitted[1:].any()
+        is_source = [isinstance(part.proportions, str) and part.proportions == "source" for part in adapters]
+        is_preferred = is_alike & ~np.array(is_source)
+        return int(np.argmax(np.where(is_preferred if is_preferred.any() else is_alike, means, -np.inf)))
 
 
 def gain(found, before):
