@@ -133,7 +133,12 @@ def check(change, seed, n_features, n_samples):
         found = back(results(clone(ESTIMATORS[name]), changed_X, changed_Y, rows))
     # Directions of little variance magnify rounding errors by the ratio of the deviations.
     stretch = 1 if name in GENERATORS else np.linalg.cond(X - X.mean(axis=0))
-    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * stretch * Y.std())
+    limit = tolerance * stretch * Y.std()
+    if name in SEMIDISCRETE and tolerance:
+        # A row on the boundary of two cells may be sent to the other one.
+        assert (np.abs(found - expected).max(axis=1) <= limit).mean() > 0.98
+    else:
+        np.testing.assert_allclose(found, expected, rtol=0, atol=limit)
 
 
 @quick(15)
