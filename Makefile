@@ -39,6 +39,9 @@ bench: $(call installed,bench)
 	$(BIN)/python benchmarks/w2_reg.py $(BENCH)
 	$(BIN)/python benchmarks/semidiscrete.py $(BENCH)
 	$(BIN)/python benchmarks/generators.py $(BENCH)
+	$(BIN)/python benchmarks/tables.py $(BENCH)
+	$(BIN)/python benchmarks/adaptation.py $(BENCH)
+	$(BIN)/python benchmarks/latent.py $(BENCH)
 
 docs: $(call installed,docs)
 	$(BIN)/sphinx-build -b html doc doc/_build/html
