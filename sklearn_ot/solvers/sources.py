@@ -254,7 +254,7 @@ def _seeded(model, random_state):
         )
     model = copy.copy(model)
     model.random_state = random_state
-    if getattr(model, "covariance_type", None) in ("full", "tied"):
+    if getattr(model, "covariance_type", None) in ("full", "tied") and hasattr(model, "covariances_"):
         # NumPy compares covariances with their factors to more digits than float32 has, and warns of the difference.
         covariances = np.asarray(model.covariances_, dtype=np.float64)
         model.covariances_ = (covariances + np.swapaxes(covariances, -1, -2)) / 2
