@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_ot.nets import WeightedRows, hold_out, validation_size
+from sklearn_ot.nets import WeightedRows, far_and_near, hold_out, validation_size
 
 
 def normal(n_rows, n_features=2, seed=0):
@@ -102,3 +102,20 @@ def test_the_number_of_validation_rows(weight):
 def test_one_validation_row_at_least():
     assert validation_size(WeightedRows(normal(2)), 2.0, 0.1) == 1
     assert validation_size(WeightedRows(normal(1)), 2.0, 0.1) == 1
+
+
+@pytest.mark.parametrize("is_weighted", [False, True])
+@pytest.mark.parametrize("n_rows", [20, 1000])
+def test_far_rows_come_first(n_rows, is_weighted):
+    rows = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    far = [50, 7]
+    rows[far] *= 1000
+    weight = torch.linspace(1, 2, 200, dtype=torch.float64) if is_weighted else None
+    found, n_far = far_and_near(WeightedRows(rows, weight), 40, n_rows, np.random.RandomState(0))
+    assert n_far == 2
+    assert len(found.rows) == min(n_rows + 2, 200)
+    assert found.rows[:2].norm(dim=1).min() > 100 > found.rows[2:].norm(dim=1).max()
+    mass = torch.full((len(found.rows),), 1 / 200) if found.weight is None else found.weight
+    assert mass.sum().item() == pytest.approx(1)
+    own = torch.full((200,), 1 / 200) if weight is None else weight / weight.sum()
+    np.testing.assert_allclose(mass[:2], own[sorted(far)], rtol=1e-6)

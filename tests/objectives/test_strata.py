@@ -121,3 +121,13 @@ def test_a_map_and_its_inverse_are_checked():
     with torch.no_grad():
         inverted.inverse.shift += 100
     assert not check(inverted)
+
+
+def test_one_far_row_among_others_must_not_go_farther_out():
+    """The sliced distance hardly changes: the square of one of ten far rows grows by 0.7 of itself."""
+    x, y = normal(200, 0), normal(150, 1)
+    x[:10] *= 100 / x[:10].norm(dim=1, keepdim=True)
+    start, images = start_images(x, y, n_far=(10, 0)), x.clone()
+    images[0] *= 1.3
+    assert max(after / before for after, before in zip(start.distances(images), start.distances(x), strict=True)) < 1.1
+    assert start.beat(images)
