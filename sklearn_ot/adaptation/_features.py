@@ -19,7 +19,7 @@ from sklearn_ot.networks import Convolutional, Dense, module_of
 from sklearn_ot.objectives.classification import smooth_cross_entropy
 from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.chunks import in_chunks
-from sklearn_ot.solvers.potentials import FrozenModule
+from sklearn_ot.solvers.potentials import FrozenModule, on_arrays
 
 
 @dataclass(eq=False, repr=False)
@@ -244,13 +244,7 @@ class ClassifierFeatures(NetOwner, OwnSettings, ClassNamePrefixFeaturesOutMixin,
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
         module = FrozenModule(self.net_.module_).of(X.dtype)
-        device = next(module.parameters()).device
-
-        @torch.no_grad()
-        def features(chunk):
-            return module.features(torch.from_numpy(chunk).to(device)).cpu().numpy()
-
-        return in_chunks(features, self._scaled(X).astype(X.dtype, copy=False))
+        return in_chunks(on_arrays(module, module.features), self._scaled(X).astype(X.dtype, copy=False))
 
     @property
     def _n_features_out(self):

@@ -40,7 +40,7 @@ from sklearn_ot.nn import StandardCode
 from sklearn_ot.objectives.reconstruction import reconstruction
 from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.chunks import in_chunks
-from sklearn_ot.solvers.potentials import FrozenModule
+from sklearn_ot.solvers.potentials import FrozenModule, on_arrays
 
 MAX_LATENT_DIM = 16
 # Errors of the same rows by two networks differ little from row to row, so that few rows show which one is better.
@@ -375,21 +375,12 @@ class Autoencoder(NetOwner, OwnSettings, ClassNamePrefixFeaturesOutMixin, Transf
         return -(float(error) ** 2)
 
     def _encode(self, rows):
-        return self._on_arrays("encode", rows)
+        module = FrozenModule(self.net_.module_).of(rows.dtype)
+        return in_chunks(on_arrays(module, module.encode), rows)
 
     def _decode(self, codes):
-        return self._on_arrays("decode", codes)
-
-    def _on_arrays(self, method, rows):
-        """A method of the module on arrays, in their dtype and in chunks."""
-        module = FrozenModule(self.net_.module_).of(rows.dtype)
-        device = next(module.parameters()).device
-
-        @torch.no_grad()
-        def on_arrays(chunk):
-            return getattr(module, method)(torch.from_numpy(chunk).to(device)).cpu().numpy()
-
-        return in_chunks(on_arrays, rows)
+        module = FrozenModule(self.net_.module_).of(codes.dtype)
+        return in_chunks(on_arrays(module, module.decode), codes)
 
     @property
     def _n_features_out(self):

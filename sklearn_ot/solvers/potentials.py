@@ -100,9 +100,9 @@ class Potentials(OwnSettings):
         """Map source rows to the target."""
         coordinates, module = self.coordinates, self.module.of(X.dtype)
         if self.cost.is_squared:
-            images = _on_arrays(module, module.transport)
+            images = on_arrays(module, module.transport)
         else:
-            images = _on_arrays(module, lambda u: u - self.cost.inverse_gradient(module.gradient(u)))
+            images = on_arrays(module, lambda u: u - self.cost.inverse_gradient(module.gradient(u)))
         return in_chunks(lambda x: coordinates.to_target(coordinates.lift(images, coordinates.of_source(x))), X)
 
     def inverse(self, Y: np.ndarray) -> Preimages:
@@ -116,7 +116,7 @@ class Potentials(OwnSettings):
                 argmax, _, _, is_solved[:] = self._search(pair, v)
                 return argmax
 
-            inverse = search if pair.is_guess else _on_arrays(pair, pair.inverse.gradient)
+            inverse = search if pair.is_guess else on_arrays(pair, pair.inverse.gradient)
             return coordinates.to_source(coordinates.lift(inverse, coordinates.of_target(y)))
 
         return Preimages(in_chunks(preimages, Y, solved), solved)
@@ -130,10 +130,10 @@ class Potentials(OwnSettings):
         coordinates = self.coordinates
         if not self.cost.is_squared:
             module, unit = self.module.of(X.dtype), coordinates.scale**self.cost.power
-            values = _on_arrays(module, module)
+            values = on_arrays(module, module)
             return in_chunks(lambda x: unit * values(coordinates.of_source(x)), X)
         pair = self._pair(X.dtype)
-        forward = _on_arrays(pair, pair.potential)
+        forward = on_arrays(pair, pair.potential)
         source_mean, target_mean = (mean.astype(X.dtype) for mean in (coordinates.source_mean, coordinates.target_mean))
 
         def values(x):
@@ -157,7 +157,7 @@ class Potentials(OwnSettings):
         only lower the value. The weights of the rows have sum 1; None weighs all rows equally.
         """
         coordinates, pair = self.coordinates, self._pair(X.dtype)
-        forward, strong_convexity = _on_arrays(pair, pair.potential), pair.potential.strong_convexity
+        forward, strong_convexity = on_arrays(pair, pair.potential), pair.potential.strong_convexity
 
         def conjugate(v):
             _, value, residual, _ = self._search(pair, v)
@@ -189,7 +189,7 @@ class Potentials(OwnSettings):
         return [tensor.cpu().numpy() for tensor in (*found[:3], found.residual <= tol)]
 
 
-def _on_arrays(module: nn.Module, function: Callable[[Tensor], Tensor]) -> Callable[[np.ndarray], np.ndarray]:
+def on_arrays(module: nn.Module, function: Callable[[Tensor], Tensor]) -> Callable[[np.ndarray], np.ndarray]:
     """A function of tensors on the device of a module as a function of arrays."""
     device = _device(module)
 
