@@ -15,24 +15,30 @@ tables
     deviations of the source; a nearest neighbour classifier predicts. "sensor": each column of the target has another
     gain (log-normal, 0.3) and offset (0.4 deviations). "label": the target has other proportions of the classes
     (Dirichlet, 2). "both" and "none": both shifts, and no shift.
+search
+    A `GridSearchCV` over λ of a `W2Transport` (300 steps), with 5 folds, a nearest neighbour classifier at the end, and
+    ``refit="match"``: what the λ that it chooses without labels of the target loses against the best one of the grid.
+    Two tables with a shift of the sensor, and two moons whose target is bent and stretched.
 
 Methods: `DomainAdapter` with no transport, `GaussianTransport`, `LabelAwareTransport` and `W2Transport` (300 steps);
 "estimate" with ``proportions="estimate"``; "chosen" is `DomainAdapterCV` of all these transports (in tables without W2,
 and with both proportions); "fine-tuned" is label-aware with ``fine_tune=3``. Peers: POT's ``EMDTransport`` and
 ``SinkhornLpl1Transport`` (``reg_e`` and ``reg_cl`` are 0.01 of the largest cost) of at most 2000 rows of each domain,
-and a `StandardScaler` for each domain.
+a `StandardScaler` for each domain, and the closest methods of skada, if it is installed, with their own settings, on as
+many rows; ``JDOTClassifier`` with logistic regression, all others with the nearest neighbour classifier.
 """
 
 import warnings
 from copy import deepcopy
+from functools import partial
 
 import numpy as np
-import ot
-from _common import SEEDS, Clock, Results, argument_parser, guarded, run
-from sklearn.base import BaseEstimator
+from _adaptation_peers import POT_PEERS, SKADA_KINDS, Skada
+from _adaptation_search import load_moons, search_regs
+from _common import SEEDS, Clock, Results, argument_parser, guarded, run, without_missing
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.preprocessing import StandardScaler
 
 from sklearn_ot.adaptation import ClassifierFeatures, DomainAdapter, DomainAdapterCV, LabelAwareTransport
 from sklearn_ot.datasets import load_usps_mnist
@@ -46,65 +52,28 @@ RESULTS = Results(
     packages=("scikit-learn", "torch", "POT"),
 )
 SMALLEST = ["--tables", "tables", "--seeds", "0", "--problems", "wine sensor"]
-MAX_ROWS, MAX_PEER_ROWS = 5000, 2000
+MAX_ROWS = 5000
 KNN = KNeighborsClassifier(1)
 DIRECTIONS = ("USPS to MNIST", "MNIST to USPS")
 TABLES = {"breast cancer": load_breast_cancer, "wine": load_wine, "digits 8x8": load_digits}
 SHIFTS = ("none", "sensor", "label", "both")
-PROBLEMS = (*DIRECTIONS, *(f"{table} {shift}" for table in TABLES for shift in SHIFTS))
-
-
-class Peer(BaseEstimator):
-    """A transport of POT, with the methods and tags that `DomainAdapter` needs."""
-
-    def __init__(self, kind, reg=None):
-        self.kind = kind
-        self.reg = reg
-
-    def fit(self, X, y, *, X_target):
-        """Fit it to some of the rows; its own extension moves the others."""
-        rng = np.random.RandomState(0)
-        rows, target = (rng.permutation(len(Z))[:MAX_PEER_ROWS] for Z in (X, X_target))
-        options = {} if self.reg is None else {"reg_e": self.reg, "reg_cl": self.reg, "norm": "max"}
-        self.fitted_ = getattr(ot.da, self.kind)(**options)
-        self.fitted_.fit(Xs=X[rows], ys=np.unique(y, return_inverse=True)[1][rows], Xt=X_target[target])
-        return self
-
-    def transform(self, X):
-        """Images of the rows."""
-        return self.fitted_.transform(Xs=X)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        return tags
-
-
-class Scalers(BaseEstimator):
-    """A StandardScaler for each domain: columns of the source get the mean and the deviation of the target."""
-
-    def fit(self, X, y=None, *, X_target):
-        """Fit both scalers."""
-        self.source_, self.target_ = StandardScaler().fit(X), StandardScaler().fit(X_target)
-        return self
-
-    def transform(self, X):
-        """Images of the rows."""
-        return self.target_.inverse_transform(self.source_.transform(X))
-
-
+HALVES = tuple(f"{table} {shift}" for table in TABLES for shift in SHIFTS)
+PROBLEMS = (*DIRECTIONS, *HALVES, "moons")
 W2 = W2Transport(max_iter=300, random_state=0)
 OURS = {"Gaussian": GaussianTransport(), "label-aware": LabelAwareTransport()}
-PEERS = {
-    "EMDTransport (POT)": Peer("EMDTransport"),
-    "SinkhornLpl1Transport (POT)": Peer("SinkhornLpl1Transport", 0.01),
-    "scaler per domain": Scalers(),
-}
+PEERS = (*POT_PEERS, *(f"{kind} (skada)" for kind in SKADA_KINDS))
+# The module that a method needs beyond the core dependencies.
+NEEDS = {name: "skada" for name in PEERS if name.endswith("(skada)")}
 
 
 def methods_of(table):
     """Adapters by name; the function of each makes it from a fitted feature extractor or None."""
-    adapters = {name: DomainAdapter(transport, KNN) for name, transport in {"none": None, **OURS, **PEERS}.items()}
+    adapters = {name: DomainAdapter(transport, KNN) for name, transport in {"none": None, **OURS, **POT_PEERS}.items()}
+    # JDOTClassifier trains a classifier by its probabilities.
+    adapters |= {
+        f"{kind} (skada)": Skada(kind, LogisticRegression() if kind == "JDOTClassifier" else KNN)
+        for kind in SKADA_KINDS
+    }
     if table == "digits":
         adapters["W2"] = DomainAdapter(W2, KNN)
         adapters["chosen"] = DomainAdapterCV([*OURS.values(), W2], KNN)
@@ -114,6 +83,9 @@ def methods_of(table):
         adapters[f"{name}, estimate"] = DomainAdapter(transport, KNN, proportions="estimate")
     adapters["chosen"] = DomainAdapterCV([*OURS.values()], KNN, proportions=("source", "estimate"))
     return adapters
+
+
+METHODS = list(dict.fromkeys([*methods_of("digits"), *methods_of("tables")]))
 
 
 def load_direction(problem, seed):
@@ -145,6 +117,11 @@ def load_halves(problem, seed):
     return X[source], y[source], target_rows, target_rows, y[target]
 
 
+# The problems of the search over λ, by the function that makes them from a seed.
+SEARCHES = {"moons": load_moons}
+SEARCHES |= {problem: partial(load_halves, problem) for problem in ("breast cancer sensor", "digits 8x8 sensor")}
+
+
 def with_shares(y, shares, rng):
     """Indices of rows whose classes have these shares, as many as there are, and 40 or more."""
     n_rows = max(int(np.min(np.bincount(y) / shares)), 40)
@@ -174,10 +151,15 @@ def evaluate(adapter, data, extractor, spent):
 
 
 def measure(arguments, results):
-    """Measure each method on each problem, and store its row."""
+    """Measure each method on each problem, and each search, and store their rows."""
+    for problem, load in SEARCHES.items() if "search" in arguments.tables else ():
+        for seed in arguments.seeds if problem in arguments.problems else ():
+            for method, cell in search_regs(load(seed), seed).items():
+                results.store({"table": "search", "problem": problem, "seed": seed, "method": method, **cell})
+    methods = without_missing(arguments.methods or METHODS, NEEDS, bool(arguments.methods))
     for problem in arguments.problems:
-        table = "digits" if problem in DIRECTIONS else "tables"
-        if table not in arguments.tables:
+        table = "digits" if problem in DIRECTIONS else "tables" if problem in HALVES else "search"
+        if table not in arguments.tables or table == "search":
             continue
         for seed in arguments.seeds:
             data = load_direction(problem, seed) if table == "digits" else load_halves(problem, seed)
@@ -187,7 +169,7 @@ def measure(arguments, results):
                 extractor = ClassifierFeatures(network, random_state=seed).fit(data[0], data[1])
             spent, baseline = clock.seconds(), ""
             for method, adapter in methods_of(table).items():
-                if method != "none" and method not in arguments.methods:
+                if method != "none" and method not in methods:
                     continue
                 cell = guarded(evaluate, adapter, data, extractor, spent)
                 if method == "none":
@@ -198,8 +180,8 @@ def measure(arguments, results):
 
 
 def report(results):
-    """Print and write the summaries of both tables."""
-    for table, summarise in {"digits": summary_of_digits, "tables": summary_of_tables}.items():
+    """Print and write the summaries of the tables."""
+    for table, summarise in SUMMARIES.items():
         rows = [row for row in results.rows() if row["table"] == table and row["accuracy"]]
         if rows:
             results.write_table(f"adaptation_{table}.csv", summarise(rows))
@@ -239,12 +221,30 @@ def summary_of_tables(rows):
     return [*lines, ("best of ours, by labels", *[""] * len(SHIFTS), f"{np.mean(list(best.values())):+.2f}", "")]
 
 
+def summary_of_searches(rows):
+    """For each problem the mean accuracy by λ, and what the choice of the search loses against the best λ."""
+    regs = list(dict.fromkeys(row["method"] for row in rows))
+    lines = [("problem", *regs, "chosen", "lost, points (each seed)")]
+    for problem in dict.fromkeys(row["problem"] for row in rows):
+        cells = [row for row in rows if row["problem"] == problem]
+        accuracy = {(cell["method"], cell["seed"]): 100 * float(cell["accuracy"]) for cell in cells}
+        chosen = {cell["seed"]: accuracy[cell["method"], cell["seed"]] for cell in cells if cell["chosen"]}
+        lost = [max(accuracy[reg, seed] for reg in regs) - value for seed, value in chosen.items()]
+        means = [np.mean([accuracy[reg, seed] for seed in chosen]) for reg in regs]
+        each = ", ".join(f"{value:.1f}" for value in lost)
+        lines.append((problem, *(f"{value:.1f}" for value in [*means, np.mean(list(chosen.values()))]), each))
+    return lines
+
+
+# The summary of each table of results.
+SUMMARIES = {"digits": summary_of_digits, "tables": summary_of_tables, "search": summary_of_searches}
+
+
 def main(argv=None):
-    names = list(dict.fromkeys([*methods_of("digits"), *methods_of("tables")]))
     parser = argument_parser(__doc__)
-    parser.add_argument("--tables", nargs="+", choices=("digits", "tables"), default=("digits", "tables"))
+    parser.add_argument("--tables", nargs="+", choices=SUMMARIES, default=list(SUMMARIES))
     parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=PROBLEMS)
-    parser.add_argument("--methods", nargs="+", choices=names, default=names)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, help="all that are installed, if not given")
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     run(parser, RESULTS, SMALLEST, measure, report, argv)
 

@@ -1,6 +1,5 @@
 """BaseAdapter: predictions of an estimator for rows of two domains, between which a transport has been fitted."""
 
-from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
@@ -20,6 +19,7 @@ from sklearn.utils.validation import _estimator_has, check_is_fitted
 
 from sklearn_ot.adaptation._columns import read_table
 from sklearn_ot.adaptation._maps import bring_to_estimator
+from sklearn_ot.adaptation._sources import AUTO, origin_of
 from sklearn_ot.adaptation._weights import settles_weights
 from sklearn_ot.base import warn_user
 from sklearn_ot.exceptions import SourceRowsWarning
@@ -33,7 +33,7 @@ class BaseAdapter(MetaEstimatorMixin, BaseEstimator):
     """
 
     # Metadata that the adapter itself consumes. The estimator must request the weights of a score.
-    __metadata_request__fit: ClassVar[dict] = {"X_target": True, "target_weight": True}
+    __metadata_request__fit: ClassVar[dict] = {"X_target": True, "target_weight": True, "domain": True}
     __metadata_request__predict: ClassVar[dict] = {"domain": True}
     __metadata_request__predict_proba: ClassVar[dict] = {"domain": True}
     __metadata_request__decision_function: ClassVar[dict] = {"domain": True}
@@ -55,10 +55,10 @@ class BaseAdapter(MetaEstimatorMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows of the domain ``domain``.
-        domain : {"auto", "target", "source"} or int, default="auto"
+        domain : {"auto", "target", "source"}, name of a source or array-like, default="auto"
             The domain of the rows. With "auto", rows of the source of ``fit`` are source rows, and all others target
             rows; a `~sklearn_ot.exceptions.SourceRowsWarning` says if they resemble the source. With several sources,
-            a number from 0 names one of them instead of "source".
+            one of ``source_names_`` says which one, instead of "source". An array has an entry for each row.
         **params : dict
             Metadata for the estimator; needs metadata routing.
 
@@ -103,10 +103,10 @@ class BaseAdapter(MetaEstimatorMixin, BaseEstimator):
             True labels or values of the rows.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows. If metadata routing is enabled, the estimator must request them.
-        domain : {"auto", "target", "source"} or int, default="auto"
+        domain : {"auto", "target", "source"}, name of a source or array-like, default="auto"
             The domain of the rows. With "auto", rows of the source of ``fit`` are source rows, and all others target
             rows; a `~sklearn_ot.exceptions.SourceRowsWarning` says if they resemble the source. With several sources,
-            a number from 0 names one of them instead of "source".
+            one of ``source_names_`` says which one, instead of "source". An array has an entry for each row.
         **params : dict
             Metadata for the estimator; needs metadata routing.
 
@@ -137,22 +137,11 @@ class BaseAdapter(MetaEstimatorMixin, BaseEstimator):
         return getattr(self.estimator_, method)(X, **routed.estimator[method])
 
     def _bring_to_estimator(self, X, domain, routed):
-        n_sources = max(len(self.transports_), 1)
-        is_number = isinstance(domain, Integral) and not isinstance(domain, bool) and 0 <= domain < n_sources
-        if domain not in ("auto", "target", "source") and not is_number:
-            raise ValueError(
-                "domain must be 'auto', 'target' or 'source', the domain of the rows, or the number of a source from 0 "
-                f"to {n_sources - 1}; got {domain!r}."
-            )
-        if domain == "source" and n_sources > 1:
-            raise ValueError(f"There are {n_sources} sources: pass domain=0 for rows of the first one, and so on.")
         table = read_table(self, X)
         rows = table.rows
+        is_auto = isinstance(domain, str) and domain == AUTO
+        origin = self._origin(rows) if is_auto else origin_of(domain, self.source_names_, len(rows))
         if self.transports_:
-            if domain == "auto":
-                origin = self._origin(rows)
-            else:
-                origin = np.full(len(rows), {"target": -1, "source": 0}.get(domain, domain))
             rows = bring_to_estimator(self, rows, origin, routed.transport.transform)
         return table.with_rows(rows)
 

@@ -5,10 +5,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import entr
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils.validation import _num_samples
 
 from sklearn_ot.adaptation._columns import read_table
 from sklearn_ot.adaptation._proportions import linear_classifier
-from sklearn_ot.adaptation._sources import is_several
+from sklearn_ot.adaptation._sources import is_several, origin_of
 from sklearn_ot.checks import check_weight
 
 NEIGHBORS = 10
@@ -36,14 +38,26 @@ class View(NamedTuple):
     unmoved: np.ndarray
 
 
-def each_source(adapter, X, *others):
-    """The number of each source of a fitted adapter, its rows, and its part of the other arguments."""
-    n_sources = max(len(adapter.transports_), 1)
+def each_source(adapter, X, *others, domain=None):
+    """The number of each source of a fitted adapter that has rows here, its rows, and its part of other arguments."""
+    n_sources = len(adapter.source_names_)
+    if domain is not None:
+        # The rows may lie in any order, and their columns may be of any kind.
+        origin = origin_of(domain, adapter.source_names_, _num_samples(X))
+        rows_of = [(number, np.flatnonzero(origin == number)) for number in range(n_sources)]
+        return [
+            (number, *(None if part is None else _safe_indexing(*indexable(part), index) for part in (X, *others)))
+            for number, index in rows_of
+            if len(index)
+        ]
     if n_sources == 1:
         return [(0, X, *others)]
     parts = [[None] * n_sources if other is None else other for other in others]
     if not is_several(X) or any(len(part) != n_sources for part in (X, *parts)):
-        raise ValueError(f"The adapter has {n_sources} sources: give lists with one entry for each of them.")
+        raise ValueError(
+            f"The adapter has {n_sources} sources: give lists with one entry for each of them, or domain=..., the "
+            "source of each row; a search passes it on if metadata routing is enabled."
+        )
     return list(zip(range(n_sources), X, *parts, strict=True))
 
 
@@ -56,11 +70,11 @@ def check_target(adapter):
         )
 
 
-def view_of(adapter, X, y, sample_weight=None):
+def view_of(adapter, X, y, sample_weight=None, domain=None):
     """The rows of both domains where the estimator of a fitted adapter sees them."""
     check_target(adapter)
     rows, labels, weights = [], [], []
-    for number, part, part_y, part_weight in each_source(adapter, X, y, sample_weight):
+    for number, part, part_y, part_weight in each_source(adapter, X, y, sample_weight, domain=domain):
         table = read_table(adapter, part).rows
         transport = adapter.transports_[number]
         rows.append(np.asarray(transport.transform(table)) if adapter.align == "source" else table)

@@ -73,6 +73,8 @@ class DomainAdapter(BaseAdapter):
     ----------
     transports_ : list of estimator
         The fitted transport of each source; empty if ``fit`` got no target.
+    source_names_ : ndarray of shape (n_sources,)
+        The name of each source: its label in ``domain``, in ascending order, or its number from 0.
     transport_ : estimator or None
         The fitted transport, if there is one source; None if ``fit`` got no target.
     estimator_ : estimator
@@ -138,8 +140,9 @@ class DomainAdapter(BaseAdapter):
     source rows with their labels and the target rows with these predictions.
 
     *Several sources.* ``fit([X1, X2], [y1, y2], X_target=Xt)`` fits one transport for each source, and the estimator on
-    the moved rows of all of them; ``sample_weight`` is then a list, too. ``domain=1`` says that rows belong to the
-    second source.
+    the moved rows of all of them; ``sample_weight`` is then a list, too. In ``predict``, ``domain=1`` says that rows
+    belong to the second source. Or ``fit(X, y, domain=names, X_target=Xt)``, with the source of each row of one table,
+    which tools that select rows can split: ``domain="a"`` in ``predict`` then says that rows belong to the source "a".
 
     *Weights.* The transport gets the weights of both domains, with the roles exchanged if ``align="target"``. The
     estimator gets those of the source. A part whose ``fit`` takes no weights gets repeated rows if all weights are
@@ -193,7 +196,7 @@ class DomainAdapter(BaseAdapter):
 
     # The transport and the estimator validate their own parameters.
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, *, X_target=None, sample_weight=None, target_weight=None, **params):
+    def fit(self, X, y, *, domain=None, X_target=None, sample_weight=None, target_weight=None, **params):
         """Fit the transport between the domains, and the estimator on the labelled source.
 
         Parameters
@@ -202,6 +205,8 @@ class DomainAdapter(BaseAdapter):
             Source rows; a list of tables is a list of several sources.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), or list of such
             Labels or values of the source rows.
+        domain : array-like of shape (n_samples,), default=None
+            The source of each row, by any label, if ``X`` is one table with the rows of several sources.
         X_target : array-like of shape (n_target_samples, n_features), default=None
             Target rows, without labels; of a DataFrame only the moved columns are needed. If None, the estimator is
             fitted on the source without adaptation, and a `~sklearn_ot.exceptions.MissingTargetWarning` says so.
@@ -226,7 +231,8 @@ class DomainAdapter(BaseAdapter):
         with all_or_nothing(self):
             # The labels and the weights are checked before the transport is trained, which may take long.
             self.feature_extractor_ = None
-            given = read_source(self, X, y, sample_weight)
+            given = read_source(self, X, y, sample_weight, domain)
+            self.source_names_ = given.names
             target = self._read_target(given, X_target, target_weight)
             self._route_fit(params, given.weight, given.weight)
             if self.feature_extractor is not None or self.fine_tune:

@@ -70,7 +70,9 @@ class DomainAdapterCV(BaseAdapter):
         ``neighbor_consistency``, ``prediction_entropy`` and, for comparison only, ``transport_match``;
         ``consistency_gain`` and ``entropy_gain`` over the first candidate in standard errors; and ``is_admitted``. It
         is empty if ``fit`` got no target.
-    feature_extractor_, transports_, estimator_, classes_, target_reference_, domains_, target_proportions_, columns_
+    feature_extractor_, transports_, source_names_, estimator_, classes_
+        Those of the chosen `DomainAdapter`.
+    target_reference_, domains_, target_proportions_, columns_
         Those of the chosen `DomainAdapter`.
     n_features_in_ : int
         Number of features of both domains.
@@ -128,7 +130,7 @@ class DomainAdapterCV(BaseAdapter):
 
     # The candidates and the estimator validate their own parameters.
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, *, X_target=None, sample_weight=None, target_weight=None, **params):
+    def fit(self, X, y, *, domain=None, X_target=None, sample_weight=None, target_weight=None, **params):
         """Fit and compare the candidates, and keep the best one.
 
         Parameters
@@ -137,6 +139,8 @@ class DomainAdapterCV(BaseAdapter):
             Source rows; a list of tables is a list of several sources.
         y : array-like of shape (n_samples,), or list of such
             Classes of the source rows.
+        domain : array-like of shape (n_samples,), default=None
+            The source of each row, see `DomainAdapter`.
         X_target : array-like of shape (n_target_samples, n_features), default=None
             Target rows, without labels. If None, the estimator is fitted on the source without adaptation, and a
             `~sklearn_ot.exceptions.MissingTargetWarning` says so.
@@ -164,7 +168,8 @@ class DomainAdapterCV(BaseAdapter):
             )
         with all_or_nothing(self):
             candidates = self._candidates() if X_target is not None else [(None, "source")]
-            given = {"X_target": X_target, "sample_weight": sample_weight, "target_weight": target_weight, **params}
+            weights = {"sample_weight": sample_weight, "target_weight": target_weight}
+            given = {"domain": domain, "X_target": X_target, **weights, **params}
             adapters, extractor = [], self.feature_extractor
             for candidate in candidates:
                 adapters.append(self._adapter(*candidate, extractor).fit(X, y, **given))
@@ -172,7 +177,7 @@ class DomainAdapterCV(BaseAdapter):
                 extractor = adapters[0].feature_extractor_
             self.cv_results_, self.best_index_ = {}, 0
             if X_target is not None:
-                self._compare(adapters, X, y, sample_weight)
+                self._compare(adapters, X, y, sample_weight, domain)
             best = adapters[self.best_index_]
             if self.fine_tune:
                 best = self._adapter(*candidates[self.best_index_], extractor, self.fine_tune).fit(X, y, **given)
@@ -190,8 +195,8 @@ class DomainAdapterCV(BaseAdapter):
         moving = [transport for transport in self.transports if not is_none(transport)]
         return [(None, "source"), *((transport, choice) for transport in moving for choice in choices)]
 
-    def _compare(self, adapters, X, y, sample_weight):
-        views = [view_of(adapter, X, y, sample_weight) for adapter in adapters]
+    def _compare(self, adapters, X, y, sample_weight, domain):
+        views = [view_of(adapter, X, y, sample_weight, domain) for adapter in adapters]
         agreements, certainties = [agreement(view) for view in views], [certainty(view) for view in views]
         gains = [gain(found, agreements[0]) for found in agreements]
         entropy_gains = [gain(found, certainties[0]) for found in certainties]
@@ -204,7 +209,7 @@ class DomainAdapterCV(BaseAdapter):
             "proportions": [adapter.proportions for adapter in adapters],
             "neighbor_consistency": [float(found.mean()) for found in agreements],
             "prediction_entropy": [float(found.mean()) for found in certainties],
-            "transport_match": [transport_match(adapter, X, sample_weight=sample_weight) for adapter in adapters],
+            "transport_match": [transport_match(adapter, X, None, sample_weight, domain) for adapter in adapters],
             "consistency_gain": gains,
             "entropy_gain": entropy_gains,
             "is_admitted": is_admitted,
@@ -228,7 +233,7 @@ class DomainAdapterCV(BaseAdapter):
 
 
 def gain(found, before):
-    """The mean of differences over the same rows, in standard errors."""
+    """The mean of differences over the same rows, in standard errors; infinite if all rows differ alike."""
     difference = found - before
-    error = difference.std(ddof=1) / np.sqrt(len(difference))
-    return float(difference.mean() / error) if error else 0.0
+    mean, error = difference.mean(), difference.std(ddof=1) / np.sqrt(len(difference))
+    return float(mean / error) if error else float(np.copysign(np.inf, mean)) if mean else 0.0

@@ -25,7 +25,7 @@ def check_direction(adapter, source):
         )
     if len(source.parts) > 1:
         raise ValueError(
-            "align='target' moves target rows onto one source, but X is a list of several sources. Use align='source'."
+            "align='target' moves target rows onto one source, but there are several sources. Use align='source'."
         )
 
 
@@ -38,7 +38,7 @@ def fit_transport(adapter, source, part, target, target_weight, params):
         The adapter.
     source : Source
         The rows of all sources.
-    part : slice
+    part : slice or ndarray of int
         The rows of this source.
     target, target_weight : ndarray and ndarray or None
         Target rows and their weights.
@@ -96,7 +96,12 @@ def moved_source(adapter, source, params):
         moved(transport, rows[part], part_of(params, source, part))
         for transport, part in zip(adapter.transports_, source.parts, strict=True)
     ]
-    return images[0] if len(images) == 1 else np.concatenate(images)
+    if len(images) == 1:
+        return images[0]
+    rows = np.empty((len(rows), images[0].shape[1]), np.result_type(*images))
+    for part, image in zip(source.parts, images, strict=True):
+        rows[part] = image
+    return rows
 
 
 def bring_to_estimator(adapter, rows, origin, params):

@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.pipeline import Pipeline
+from sklearn.utils.metadata_routing import MetadataRequest
 
 from sklearn_ot.adaptation._base_adapter import BaseAdapter
 from sklearn_ot.adaptation._columns import read_table
@@ -11,6 +12,14 @@ from sklearn_ot.metrics import sliced_wasserstein_distance
 from sklearn_ot.settings import in_own_settings
 
 
+def _requests_domain(scorer):
+    """Let searches with metadata routing pass ``domain`` on to a scorer."""
+    request = MetadataRequest(owner=scorer.__name__)
+    request.score.add_request(param="domain", alias=True)
+    scorer.get_metadata_routing = lambda: request
+    return scorer
+
+
 def _last_step(estimator, X):
     if not isinstance(estimator, Pipeline):
         return estimator, X
@@ -18,8 +27,9 @@ def _last_step(estimator, X):
     return estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X
 
 
+@_requests_domain
 @in_own_settings
-def transport_match(estimator, X, y=None, sample_weight=None):
+def transport_match(estimator, X, y=None, sample_weight=None, domain=None):
     """Match of the two domains after transport: minus their squared sliced Wasserstein-2 distance.
 
     Do not choose a transport by this score alone. It rewards a copy of the target, whatever becomes of the classes: if
@@ -46,6 +56,8 @@ def transport_match(estimator, X, y=None, sample_weight=None):
         Ignored by a DomainAdapter. A transport takes it as in its ``score``.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows. The target of ``fit`` has the weights that ``fit`` got.
+    domain : array-like of shape (n_samples,), default=None
+        The source of each row, if ``fit`` got it for the rows of one table. With metadata routing, searches pass it on.
 
     Returns
     -------
@@ -80,7 +92,7 @@ def transport_match(estimator, X, y=None, sample_weight=None):
     if not isinstance(estimator, BaseAdapter):
         return estimator.score(X, y, sample_weight=sample_weight)
     check_target(estimator)
-    sources = each_source(estimator, X, sample_weight)
+    sources = each_source(estimator, X, sample_weight, domain=domain)
     return float(np.mean([_match(estimator, *source) for source in sources]))
 
 
@@ -96,8 +108,9 @@ def _match(adapter, number, X, sample_weight):
     return -(distance**2)
 
 
+@_requests_domain
 @in_own_settings
-def prediction_entropy(estimator, X, y, sample_weight=None):
+def prediction_entropy(estimator, X, y, sample_weight=None, domain=None):
     r"""Certainty of a linear classifier in the target: minus the mean entropy of its predictions.
 
     The classifier is a logistic regression on standardised columns, fitted to the rows ``X`` where the estimator of the
@@ -123,6 +136,8 @@ def prediction_entropy(estimator, X, y, sample_weight=None):
         Their classes.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows.
+    domain : array-like of shape (n_samples,), default=None
+        The source of each row, if ``fit`` got it for the rows of one table. With metadata routing, searches pass it on.
 
     Returns
     -------
@@ -151,11 +166,12 @@ def prediction_entropy(estimator, X, y, sample_weight=None):
     -0.14
     """
     estimator, X = _last_step(estimator, X)
-    return float(np.mean(certainty(view_of(estimator, X, y, sample_weight))))
+    return float(np.mean(certainty(view_of(estimator, X, y, sample_weight, domain))))
 
 
+@_requests_domain
 @in_own_settings
-def neighbor_consistency(estimator, X, y, sample_weight=None):
+def neighbor_consistency(estimator, X, y, sample_weight=None, domain=None):
     """Agreement of the predicted classes of neighbours in the target.
 
     Each target row of ``fit`` gets the class of the nearest row of ``X``, where the estimator of the adapter sees them,
@@ -174,6 +190,8 @@ def neighbor_consistency(estimator, X, y, sample_weight=None):
         Their classes.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows; rows with the weight 0 are left out.
+    domain : array-like of shape (n_samples,), default=None
+        The source of each row, if ``fit`` got it for the rows of one table. With metadata routing, searches pass it on.
 
     Returns
     -------
@@ -197,10 +215,11 @@ def neighbor_consistency(estimator, X, y, sample_weight=None):
     0.99
     """
     estimator, X = _last_step(estimator, X)
-    return float(np.mean(agreement(view_of(estimator, X, y, sample_weight))))
+    return float(np.mean(agreement(view_of(estimator, X, y, sample_weight, domain))))
 
 
-def transported_source_accuracy(estimator, X, y, sample_weight=None):
+@_requests_domain
+def transported_source_accuracy(estimator, X, y, sample_weight=None, domain=None):
     """Score of a `DomainAdapter` on labelled source rows.
 
     Use this scorer to choose the parameters of the estimator when the target has no labels: give it as ``scoring`` to
@@ -224,6 +243,8 @@ def transported_source_accuracy(estimator, X, y, sample_weight=None):
         Their labels or values.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows.
+    domain : array-like of shape (n_samples,), default=None
+        The source of each row, if ``fit`` got it for the rows of one table. With metadata routing, searches pass it on.
 
     Returns
     -------
@@ -247,11 +268,11 @@ def transported_source_accuracy(estimator, X, y, sample_weight=None):
     estimator, X = _last_step(estimator, X)
     if not isinstance(estimator, BaseAdapter):
         return estimator.score(X, y, sample_weight=sample_weight, domain="source")
-    sources = each_source(estimator, X, y, sample_weight)
+    sources = each_source(estimator, X, y, sample_weight, domain=domain)
     return float(
         np.mean(
             [
-                estimator.score(rows, labels, sample_weight=weight, domain=number)
+                estimator.score(rows, labels, sample_weight=weight, domain=estimator.source_names_[number])
                 for number, rows, labels, weight in sources
             ]
         )

@@ -6,13 +6,23 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import sklearn
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from sklearn_ot.adaptation import DomainAdapter, transport_match, transported_source_accuracy
+from sklearn_ot.adaptation import (
+    DomainAdapter,
+    DomainAdapterCV,
+    LabelAwareTransport,
+    neighbor_consistency,
+    prediction_entropy,
+    transport_match,
+    transported_source_accuracy,
+)
 from sklearn_ot.base import uses_labels
 from sklearn_ot.metrics import sliced_wasserstein_distance
 from sklearn_ot.transport import GaussianTransport
@@ -182,7 +192,9 @@ def test_rows_of_each_source_are_recognised_or_named():
     with pytest.raises(ValueError, match="There are 2 sources: pass domain=0"):
         fitted.predict(X1, domain="source")
     for unknown in (2, -1, True):
-        with pytest.raises(ValueError, match="number of a source from 0 to 1; got"):
+        with pytest.raises(
+            ValueError, match=r"the name of a source, one of \[0, 1\], or such a name for each row; got"
+        ):
             fitted.predict(X1, domain=unknown)
 
 
@@ -255,3 +267,200 @@ def test_the_target_is_moved_onto_one_source_only():
     with pytest.raises(ValueError, match="moves target rows onto one source"):
         knn(GaussianTransport(), "target").fit(*SEVERAL, X_target=XT)
     knn(None, "target").fit(*SEVERAL, X_target=XT)
+
+
+# Several sources as one table with the source of each row
+
+ORDER = rng.permutation(160)
+# Rows of each source stay in their order among each other.
+NUMBER = np.sort(ORDER >= 90)[np.argsort(rng.rand(160))].astype(int)
+X_ALL, Y_ALL = np.empty((160, 2)), np.empty(160, int)
+for number, (X, y) in enumerate(zip(*SEVERAL, strict=True)):
+    X_ALL[number == NUMBER], Y_ALL[number == NUMBER] = X, y
+NAMES = np.array(["lab", "field"])[NUMBER]  # in ascending order, the second source is the first
+SCORERS = [transport_match, transported_source_accuracy, prediction_entropy, neighbor_consistency]
+
+
+@pytest.mark.parametrize("transport", [GaussianTransport(), LabelAwareTransport(n_rounds=1)])
+@pytest.mark.parametrize(
+    ("domain", "names"),
+    [
+        (NUMBER, [0, 1]),
+        ((7 - NUMBER).tolist(), [7, 6]),
+        (NUMBER == 1, [False, True]),
+        (NAMES, ["lab", "field"]),
+        (pd.Series(NAMES, index=ORDER), ["lab", "field"]),
+        (pd.Categorical(NAMES), ["lab", "field"]),
+        (pl.Series(NAMES), ["lab", "field"]),
+        (NAMES[:, None], ["lab", "field"]),
+        (NAMES.astype(object), ["lab", "field"]),
+    ],
+    ids=["int", "list", "bool", "str", "Series", "Categorical", "polars", "column", "object"],
+)
+def test_the_source_of_each_row_is_the_same_as_lists(transport, domain, names):
+    listed = DomainAdapter(transport, KNeighborsClassifier(1)).fit(*SEVERAL, X_target=XT)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "A column-vector")
+        fitted = clone(listed).fit(X_ALL, Y_ALL, domain=domain, X_target=XT)
+    assert sorted(names) == fitted.source_names_.tolist()
+    np.testing.assert_array_equal(fitted.predict_proba(XT), listed.predict_proba(XT))
+    for number, (name, X) in enumerate(zip(names, SEVERAL[0], strict=True)):
+        np.testing.assert_array_equal(fitted.predict(X, domain=name), listed.predict(X, domain=number))
+        transport = fitted.transports_[fitted.source_names_.tolist().index(name)]
+        np.testing.assert_array_equal(transport.transform(X), listed.transports_[number].transform(X))
+
+
+def test_the_domain_of_each_row_to_predict():
+    fitted = DomainAdapter(GaussianTransport(), LogisticRegression()).fit(X_ALL, Y_ALL, domain=NAMES, X_target=XT)
+    rows = np.vstack([X_ALL[:5], XT[:3], X_ALL[5:]]) + 0.01
+    names = [*NAMES[:5], *["target"] * 3, *NAMES[5:]]
+    found = fitted.predict_proba(rows, domain=names)
+    for name in ("lab", "field", "target"):
+        index = np.array(names) == name
+        np.testing.assert_allclose(found[index], fitted.predict_proba(rows[index], domain=name), rtol=1e-12)
+    assert fitted.score(X_ALL, Y_ALL, domain=NAMES) > 0.97
+    # Rows of the fit are recognised.
+    np.testing.assert_array_equal(fitted.predict_proba(X_ALL), fitted.predict_proba(X_ALL, domain=NAMES))
+    for unusable, message in [
+        ("source", "There are 2 sources: pass domain='field'"),
+        ("attic", r"one of \['field', 'lab'\].*got 'attic'"),
+        (0, "got 0"),
+        ({}, "got {}"),
+        (None, "got None"),
+        (NAMES[:9], r"shape \(9,\) for 160 rows"),
+        (["lab"], r"shape \(1,\) for 160 rows"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            fitted.predict(X_ALL, domain=unusable)
+    numbered = DomainAdapter(GaussianTransport(), LogisticRegression()).fit(X_ALL, Y_ALL, domain=NUMBER, X_target=XT)
+    for unusable in (True, np.True_, "0"):
+        with pytest.raises(ValueError, match=r"one of \[0, 1\]"):
+            numbered.predict(X_ALL, domain=unusable)
+
+
+def test_one_name_is_one_source():
+    alone = knn(GaussianTransport()).fit(X1, Y1, X_target=XT)
+    named = knn(GaussianTransport()).fit(X1, Y1, domain=["lab"] * 90, X_target=XT)
+    for domain in ("lab", "source"):
+        np.testing.assert_array_equal(named.predict_proba(X1, domain=domain), alone.predict_proba(X1, domain="source"))
+    assert isinstance(named.transport_, GaussianTransport)
+
+
+def test_weights_of_a_table_with_several_sources():
+    weight = 1 + np.arange(160) % 3
+    model = DomainAdapter(GaussianTransport(), LogisticRegression(tol=1e-12, max_iter=1000))
+    fitted = clone(model).fit(X_ALL, Y_ALL, domain=NAMES, X_target=XT, sample_weight=weight)
+    repeated = [part.repeat(weight, axis=0) for part in (X_ALL, Y_ALL, NAMES)]
+    expected = clone(model).fit(*repeated[:2], domain=repeated[2], X_target=XT)
+    np.testing.assert_allclose(fitted.predict_proba(XT), expected.predict_proba(XT), rtol=1e-6)
+    score = transport_match(fitted, X_ALL, sample_weight=weight, domain=NAMES)
+    assert score == pytest.approx(transport_match(expected, repeated[0], domain=repeated[2]), rel=1e-9)
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_scores_of_a_table_with_several_sources(scorer):
+    fitted = knn(GaussianTransport()).fit(*SEVERAL, X_target=XT)
+    expected = scorer(fitted, *SEVERAL)
+    named = knn(GaussianTransport()).fit(X_ALL, Y_ALL, domain=NAMES, X_target=XT)
+    assert scorer(named, X_ALL, Y_ALL, domain=NAMES) == pytest.approx(expected, rel=1e-9)
+    assert scorer(named, pd.DataFrame(X_ALL), pd.Series(Y_ALL), domain=NAMES) == pytest.approx(expected, rel=1e-9)
+    # Held-out rows need not be from all sources.
+    assert np.isfinite(scorer(named, X1, Y1, domain=["lab"] * 90))
+    with pytest.raises(ValueError, match=r"2 sources: give lists.*or domain"):
+        scorer(named, X_ALL, Y_ALL)
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_a_search_splits_the_sources_with_the_rows(scorer):
+    model, cv = knn(Away()), KFold(3, shuffle=True, random_state=0)
+    with sklearn.config_context(enable_metadata_routing=True):
+        search = GridSearchCV(model, {"transport": [GaussianTransport()]}, scoring=scorer, cv=cv, error_score="raise")
+        search.fit(X_ALL, Y_ALL, domain=NAMES, X_target=XT)
+        several = {name.__name__: name for name in SCORERS}
+        other = clone(search).set_params(scoring=several, refit=scorer.__name__)
+        other.fit(X_ALL, Y_ALL, domain=NAMES, X_target=XT)
+        accuracy = cross_val_score(knn(GaussianTransport()), X_ALL, Y_ALL, params={"domain": NAMES, "X_target": XT})
+    assert accuracy.mean() > 0.97
+    scores = []
+    for training, test in cv.split(X_ALL):
+        fitted = knn(GaussianTransport()).fit(X_ALL[training], Y_ALL[training], domain=NAMES[training], X_target=XT)
+        scores.append(scorer(fitted, X_ALL[test], Y_ALL[test], domain=NAMES[test]))
+    assert search.best_score_ == pytest.approx(np.mean(scores), rel=1e-12)
+    assert other.cv_results_[f"mean_test_{scorer.__name__}"] == search.cv_results_["mean_test_score"]
+    assert search.best_estimator_.source_names_.tolist() == ["field", "lab"]
+
+
+def test_a_pipeline_passes_the_sources_on():
+    model = knn(GaussianTransport())
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipe = make_pipeline(StandardScaler(), model, transform_input=["X_target"])
+        pipe.fit(X_ALL, Y_ALL, domain=NAMES, X_target=XT)
+        predicted = pipe.predict(X1, domain="lab")
+    assert np.mean(predicted == Y1) > 0.97
+    assert len(pipe[-1].transports_) == 2
+
+
+def test_a_choice_of_transports_for_a_table_with_several_sources():
+    candidates = [None, GaussianTransport(), LabelAwareTransport()]
+    listed = DomainAdapterCV(candidates, KNeighborsClassifier(1)).fit(*SEVERAL, X_target=XT)
+    fitted = clone(listed).fit(X_ALL, Y_ALL, domain=NAMES, X_target=XT)
+    assert listed.best_transport_ is not None
+    np.testing.assert_array_equal(fitted.predict(XT), listed.predict(XT))
+    for name in ("neighbor_consistency", "prediction_entropy", "transport_match", "is_admitted"):
+        np.testing.assert_allclose(fitted.cv_results_[name], listed.cv_results_[name], rtol=1e-9)
+    assert fitted.source_names_.tolist() == ["field", "lab"]
+    np.testing.assert_array_equal(fitted.predict(X1, domain="lab"), listed.predict(X1, domain=0))
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+def test_a_table_with_several_sources_keeps_columns_that_pass_through(library):
+    table = library.DataFrame({"kind": NAMES, "a": X_ALL[:, 0], "b": X_ALL[:, 1]})
+
+    class Seen(KNeighborsClassifier):
+        def fit(self, X, y):
+            self.seen_ = X
+            return super().fit(X[["a", "b"]].to_numpy(), y)
+
+    fitted = DomainAdapter(GaussianTransport(), Seen(1), columns=["a", "b"])
+    target = library.DataFrame({"a": XT[:, 0], "b": XT[:, 1]})
+    seen = fitted.fit(table, Y_ALL, domain=table["kind"], X_target=target).estimator_.seen_
+    # The rows are in the order of the table.
+    np.testing.assert_array_equal(seen["kind"], NAMES)
+    for name, images in zip(["lab", "field"], by_hand(), strict=True):
+        np.testing.assert_allclose(seen[["a", "b"]].to_numpy()[name == NAMES], images, rtol=1e-12)
+    assert (
+        transported_source_accuracy(
+            DomainAdapter(GaussianTransport(), LogisticRegression(), columns=["a", "b"]).fit(
+                table[["a", "b"]], Y_ALL, domain=NAMES, X_target=target
+            ),
+            table[["a", "b"]],
+            Y_ALL,
+            domain=NAMES,
+        )
+        > 0.97
+    )
+
+
+@pytest.mark.parametrize(
+    ("domain", "message"),
+    [
+        (NAMES[:9], "domain names the source of each row of X: it has 9 entries for 160 rows"),
+        ([*NAMES[:159], "target"], "domain has the label 'target'.*target rows as X_target"),
+        ([*NAMES[:159], "auto"], "domain has the label 'auto'"),
+        ([*NAMES[:159], "attic"], "domain names the source 'attic' for one row only"),
+        ([*NAMES[:159], None], "domain, the source of each row of X, cannot be used"),
+        ([*NUMBER[:159], np.nan], "domain, the source of each row of X, cannot be used.*NaN"),
+        (X_ALL, "domain, the source of each row of X, cannot be used"),
+        ("lab", "domain, the source of each row of X, cannot be used"),
+    ],
+)
+def test_unusable_names_of_sources_leave_no_trace(domain, message):
+    model = knn(GaussianTransport())
+    parameters = vars(model).copy()
+    with pytest.raises(ValueError, match=message):
+        model.fit(X_ALL, Y_ALL, domain=domain, X_target=XT)
+    assert vars(model) == parameters
+    with pytest.raises(ValueError, match=r"X is a list of sources: give domain=\.\.\. only with one table"):
+        model.fit(*SEVERAL, domain=domain, X_target=XT)
+    with pytest.raises(ValueError, match="moves target rows onto one source"):
+        knn(GaussianTransport(), "target").fit(X_ALL, Y_ALL, domain=NAMES, X_target=XT)
