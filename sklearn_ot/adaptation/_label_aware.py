@@ -125,6 +125,8 @@ class LabelAwareTransport(MetaEstimatorMixin, BaseTransport):
     n_neighbors: int = 10
     label_type: str = "auto"
 
+    # The transport inside warns.
+    _extrapolates: ClassVar[bool] = False
     _parameter_constraints: ClassVar[dict] = {
         "transport": [HasMethods(["fit", "transform"]), None],
         "beta": [Interval(Real, 0, None, closed="left")],

@@ -10,6 +10,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import _get_feature_names, check_is_fitted, validate_data
 
 from sklearn_ot.base._fitting import FLOAT_DTYPES, all_or_nothing, draw_reference, random_source, warn_far, warn_user
+from sklearn_ot.base._reach import Reach
 from sklearn_ot.checks import check_rows, check_weight
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.metrics import sliced_wasserstein_distance
@@ -40,6 +41,8 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
     __metadata_request__score: ClassVar[dict] = {"X_target": True, "target_weight": True}
     _parameter_constraints: ClassVar[dict] = {}
     _min_samples = 2
+    # Whether the image of a row that is far from those of the fit is an extrapolation.
+    _extrapolates: ClassVar[bool] = True
 
     @abstractmethod
     def _fit(self, source, target, rng):
@@ -85,6 +88,7 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
             warn_far(self, X=(X, sample_weight), X_target=(None if Y is X else Y, target_weight))
             rng = random_source(getattr(self, "random_state", 0))
             self._fit(source, target, rng, *self._labels(X, y, X_target, sample_weight))
+            self._reach = Reach.of(source.rows)
             self.target_reference_ = self._draw_reference(source, target, rng)
         return self
 
@@ -108,6 +112,8 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
     def transform(self, X):
         """Map source rows to the target.
 
+        A warning counts the rows that are far from those of ``fit``: more than ten times the range of their column.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
@@ -119,7 +125,14 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
             Images of the rows, in the dtype of ``X`` if it is a float dtype, else float64.
         """
         check_is_fitted(self)
-        return finite(self._transform(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)), "The images of X")
+        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        self._warn_far(X, "rows of X", "Their images are an extrapolation. Are they in the units of fit?")
+        return finite(self._transform(X), "The images of X")
+
+    def _warn_far(self, rows, name, reason):
+        # A transport from a pickle of an older version has no reach.
+        if self._extrapolates and hasattr(self, "_reach"):
+            self._reach.warn(self, rows, name, reason)
 
     def interpolate(self, X, t=0.5):
         """Move source rows a fraction of the way to their images (displacement interpolation).
@@ -291,6 +304,9 @@ class InvertibleTransport(BaseTransport):
     def inverse_transform(self, X):
         """Map target rows to the source, by the inverse map.
 
+        A warning counts the preimages that are far from the source rows of ``fit``: more than ten times the range of
+        their column. Rows have such preimages if they vary where the target of ``fit`` did not.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
@@ -303,4 +319,7 @@ class InvertibleTransport(BaseTransport):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
-        return finite(self._inverse_transform(X), "The preimages of X")
+        preimages = finite(self._inverse_transform(X), "The preimages of X")
+        reason = "Such rows vary where the target rows of fit hardly did, or are far from these."
+        self._warn_far(preimages, "preimages", reason)
+        return preimages

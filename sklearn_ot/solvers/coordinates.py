@@ -81,7 +81,9 @@ class BalancedCoordinates(NamedTuple):
         inverse_root[np.ix_(coupled, coupled)] = (axes / np.sqrt(stretches)) @ axes.T
         return cls(gaussian.source_mean, gaussian.target_mean, roots, root, inverse_root, gaussian.basis, scale)
 
-    def focus(self, X: np.ndarray, Y: np.ndarray) -> "BalancedCoordinates":
+    def focus(
+        self, X: np.ndarray, Y: np.ndarray, x_weight: np.ndarray | None = None, y_weight: np.ndarray | None = None
+    ) -> "BalancedCoordinates":
         """Restrict the coordinates to ``axes`` if a sample does not vary in some directions.
 
         Such directions exist if columns are constant, or combinations of other columns, or if the rows are fewer than
@@ -95,17 +97,24 @@ class BalancedCoordinates(NamedTuple):
             Source rows.
         Y : ndarray of shape (n_target_samples, n_features)
             Target rows.
+        x_weight, y_weight : ndarray of shape (n_samples,) and (n_target_samples,), default=None
+            Positive weights of the rows; None weighs all rows of a sample equally.
 
         Returns
         -------
         coordinates : BalancedCoordinates
             The coordinates.
         """
-        u, v = (rows[:: max(1, len(rows) // RANK_ROWS)].astype(np.float64) for rows in (X, Y))
-        u, v = self.of_source(u), self.of_target(v)
-        if self.basis is not None:
-            u, v = u @ self.basis, v @ self.basis
-        covariances = [w.T @ w / len(w) for w in (u, v)]
+        covariances = []
+        for rows, weight, to_coordinates in ((X, x_weight, self.of_source), (Y, y_weight, self.of_target)):
+            some = slice(None, None, max(1, len(rows) // RANK_ROWS))
+            w = to_coordinates(rows[some].astype(np.float64))
+            if self.basis is not None:
+                w = w @ self.basis
+            if weight is None:
+                weight = np.ones(len(rows))
+            w *= np.sqrt(weight[some, None] / weight[some].sum())
+            covariances.append(w.T @ w)
         variance = sum(np.trace(covariance) for covariance in covariances) / max(1, 2 * len(self.root))
         least = LEAST_VARIANCE * variance
         # First those of single columns, without the rounding of eigenvectors.

@@ -65,7 +65,7 @@ class GaussianTransport(InvertibleTransport):
     A column that is constant in the source, and every other direction in which only the source does not vary (an unseen
     category, a dead sensor), gets the typical stretch of the columns, and a warning names the columns. Images of source
     rows do not vary there. In a direction in which only the target does not vary, the stretch is 1e-3 of the typical
-    one; ``inverse_transform`` sends rows that do vary there far away.
+    one; ``inverse_transform`` sends rows that do vary there far away, and warns.
 
     The squared cost depends on the units: the map commutes with rotations, for fixed covariances, and with a common
     change of units, but for correlated columns not with a change of units of single columns. With fewer rows than

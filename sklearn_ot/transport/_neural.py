@@ -196,7 +196,7 @@ class NeuralTransport(NetOwner, BaseTransport):
         samples = self._training_samples(source, target, rng)
         if previous is None:
             self._units = [Units.of(sample.rows) for sample in samples]
-            self.coordinates_ = balanced_start(self, source, target, [sample.rows for sample in samples])
+            self.coordinates_ = balanced_start(self, source, target, samples)
         else:
             # A transport from a pickle of an older version has no units.
             units = getattr(self, "_units", [])

@@ -188,6 +188,8 @@ class SemiDiscreteTransport(BaseTransport):
     device: str | torch.device = "auto"
     random_state: int | np.random.RandomState | None = None
 
+    # An image is a point, wherever the row is.
+    _extrapolates: ClassVar[bool] = False
     _parameter_constraints: ClassVar[dict] = {
         "source": [StrOptions(SOURCES.keys()), callable, "array-like", Source, *map(HasMethods, SAMPLERS), None],
         "cost": [StrOptions(COSTS.keys()), Interval(Real, 1, None, closed="left"), Cost],

@@ -48,8 +48,8 @@ def balanced_start(transport, source, target, samples):
     ----------
     transport, source, target
         See `gaussian_start`.
-    samples : pair of ndarrays of shape (n_samples, n_features)
-        Rows on which the transport is trained.
+    samples : pair of Sample
+        Rows on which the transport is trained, and their weights.
 
     Returns
     -------
@@ -57,10 +57,12 @@ def balanced_start(transport, source, target, samples):
         The coordinates.
     """
     gaussian = gaussian_start(transport, source, target)
-    coordinates = BalancedCoordinates.balance(gaussian).focus(*samples)
+    coordinates = BalancedCoordinates.balance(gaussian)
+    (X, x_weight), (Y, y_weight) = ((sample.rows, sample.weight) for sample in samples)
+    coordinates = coordinates.focus(X, Y, x_weight, y_weight)
     if coordinates.axes is not None and coordinates.basis is None:
         is_small = (np.linalg.norm(coordinates.axes, axis=1) < LEAST_SHARE) & (gaussian.unvaried < LEAST_SHARE)
-        small = np.flatnonzero(is_small & np.all([np.ptp(rows, axis=0) > 0 for rows in samples], axis=0))
+        small = np.flatnonzero(is_small & np.all([np.ptp(rows, axis=0) > 0 for rows in (X, Y)], axis=0))
         if small.size:
             warn_user(
                 f"The numbers of {names_of(transport, small)} are tiny next to those of other columns. The squared "

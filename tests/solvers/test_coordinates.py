@@ -83,6 +83,27 @@ def test_focus_finds_the_directions_that_vary(shrinkage):
     assert balance(constant, constant).focus(constant, constant).axes is None
 
 
+def test_integer_weights_focus_like_equal_rows():
+    rng = np.random.RandomState(0)
+    X, Y = rng.randn(60, 3), rng.randn(60, 3)
+    # Only ten rows vary in the last column: enough if they are heavy, by a factor of 5.7 in the variance.
+    for rows in (X, Y):
+        rows[10:, 2] = 0
+        rows[:10, 2] *= 0.0155
+    counts = np.where(np.arange(60) < 10, 100, 1)
+    balanced = balance(X, Y)
+    repeated = balanced.focus(*(np.repeat(rows, counts, axis=0) for rows in (X, Y)))
+    weighted = balanced.focus(X, Y, counts.astype(float), counts.astype(float))
+    assert (balanced.focus(X, Y).n_axes, repeated.n_axes, weighted.n_axes) == (2, 3, 3)
+    # Without that column the scale is that of the others.
+    X[:, 2] = Y[:, 2] = 0
+    balanced = balance(X, Y)
+    repeated = balanced.focus(*(np.repeat(rows, counts, axis=0) for rows in (X, Y)))
+    weighted = balanced.focus(X, Y, counts.astype(float), counts.astype(float))
+    np.testing.assert_allclose(weighted.scale, repeated.scale, rtol=1e-12)
+    np.testing.assert_allclose(weighted.axes, repeated.axes, atol=1e-12)
+
+
 def test_a_lifted_map_changes_coordinates_along_the_axes_alone(samples):
     balanced = balance(*samples)
     axes = np.linalg.qr(np.random.RandomState(0).randn(3, 2))[0]

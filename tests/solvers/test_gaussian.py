@@ -6,7 +6,7 @@ import ot
 import pytest
 from sklearn.covariance import ledoit_wolf
 
-from sklearn_ot.solvers.gaussian import gaussian_map, sample_gaussian_map
+from sklearn_ot.solvers.gaussian import gaussian_map, map_between, sample_gaussian_map
 from sklearn_ot.solvers.moments import sample_moments
 from sklearn_ot.solvers.samples import Sample
 
@@ -279,6 +279,20 @@ def test_the_span_of_few_rows_gives_the_map_of_all_columns_that_are_alike():
     assert gaussian.deviation == pytest.approx(
         np.sqrt(np.trace(gaussian.core @ gaussian.basis.T @ source @ gaussian.basis) * 3 / 19)
     )
+
+
+def test_the_distance_counts_the_variance_outside_of_the_span():
+    rng = np.random.RandomState(0)
+    signs = [rng.choice([-1.0, 1.0], (4, 20)) for _ in range(2)]
+    # Every column has the deviation 1, so that both covariances map the span to itself.
+    source, target = (
+        sample_moments(Sample.of(np.vstack([rows, -rows])), shrinkage, keep_rows=True)
+        for rows, shrinkage in zip(signs, (0.3, 0.7), strict=True)
+    )
+    dense = ot.gaussian.bures_wasserstein_distance(source.mean, target.mean, source.covariance, target.covariance)
+    found = map_between(source, target)
+    assert found.basis.shape[1] == 8
+    assert found.wasserstein_distance == pytest.approx(dense, rel=1e-8)
 
 
 def test_many_columns_take_little_time_and_memory():
