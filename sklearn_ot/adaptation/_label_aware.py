@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.multiclass import type_of_target
 
 from sklearn_ot.adaptation._domains import contains, row_keys
-from sklearn_ot.adaptation._neighbors import nearest_mean, neighbor_graph, proportional, spread
+from sklearn_ot.adaptation._neighbors import SHORT, nearest_mean, neighbor_graph, proportional, reach_of, spread
 from sklearn_ot.adaptation._weights import Weighting
 from sklearn_ot.base import BaseTransport
 from sklearn_ot.checks import check_weight
@@ -36,9 +36,10 @@ class LabelAwareTransport(MetaEstimatorMixin, BaseTransport):
 
     1. The transport moves the source by its features alone.
     2. Each target row gets the shares of the classes among its nearest moved source rows.
-    3. These shares are spread over the graph of nearest neighbours of the target [Zhou04]_, so that target rows of one
-       cluster get similar labels. Then they are multiplied by factors of rows and of classes, so that the classes have
-       the proportions of the source [Deming40]_: otherwise a class can take rows of another one from round to round.
+    3. These shares are spread over the graph of nearest neighbours of the target [Zhou04]_, so far that a cluster gets
+       the labels of most of its rows. Then they are multiplied by factors of rows and of classes, so that the classes
+       have the proportions of the source [Deming40]_: otherwise a class can take rows of another one from round to
+       round.
     4. The transport is fitted again, to the features and labels of both samples. The features of its images are the
        moved source. Steps 2 to 4 are repeated.
 
@@ -174,13 +175,15 @@ class LabelAwareTransport(MetaEstimatorMixin, BaseTransport):
         scale = float(np.sqrt(self.beta * np.sum(target.mass @ centred**2)))
         if not scale:
             return
+        has_classes = isinstance(self.encoder_, OneHotEncoder)
+        reach = reach_of(len(target.rows), self.n_neighbors, labels.shape[1]) if has_classes else SHORT
         graph = neighbor_graph(target.rows, self.n_neighbors)
         for _ in range(self.n_rounds):
             moved = self._moved(rows, labels)
             predicted = nearest_mean(moved, labels, source.count, target.rows, self.n_neighbors)
             self.label_scale_ = scale
-            predicted = spread(graph, predicted)
-            if isinstance(self.encoder_, OneHotEncoder):
+            predicted = spread(graph, predicted, reach)
+            if has_classes:
                 predicted = proportional(predicted, target.mass, source.mass @ labels)
             joint = np.hstack([target.rows, scale * predicted])
             self._fit_inside(source, self._joint(rows, labels), target, joint)

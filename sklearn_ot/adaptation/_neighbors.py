@@ -2,10 +2,13 @@
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse.linalg import cg
 from sklearn.neighbors import NearestNeighbors
 
-# Share of a row's prediction that comes from its neighbours in the graph, and the steps until the rest is below 1e-3.
-SPREAD, SPREAD_STEPS = 0.8, 30
+# Bounds of the share of a row's prediction that comes from its neighbours in the graph.
+SHORT, FAR = 0.8, 0.99
+# Relative error of the equation of the spreading.
+SPREAD_TOLERANCE = 1e-5
 # Steps of iterative proportional fitting.
 FITTING_STEPS = 20
 
@@ -73,15 +76,26 @@ def neighbor_graph(X, n_neighbors):
     return graph.maximum(graph.T)
 
 
-def spread(graph, values):
+def reach_of(n_rows, n_neighbors, n_classes):
+    r"""The share of a prediction that comes from the neighbours, so that a class has about one prediction.
+
+    A prediction with the share :math:`\alpha` is the mean over random walks of :math:`1 / (1 - \alpha)` steps. This is
+    twice the number of separate neighbourhoods that a class has, so that walks reach most of a cluster, and leave it
+    rarely; at least 5 and at most 100.
+    """
+    n_steps = 2 * n_rows / (n_neighbors * n_classes)
+    return float(np.clip(1 - 1 / n_steps, SHORT, FAR))
+
+
+def spread(graph, values, share):
     r"""Predictions that agree more with those of neighbours than the given ones.
 
-    This is label propagation [Zhou04]_:
+    This is label propagation [Zhou04]_. The spread predictions :math:`F` solve
 
-    .. math:: F \leftarrow \alpha D^{-1/2} W D^{-1/2} F + (1 - \alpha) V
+    .. math:: (1 - \alpha D^{-1/2} W D^{-1/2}) F = (1 - \alpha) V
 
-    Here :math:`D` holds the row sums of the graph :math:`W`. The result is divided by that of a column of ones, so the
-    predictions of a row stay a weighted mean of the given ones.
+    Here :math:`D` holds the row sums of the graph :math:`W`. The solution is divided by that for a column of ones, so
+    the predictions of a row stay a weighted mean of the given ones.
 
     Parameters
     ----------
@@ -89,6 +103,8 @@ def spread(graph, values):
         Weights of the edges, see `neighbor_graph`.
     values : ndarray of shape (n_samples, n_values)
         Predictions, one row for each row of the sample.
+    share : float
+        The number :math:`\alpha`: near 1, a cluster gets the prediction of most of its rows, see `reach_of`.
 
     Returns
     -------
@@ -103,12 +119,11 @@ def spread(graph, values):
     degree = graph.sum(axis=1)
     # A row without an edge keeps its prediction.
     root = sparse.diags_array(np.divide(1, np.sqrt(degree), out=np.zeros(len(values)), where=degree > 0))
-    step = SPREAD * (root @ graph @ root).tocsr()
-    given = (1 - SPREAD) * np.column_stack([values, np.ones(len(values))])
-    found = given
-    for _ in range(SPREAD_STEPS):
-        found = step @ found + given
-    return found[:, :-1] / found[:, -1:]
+    system = (sparse.eye_array(len(values)) - share * (root @ graph @ root)).tocsr()
+    columns = np.column_stack([values, np.ones(len(values))])
+    found = np.column_stack([cg(system, column, x0=column, rtol=SPREAD_TOLERANCE)[0] for column in columns.T])
+    # Means are within the range of the given numbers, also with the error of the solution.
+    return np.clip(found[:, :-1] / found[:, -1:], values.min(axis=0), values.max(axis=0))
 
 
 def proportional(values, mass, proportions):

@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_ot.adaptation import DomainAdapter, LabelAwareTransport
-from sklearn_ot.adaptation._neighbors import nearest_mean, neighbor_graph, proportional, spread
+from sklearn_ot.adaptation._neighbors import nearest_mean, neighbor_graph, proportional, reach_of, spread
 from sklearn_ot.base import uses_labels
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.networks import Convex
@@ -221,17 +221,35 @@ def test_spread_is_the_solution_of_its_equation_and_keeps_constants():
     assert graph.max() <= 1
     root = np.diag(1 / np.sqrt(graph.sum(axis=1)))
     values = np.hstack([rng.rand(120, 3), np.ones((120, 1))])
-    found = np.linalg.solve(np.eye(120) - 0.8 * root @ graph @ root, values)
-    # The rest of the series after 30 steps is 0.8^30 = 0.001.
-    np.testing.assert_allclose(spread(sparse.csr_array(graph), values), found / found[:, -1:], atol=3e-3)
+    found = np.linalg.solve(np.eye(120) - 0.99 * root @ graph @ root, values)
+    # The residual is below 1e-5, and the smallest eigenvalue of the system is 0.01.
+    np.testing.assert_allclose(spread(sparse.csr_array(graph), values, 0.99), found / found[:, -1:], atol=1e-3)
 
 
 def test_spread_corrects_a_label_within_a_cluster_and_leaves_a_row_without_neighbours():
     labels = np.eye(3)[YT]
     wrong = labels.copy()
     wrong[0] = labels[1]
-    np.testing.assert_array_equal(spread(neighbor_graph(XT, 10), wrong).argmax(axis=1), YT)
-    np.testing.assert_array_equal(spread(sparse.csr_array((1, 1)), wrong[:1]), wrong[:1])
+    np.testing.assert_array_equal(spread(neighbor_graph(XT, 10), wrong, 0.8).argmax(axis=1), YT)
+    np.testing.assert_array_equal(spread(sparse.csr_array((1, 1)), wrong[:1], 0.8), wrong[:1])
+
+
+@pytest.mark.parametrize("wrong", [1, 10])
+def test_spread_gives_a_cluster_the_prediction_of_most_of_its_rows(wrong):
+    """Also if all rows in a neighbourhood are wrong: those at one end of a line of 60 rows."""
+    line = np.c_[np.arange(60.0), np.zeros(60)]
+    rows = np.vstack([line, line + np.array([0, 1000])])
+    labels = np.eye(2).repeat(60, axis=0)
+    given = labels.copy()
+    given[:wrong] = labels[-1]
+    np.testing.assert_array_equal(spread(neighbor_graph(rows, 10), given, 0.99).argmax(axis=1), labels.argmax(axis=1))
+
+
+def test_labels_spread_over_as_many_neighbourhoods_as_a_class_has():
+    assert reach_of(500, 10, 5) == pytest.approx(0.95)
+    # Bounds: a table with neighbourhoods as large as its classes, and a large one.
+    assert reach_of(30, 10, 3) == 0.8
+    assert reach_of(10**6, 10, 2) == 0.99
 
 
 def test_nearest_mean_is_the_vote_of_the_neighbours_with_weights():
