@@ -21,6 +21,7 @@ from sklearn_ot.adaptation._columns import features_of, read_target, warn_units
 from sklearn_ot.adaptation._domains import Domains
 from sklearn_ot.adaptation._features import fit_extractor
 from sklearn_ot.adaptation._maps import bring_to_estimator, check_direction, fit_transport, is_none, moved_source
+from sklearn_ot.adaptation._neighbors import is_trusted
 from sklearn_ot.adaptation._proportions import with_proportions
 from sklearn_ot.adaptation._sources import read_source
 from sklearn_ot.adaptation._weights import Weighting, can_request_weights, read_weight, settles_weights
@@ -137,7 +138,9 @@ class DomainAdapter(BaseAdapter):
     *Features.* Squared distances of pixels depend little on what an image shows, and maps of pixels rarely help; maps
     of features of a network that was trained on the source do. In each round of ``fine_tune`` the transport is fitted
     in the features, the estimator predicts the target rows, and the network is trained for a third of its steps on the
-    source rows with their labels and the target rows with these predictions.
+    source rows with their labels and target rows with these predictions. A target row is left out for this round if the
+    predictions for most rows of its cluster differ from its own, or would if the classes had the proportions of the
+    source (those of ``proportions``, if given).
 
     *Several sources.* ``fit([X1, X2], [y1, y2], X_target=Xt)`` fits one transport for each source, and the estimator on
     the moved rows of all of them; ``sample_weight`` is then a list, too. In ``predict``, ``domain=1`` says that rows
@@ -276,12 +279,19 @@ class DomainAdapter(BaseAdapter):
         self.feature_extractor_ = fit_extractor(self.feature_extractor, *rows)
 
     def _fine_tune(self, source, target):
-        rows, extractor = target[0], self.feature_extractor_
-        predicted = self.estimator_.predict(
-            bring_to_estimator(self, features_of(extractor, rows), np.full(len(rows), -1), {})
-        )
-        n_steps = -(-extractor.max_iter // FINE_TUNE_PART)
-        extractor.fine_tune(source.table.rows, source.y, rows, predicted, n_steps)
+        """Train the extractor further, on the target rows whose predictions agree with those of their neighbours."""
+        sample, extractor = Sample.of(*target), self.feature_extractor_
+        features = features_of(extractor, sample.rows)
+        predicted = self.estimator_.predict(bring_to_estimator(self, features, np.full(len(features), -1), {}))
+        classes, codes = np.unique(source.y, return_inverse=True)
+        weight = np.ones(len(codes)) if source.weight is None else source.weight
+        shares = self.target_proportions_
+        if shares is None:
+            shares = np.bincount(codes, weight) / weight.sum()
+        is_used = is_trusted(features, np.searchsorted(classes, predicted), sample.mass, shares)
+        if is_used.any():
+            n_steps = -(-extractor.max_iter // FINE_TUNE_PART)
+            extractor.fine_tune(source.table.rows, source.y, sample.rows[is_used], predicted[is_used], n_steps)
 
     def _fit_parts(self, source, target, params):
         """Fit the transports and the estimator, in the features if there is an extractor."""

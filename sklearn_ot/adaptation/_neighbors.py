@@ -11,6 +11,8 @@ SHORT, FAR = 0.8, 0.99
 SPREAD_TOLERANCE = 1e-5
 # Steps of iterative proportional fitting.
 FITTING_STEPS = 20
+# The least share of a class in a row, before shares get other proportions.
+SMALLEST = 1e-4
 
 
 def nearest_mean(rows, values, weight, X, n_neighbors):
@@ -148,3 +150,35 @@ def proportional(values, mass, proportions):
         values = values * np.divide(proportions, found, out=np.zeros_like(found), where=found > 0)
         values = values / values.sum(axis=1, keepdims=True)
     return values
+
+
+def is_trusted(X, codes, mass, proportions, n_neighbors=10):
+    """Which predicted classes agree with those of most rows of their cluster, whatever the proportions of the classes.
+
+    Predictions are spread over the graph of nearest neighbours. A row is trusted if its class has the largest share
+    afterwards, with the proportions of the classes as they are, and with given ones: they are known roughly.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        The rows.
+    codes : ndarray of shape (n_samples,)
+        Their predicted classes as integers from 0.
+    mass : ndarray of shape (n_samples,)
+        Weights of the rows, with sum 1.
+    proportions : ndarray of shape (n_classes,)
+        The proportions, with sum 1.
+    n_neighbors : int, default=10
+        Number of neighbours in the graph.
+
+    Returns
+    -------
+    is_trusted : ndarray of bool of shape (n_samples,)
+        The rows that are trusted.
+    """
+    n_classes = len(proportions)
+    share = reach_of(len(X), n_neighbors, n_classes)
+    found = spread(neighbor_graph(X, n_neighbors), np.eye(n_classes)[codes], share)
+    # A class that is far from a row can be its class, too.
+    fitted = proportional((found + SMALLEST) / (1 + n_classes * SMALLEST), mass, proportions)
+    return (found.argmax(axis=1) == codes) & (fitted.argmax(axis=1) == codes)

@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_ot.adaptation import DomainAdapter, LabelAwareTransport
-from sklearn_ot.adaptation._neighbors import nearest_mean, neighbor_graph, proportional, reach_of, spread
+from sklearn_ot.adaptation._neighbors import is_trusted, nearest_mean, neighbor_graph, proportional, reach_of, spread
 from sklearn_ot.base import uses_labels
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.networks import Convex
@@ -290,3 +290,21 @@ def test_proportional_changes_shares_by_factors_of_rows_and_classes():
     np.testing.assert_allclose(proportional(found, mass, mass @ found), found, rtol=1e-12)
     # No row can be of a class without shares.
     assert not proportional(np.c_[values[:, :2], 0 * mass], mass, proportions)[:, 2].any()
+
+
+def test_predictions_are_trusted_if_their_cluster_agrees_whatever_the_proportions():
+    clusters = np.vstack([0.3 * rng.randn(60, 2) + centre for centre in 10 * CENTRES])
+    truth, mass, equal = np.arange(3).repeat(60), np.full(180, 1 / 180), np.full(3, 1 / 3)
+    assert is_trusted(clusters, truth, mass, equal).all()
+    wrong = truth.copy()
+    wrong[:5] = 1
+    np.testing.assert_array_equal(is_trusted(clusters, wrong, mass, equal), np.arange(180) >= 5)
+    # Most rows of the last cluster are predicted to be of the class 0, which would then have more than half of all
+    # rows; with equal proportions this cluster is of the class 2. No wrong prediction is trusted.
+    wrong = truth.copy()
+    wrong[120 + rng.permutation(60)[:35]] = 0
+    found = is_trusted(clusters, wrong, mass, equal)
+    assert found[truth < 2].all()
+    assert not found[wrong != truth].any()
+    # Proportions that differ a little from the given ones make no row suspicious.
+    assert is_trusted(clusters, truth, mass, np.array([0.4, 0.35, 0.25])).mean() > 0.9
