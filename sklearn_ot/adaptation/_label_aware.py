@@ -89,7 +89,7 @@ class LabelAwareTransport(MetaEstimatorMixin, BaseTransport):
     one class are sent to another.
 
     The time of a round grows with the number of source rows times that of target rows: with 5000 of both and 84
-    features, and a `GaussianTransport`, all rounds take about two seconds.
+    features, and a `GaussianTransport`, all rounds take some seconds.
 
     References
     ----------

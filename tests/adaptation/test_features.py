@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -149,6 +149,46 @@ def test_fine_tuning_starts_at_the_trained_network_and_leaves_it_as_it_was():
     assert not np.array_equal(extractor.fine_tune(X, Y, XT, YT, max_iter=5).transform(X), expected)
     with pytest.raises(ValueError, match="y_target has a class that fit did not have"):
         extractor.fine_tune(X, Y, XT, YT + 1, max_iter=5)
+
+
+class Recorder(TransformerMixin, BaseEstimator):
+    """Features that are the rows, and records of the target rows from which they are to learn."""
+
+    max_iter = 3
+
+    def fit(self, X, y):
+        self.learnt_ = []
+        return self
+
+    def transform(self, X):
+        return X
+
+    def fine_tune(self, X, y, X_target, y_target, max_iter):
+        assert max_iter == 1
+        self.learnt_.append((X_target, y_target))
+
+
+class WrongOnTheLeft(KNeighborsClassifier):
+    """A classifier that is wrong for rows with a first column below -0.3."""
+
+    def predict(self, X):
+        predicted = super().predict(X)
+        return np.where(X[:, 0] < -0.3, "b", predicted)
+
+
+def test_fine_tuning_leaves_out_predictions_that_their_cluster_contradicts_and_rows_without_weight():
+    labels = np.array(["a", "b"]).repeat(100)
+    source, target = (0.2 * rng.randn(200, 2) + 5 * (labels == "b")[:, None] for _ in range(2))
+    weight = rng.randint(0, 3, 200)
+    adapter = DomainAdapter(None, WrongOnTheLeft(1), feature_extractor=Recorder(), fine_tune=2)
+    adapter.fit(source, labels, X_target=target, target_weight=weight)
+    is_wrong = target[:, 0] < -0.3
+    assert is_wrong.sum() > 3
+    expected = (weight > 0) & ~is_wrong
+    assert len(adapter.feature_extractor_.learnt_) == 2
+    for rows, predicted in adapter.feature_extractor_.learnt_:
+        np.testing.assert_array_equal(rows, target[expected])
+        np.testing.assert_array_equal(predicted, labels[expected])
 
 
 def test_the_choice_is_made_in_the_features_of_the_source():
