@@ -65,7 +65,9 @@ class Skada(BaseEstimator):
         """Fit it to some of the rows of both domains; labels of the target are masked."""
         rows, target = some_rows(X, X_target)
         self.classes_, codes = np.unique(y[rows], return_inverse=True)
-        self.fitted_ = getattr(import_module("skada"), self.kind)(self.estimator).fit(
+        self.fitted_ = getattr(import_module("skada"), self.kind)(self.estimator)
+        # Not all of its methods return themselves.
+        self.fitted_.fit(
             np.vstack([X[rows], X_target[target]]),
             np.concatenate([codes, np.full(len(target), -1)]),
             sample_domain=np.repeat([1, -2], [len(rows), len(target)]),

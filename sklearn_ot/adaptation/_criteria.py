@@ -86,20 +86,38 @@ def view_of(adapter, X, y, sample_weight=None, domain=None):
     return View(np.concatenate(rows), codes, np.concatenate(weights), target, unmoved)
 
 
-def certainty(view):
-    """Minus the entropy of the predicted classes of each target row, as a share of the largest one, and `balanced`.
+def target_probabilities(view, proportions=None):
+    """Probabilities of the classes of target rows, by a linear classifier that is fitted to the source.
+
+    ``proportions`` are those of the classes in the target; None are those of the source.
+    """
+    probabilities = linear_classifier(view.source, view.codes, view.weight)(view.target)
+    if proportions is None:
+        return probabilities
+    share = np.bincount(view.codes, view.weight) / view.weight.sum()
+    ratios = np.divide(proportions, share, out=np.zeros_like(share), where=share > 0)
+    # No row may have the sum 0.
+    probabilities = (probabilities + np.finfo(np.float64).tiny) * ratios
+    return probabilities / probabilities.sum(axis=1, keepdims=True)
+
+
+def certainty(probabilities):
+    """Minus the entropy of the probabilities of each target row, as a share of the largest one, and `balanced`.
 
     The mean over the rows is from -1 to 0.
     """
-    probabilities = linear_classifier(view.source, view.codes, view.weight)(view.target)
     entropy = entr(probabilities).sum(axis=1) / np.log(max(probabilities.shape[1], 2))
     return balanced(1 - entropy, probabilities.argmax(axis=1), probabilities.shape[1]) - 1
 
 
-def agreement(view):
-    """The share of the nearest target rows of each target row that have its predicted class, `balanced`."""
+def nearest_class(view):
+    """The class of the nearest source row of each target row."""
     is_used = view.weight > 0
-    predicted = KNeighborsClassifier(1).fit(view.source[is_used], view.codes[is_used]).predict(view.target)
+    return KNeighborsClassifier(1).fit(view.source[is_used], view.codes[is_used]).predict(view.target)
+
+
+def agreement(view, predicted):
+    """The share of the nearest target rows of each target row that have its predicted class, `balanced`."""
     neighbors = NearestNeighbors(n_neighbors=min(NEIGHBORS, len(predicted) - 1)).fit(view.unmoved)
     index = neighbors.kneighbors(return_distance=False)
     return balanced(np.mean(predicted[index] == predicted[:, None], axis=1), predicted, view.codes.max() + 1)

@@ -11,30 +11,33 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import _raise_for_params
 
 from sklearn_ot.adaptation._base_adapter import BaseAdapter
-from sklearn_ot.adaptation._criteria import agreement, certainty, view_of
+from sklearn_ot.adaptation._criteria import agreement, certainty, nearest_class, target_probabilities, view_of
 from sklearn_ot.adaptation._domain_adapter import DomainAdapter
 from sklearn_ot.adaptation._maps import is_none
 from sklearn_ot.adaptation._scorers import transport_match
 from sklearn_ot.base import all_or_nothing, warn_user
 
-# A candidate is refused if its predictions are less certain than without a transport by more standard errors than this.
-ENTROPY_MARGIN = 5
+# A candidate whose neighbours agree less than those of the best one by more standard errors than this is no judge.
+JUDGE_MARGIN = 5
 
 
 @dataclass(eq=False, repr=False)
 class DomainAdapterCV(BaseAdapter):
     """A `DomainAdapter` that chooses its transport, or none, without labels of the target.
 
-    Each candidate is fitted and compared with no transport by two criteria of the target rows:
+    Each candidate predicts the target rows of the fit, and two criteria compare it with no transport:
 
-    * the agreement of the predicted classes of neighbours, see `neighbor_consistency`;
-    * the entropy of predictions, see `prediction_entropy`.
+    * The predicted classes of neighbours in the target must not agree less, see `neighbor_consistency`. A candidate for
+      which they do is not admitted.
+    * The expected accuracy must rise. The candidates judge each other: the mean of their probabilities of the classes
+      is taken for the probabilities of the truth [Hu24]_, and the expected accuracy is the mean probability of the
+      predicted classes. Each candidate's probabilities are those of a logistic regression on its moved source, with its
+      proportions of the classes. Candidates that are not admitted are no judges, and no transport is none either if its
+      neighbours agree less than those of the best candidate by more than 5 standard errors.
 
-    A candidate is admitted if the agreement rises by more than ``margin`` standard errors, and the entropy does not
-    rise by more than 5 standard errors. Both are those of differences over the same target rows. Candidates whose
-    agreement is less than ``margin`` standard errors below that of the best admitted one are alike. Of these, one with
-    other ``proportions`` than "source" is preferred, because a map to wrong proportions does the most harm, and then
-    the one with the highest agreement. If no candidate is admitted, no transport is chosen, and a warning says so.
+    The candidate with the largest gain minus ``margin`` standard errors is chosen, where the standard error is that of
+    the difference over the same target rows. If no such number is above 0, no transport is chosen, and a warning says
+    so.
 
     Parameters
     ----------
@@ -55,7 +58,7 @@ class DomainAdapterCV(BaseAdapter):
         Number of rounds in which the feature extractor is trained further with the chosen candidate, see
         `DomainAdapter`. Afterwards the criteria no longer distinguish candidates.
     margin : float, default=1.0
-        The number of standard errors by which the agreement must rise. A larger number chooses none more often.
+        The number of standard errors that are subtracted from the gain. A larger number chooses none more often.
 
     Attributes
     ----------
@@ -66,10 +69,10 @@ class DomainAdapterCV(BaseAdapter):
     best_index_ : int
         The position of the chosen candidate in ``cv_results_``.
     cv_results_ : dict of list
-        For each candidate, of which the first has no transport: ``transport`` and ``proportions``; the criteria
-        ``neighbor_consistency``, ``prediction_entropy`` and, for comparison only, ``transport_match``;
-        ``consistency_gain`` and ``entropy_gain`` over the first candidate in standard errors; and ``is_admitted``. It
-        is empty if ``fit`` got no target.
+        For each candidate, of which the first has no transport: ``transport`` and ``proportions``;
+        ``neighbor_consistency`` and ``is_admitted``; ``expected_accuracy``, the ``expected_gain`` over the first
+        candidate and the ``standard_error`` of this gain; and for comparison only, ``prediction_entropy`` and
+        ``transport_match``. It is empty if ``fit`` got no target.
     feature_extractor_, transports_, source_names_, estimator_, classes_
         Those of the chosen `DomainAdapter`.
     target_reference_, domains_, target_proportions_, columns_
@@ -89,7 +92,15 @@ class DomainAdapterCV(BaseAdapter):
     and a class has the same probability for the same features in both, then any map does harm. Predictions of
     neighbours agree without a map, too, and usually none is chosen.
 
+    A mistake that most of the candidates share is not seen. If the classes may have other
+    proportions in the target, give ``proportions=("source", "estimate")``.
+
     Standard errors are those of the target rows, as if the maps were given. With few target rows a gain can be chance.
+
+    References
+    ----------
+    .. [Hu24] D. Hu, M. Luo, J. Liang and C.-S. Foo, "Towards reliable model selection for unsupervised domain
+       adaptation: an empirical study and a certified baseline", NeurIPS Datasets and Benchmarks 2024.
 
     Examples
     --------
@@ -197,43 +208,41 @@ class DomainAdapterCV(BaseAdapter):
 
     def _compare(self, adapters, X, y, sample_weight, domain):
         views = [view_of(adapter, X, y, sample_weight, domain) for adapter in adapters]
-        agreements, certainties = [agreement(view) for view in views], [certainty(view) for view in views]
-        gains = [gain(found, agreements[0]) for found in agreements]
-        entropy_gains = [gain(found, certainties[0]) for found in certainties]
-        is_admitted = [
-            index == 0 or (rise > self.margin and sureness > -ENTROPY_MARGIN)
-            for index, (rise, sureness) in enumerate(zip(gains, entropy_gains, strict=True))
+        predicted = [nearest_class(view) for view in views]
+        agreements = [agreement(*part) for part in zip(views, predicted, strict=True)]
+        consistency = np.array([found.mean() for found in agreements])
+        is_admitted = consistency >= consistency[0]
+        lack, error = np.transpose([mean_and_error(agreements[consistency.argmax()] - found) for found in agreements])
+        is_judge = is_admitted & (lack <= JUDGE_MARGIN * error)
+        probabilities = [
+            target_probabilities(view, adapter.target_proportions_)
+            for view, adapter, is_in in zip(views, adapters, is_judge, strict=True)
+            if is_in
         ]
+        consensus = np.mean(probabilities, axis=0)
+        # The probability that each prediction is right.
+        right = [np.take_along_axis(consensus, part[:, None], axis=1)[:, 0] for part in predicted]
+        gains, errors = np.transpose([mean_and_error(found - right[0]) for found in right])
+        self.best_index_ = int(np.argmax(np.where(is_admitted, gains - self.margin * errors, -np.inf)))
         self.cv_results_ = {
             "transport": [adapter.transport for adapter in adapters],
             "proportions": [adapter.proportions for adapter in adapters],
-            "neighbor_consistency": [float(found.mean()) for found in agreements],
-            "prediction_entropy": [float(found.mean()) for found in certainties],
+            "neighbor_consistency": consistency.tolist(),
+            "is_admitted": is_admitted.tolist(),
+            "expected_accuracy": [float(found.mean()) for found in right],
+            "expected_gain": gains.tolist(),
+            "standard_error": errors.tolist(),
+            "prediction_entropy": [float(certainty(target_probabilities(view)).mean()) for view in views],
             "transport_match": [transport_match(adapter, X, None, sample_weight, domain) for adapter in adapters],
-            "consistency_gain": gains,
-            "entropy_gain": entropy_gains,
-            "is_admitted": is_admitted,
         }
-        self.best_index_ = self._best_of(adapters, agreements, np.array(is_admitted))
         if self.best_index_ == 0 and len(adapters) > 1:
             warn_user(
-                "No transport is chosen: with none of them do predictions of neighbours in the target agree more than "
-                "without, and the estimator is fitted on the source as it is. cv_results_ has the criteria."
+                "No transport is chosen: with none of them is the expected accuracy in the target higher by more "
+                f"than {self.margin:g} standard errors, and the estimator is fitted on the source as it is. "
+                "cv_results_ has the criteria."
             )
 
-    def _best_of(self, adapters, agreements, is_admitted):
-        """The index of the chosen candidate; 0 if only the first one, which has no transport, is admitted."""
-        means = np.where(is_admitted, [found.mean() for found in agreements], -np.inf)
-        best = agreements[int(np.argmax(means))]
-        is_alike = is_admitted & [gain(best, found) <= self.margin for found in agreements]
-        is_alike[0] = not is_admitted[1:].any()
-        is_source = [isinstance(part.proportions, str) and part.proportions == "source" for part in adapters]
-        is_preferred = is_alike & ~np.array(is_source)
-        return int(np.argmax(np.where(is_preferred if is_preferred.any() else is_alike, means, -np.inf)))
 
-
-def gain(found, before):
-    """The mean of differences over the same rows, in standard errors; infinite if all rows differ alike."""
-    difference = found - before
-    mean, error = difference.mean(), difference.std(ddof=1) / np.sqrt(len(difference))
-    return float(mean / error) if error else float(np.copysign(np.inf, mean)) if mean else 0.0
+def mean_and_error(differences):
+    """The mean of differences over the same rows, and its standard error."""
+    return differences.mean(), differences.std(ddof=1) / np.sqrt(len(differences))

@@ -1,9 +1,12 @@
 """Proportions of the classes in a target without labels."""
 
+from functools import partial
+
 import numpy as np
 from scipy.optimize import nnls
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
+from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array
 from sklearn.utils.multiclass import type_of_target
@@ -11,7 +14,14 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.transport import GaussianTransport
 
-FOLDS, ROUNDS, DAMPING = 3, 10, 0.5
+FOLDS, DAMPING = 3, 0.5
+# Rounds that start at the source's proportions, and at those that are found without a map. The latter are right if the
+# features do not shift, and each round leads away from them.
+ROUNDS, FEW_ROUNDS = 10, 3
+# The latter are used if the target lies no farther from the source than this, in distances between source rows.
+NEAR = 2
+# No ratio at which rounds start is smaller, so that the first map knows all classes.
+SMALLEST_RATIO = 0.01
 # The ratios of the proportions are drawn to 1 with this weight, divided by the number of classes; their mean is 1 with
 # the second weight.
 RIDGE, TOTAL = 0.2, 10.0
@@ -88,9 +98,11 @@ def class_ratios(source, codes, target, is_moved):
     predictions of the target are wrong by about this share: :math:`\lambda` grows with it, so that the ratios are
     nearly 1. Otherwise :math:`\lambda` is inversely proportional to the number of classes.
 
-    If the features shift too, the classifier is
-    fitted to moved source rows, whose map needs the ratios as weights: map and ratios are found in turn, in damped
-    rounds.
+    If the features shift too, the classifier is fitted to moved source rows, whose map needs the ratios as weights: map
+    and ratios are found in turn, in damped rounds. Whatever the ratios are, the map brings nearly as many rows to the
+    classes as they say, so rounds end near their start. There are two of them: equal ratios, and the ratios without a
+    map if most target rows lie among those of the source. The result whose map displaces rows most alike is kept: a map
+    with the right ratios need not move rows of one class to another, and costs less [Redko19]_.
 
     Parameters
     ----------
@@ -112,30 +124,61 @@ def class_ratios(source, codes, target, is_moved):
     ----------
     .. [Lipton18] Z. C. Lipton, Y.-X. Wang and A. J. Smola, "Detecting and correcting for label shift with black box
        predictors", ICML 2018.
+    .. [Redko19] I. Redko, N. Courty, R. Flamary and D. Tuia, "Optimal transport for multi-source domain adaptation
+       under target shift", AISTATS 2019.
     """
-    n_classes = codes.max() + 1
+    estimate = partial(ratios_of, source, codes, target, held_out_probabilities(source, codes))
+    found = estimate(source.rows)
+    if is_moved:
+        ends, starts = [], [(np.ones(len(found)), ROUNDS)]
+        if lies_among(source.rows, target):
+            starts.append((np.maximum(found, SMALLEST_RATIO), FEW_ROUNDS))
+        for ratios, n_rounds in starts:
+            for _ in range(n_rounds):
+                ratios = (1 - DAMPING) * ratios + DAMPING * estimate(moved_by(ratios, source, codes, target))
+            ends.append(ratios)
+        found = min(ends, key=lambda ratios: cost_of(ratios, source, codes, target))
+    return found / (np.bincount(codes, source.mass) @ found)
+
+
+def lies_among(rows, target):
+    """Whether most of the target is about as near to the rows as these are to each other."""
+    if len(rows) < 2:
+        return False
+    nearest = NearestNeighbors(n_neighbors=1).fit(rows)
+    typical = np.median(nearest.kneighbors()[0])
+    return target.mass @ (nearest.kneighbors(target.rows)[0][:, 0] <= NEAR * typical) > 0.5
+
+
+def moved_by(ratios, source, codes, target):
+    """Images of the source rows by the Gaussian map between the source with ratios as weights and the target."""
+    transport = GaussianTransport()
+    weight = source.count * ratios[codes]
+    transport.fit(source.rows, X_target=target.rows, sample_weight=weight, target_weight=target.count)
+    return transport.transform(source.rows)
+
+
+def cost_of(ratios, source, codes, target):
+    """The variance of the displacement of the source, with ratios as weights, by its Gaussian map to the target."""
+    displacement, weight = moved_by(ratios, source, codes, target) - source.rows, source.mass * ratios[codes]
+    # A common displacement of all rows does not show which rows move to another class.
+    displacement -= np.average(displacement, axis=0, weights=weight)
+    return np.average(np.sum(displacement**2, axis=1), weights=weight)
+
+
+def ratios_of(source, codes, target, held_out, rows):
+    """The ratios of `class_ratios` for one map, which brings the source rows to ``rows``."""
     shares = np.bincount(codes, source.mass)
-    held_out = held_out_probabilities(source, codes)
-    confusion = np.zeros((n_classes, n_classes))
+    confusion = np.zeros((len(shares), len(shares)))
     np.add.at(confusion, (held_out.argmax(axis=1), codes), source.mass)
-    ratios = np.ones(n_classes)
-    for _ in range(ROUNDS):
-        rows = source.rows
-        weight = source.count * ratios[codes]
-        if is_moved:
-            transport = GaussianTransport()
-            transport.fit(rows, X_target=target.rows, sample_weight=weight, target_weight=target.count)
-            rows = transport.transform(rows)
-        # Without the ratios, like the classifiers whose held-out predictions are known.
-        predicted = linear_classifier(rows, codes, source.count)(target.rows)
-        seen = np.bincount(predicted.argmax(axis=1), target.mass, minlength=n_classes)
-        ridge = RIDGE / n_classes
-        found = shrunk_ratios(confusion, shares, seen, ridge)
-        expected = np.average(held_out.max(axis=1), weights=source.count * found[codes])
-        doubt = max(expected - target.mass @ predicted.max(axis=1), 0)
-        found = shrunk_ratios(confusion, shares, seen, np.hypot(ridge, DOUBT * doubt))
-        ratios = (1 - DAMPING) * ratios + DAMPING * found
-    return ratios / (shares @ ratios)
+    # Without the ratios, like the classifiers whose held-out predictions are known.
+    predicted = linear_classifier(rows, codes, source.count)(target.rows)
+    seen = np.bincount(predicted.argmax(axis=1), target.mass, minlength=len(shares))
+    ridge = RIDGE / len(shares)
+    found = shrunk_ratios(confusion, shares, seen, ridge)
+    expected = np.average(held_out.max(axis=1), weights=source.count * found[codes])
+    doubt = max(expected - target.mass @ predicted.max(axis=1), 0)
+    return shrunk_ratios(confusion, shares, seen, np.hypot(ridge, DOUBT * doubt))
 
 
 def shrunk_ratios(confusion, shares, seen, ridge):

@@ -6,7 +6,15 @@ from sklearn.utils.metadata_routing import MetadataRequest
 
 from sklearn_ot.adaptation._base_adapter import BaseAdapter
 from sklearn_ot.adaptation._columns import read_table
-from sklearn_ot.adaptation._criteria import agreement, certainty, check_target, each_source, view_of
+from sklearn_ot.adaptation._criteria import (
+    agreement,
+    certainty,
+    check_target,
+    each_source,
+    nearest_class,
+    target_probabilities,
+    view_of,
+)
 from sklearn_ot.checks import check_weight
 from sklearn_ot.metrics import sliced_wasserstein_distance
 from sklearn_ot.settings import in_own_settings
@@ -166,7 +174,7 @@ def prediction_entropy(estimator, X, y, sample_weight=None, domain=None):
     -0.14
     """
     estimator, X = _last_step(estimator, X)
-    return float(np.mean(certainty(view_of(estimator, X, y, sample_weight, domain))))
+    return float(np.mean(certainty(target_probabilities(view_of(estimator, X, y, sample_weight, domain)))))
 
 
 @_requests_domain
@@ -215,7 +223,8 @@ def neighbor_consistency(estimator, X, y, sample_weight=None, domain=None):
     0.99
     """
     estimator, X = _last_step(estimator, X)
-    return float(np.mean(agreement(view_of(estimator, X, y, sample_weight, domain))))
+    view = view_of(estimator, X, y, sample_weight, domain)
+    return float(np.mean(agreement(view, nearest_class(view))))
 
 
 @_requests_domain

@@ -53,6 +53,17 @@ def test_the_estimate_is_found_together_with_the_map():
     assert np.abs(adapter.transport_.transform(XT) - MOVED).mean() < 0.05 * MOVED.std()
 
 
+@pytest.mark.parametrize("offset", [0, 5, -50])
+def test_far_proportions_are_found_where_equal_ones_would_stay(offset):
+    """The Gaussian map of all rows brings as many rows to each class as the source has, so this start misleads."""
+    shares = np.array([0.9, 0.1])
+    source, y = make_blobs([210, 360], centers=[[0] * 6, [1.5] * 6], cluster_std=1.0, random_state=0)
+    target, _ = make_blobs([216, 24], centers=[[0] * 6, [1.5] * 6], cluster_std=1.0, random_state=1)
+    ratios = class_ratios(Sample.of(source), y, Sample.of(target + offset), is_moved=True)
+    found = ratios * np.bincount(y) / len(y)
+    assert np.abs(found - shares).max() < (0.05 if offset == 0 else np.abs(np.bincount(y) / len(y) - shares).max())
+
+
 def test_a_target_of_rows_unlike_those_of_the_source_changes_nothing():
     """Its predictions are doubtful, so they are no reason to believe in other proportions."""
     between = np.array([[2.5, 0], [2.6, 0.2], [0.2, 2.4], [2.4, 2.4]]).repeat(50, axis=0) + 0.3 * rng.randn(200, 2)
