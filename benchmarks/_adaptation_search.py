@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_ot.adaptation import DomainAdapter, transport_match, transported_source_accuracy
+from sklearn_ot.networks import Convex
 from sklearn_ot.transport import W2Transport
 
 REGS = (0.0, 0.1, 1.0, 10.0)
@@ -27,12 +28,13 @@ def search_regs(data, seed):
     """For each λ, the accuracy in the target of the adapter fitted to all rows, and whether the search chooses it."""
     X, y, X_target, X_test, y_test = data
     adapter = DomainAdapter(
-        W2Transport(max_iter=300, random_state=seed), make_pipeline(StandardScaler(), KNeighborsClassifier(1))
+        W2Transport(max_iter=100, network=Convex((32, 32)), random_state=seed),
+        make_pipeline(StandardScaler(), KNeighborsClassifier(1)),
     )
     search = GridSearchCV(
         adapter,
         {"transport__reg": REGS},
-        cv=KFold(5, shuffle=True, random_state=0),
+        cv=KFold(3, shuffle=True, random_state=0),
         refit="match",
         scoring={"match": transport_match, "acc": transported_source_accuracy},
         error_score="raise",

@@ -14,6 +14,8 @@ from sklearn_ot.adaptation._sources import is_several, origin_of
 from sklearn_ot.checks import check_weight
 
 NEIGHBORS = 10
+# A class is found in the target if it is predicted for at least this part of its share in the source.
+FOUND = 0.1
 
 
 class View(NamedTuple):
@@ -94,7 +96,7 @@ def target_probabilities(view, proportions=None):
     probabilities = linear_classifier(view.source, view.codes, view.weight)(view.target)
     if proportions is None:
         return probabilities
-    share = np.bincount(view.codes, view.weight) / view.weight.sum()
+    share = source_shares(view)
     ratios = np.divide(proportions, share, out=np.zeros_like(share), where=share > 0)
     # No row may have the sum 0.
     probabilities = (probabilities + np.finfo(np.float64).tiny) * ratios
@@ -117,10 +119,20 @@ def nearest_class(view):
 
 
 def agreement(view, predicted):
-    """The share of the nearest target rows of each target row that have its predicted class, `balanced`."""
+    """The share of the nearest target rows of each target row that have its predicted class.
+
+    It is multiplied by the share of the classes that are found among the predictions.
+    """
     neighbors = NearestNeighbors(n_neighbors=min(NEIGHBORS, len(predicted) - 1)).fit(view.unmoved)
     index = neighbors.kneighbors(return_distance=False)
-    return balanced(np.mean(predicted[index] == predicted[:, None], axis=1), predicted, view.codes.max() + 1)
+    shares = source_shares(view)
+    is_found = np.bincount(predicted, minlength=len(shares)) >= FOUND * len(predicted) * shares
+    return np.mean(predicted[index] == predicted[:, None], axis=1) * is_found[shares > 0].mean()
+
+
+def source_shares(view):
+    """The proportions of the classes in the source."""
+    return np.bincount(view.codes, view.weight) / view.weight.sum()
 
 
 def balanced(values, predicted, n_classes):

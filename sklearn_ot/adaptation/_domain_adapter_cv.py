@@ -11,7 +11,14 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import _raise_for_params
 
 from sklearn_ot.adaptation._base_adapter import BaseAdapter
-from sklearn_ot.adaptation._criteria import agreement, certainty, nearest_class, target_probabilities, view_of
+from sklearn_ot.adaptation._criteria import (
+    agreement,
+    certainty,
+    nearest_class,
+    source_shares,
+    target_probabilities,
+    view_of,
+)
 from sklearn_ot.adaptation._domain_adapter import DomainAdapter
 from sklearn_ot.adaptation._maps import is_none
 from sklearn_ot.adaptation._scorers import transport_match
@@ -19,6 +26,8 @@ from sklearn_ot.base import all_or_nothing, warn_user
 
 # A candidate whose neighbours agree less than those of the best one by more standard errors than this is no judge.
 JUDGE_MARGIN = 5
+# Estimated proportions are others than those of the source if their total variation from them is above this.
+OTHER_PROPORTIONS = 0.1
 
 
 @dataclass(eq=False, repr=False)
@@ -28,8 +37,9 @@ class DomainAdapterCV(BaseAdapter):
     Each candidate predicts the target rows of the fit, and two criteria compare it with no transport:
 
     * The predicted classes of neighbours in the target must not agree less, see `neighbor_consistency`. A candidate for
-      which they do is not admitted.
-    * The expected accuracy must rise. The candidates judge each other: the mean of their probabilities of the classes
+      which they do is not admitted. Nor is a map with ``proportions="source"`` if a candidate with "estimate" finds
+      proportions whose total variation from those of the source is above 0.1: it moves rows to other classes.
+    * The expected accuracy must rise. The candidates judge each other: the median of their probabilities of the classes
       is taken for the probabilities of the truth [Hu24]_, and the expected accuracy is the mean probability of the
       predicted classes. Each candidate's probabilities are those of a logistic regression on its moved source, with its
       proportions of the classes. Candidates that are not admitted are no judges, and no transport is none either if its
@@ -57,7 +67,7 @@ class DomainAdapterCV(BaseAdapter):
     fine_tune : int, default=0
         Number of rounds in which the feature extractor is trained further with the chosen candidate, see
         `DomainAdapter`. Afterwards the criteria no longer distinguish candidates.
-    margin : float, default=1.0
+    margin : float, default=0.75
         The number of standard errors that are subtracted from the gain. A larger number chooses none more often.
 
     Attributes
@@ -126,7 +136,7 @@ class DomainAdapterCV(BaseAdapter):
     proportions: object = "source"
     feature_extractor: object = None
     fine_tune: int = 0
-    margin: float = 1.0
+    margin: float = 0.75
 
     _parameter_constraints: ClassVar[dict] = {
         "transports": [list, tuple],
@@ -211,15 +221,16 @@ class DomainAdapterCV(BaseAdapter):
         predicted = [nearest_class(view) for view in views]
         agreements = [agreement(*part) for part in zip(views, predicted, strict=True)]
         consistency = np.array([found.mean() for found in agreements])
-        is_admitted = consistency >= consistency[0]
-        lack, error = np.transpose([mean_and_error(agreements[consistency.argmax()] - found) for found in agreements])
+        is_admitted = (consistency >= consistency[0]) & ~contradicted(adapters, source_shares(views[0]))
+        best = agreements[np.argmax(np.where(is_admitted, consistency, -1))]
+        lack, error = np.transpose([mean_and_error(best - found) for found in agreements])
         is_judge = is_admitted & (lack <= JUDGE_MARGIN * error)
         probabilities = [
             target_probabilities(view, adapter.target_proportions_)
             for view, adapter, is_in in zip(views, adapters, is_judge, strict=True)
             if is_in
         ]
-        consensus = np.mean(probabilities, axis=0)
+        consensus = np.median(probabilities, axis=0)
         # The probability that each prediction is right.
         right = [np.take_along_axis(consensus, part[:, None], axis=1)[:, 0] for part in predicted]
         gains, errors = np.transpose([mean_and_error(found - right[0]) for found in right])
@@ -241,6 +252,19 @@ class DomainAdapterCV(BaseAdapter):
                 f"than {self.margin:g} standard errors, and the estimator is fitted on the source as it is. "
                 "cv_results_ has the criteria."
             )
+
+
+def contradicted(adapters, shares):
+    """Which candidates assume the proportions of the source although an estimate finds others."""
+    found = [adapter.target_proportions_ for adapter in adapters if is_word(adapter.proportions, "estimate")]
+    if not any(np.abs(part - shares).sum() / 2 > OTHER_PROPORTIONS for part in found):
+        return np.zeros(len(adapters), bool)
+    return np.array([not is_none(part.transport) and is_word(part.proportions, "source") for part in adapters])
+
+
+def is_word(value, word):
+    """Whether a parameter is this word, and no array."""
+    return isinstance(value, str) and value == word
 
 
 def mean_and_error(differences):

@@ -183,10 +183,11 @@ def neighbor_consistency(estimator, X, y, sample_weight=None, domain=None):
     """Agreement of the predicted classes of neighbours in the target.
 
     Each target row of ``fit`` gets the class of the nearest row of ``X``, where the estimator of the adapter sees them,
-    which is after the move of ``X`` if ``align="source"``. The score is the share of the 10 nearest target rows with
-    the same predicted class: the mean over the rows of each predicted class, then over the classes. A class that is
-    predicted for no row counts as 0. If classes are clusters of the target, a wrong map has its border between two
-    classes inside of a cluster.
+    which is after the move of ``X`` if ``align="source"``. The score is the mean share of the 10 nearest target rows
+    with the same predicted class. It is multiplied by the share of the classes that are found: a class is not found if
+    it is predicted for less than a tenth of its share in ``X``, because predictions for rows far from all rows of the
+    source agree, but are usually of one class. If classes are clusters of the target, a wrong map has its border
+    between two classes inside of a cluster.
 
     Parameters
     ----------

@@ -94,6 +94,10 @@ def test_a_shift_of_the_proportions_is_no_reason_for_a_map():
     # Of both shifts the estimate of the proportions is right.
     both = chosen(FEW @ [[2.0, 0.6], [0.6, 0.9]] + [8, -3], proportions=PROPORTIONS)
     assert both.best_proportions_ == "estimate"
+    # Maps to the proportions of the source contradict the estimate.
+    assert both.cv_results_["proportions"][1:] == [*PROPORTIONS * 2]
+    assert both.cv_results_["is_admitted"][:4:2] == [True, True]
+    assert both.cv_results_["is_admitted"][1::2] == [False, False]
     assert both.score(FEW @ [[2.0, 0.6], [0.6, 0.9]] + [8, -3], Y_FEW) > losses[1] + 0.1
 
 
@@ -127,7 +131,7 @@ def test_results_are_those_of_the_scorers_and_the_rule():
     expected = np.array(results["expected_accuracy"])
     np.testing.assert_allclose(gains, expected - expected[0], atol=1e-12)
     assert gains[0] == errors[0] == 0
-    assert fitted.best_index_ == np.argmax(np.where(consistency >= consistency[0], gains - errors, -np.inf))
+    assert fitted.best_index_ == np.argmax(np.where(consistency >= consistency[0], gains - fitted.margin * errors, -np.inf))
     everything = chosen(rotated(XT, 0.5), proportions=PROPORTIONS, margin=0.0)
     assert everything.best_index_ == np.argmax(np.where(consistency >= consistency[0], gains, -np.inf))
     np.testing.assert_array_equal(fitted.predict(XS), adapters[fitted.best_index_].predict(XS))
@@ -186,7 +190,7 @@ def test_scorers_of_a_wrong_map_are_lower():
         assert scorer(right, XS, y) < scorer(right, XS, y, sample_weight=weight) - 0.1
 
 
-def test_consistency_is_the_mean_over_the_classes():
+def test_consistency_counts_the_classes_that_are_found():
     """Of two far clusters of the target one is predicted to be of two classes at random."""
     source = np.array([[0.0, 0], [9, 0], [9, 1e-3]]).repeat(2, axis=0)
     target = np.vstack([0.1 * rng.randn(300, 2), 0.1 * rng.randn(100, 2) + [9, 0]])
