@@ -18,8 +18,8 @@ tables
 search
     A `GridSearchCV` over λ of a `W2Transport` (150 steps, two layers of 32 units, without early stopping, so that λ
     matters), with 3 folds and a nearest neighbour classifier at the end: what the λ that `transport_match` or
-    `neighbor_consistency` chooses loses against the best one of the grid. Two tables with a shift of the sensor, and two
-    moons whose target is bent and stretched.
+    `neighbor_consistency` chooses loses against the best one of the grid. Two tables with a shift of the sensor, and
+    two moons whose target is bent and stretched.
 
 Methods: `DomainAdapter` with no transport, `GaussianTransport`, `LabelAwareTransport` and `W2Transport` (300 steps);
 "estimate" with ``proportions="estimate"``; "chosen" is `DomainAdapterCV` of all these transports (in tables without W2,
