@@ -131,7 +131,8 @@ def test_results_are_those_of_the_scorers_and_the_rule():
     expected = np.array(results["expected_accuracy"])
     np.testing.assert_allclose(gains, expected - expected[0], atol=1e-12)
     assert gains[0] == errors[0] == 0
-    assert fitted.best_index_ == np.argmax(np.where(consistency >= consistency[0], gains - fitted.margin * errors, -np.inf))
+    bounds = gains - fitted.margin * errors
+    assert fitted.best_index_ == np.argmax(np.where(consistency >= consistency[0], bounds, -np.inf))
     everything = chosen(rotated(XT, 0.5), proportions=PROPORTIONS, margin=0.0)
     assert everything.best_index_ == np.argmax(np.where(consistency >= consistency[0], gains, -np.inf))
     np.testing.assert_array_equal(fitted.predict(XS), adapters[fitted.best_index_].predict(XS))
