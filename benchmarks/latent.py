@@ -11,12 +11,20 @@ the samples. Tables:
 mnist
     20 000 of the first 30 000 training images of MNIST, pixels from 0 to 1; an `Autoencoder` of 784-400-200-16 with
     SiLU and tanh. Each generator learns the codes. 5000 samples are compared with 5000 random test images by the
-    Fréchet distance in 64 features of a small CNN, which is trained on the other 30 000 training images. It cannot be
-    compared with other tables. ``nearest`` is the mean distance of a code to the nearest training code: samples nearer
-    than held-out codes are copies, samples farther are between the codes.
+    Fréchet distance in 64 features of a judge. It cannot be compared with other tables. ``nearest`` is the mean
+    distance of a code to the nearest training code, and ``held_out_ratio`` divides it by that of codes of test images:
+    samples with a ratio far below 1 are copies, samples with a ratio above 1 are between the codes.
 faces
     3500 colour faces of 64 x 64 pixels; an `Autoencoder` with convolutions and 64 columns of codes. 500 samples are
     compared with 500 held-out faces in the first 64 principal components of the training faces.
+
+The judge of mnist is a classifier of digits with two convolutions of 5 x 5, each before a maximum over 2 x 2 pixels, 64
+features and ten logits. It is trained by Adam with its default settings, in batches of 128, on the other 30 000
+training images, which no generator sees. It was chosen before any generator was judged by it: the architecture is the
+usual one for these images, and four epochs are the first number whose accuracy on test images, with seed 0, is above
+98.4 % (95.6, 97.8, 97.9 and 98.5 % after one to four). It was not changed afterwards. Each seed trains its own judge.
+There is no classifier of faces: their features are principal components of the training
+faces, which see colours and coarse shapes, and no sharpness.
 
 The first rows are no generators: training images, and two floors of all methods with this autoencoder: held-out images
 and training images that are encoded and decoded. *raw decode* decodes N(0, I).
@@ -46,14 +54,14 @@ from sklearn_ot.transport import W2Transport
 RESULTS = Results(
     "latent.csv",
     key=("problem", "seed", "method"),
-    columns=("error", "frechet", "floor_ratio", "nearest", "cpu_s", "wall_s", "diverged", "note"),
+    columns=("error", "frechet", "floor_ratio", "nearest", "held_out_ratio", "cpu_s", "wall_s", "diverged", "note"),
     packages=("torch", "POT", "scikit-learn"),
 )
 SMALLEST = [
     *("--tables", "mnist", "faces", "--seeds", "0", "--random-images", "120", "--n-test", "100", "--budget", "0.2"),
     *("--methods", "raw decode", "one Gaussian", "W2Generator"),
 ]
-JUDGE_STEPS, JUDGE_BATCH = 1400, 128
+JUDGE_EPOCHS, JUDGE_BATCH = 4, 128
 FLOOR, TRAINING, RECONSTRUCTION = "training codes decoded", "training images", "reconstruction"
 N_PICTURES, N_BETWEEN = 10, 10
 
@@ -75,6 +83,22 @@ def w2(seconds):
     return W2Transport(max_iter=10**6, tol=1e-5, n_iter_no_change=15, callbacks=budgeted(seconds))
 
 
+def wgan_of_codes(seconds):
+    """Settings for codes: a smooth critic with a stronger penalty, and moments that are matched after the training."""
+    return WGANGenerator(
+        reg=1.0,
+        critic=Dense((128, 128, 128), "silu"),
+        match_moments=True,
+        max_iter=10**6,
+        callbacks=budgeted(seconds),
+    )
+
+
+def semidiscrete_of_codes():
+    """Settings for codes: more rounds, each of which draws fewer samples."""
+    return SemiDiscreteOTGenerator(max_iter=3, max_samples=10_000, n_fit_samples=30_000, n_fit_steps=1500)
+
+
 # Generators by their names: functions of the CPU-seconds of a fit.
 METHODS = {
     "raw decode": lambda _: RawNoise(),
@@ -82,8 +106,9 @@ METHODS = {
     "GaussianMixture(50)": lambda _: GaussianMixture(50),
     "W2Generator": lambda seconds: W2Generator(transport=w2(0.9 * seconds)),
     "W2Generator, mixture of 50": lambda seconds: W2Generator(GaussianMixture(50), transport=w2(0.6 * seconds)),
-    "WGANGenerator": lambda seconds: WGANGenerator(max_iter=10**6, callbacks=budgeted(seconds / 3)),
-    "SemiDiscreteOTGenerator, one round": lambda _: SemiDiscreteOTGenerator(max_iter=1),
+    "WGANGenerator, defaults": lambda seconds: WGANGenerator(max_iter=10**6, callbacks=budgeted(seconds / 3)),
+    "WGANGenerator": lambda seconds: wgan_of_codes(0.3 * seconds),
+    "SemiDiscreteOTGenerator": lambda _: semidiscrete_of_codes(),
 }
 
 
@@ -99,12 +124,13 @@ class Problem:
 
 
 class DigitCNN(nn.Module):
-    """Two strided convolutions, 64 features, and the logits."""
+    """Two convolutions with pooling, 64 features, and the logits."""
 
     def __init__(self):
         super().__init__()
-        convolutions = (nn.Conv2d(1, 16, 5, 2, 2), nn.ReLU(), nn.Conv2d(16, 32, 5, 2, 2), nn.ReLU(), nn.Flatten())
-        self.features = nn.Sequential(*convolutions, nn.Linear(32 * 49, 64), nn.ReLU())
+        first = (nn.Conv2d(1, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2))
+        second = (nn.Conv2d(16, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
+        self.features = nn.Sequential(*first, *second, nn.Linear(32 * 49, 64), nn.ReLU())
         self.logits = nn.Linear(64, 10)
 
     def forward(self, images):
@@ -123,14 +149,12 @@ def train_judge(images, digits, seed):
     torch.manual_seed(seed)
     judge, rng = DigitCNN(), np.random.RandomState(seed)
     optimizer = torch.optim.Adam(judge.parameters())
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=JUDGE_STEPS)
-    for _ in range(JUDGE_STEPS):
-        drawn = rng.randint(len(images), size=JUDGE_BATCH)
-        loss = nn.functional.cross_entropy(judge(images[drawn]), torch.from_numpy(digits[drawn]).long())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+    for _ in range(JUDGE_EPOCHS):
+        for drawn in np.array_split(rng.permutation(len(images)), max(1, len(images) // JUDGE_BATCH)):
+            loss = nn.functional.cross_entropy(judge(images[drawn]), torch.from_numpy(digits[drawn]).long())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
     return judge.eval()
 
 
@@ -184,27 +208,30 @@ class Table:
         self.seconds = clock.seconds()
         self.codes = self.autoencoder.transform(self.problem.train)
         self.neighbours = NearestNeighbors(n_neighbors=1).fit(self.codes)
+        self.test_codes = self.autoencoder.transform(self.problem.test)
+        self.held_out = self.nearest(self.test_codes)
         self.test_features = self.problem.features(self.problem.test)
 
     def measure(self):
         test, decode = self.problem.test, self.autoencoder.inverse_transform
         drawn = np.random.RandomState(self.seed).permutation(len(self.codes))[: len(test)]
-        test_codes = self.autoencoder.transform(test)
         error = {"error": -self.autoencoder.score(test), **self.seconds}
         self.floor = self.frechet(decode(self.codes[drawn]))
         self.store(TRAINING, {"frechet": self.frechet(self.problem.train[drawn])})
         self.store(
-            RECONSTRUCTION, {"frechet": self.frechet(decode(test_codes)), "nearest": self.nearest(test_codes), **error}
+            RECONSTRUCTION, {"frechet": self.frechet(decode(self.test_codes)), "nearest": self.held_out, **error}
         )
         self.store(FLOOR, {"frechet": self.floor})
         if self.seed == self.arguments.seeds[0]:
-            self.save_between(decode, test_codes)
+            self.save_between(decode, self.test_codes)
         for method in self.arguments.methods:
             self.store(method, guarded(self.run, method))
 
     def store(self, method, cell):
         if "frechet" in cell:
             cell["floor_ratio"] = cell["frechet"] / self.floor
+        if "nearest" in cell:
+            cell["held_out_ratio"] = cell["nearest"] / self.held_out
         cell = {key: round(value, 4) if isinstance(value, float) else value for key, value in cell.items()}
         self.results.store({"problem": self.name, "seed": self.seed, "method": method, **cell})
 
@@ -252,6 +279,7 @@ def report(results):
         "frechet": "Fréchet",
         "floor_ratio": "÷ floor",
         "nearest": "nearest code",
+        "held_out_ratio": "÷ held-out",
         "cpu_s": "CPU s",
     }
     for name in PROBLEMS:

@@ -12,6 +12,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_ot.base import BaseGenerator, fit_units, kept_units, warn_user
+from sklearn_ot.generation._correction import Correction
 from sklearn_ot.nets import NetOwner, refuse_changes
 from sklearn_ot.networks import Dense, module_of, named_module
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
@@ -153,10 +154,22 @@ class NeuralGenerator(NetOwner, BaseGenerator):
 
     def _generate(self, noise):
         """Map noise to rows in ``coordinates_``, of float32."""
+        rows, correction = self._uncorrected(noise), getattr(self, "correction_", None)
+        return rows if correction is None else correction.apply(rows)
+
+    def _uncorrected(self, noise):
+        """Outputs of the network of the samples, in ``coordinates_``."""
         module, device = getattr(self.net_, self._sampled).eval(), self.net_.device
         with torch.no_grad():
             rows = [module(noise[rows].to(device)).cpu().numpy() for rows in gen_batches(len(noise), CHUNK_ROWS)]
         return np.concatenate(rows)
+
+    def _find_correction(self, noise, sample):
+        """The correction of samples, from those of this noise, for training rows; None for bounded samples."""
+        if self._is_bounded:
+            return None
+        points = self.coordinates_.to_coordinates(sample.rows).astype(float)
+        return Correction.between(self._uncorrected(noise), sample._replace(rows=points))
 
     def _net_to_resume(self, architecture):
         """The net of the last fit if this fit continues it, else None; a ValueError if the architecture differs."""

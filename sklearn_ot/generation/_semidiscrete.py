@@ -2,50 +2,18 @@
 
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
-import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_ot.base import documented, sections
+from sklearn_ot.generation._correction import N_CORRECTION_ROWS
 from sklearn_ot.generation._neural import NeuralGenerator
 from sklearn_ot.nets import AssignedNoise, SemiDiscreteNet, resolve_device, torch_seed
 from sklearn_ot.objectives.semidiscrete import assigned_regression
 from sklearn_ot.solvers.costs import COSTS, Cost
-from sklearn_ot.solvers.gaussian import GaussianMap, sample_gaussian_map
-from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.solvers.sources import even_noise
-from sklearn_ot.solvers.units import UnitCoordinates
-
-# Number of samples whose mean and covariance are compared with those of the rows.
-N_CORRECTION_ROWS = 20_000
-# Deviations at which numbers are cut off for this comparison, so that far cells do not decide the correlations.
-CORRECTION_REACH = 3.0
-
-
-class Correction(NamedTuple):
-    """The Gaussian map from samples to points within limits; beyond them, the displacement is that at the limits.
-
-    The limits are three deviations of each column, after far cells have been moved nearer: a few far numbers decide
-    neither the map nor, where the map stretches them, the spread of the samples.
-    """
-
-    gaussian: GaussianMap
-    limits: np.ndarray
-
-    @classmethod
-    def between(cls, rows, points):
-        """The correction of rows for the distribution of points, a Sample."""
-        columns = UnitCoordinates.of_columns(points.rows, points.mass)
-        limits = columns.center + CORRECTION_REACH * columns.scale * np.array([[-1], [1]])
-        source, target = Sample.of(np.clip(rows, *limits)), points._replace(rows=np.clip(points.rows, *limits))
-        return cls(sample_gaussian_map(source, target), limits)
-
-    def apply(self, rows):
-        """Corrected rows, in the dtype of the rows."""
-        near = np.clip(rows, *self.limits.astype(rows.dtype))
-        return rows + (self.gaussian.transport(near) - near)
 
 
 @documented(**sections(NeuralGenerator))
@@ -194,16 +162,9 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         for row in self.history_:
             row["distance"] *= self.coordinates_.unit
         self.wasserstein_distance_ = self.history_[-1]["distance"]
-        self.correction_ = None if self._is_bounded else self._find_correction(points, sample)
-
-    def _find_correction(self, points, sample):
-        latent_dim = self.net_.get_params_for("module")["latent_dim"]
+        latent_dim = net.get_params_for("module")["latent_dim"]
         noise = even_noise(1, N_CORRECTION_ROWS, latent_dim, generator=torch.Generator().manual_seed(0))[0]
-        return Correction.between(super()._generate(noise), sample._replace(rows=points.cpu().numpy().astype(float)))
-
-    def _generate(self, noise):
-        rows = super()._generate(noise)
-        return rows if self.correction_ is None else self.correction_.apply(rows)
+        self.correction_ = self._find_correction(noise, sample)
 
     def _build_net(self, device, *, seed, **architecture):
         return SemiDiscreteNet(

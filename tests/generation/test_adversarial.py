@@ -656,3 +656,40 @@ def test_published_toys_by_the_defaults(method, make, modes, std, quality, diver
     assert coverage.n_modes == len(modes)
     assert coverage.high_quality >= quality
     assert coverage.reverse_kl <= divergence
+
+
+def test_moments_of_samples_are_matched_where_training_is_short():
+    """Means, spreads and correlations, which the untrained generator does not have."""
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((2000, 4)) @ rng.standard_normal((4, 4)) + [5, 0, -3, 100]
+    X[:, 0] = np.where(rng.rand(2000) < 0.3, X[:, 0] - 9, X[:, 0])
+    plain, matched = (new("WGAN gradient-penalty", match_moments=is_matched).fit(X) for is_matched in (False, True))
+    samples, size = matched.sample(20_000, random_state=0), X.std(axis=0)
+    # Both distributions are cut off at three deviations, and means of 20 000 samples have errors of 1 % of a deviation.
+    np.testing.assert_allclose(samples.mean(axis=0) / size, X.mean(axis=0) / size, atol=0.03)
+    np.testing.assert_allclose(samples.std(axis=0) / size, 1, atol=0.03)
+    np.testing.assert_allclose(np.corrcoef(samples.T), np.corrcoef(X.T), atol=0.05)
+    assert abs(np.corrcoef(plain.sample(20_000, random_state=0).T) - np.corrcoef(X.T)).max() > 0.2
+    # Another fit without the correction has none.
+    assert not hasattr(matched.set_params(match_moments=False).fit(X), "correction_")
+
+
+def test_matched_moments_of_weighted_rows_and_of_classes(X, y):
+    counts = np.where(y == "high", 3, 1)
+    weighted = new("WGAN gradient-penalty", match_moments=True).fit(X, y, sample_weight=counts)
+    samples = weighted.sample(20_000, random_state=0)
+    mean, std = np.average(X, axis=0, weights=counts), np.repeat(X, counts, axis=0).std(axis=0)
+    np.testing.assert_allclose(samples.mean(axis=0), mean, atol=0.05 * std.max())
+    np.testing.assert_allclose(samples.std(axis=0) / std, 1, atol=0.05)
+
+
+def test_matched_moments_go_on_after_a_pickle_and_leave_bounded_samples(X):
+    whole = new("WGAN gradient-penalty", max_iter=20, match_moments=True).fit(X)
+    pieces = new("WGAN gradient-penalty", max_iter=7, match_moments=True, warm_start=True).fit(X)
+    pieces = pickle.loads(pickle.dumps(pieces)).set_params(max_iter=13).fit(X)
+    np.testing.assert_array_equal(pieces.sample(50, random_state=0), whole.sample(50, random_state=0))
+    bounded = new("WGAN gradient-penalty", match_moments=True, generator=Dense((8,), output_activation="tanh")).fit(X)
+    samples = bounded.sample(1000, random_state=0)
+    assert bounded.correction_ is None
+    assert (samples >= X.min()).all()
+    assert (samples <= X.max()).all()
