@@ -94,21 +94,17 @@ def wgan_of_codes(seconds):
     )
 
 
-def semidiscrete_of_codes():
-    """Settings for codes: more rounds, each of which draws fewer samples."""
-    return SemiDiscreteOTGenerator(max_iter=3, max_samples=10_000, n_fit_samples=30_000, n_fit_steps=1500)
-
-
 # Generators by their names: functions of the CPU-seconds of a fit.
 METHODS = {
     "raw decode": lambda _: RawNoise(),
     "one Gaussian": lambda _: GaussianMixture(),
     "GaussianMixture(50)": lambda _: GaussianMixture(50),
+    "GaussianMixture(200)": lambda _: GaussianMixture(200, max_iter=30),
     "W2Generator": lambda seconds: W2Generator(transport=w2(0.9 * seconds)),
     "W2Generator, mixture of 50": lambda seconds: W2Generator(GaussianMixture(50), transport=w2(0.6 * seconds)),
     "WGANGenerator, defaults": lambda seconds: WGANGenerator(max_iter=10**6, callbacks=budgeted(seconds / 3)),
     "WGANGenerator": lambda seconds: wgan_of_codes(0.3 * seconds),
-    "SemiDiscreteOTGenerator": lambda _: semidiscrete_of_codes(),
+    "SemiDiscreteOTGenerator": lambda _: SemiDiscreteOTGenerator(max_iter=3, max_samples=10_000),
 }
 
 

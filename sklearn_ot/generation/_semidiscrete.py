@@ -53,7 +53,8 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         rounds are independent.
     max_samples : int or None, default=500000
         Largest number of samples of the generator in one OTS, which limits its time. With None it is
-        :math:`2^{20} + 8 N / \mathrm{tol}^2`.
+        :math:`2^{20} + 8 N / \mathrm{tol}^2`. With less than 10 N the test of the masses takes less time as well, and
+        counts no empty cells.
     n_fit_samples : int, default=50000
         Rows of noise that are drawn and assigned in each round; FIT runs through all of them in mini-batches.
     n_fit_steps : int, default=4000

@@ -13,7 +13,7 @@ from sklearn_ot.solvers.costs import Cost, read_cost
 from sklearn_ot.solvers.semidiscrete._assignment import distinct
 from sklearn_ot.solvers.semidiscrete._average import average
 from sklearn_ot.solvers.semidiscrete._line import line_potential, quantiles_of
-from sklearn_ot.solvers.semidiscrete._masses import read_weights
+from sklearn_ot.solvers.semidiscrete._masses import MIN_COARSE_ROWS, read_weights
 from sklearn_ot.solvers.semidiscrete._newton import newton
 from sklearn_ot.solvers.semidiscrete._problem import LOCATION_ROWS, Problem, State
 from sklearn_ot.solvers.semidiscrete._soft import soft
@@ -21,8 +21,8 @@ from sklearn_ot.solvers.sources import Source, read_source
 
 # Largest number of source rows: the first number, plus the second divided by the squared tolerance for each point.
 DEFAULT_ROWS, DEFAULT_ROWS_PER_ERROR = 2**20, 8
-# Number of rows in the test of a start: at least the first number, and the second times the mean of 1 / weight.
-MIN_START_ROWS, START_ROWS_PER_MASS = 2**13, 8
+# Largest number of rows in the test of a start, times the mean of 1 / weight.
+START_ROWS_PER_MASS = 8
 # If the error of a start is larger, the fit begins with the soft phase, which does not use the start. This phase takes
 # little time and ends with an error of about 0.5, so that a start with a larger error has little to offer.
 GOOD_START = 0.7
@@ -49,7 +49,8 @@ class SemiDiscreteSolution(NamedTuple):
         that are counted on ``n_samples`` independent rows. Quasi-random rows, kernel estimates and exact quantiles can
         have a smaller error.
     n_empty : int
-        Number of cells without a fresh row, although at least 20 were expected.
+        Number of cells without a fresh row, although at least 10 were expected. If ``max_samples`` does not allow as
+        many fresh rows, no cell is counted.
     n_samples : int
         Number of source rows in the fit, without those of tests.
     converged : bool
@@ -224,7 +225,8 @@ class _Fit:
         if start is None:
             return State(None, None, 1.0, 0), None
         offsets = rows.units.offsets(start)
-        n_test = max(START_ROWS_PER_MASS * problem.mass_test.rarity, MIN_START_ROWS)
+        n_test = max(START_ROWS_PER_MASS * problem.mass_test.rarity, MIN_COARSE_ROWS)
+        n_test = min(n_test, problem.mass_test.n_coarse_rows)
         state = State(offsets, None, problem.mass_test(rows, offsets, n_test)[0], 0)
         if state.error > problem.tol:
             return state, None
@@ -255,7 +257,9 @@ class _Fit:
         rows, test = self.problem.rows, self.problem.mass_test
         n_test = test.n_rows
         if not is_candidate:
-            n_test = max(min(n_test, state.n_rows * rows.effective_rows), test.n_fewer_rows)
+            # The user may allow fewer rows than a test of empty cells needs.
+            n_fewer = min(test.n_fewer_rows, max(self.problem.max_samples, test.n_coarse_rows))
+            n_test = max(min(n_test, state.n_rows * rows.effective_rows), n_fewer)
         error, n_empty = test(rows, state.offsets, n_test)
         return self.solution(state._replace(error=error), n_empty)
 

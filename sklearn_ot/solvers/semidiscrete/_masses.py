@@ -20,6 +20,9 @@ WANTED_PRECISION, LEAST_PRECISION = 1 / 4, 1
 # For k cells a test needs (1 + this number / √k) times the rows that many cells need, because the errors of its two
 # estimates are multiplied. With more than 256 cells the standard error is up to an eighth above the wanted one.
 FEW_CELLS = 16
+# The largest standard error of the squared error in a test that only chooses the next phase or reports the end, and the
+# smallest number of its rows.
+COARSE_PRECISION, MIN_COARSE_ROWS = 1 / 20, 2**13
 # Largest difference of the sum of the weights from 1: weights of very many points in float32 are rounded.
 MAX_ROUNDING = 1e-4
 # Numbers and rows that are drawn at once: 16 MB of float32, also for the scores with 64 points.
@@ -69,6 +72,9 @@ class MassTest:
         The mean of 1 / weight over the tested cells: the number of points of equal weight that need as many rows.
     n_fewer_rows : float
         Number of rows of the smallest test that detects empty cells.
+    n_coarse_rows : float
+        Number of rows of a test that measures the error, but sees no empty cells. It grows as the root of the number of
+        cells, because each of them gives an independent estimate.
     """
 
     def __init__(self, weights: Tensor, tol: float):
@@ -76,22 +82,26 @@ class MassTest:
         self.visible, self.n_rows = visible_cells(weights, tol)
         self.rarity = float((1 / weights[self.visible]).mean())
         self.n_fewer_rows = FEWER_ROWS_PER_MASS / float(weights[self.visible].min())
+        spread = float(weights[self.visible].pow(-2).mean().sqrt()) / math.sqrt(int(self.visible.sum()))
+        precision = min(COARSE_PRECISION, LEAST_PRECISION * tol**2)
+        self.n_coarse_rows = max(MIN_COARSE_ROWS, 2 / precision * spread)
 
     def __call__(self, rows, offsets: Tensor, n: float) -> tuple[float, int]:
         """Measure the error and the number of empty cells on about n effective rows.
 
         The squared error is the mean product of two independent estimates of each relative error, which is unbiased. If
-        it is negative, the error is 0.
+        it is negative, the error is 0. Cells in which few rows are expected are not counted as empty.
         """
         counts = torch.zeros(2, len(offsets), dtype=torch.float64, device=offsets.device)
-        n = math.ceil(n / rows.effective_rows)
-        block = rows_at_once(n // 2, rows.units.points.shape[1])
-        for _ in range(math.ceil(n / 2 / block)):
+        n_half = math.ceil(n / rows.effective_rows / 2)
+        block = rows_at_once(n_half, rows.units.points.shape[1])
+        for _ in range(math.ceil(n_half / block)):
             for half in counts:
                 half += rows.masses(rows.sample(block), offsets) * block
         ratio = (counts / counts.sum(1, keepdim=True) / self.weights - 1)[:, self.visible]
         square = float((ratio[0] * ratio[1]).mean())
-        return math.sqrt(max(square, 0.0)), int((counts.sum(0)[self.visible] == 0).sum())
+        is_tested = self.visible & (self.weights * n >= 0.99 * FEWER_ROWS_PER_MASS)
+        return math.sqrt(max(square, 0.0)), int((counts.sum(0)[is_tested] == 0).sum())
 
 
 def visible_cells(weights: Tensor, tol: float) -> tuple[Tensor, int]:

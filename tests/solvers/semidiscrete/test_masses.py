@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_ot.solvers.semidiscrete import semidiscrete_dual
+from sklearn_ot.solvers.semidiscrete import assign, semidiscrete_dual
 from sklearn_ot.solvers.semidiscrete._masses import visible_cells
+from sklearn_ot.solvers.sources import Source
 
 
 @pytest.mark.parametrize("spread", [0.0, 1.0, 2.0])
@@ -51,3 +52,23 @@ def test_light_cells_get_their_masses(weights, normal, masses):
     error = masses(normal(4), points, solution.potential, n_samples=1_000_000) / weights - 1
     # The test of weights like 1/k² can have an error of tol, and these rows add a root mean square of 4 %.
     assert error.square().mean().sqrt() < 0.1
+
+
+def test_few_allowed_rows_also_limit_the_tests():
+    """The tests of the start and of the end took eighteen rows for each point, many times the rows of the fit."""
+    points, drawn = torch.randn(4000, 4), []
+
+    def sample(n):
+        drawn.append(n)
+        return torch.randn(n, 4)
+
+    first = semidiscrete_dual(Source(sample), points, tol=0.2, max_samples=1000)
+    drawn.clear()
+    solution = semidiscrete_dual(Source(sample), points, tol=0.2, max_samples=1000, start=first.potential)
+    # A test has as many rows as the fit, or 8192, and there are two besides the rows that find the location.
+    assert sum(drawn) < 2 * solution.n_samples + 3 * 8192
+    # The measured error is right all the same: the product of two counts on fresh rows has no bias.
+    counts = [assign(torch.randn(40_000, 4), points, solution.potential).bincount(minlength=4000) for _ in range(2)]
+    first, second = (count / 10 - 1 for count in counts)
+    assert solution.mass_error == pytest.approx((first * second).mean().sqrt().item(), abs=0.1)
+    assert solution.n_empty == 0
