@@ -177,7 +177,7 @@ def faces(arguments, seed):
     train, test = images[:-n_test], images[-n_test:]
     pca = PCA(min(64, len(train) - 1), svd_solver="randomized", random_state=0).fit(train)
     n_columns = min(64, len(train) // 2)
-    autoencoder = Autoencoder(n_columns, network=Convolutional(16), max_iter=3000)
+    autoencoder = Autoencoder(n_columns, network=Convolutional(16), max_iter=600)
     return Problem(train, test, (64, 64, 3), pca.transform, autoencoder)
 
 
