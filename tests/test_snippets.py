@@ -102,6 +102,23 @@ def test_search_over_an_adapter(transport, parameter, values, align, routing):
     assert np.mean(search.predict(Xt) == yt) > 0.95
 
 
+def test_search_over_lambda():
+    transport = W2Transport(max_iter=5, plan_size=0, network=Convex((16,)), random_state=0)
+    search = GridSearchCV(transport, {"reg": [0, 0.1]}, cv=cv, error_score="raise").fit(Xs, X_target=Xt)
+    assert search.best_params_["reg"] in [0, 0.1]
+    clf = DomainAdapter(transport, make_pipeline(StandardScaler(), KNeighborsClassifier(1)))
+    search = GridSearchCV(
+        clf,
+        {"transport__reg": [0, 0.1]},
+        cv=cv,
+        refit="match",
+        scoring={"match": transport_match, "acc": transported_source_accuracy},
+        error_score="raise",
+    ).fit(Xs, ys, X_target=Xt)
+    assert search.best_params_["transport__reg"] in [0, 0.1]
+    assert np.mean(search.predict(Xt) == yt) > 0.95
+
+
 def test_semidiscrete_transport():
     transport = SemiDiscreteTransport("normal", tol=0.2, random_state=0).fit(Xt)
     lower, upper = transport.distance_interval_
