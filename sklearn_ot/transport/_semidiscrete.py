@@ -121,7 +121,7 @@ class SemiDiscreteTransport(BaseTransport):
         weights N is the mean of :math:`1 / \nu_i`. Quantiles, quasi-random rows and kernel estimates can have a smaller
         error.
     empty_cells_ : int
-        Number of points to which no fresh row was sent, although at least 20 were expected.
+        Number of points to which no fresh row was sent, although at least 10 were expected.
     n_samples_ : int
         Number of source rows in the fit.
     gap_ : float
