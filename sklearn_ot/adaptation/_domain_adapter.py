@@ -241,8 +241,8 @@ class DomainAdapter(BaseAdapter):
             if self.feature_extractor is not None or self.fine_tune:
                 self._fit_extractor(given)
             for _ in range(self.fine_tune if target is not None else 0):
-                self._fit_parts(given, target, params)
-                self._fine_tune(given, target)
+                features, weight = self._fit_parts(given, target, params)
+                self._fine_tune(given, Sample.of(*target), Sample.of(features, weight).rows)
             self._fit_parts(given, target, params)
         return self
 
@@ -278,23 +278,25 @@ class DomainAdapter(BaseAdapter):
         rows = weighting.rows(source.table.rows), weighting.rows(source.y)
         self.feature_extractor_ = fit_extractor(self.feature_extractor, *rows)
 
-    def _fine_tune(self, source, target):
-        """Train the extractor further, on the target rows whose predictions agree with those of their neighbours."""
-        sample, extractor = Sample.of(*target), self.feature_extractor_
-        features = features_of(extractor, sample.rows)
+    def _fine_tune(self, source, target, features):
+        """Train the extractor further, on the target rows whose predictions agree with those of their neighbours.
+
+        ``features`` are those of the rows of ``target``, before the training.
+        """
+        extractor = self.feature_extractor_
         predicted = self.estimator_.predict(bring_to_estimator(self, features, np.full(len(features), -1), {}))
         classes, codes = np.unique(source.y, return_inverse=True)
         weight = np.ones(len(codes)) if source.weight is None else source.weight
         shares = self.target_proportions_
         if shares is None:
             shares = np.bincount(codes, weight) / weight.sum()
-        is_used = is_trusted(features, np.searchsorted(classes, predicted), sample.mass, shares)
+        is_used = is_trusted(features, np.searchsorted(classes, predicted), target.mass, shares)
         if is_used.any():
             n_steps = -(-extractor.max_iter // FINE_TUNE_PART)
-            extractor.fine_tune(source.table.rows, source.y, sample.rows[is_used], predicted[is_used], n_steps)
+            extractor.fine_tune(source.table.rows, source.y, target.rows[is_used], predicted[is_used], n_steps)
 
     def _fit_parts(self, source, target, params):
-        """Fit the transports and the estimator, in the features if there is an extractor."""
+        """Fit the transports and the estimator, in the features if there is an extractor; return the target there."""
         if self.feature_extractor_ is not None:
             source = source.with_features(self.feature_extractor_)
             target = None if target is None else (features_of(self.feature_extractor_, target[0]), target[1])
@@ -312,6 +314,7 @@ class DomainAdapter(BaseAdapter):
             **weighting.params,
             **weighting.metadata(training, routed.estimator.fit),
         )
+        return target
 
     def _reweighted(self, source, target):
         """The source with weights that give its classes their proportions in the target."""
