@@ -10,7 +10,6 @@ from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -89,18 +88,10 @@ INSTANCES = [
 ]
 
 
-# scikit-learn's own Pipeline does not pass these two checks, which it leaves out, because its parameter is fitted.
-OF_PIPELINES = dict.fromkeys(
-    ("check_dont_overwrite_parameters", "check_estimators_overwrite_params"), "a pipeline fits its steps"
-)
-
-
 @pytest.mark.filterwarnings("ignore::sklearn_ot.exceptions.MissingTargetWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("routing", [False, True], ids=["routing off", "routing on"])
-@parametrize_with_checks(
-    INSTANCES, expected_failed_checks=lambda estimator: OF_PIPELINES if isinstance(estimator, Pipeline) else {}
-)
+@parametrize_with_checks(INSTANCES)
 def test_common_checks(estimator, check, routing):
     with sklearn.config_context(enable_metadata_routing=routing):
         check(estimator)

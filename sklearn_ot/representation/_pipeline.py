@@ -1,10 +1,11 @@
 """GenerativePipeline: a pipeline whose last step draws codes, which the steps before it decode to rows."""
 
-from contextlib import ExitStack
+from copy import copy
 from typing import ClassVar
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
@@ -61,6 +62,10 @@ class GenerativePipeline(Pipeline):
     slices, weights, caching. The slice ``pipeline[:-1]`` encodes rows by ``transform`` and decodes codes by
     ``inverse_transform``.
 
+    `fit` fits copies of the given steps, as estimators with estimators as parameters do: ``get_params`` returns the
+    given ones, and ``steps``, ``named_steps``, ``pipeline["name"]`` and slices the fitted ones. Therefore
+    ``warm_start`` of a step has no effect.
+
     Parameters
     ----------
     steps : list of tuples (str, estimator)
@@ -115,6 +120,16 @@ class GenerativePipeline(Pipeline):
         "scaling": [StrOptions({"columns", "common"})],
     }
 
+    @property
+    def steps(self):
+        """Names and estimators: the fitted ones, or before `fit` those that were given."""
+        return vars(self).get("_fitted_steps", vars(self)["steps"])
+
+    @steps.setter
+    def steps(self, steps):
+        vars(self).pop("_fitted_steps", None)
+        vars(self)["steps"] = steps
+
     def __init__(self, steps, *, scaling="columns", transform_input=None, memory=None, verbose=False):
         self.scaling = scaling
         super().__init__(steps, transform_input=transform_input, memory=memory, verbose=verbose)
@@ -136,15 +151,15 @@ class GenerativePipeline(Pipeline):
         Returns
         -------
         self : object
-            The fitted pipeline. If a step raises an error, the pipeline and its steps keep their previous state.
+            The fitted pipeline. If a step raises an error, the pipeline keeps its previous state.
         """
-        with ExitStack() as stack:
-            # scikit-learn fits the steps themselves, not copies of them.
-            for part in (self, *(step for _, step in self.steps)):
-                if hasattr(part, "__dict__"):
-                    stack.enter_context(all_or_nothing(part))
+        with all_or_nothing(self):
+            given = vars(self)["steps"]
+            # scikit-learn fits the steps that it is given, and keeps them in `steps`.
+            self.steps = clone(given, safe=False)
             super().fit(X, y, **params)
-            self.__dict__.pop("coordinates_", None)
+            vars(self).update(steps=given, _fitted_steps=self.steps)
+            vars(self).pop("coordinates_", None)
             if hasattr(self._final_estimator, "sample"):
                 rows = check_array(X, dtype=FLOAT_DTYPES, input_name="X", estimator=self)
                 weight = params.get("sample_weight", params.get(f"{self.steps[-1][0]}__sample_weight"))
@@ -297,6 +312,45 @@ class GenerativePipeline(Pipeline):
         check_is_fitted(self)
         return self._decode(self._final_estimator.decode_noise(noise))
 
+    def get_params(self, deep=True):
+        """Get the parameters of the pipeline and of the given steps.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to return the steps and their parameters as well.
+
+        Returns
+        -------
+        params : dict
+            Values by the names of parameters.
+        """
+        return Pipeline.get_params(self._given(), deep)
+
+    def set_params(self, **params):
+        """Set parameters of the pipeline and of the given steps; a fitted step keeps its own until the next fit.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by the names of parameters. A pipeline that gets another step is not fitted any more.
+
+        Returns
+        -------
+        self : object
+            The pipeline.
+        """
+        of_steps = self.get_params().keys() - self.get_params(deep=False).keys()
+        if any("__" not in name for name in params.keys() & of_steps):
+            self.steps = vars(self)["steps"]
+        return super().set_params(**params)
+
+    def _given(self):
+        """This pipeline with the steps as they were given."""
+        given = copy(self)
+        given.steps = vars(self)["steps"]
+        return given
+
     def set_output(self, *, transform=None):
         """Choose whether `sample`, and ``transform`` of the steps, return arrays or DataFrames.
 
@@ -311,6 +365,8 @@ class GenerativePipeline(Pipeline):
             The pipeline.
         """
         super().set_output(transform=transform)
+        # Copies of the given steps are fitted next.
+        Pipeline.set_output(self._given(), transform=transform)
         if transform is not None:
             self._sklearn_output_config = {"transform": transform}
         return self

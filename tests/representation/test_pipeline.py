@@ -133,6 +133,26 @@ def test_copies_and_slices():
     assert encoder.score(X) == pipeline[1].score(pipeline[0].transform(X))
 
 
+def test_the_given_steps_are_parameters_and_their_copies_are_fitted():
+    given = [("code", PCA(2)), ("last", GaussianMixture(2, random_state=0))]
+    pipeline = GenerativePipeline(given).fit(X)
+    assert pipeline.get_params()["steps"] is given
+    assert pipeline.get_params()["code"] is given[0][1]
+    assert not hasattr(given[0][1], "components_")
+    assert pipeline["code"].components_.shape == pipeline[:-1][0].components_.shape == (2, 4)
+    # A parameter has an effect in the next fit.
+    pipeline.set_params(code__n_components=1)
+    assert pipeline.sample().shape == (1, 4)
+    assert pipeline["code"].n_components == 2
+    assert pipeline.fit(X)["code"].components_.shape == (1, 4)
+    # Another step keeps the parameters of the others, and makes the pipeline unfitted.
+    pipeline.set_params(code__n_components=3).set_params(last=KernelDensity())
+    with pytest.raises(NotFittedError):
+        pipeline.sample()
+    assert pipeline["code"] is given[0][1]
+    assert pipeline.fit(X)["code"].components_.shape == (3, 4)
+
+
 def test_rows_between_two_rows():
     pipeline = make().fit(X)
     rows = pipeline.interpolate(X[0], X[1], 5)
