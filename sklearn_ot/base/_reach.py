@@ -50,6 +50,6 @@ class Reach(NamedTuple):
         if far.size:
             n_far = np.count_nonzero(((rows[:, far] < least[far]) | (rows[:, far] > most[far])).any(axis=1))
             warn_user(
-                f"{n_far} of {len(rows)} {name} are far from the source rows of fit, by more than {N_RANGES} times "
-                f"their range, in {names_of(estimator, far)}. {reason}"
+                f"{n_far} of {len(rows)} {name} are far from the rows to which the map was fitted, by more than "
+                f"{N_RANGES} times their range, in {names_of(estimator, far)}. {reason}"
             )

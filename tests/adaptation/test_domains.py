@@ -135,9 +135,15 @@ def test_target_rows_raise_no_warning(fitted):
         *NEW[:, None],
     ):
         fitted.predict(rows)
-    # Rows of a third domain resemble neither.
-    fitted.predict(NEW + np.array([0, 40]))
-    fitted.predict(np.full((50, 2), 100.0))
+
+
+@pytest.mark.filterwarnings("error::sklearn_ot.exceptions.SourceRowsWarning")
+def test_rows_of_a_third_domain_resemble_neither(fitted):
+    # With align="target" the map warns that these rows are far from the target.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* rows of X are far from the rows to which the map was fitted")
+        fitted.predict(NEW + np.array([0, 40]))
+        fitted.predict(np.full((50, 2), 100.0))
 
 
 def shifted(rng, n_rows, n_columns, shift):
