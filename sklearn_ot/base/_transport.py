@@ -125,7 +125,10 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
             Images of the rows, in the dtype of ``X`` if it is a float dtype, else float64.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        return self._images(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))
+
+    def _images(self, X):
+        """Finite images of validated rows, with a warning of rows that are far from those of the fit."""
         self._warn_far(X, "rows of X", "Their images are an extrapolation. Are they in the units of fit?")
         return finite(self._transform(X), "The images of X")
 
@@ -164,7 +167,7 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
         t = t.astype(X.dtype)[..., None, None]
-        return (1 - t) * X + t * finite(self._transform(X), "The images of X")
+        return (1 - t) * X + t * self._images(X)
 
     def score(self, X, y=None, sample_weight=None, *, X_target=None, target_weight=None):
         """Minus the squared sliced Wasserstein-2 distance between ``transform(X)`` and the target.

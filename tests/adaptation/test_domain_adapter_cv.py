@@ -54,7 +54,7 @@ XS, YS = rows_of([100] * 3, 0)
 XT, YT = rows_of([90] * 3, 1)
 # Domains by what happens to the target, with the transports that may be chosen.
 SHEARED = XT @ [[2.0, 0.6], [0.6, 0.9]] + [8, -3]
-FEW, Y_FEW = rows_of([160, 60, 30], 2)
+FEW, Y_FEW = rows_of([200, 30, 20], 2)
 
 
 def chosen(X, **options):
@@ -80,7 +80,7 @@ def test_a_shift_of_the_features_is_repaired_without_a_warning():
         fitted = DomainAdapterCV(CANDIDATES, KNN).fit(XS, YS, X_target=SHEARED)
     assert len(np.unique(KNeighborsClassifier(1).fit(XS, YS).predict(SHEARED))) < 3
     assert fitted.best_transport_ is not None
-    assert fitted.score(SHEARED, YT) > 0.96
+    assert fitted.score(SHEARED, YT) > 0.97
 
 
 def test_a_shift_of_the_proportions_is_no_reason_for_a_map():

@@ -41,6 +41,7 @@ def test_rows_far_from_those_of_the_fit_are_counted_and_their_columns_are_named(
     (message,) = messages(transport.transform, moved)
     assert message.startswith("7 of 200 rows of X are far")
     assert "column 'size'" in message
+    assert messages(transport.interpolate, moved) == [message]
 
 
 @pytest.mark.parametrize("transport", [GaussianTransport(), W2Transport(max_iter=0)])
