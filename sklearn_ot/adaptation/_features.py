@@ -210,15 +210,8 @@ class ClassifierFeatures(NetOwner, OwnSettings, ClassNamePrefixFeaturesOutMixin,
         return ClassifierNet(
             classifier,
             smooth_cross_entropy,
-            max_iter=max_iter,
             remedy=f"Lower learning_rate (now {self.learning_rate:g}).",
-            lr=self.learning_rate,
-            batch_size=self.batch_size,
-            optimizer=torch.optim.Adam,
-            optimizer__fused=device.type != "mps",
-            callbacks=[clone(callback) for callback in self.callbacks or []],
-            device=device,
-            verbose=int(self.verbose),
+            **self._net_parameters(device) | {"max_iter": max_iter},
             **{f"module__{name}": value for name, value in arguments.items()},
         ).initialize()
 

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import clone
 from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -96,18 +95,7 @@ class NeuralGenerator(NetOwner, BaseGenerator):
         """Build and initialise a net."""
 
     def _net_parameters(self, device):
-        """The arguments of a net that depend neither on the method nor on the data."""
-        return {
-            "optimizer": torch.optim.Adam,
-            "optimizer__betas": (0.9, 0.99),
-            "optimizer__fused": device.type != "mps",
-            "lr": self.learning_rate,
-            "batch_size": self.batch_size,
-            "max_iter": self.max_iter,
-            "callbacks": [clone(callback) for callback in self.callbacks or []],
-            "device": device,
-            "verbose": int(self.verbose),
-        }
+        return super()._net_parameters(device) | {"optimizer__betas": (0.9, 0.99)}
 
     def _spec(self, role):
         network = getattr(self, role)

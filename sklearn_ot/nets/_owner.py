@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from sklearn.base import clone
 
 from sklearn_ot.nets._device import resolve_device, torch_seed
 from sklearn_ot.settings import in_own_settings
@@ -10,10 +11,10 @@ from sklearn_ot.settings import in_own_settings
 class NetOwner:
     """Mixin of estimators with a skorch net as ``net_``, which pickles it without tensors.
 
-    A subclass has a parameter ``device`` and writes ``_build_net(device, **architecture)``, which returns an
-    initialised `BlockNet`. If this method needs more arguments than the module, the subclass also writes
-    ``_architecture_of(net)``. A pickle stores these arguments and the state and history of the net, as plain values and
-    arrays.
+    A subclass has the parameters ``learning_rate``, ``batch_size``, ``max_iter``, ``callbacks``, ``device`` and
+    ``verbose``, and writes ``_build_net(device, **architecture)``, which returns an initialised `BlockNet`. If this
+    method needs more arguments than the module, the subclass also writes ``_architecture_of(net)``. A pickle stores
+    these arguments and the state and history of the net, as plain values and arrays.
     """
 
     @in_own_settings
@@ -28,6 +29,19 @@ class NetOwner:
         super().__setstate__(state)
         if "net_" in state:
             self.net_ = self._restore_net(**state["net_"])
+
+    def _net_parameters(self, device):
+        """The arguments of a net that depend neither on the method nor on the data."""
+        return {
+            "optimizer": torch.optim.Adam,
+            "optimizer__fused": device.type != "mps",
+            "lr": self.learning_rate,
+            "batch_size": self.batch_size,
+            "max_iter": self.max_iter,
+            "callbacks": [clone(callback) for callback in self.callbacks or []],
+            "device": device,
+            "verbose": int(self.verbose),
+        }
 
     def _architecture_of(self, net):
         """The arguments with which ``_build_net`` makes such a net, as plain values."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import randomized_svd
@@ -297,16 +297,9 @@ class Autoencoder(NetOwner, OwnSettings, ClassNamePrefixFeaturesOutMixin, Transf
         return AutoencoderNet(
             StandardCode,
             reconstruction,
-            max_iter=self.max_iter,
             n_iter_no_change=self.n_iter_no_change,
             remedy=f"Lower learning_rate (now {self.learning_rate:g}).",
-            lr=self.learning_rate,
-            batch_size=self.batch_size,
-            optimizer=torch.optim.Adam,
-            optimizer__fused=device.type != "mps",
-            callbacks=[clone(callback) for callback in self.callbacks or []],
-            device=device,
-            verbose=int(self.verbose),
+            **self._net_parameters(device),
             **{f"module__{name}": value for name, value in architecture.items()},
         ).initialize()
 
