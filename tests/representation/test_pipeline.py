@@ -199,6 +199,8 @@ def test_tables():
     np.testing.assert_allclose(rows.to_numpy(), expected)
     assert tabular.score(table) == pytest.approx(score)
     assert isinstance(clone(tabular).fit(table).sample(), pd.DataFrame)
+    # A choice after a fit holds in the next fit, too.
+    assert isinstance(pipeline.set_output(transform="pandas").fit(table)[:-1].transform(table), pd.DataFrame)
 
 
 @pytest.mark.parametrize(
