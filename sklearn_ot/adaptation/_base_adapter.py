@@ -121,8 +121,7 @@ class BaseAdapter(MetaEstimatorMixin, BaseEstimator):
         if _routing_enabled():
             params, weights = params | weights, {}
         routed = process_routing(self, "score", **params)
-        X = self._bring_to_estimator(X, domain, routed)
-        return self.estimator_.score(X, y, **weights, **routed.estimator.score)
+        return self._score(X, y, domain, routed, weights)
 
     @property
     def classes_(self):
@@ -133,17 +132,28 @@ class BaseAdapter(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         _raise_for_params(params, self, method)
         routed = process_routing(self, method, **params)
+        return self._call(method, X, domain, routed)
+
+    def _call(self, method, X, domain, routed):
         X = self._bring_to_estimator(X, domain, routed)
         return getattr(self.estimator_, method)(X, **routed.estimator[method])
 
+    def _score(self, X, y, domain, routed, weights):
+        X = self._bring_to_estimator(X, domain, routed)
+        return self.estimator_.score(X, y, **weights, **routed.estimator.score)
+
     def _bring_to_estimator(self, X, domain, routed):
+        table, origin = self._read_rows(X, domain)
+        if not self.transports_:
+            return table.with_rows(table.rows)
+        return table.with_rows(bring_to_estimator(self, table.rows, origin, routed.transport.transform))
+
+    def _read_rows(self, X, domain):
+        """Rows as a `Table`, and for each of them the number of its source, or -1 for the target."""
         table = read_table(self, X)
-        rows = table.rows
         is_auto = isinstance(domain, str) and domain == AUTO
-        origin = self._origin(rows) if is_auto else origin_of(domain, self.source_names_, len(rows))
-        if self.transports_:
-            rows = bring_to_estimator(self, rows, origin, routed.transport.transform)
-        return table.with_rows(rows)
+        rows = table.rows
+        return table, self._origin(rows) if is_auto else origin_of(domain, self.source_names_, len(rows))
 
     def _origin(self, rows):
         """For each row the number of the source that has it, or -1 for a row of the target."""

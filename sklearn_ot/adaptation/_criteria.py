@@ -1,5 +1,6 @@
 """Criteria of a map without labels of the target: one number for each target row, from moved labelled rows."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,8 @@ class View(NamedTuple):
         Target rows.
     unmoved : ndarray of shape (n_target_samples, n_columns)
         Target rows as they were given.
+    classes : ndarray of shape (n_classes,)
+        The classes of the integers.
     """
 
     source: np.ndarray
@@ -38,6 +41,7 @@ class View(NamedTuple):
     weight: np.ndarray
     target: np.ndarray
     unmoved: np.ndarray
+    classes: np.ndarray
 
 
 def each_source(adapter, X, *others, domain=None):
@@ -84,22 +88,31 @@ def view_of(adapter, X, y, sample_weight=None, domain=None):
         weights.append(check_weight(part_weight, len(table)) * len(table))
     unmoved = adapter.target_reference_
     target = unmoved if adapter.align == "source" else np.asarray(adapter.transports_[0].transform(unmoved))
-    codes = np.unique(np.concatenate(labels), return_inverse=True)[1]
-    return View(np.concatenate(rows), codes, np.concatenate(weights), target, unmoved)
+    classes, codes = np.unique(np.concatenate(labels), return_inverse=True)
+    return View(np.concatenate(rows), codes, np.concatenate(weights), target, unmoved, classes)
 
 
 def target_probabilities(view, proportions=None):
-    """Probabilities of the classes of target rows, by a linear classifier that is fitted to the source.
+    """Probabilities of the classes of target rows, by the `judge` of the same arguments."""
+    return judge(view, proportions)(view.target)
 
-    ``proportions`` are those of the classes in the target; None are those of the source.
+
+def judge(view, proportions=None):
+    """A function from rows, where the estimator sees them, to probabilities of the classes; it can be pickled.
+
+    It is a linear classifier that is fitted to the source. ``proportions`` are those of the classes in the target; None
+    are those of the source.
     """
-    probabilities = linear_classifier(view.source, view.codes, view.weight)(view.target)
+    linear = linear_classifier(view.source, view.codes, view.weight)
     if proportions is None:
-        return probabilities
+        return linear
     share = source_shares(view)
-    ratios = np.divide(proportions, share, out=np.zeros_like(share), where=share > 0)
+    return partial(_with_ratios, linear, np.divide(proportions, share, out=np.zeros_like(share), where=share > 0))
+
+
+def _with_ratios(linear, ratios, rows):
     # No row may have the sum 0.
-    probabilities = (probabilities + np.finfo(np.float64).tiny) * ratios
+    probabilities = (linear(rows) + np.finfo(np.float64).tiny) * ratios
     return probabilities / probabilities.sum(axis=1, keepdims=True)
 
 

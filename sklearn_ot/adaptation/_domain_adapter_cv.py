@@ -7,13 +7,16 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import _fit_context, is_classifier
+from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import _raise_for_params
 
 from sklearn_ot.adaptation._base_adapter import BaseAdapter
+from sklearn_ot.adaptation._committee import VOTE, Committee
 from sklearn_ot.adaptation._criteria import (
     agreement,
     certainty,
+    judge,
     nearest_class,
     source_shares,
     target_probabilities,
@@ -69,6 +72,11 @@ class DomainAdapterCV(BaseAdapter):
         `DomainAdapter`. Afterwards the criteria no longer distinguish candidates.
     margin : float, default=0.75
         The number of standard errors that are subtracted from the gain. A larger number chooses none more often.
+    by_row : bool, default=False
+        Whether each row to predict gets a candidate of its own. If True, all admitted candidates predict the row, and
+        the estimator of one whose class is trusted most decides: the trust in a class is the median of the judges'
+        probabilities for it, plus 0.2 if the chosen candidate predicts it, and 0.2 if no transport does. Needs
+        ``fine_tune=0``.
 
     Attributes
     ----------
@@ -80,9 +88,9 @@ class DomainAdapterCV(BaseAdapter):
         The position of the chosen candidate in ``cv_results_``.
     cv_results_ : dict of list
         For each candidate, of which the first has no transport: ``transport`` and ``proportions``;
-        ``neighbor_consistency`` and ``is_admitted``; ``expected_accuracy``, the ``expected_gain`` over the first
-        candidate and the ``standard_error`` of this gain; and for comparison only, ``prediction_entropy`` and
-        ``transport_match``. It is empty if ``fit`` got no target.
+        ``neighbor_consistency`` and ``is_admitted``; ``share``, the share of the target rows of the fit that get it;
+        ``expected_accuracy``, the ``expected_gain`` over the first candidate and the ``standard_error`` of this gain;
+        and for comparison only, ``prediction_entropy`` and ``transport_match``. It is empty if ``fit`` got no target.
     feature_extractor_, transports_, source_names_, estimator_, classes_
         Those of the chosen `DomainAdapter`.
     target_reference_, domains_, target_proportions_, columns_
@@ -106,6 +114,12 @@ class DomainAdapterCV(BaseAdapter):
     proportions in the target, give ``proportions=("source", "estimate")``.
 
     Standard errors are those of the target rows, as if the maps were given. With few target rows a gain can be chance.
+
+    With ``by_row=True`` a prediction is always that of the estimator of a candidate, and candidates that agree about a
+    row are never overruled. Where they disagree a linear classifier decides, so that a part of the gain can be that of
+    two kinds of classifiers, and not of the maps. ``best_transport_``, ``transports_`` and ``estimator_`` stay those of
+    the candidate that is best for all rows together. ``score`` is the accuracy. `predict` takes the time of all
+    candidates.
 
     References
     ----------
@@ -137,6 +151,7 @@ class DomainAdapterCV(BaseAdapter):
     feature_extractor: object = None
     fine_tune: int = 0
     margin: float = 0.75
+    by_row: bool = False
 
     _parameter_constraints: ClassVar[dict] = {
         "transports": [list, tuple],
@@ -147,6 +162,7 @@ class DomainAdapterCV(BaseAdapter):
         "feature_extractor": "no_validation",  # the candidates validate it
         "fine_tune": [Interval(Integral, 0, None, closed="left")],
         "margin": [Interval(Real, 0, None, closed="left")],
+        "by_row": ["boolean"],
     }
 
     # The candidates and the estimator validate their own parameters.
@@ -187,6 +203,11 @@ class DomainAdapterCV(BaseAdapter):
                 f"{type(self.estimator).__name__} is no classifier: DomainAdapterCV compares transports by the "
                 "predicted classes of target rows."
             )
+        if self.by_row and self.fine_tune:
+            raise ValueError(
+                f"fine_tune={self.fine_tune} needs by_row=False: features are trained further with one transport, and "
+                "afterwards no criterion distinguishes the candidates."
+            )
         with all_or_nothing(self):
             candidates = self._candidates() if X_target is not None else [(None, "source")]
             weights = {"sample_weight": sample_weight, "target_weight": target_weight}
@@ -196,15 +217,19 @@ class DomainAdapterCV(BaseAdapter):
                 adapters.append(self._adapter(*candidate, extractor).fit(X, y, **given))
                 # The first candidate trains a network, and the others take the trained one.
                 extractor = adapters[0].feature_extractor_
-            self.cv_results_, self.best_index_ = {}, 0
+            self.cv_results_, self.best_index_, self._committee = {}, 0, None
             if X_target is not None:
                 self._compare(adapters, X, y, sample_weight, domain)
+                self._warn_of_none()
             best = adapters[self.best_index_]
             if self.fine_tune:
                 best = self._adapter(*candidates[self.best_index_], extractor, self.fine_tune).fit(X, y, **given)
             self.best_transport_, self.best_proportions_ = best.transport, best.proportions
             # Everything that was fitted, so that this object predicts as the chosen adapter does.
             vars(self).update({name: value for name, value in vars(best).items() if name.endswith("_")})
+            if self._committee is not None:
+                # Without a transport an adapter knows no domains.
+                self.domains_ = max((part.domains_ for part in self._committee.adapters), key=len)
         return self
 
     def _adapter(self, transport, proportions, extractor, fine_tune=0):
@@ -225,33 +250,58 @@ class DomainAdapterCV(BaseAdapter):
         best = agreements[np.argmax(np.where(is_admitted, consistency, -1))]
         lack, error = np.transpose([mean_and_error(best - found) for found in agreements])
         is_judge = is_admitted & (lack <= JUDGE_MARGIN * error)
-        probabilities = [
-            target_probabilities(view, adapter.target_proportions_)
+        judges = [
+            judge(view, adapter.target_proportions_) if is_in else None
             for view, adapter, is_in in zip(views, adapters, is_judge, strict=True)
-            if is_in
         ]
-        consensus = np.median(probabilities, axis=0)
+        committee = Committee(adapters, judges, np.zeros(len(adapters)), views[0].classes)
+        consensus = committee.consensus([view.target for view in views])
         # The probability that each prediction is right.
         right = [np.take_along_axis(consensus, part[:, None], axis=1)[:, 0] for part in predicted]
         gains, errors = np.transpose([mean_and_error(found - right[0]) for found in right])
         self.best_index_ = int(np.argmax(np.where(is_admitted, gains - self.margin * errors, -np.inf)))
+        members = self._members(is_admitted)
+        committee = committee.part(members, [VOTE * ((part == self.best_index_) + (part == 0)) for part in members])
+        chosen = np.take(members, committee.choose(consensus, [predicted[part] for part in members]))
+        share = np.bincount(chosen, minlength=len(adapters)) / len(chosen)
         self.cv_results_ = {
             "transport": [adapter.transport for adapter in adapters],
             "proportions": [adapter.proportions for adapter in adapters],
             "neighbor_consistency": consistency.tolist(),
             "is_admitted": is_admitted.tolist(),
+            "share": share.tolist(),
             "expected_accuracy": [float(found.mean()) for found in right],
             "expected_gain": gains.tolist(),
             "standard_error": errors.tolist(),
             "prediction_entropy": [float(certainty(target_probabilities(view)).mean()) for view in views],
             "transport_match": [transport_match(adapter, X, None, sample_weight, domain) for adapter in adapters],
         }
-        if self.best_index_ == 0 and len(adapters) > 1:
+        self._committee = committee if self.by_row else None
+
+    def _members(self, is_admitted):
+        """The numbers of the candidates that predict, the chosen one first."""
+        others = np.flatnonzero(is_admitted) if self.by_row else []
+        return [self.best_index_, *(number for number in others if number != self.best_index_)]
+
+    def _warn_of_none(self):
+        share = self.cv_results_["share"]
+        if share[0] == 1 and len(share) > 1:
             warn_user(
                 "No transport is chosen: with none of them is the expected accuracy in the target higher by more "
                 f"than {self.margin:g} standard errors, and the estimator is fitted on the source as it is. "
                 "cv_results_ has the criteria."
             )
+
+    def _call(self, method, X, domain, routed):
+        if self._committee is None:
+            return super()._call(method, X, domain, routed)
+        return self._committee.call(method, *self._read_rows(X, domain), routed.estimator)
+
+    def _score(self, X, y, domain, routed, weights):
+        if self._committee is None:
+            return super()._score(X, y, domain, routed, weights)
+        predicted = self._call("predict", X, domain, routed)
+        return float(accuracy_score(y, predicted, **weights, **routed.estimator.score))
 
 
 def contradicted(adapters, shares):

@@ -199,18 +199,22 @@ def held_out_probabilities(source, codes):
 def linear_classifier(rows, codes, weight, n_classes=None):
     """Fit a logistic regression on standardised columns; returns a function from rows to probabilities.
 
-    A weight is a number of equal rows.
+    The function can be pickled. A weight is a number of equal rows.
     """
     scaler = StandardScaler().fit(rows, sample_weight=weight)
     n_classes = n_classes or codes.max() + 1
     present = np.unique(codes)
     if len(present) == 1:
-        return lambda X: np.tile(np.arange(n_classes) == present, (len(X), 1)).astype(float)
+        return partial(_of_one_class, present[0], n_classes)
     model = LogisticRegression(max_iter=200).fit(scaler.transform(rows), codes, sample_weight=weight)
+    return partial(_probabilities, scaler, model, n_classes)
 
-    def probabilities(X):
-        found = np.zeros((len(X), n_classes))
-        found[:, model.classes_] = model.predict_proba(scaler.transform(X))
-        return found
 
-    return probabilities
+def _of_one_class(code, n_classes, rows):
+    return np.tile(np.arange(n_classes) == code, (len(rows), 1)).astype(float)
+
+
+def _probabilities(scaler, model, n_classes, rows):
+    found = np.zeros((len(rows), n_classes))
+    found[:, model.classes_] = model.predict_proba(scaler.transform(rows))
+    return found
