@@ -23,8 +23,9 @@ search
 
 Methods: `DomainAdapter` with no transport, `GaussianTransport`, `LabelAwareTransport` and `W2Transport` (300 steps);
 "estimate" with ``proportions="estimate"``; "chosen" is `DomainAdapterCV` of all these transports (in tables without W2,
-and with both proportions), "chosen by row" the same with ``by_row=True``; "fine-tuned" is label-aware with ``fine_tune=3``. Peers: POT's ``EMDTransport`` and
-``SinkhornLpl1Transport`` (``reg_e`` and ``reg_cl`` are 0.01 of the largest cost) of at most 2000 rows of each domain,
+and with both proportions), "chosen by row" the same with ``by_row=True``; "fine-tuned" is label-aware with
+``fine_tune=3``. Peers: POT's ``EMDTransport`` and ``SinkhornLpl1Transport`` (``reg_e`` and ``reg_cl`` are 0.01 of the
+largest cost) of at most 2000 rows of each domain,
 a `StandardScaler` for each domain, and the closest methods of skada, if it is installed, with their own settings, on as
 many rows; ``JDOTClassifier`` with logistic regression, all others with the nearest neighbour classifier.
 """
