@@ -1,0 +1,97 @@
+"""A potential that is the mean of two convex networks, trained to carry a mixture near another."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from sklearn_ot.datasets._families import Potential
+from sklearn_ot.datasets._sources import Mixture
+from sklearn_ot.nn import DenseICNN, ResidualMap
+from sklearn_ot.solvers.chunks import in_chunks
+from sklearn_ot.solvers.conjugate import convex_conjugate
+
+N_STEPS, BATCH, N_ROWS = 700, 256, 40_000
+STEP_SIZE, GUESS_STEP_SIZE, WARM_UP, DECAY = 2e-2, 3e-3, 50, 300
+N_COMPONENTS = 10
+TOLERANCE, MAX_STEPS = 1e-10, 20_000
+
+
+class MeanOfNetworks(nn.Module):
+    """The mean of two input-convex networks of different shapes, with CELU and squares in their skip connections."""
+
+    def __init__(self, n_features):
+        super().__init__()
+        self.first = DenseICNN(n_features, (96, 64, 48), rank=2, activation="celu")
+        self.second = DenseICNN(n_features, (72, 72, 40), rank=1, activation="celu")
+
+    def forward(self, x):
+        """The values."""
+        return (self.first(x) + self.second(x)) / 2
+
+    def value_and_gradient(self, x):
+        """The values and the gradients."""
+        parts = zip(self.first.value_and_gradient(x), self.second.value_and_gradient(x), strict=True)
+        return tuple((one + other) / 2 for one, other in parts)
+
+
+class TrainedNetworks(Potential):
+    """The potential of `MeanOfNetworks` after a short training by the dual, from the source to a mixture of ten."""
+
+    def __init__(self, source, rng):
+        target = Mixture(source.n_features, N_COMPONENTS, rng)
+        x, y = (torch.from_numpy(part.draw(N_ROWS, rng)).float() for part in (source, target))
+        # The global random state of PyTorch is neither read nor changed.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(rng.randint(2**31))
+            self.network = trained(x, y).double().requires_grad_(False)
+
+    def value(self, X):
+        """The values."""
+        return self._on_rows(lambda x: self.network(x), X)
+
+    def gradient(self, X):
+        """The gradients."""
+        return self._on_rows(lambda x: self.network.value_and_gradient(x)[1], X)
+
+    def inverse(self, Y):
+        """The maximisers of <x, y> - ψ(x), by a search for each row."""
+        tolerance = TOLERANCE * (1 + np.linalg.norm(Y, axis=1, keepdims=True))
+
+        def search(y, tol):
+            y, tol = torch.from_numpy(y), torch.from_numpy(tol)[:, 0]
+            found = convex_conjugate(self.network.value_and_gradient, y, y, tol=tol, max_iter=MAX_STEPS)
+            if n_unsolved := int((found.residual > tol).sum()):
+                raise RuntimeError(f"The search left {n_unsolved} rows without a preimage after {MAX_STEPS} steps.")
+            return found.argmax.numpy()
+
+        return in_chunks(search, Y, tolerance)
+
+    @staticmethod
+    def _on_rows(function, X):
+        return in_chunks(lambda x: function(torch.from_numpy(x)).numpy(), X)
+
+
+def trained(x, y):
+    """Train the networks by the dual with exact conjugates, whose searches start at the output of a third network."""
+    n_features = x.shape[1]
+    potential, guess = MeanOfNetworks(n_features), ResidualMap(n_features)
+    optimizer = torch.optim.Adam(
+        [{"params": potential.parameters(), "lr": STEP_SIZE}, {"params": guess.parameters(), "lr": GUESS_STEP_SIZE}]
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1, (step + 1) / WARM_UP) / (1 + step / DECAY)
+    )
+    for _ in range(N_STEPS):
+        x_batch, y_batch = (rows[torch.randint(len(rows), (BATCH,))] for rows in (x, y))
+        guessed = guess.gradient(y_batch)
+        found = convex_conjugate(
+            potential.value_and_gradient, y_batch, guessed.detach(), tol=3e-2 * np.sqrt(n_features), max_iter=8
+        )
+        error = (guessed - found.argmax).square().sum(1).mean() / 2
+        optimizer.zero_grad()
+        (potential(x_batch).mean() - potential(found.argmax).mean() + error).backward()
+        optimizer.step()
+        schedule.step()
+        potential.first.project_()
+        potential.second.project_()
+    return potential
