@@ -65,7 +65,7 @@ class Committee(NamedTuple):
         return np.take_along_axis(trust, np.transpose(predicted), axis=1).argmax(axis=1)
 
     def call(self, method, table, origin, params):
-        """What a method of the estimators returns, for each row that of the candidate that is chosen for it.
+        """Call a method of all estimators, and return for each row the result of the one that is chosen for it.
 
         Parameters
         ----------

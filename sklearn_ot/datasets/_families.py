@@ -1,32 +1,15 @@
 """Families of convex potentials whose gradients and inverse maps are known, none of them shaped like one network."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import ClassVar
 
 import numpy as np
 from scipy.special import logsumexp, softmax
 
-# Newton's method solves one linear system for each row, with one unknown for each piece.
-MAX_SYSTEM_NUMBERS = 2**22
+from sklearn_ot.datasets._newton import Potential, StronglyConvex
 
 
-class Potential(ABC):
-    """A differentiable convex function of rows with ``n_features`` columns, whose gradient has a known inverse."""
-
-    @abstractmethod
-    def value(self, X):
-        """The values, shape (n,)."""
-
-    @abstractmethod
-    def gradient(self, X):
-        """The gradients, shape (n, d)."""
-
-    @abstractmethod
-    def inverse(self, Y):
-        """The points at which the gradients are the rows of Y."""
-
-
-class Pieces(Potential):
+class Pieces(StronglyConvex):
     r"""A quadratic and a convex function φ of K affine pieces.
 
     .. math:: \psi(x) = \frac{\alpha}{2} \|x\|^2 + \varphi(z), \qquad z = S x + b
@@ -34,8 +17,6 @@ class Pieces(Potential):
     A subclass writes φ, its gradient and its Hessian, and draws S and b.
     """
 
-    MAX_NEWTON_STEPS = 1000
-    TOLERANCE = 1e-12
     MODULUS: ClassVar[float] = 0.3
 
     def __init__(self, n_features, n_pieces, strong_convexity, rng):
@@ -71,30 +52,14 @@ class Pieces(Potential):
         """The gradients αx + Sᵀ∇φ(z)."""
         return self.strong_convexity * X + self.outer_gradient(self._pieces(X)) @ self.slopes
 
-    def inverse(self, Y):
-        """Minimise ψ(x) - <x, y>, which is strongly convex, by Newton's method with a line search for each row."""
-        X = np.zeros_like(Y)
-        # Preimages are larger where the modulus is smaller, and so are their rounding errors.
-        tolerance = self.TOLERANCE / min(self.strong_convexity, 1)
-        tolerance = tolerance * (np.abs(self.slopes).max() + np.linalg.norm(Y, axis=1))
-        active = np.arange(len(Y))
-        for _ in range(self.MAX_NEWTON_STEPS):
-            gradient = self.gradient(X[active]) - Y[active]
-            unsolved = np.linalg.norm(gradient, axis=1) > tolerance[active]
-            active, gradient = active[unsolved], gradient[unsolved]
-            if active.size == 0:
-                return X
-            n_parts = -(-len(active) * len(self.slopes) ** 2 // MAX_SYSTEM_NUMBERS)
-            parts = zip(np.array_split(active, n_parts), np.array_split(gradient, n_parts), strict=True)
-            step = np.concatenate([self._newton_step(X[rows], part) for rows, part in parts])
-            X[active] = self._line_search(X[active], Y[active], step, np.einsum("ij,ij->i", gradient, step))
-        raise RuntimeError(
-            f"Newton's method left {active.size} of {len(Y)} rows unsolved after {self.MAX_NEWTON_STEPS} "
-            f"steps: a strong_convexity above {self.strong_convexity:g} makes the inverse easier to compute."
-        )
-
     def _pieces(self, X):
         return X @ self.slopes.T + self.offsets
+
+    def _size_of_terms(self):
+        return np.abs(self.slopes).max()
+
+    def _n_unknowns(self):
+        return len(self.slopes)
 
     def _newton_step(self, X, gradient):
         # The Hessian is α I + Sᵀ M S. By Woodbury's identity, the linear system to solve has one unknown for each
@@ -104,22 +69,6 @@ class Pieces(Potential):
         right = hessian @ (gradient @ self.slopes.T)[:, :, None]
         inner = np.linalg.solve(ridge + hessian @ (self.slopes @ self.slopes.T), right)[:, :, 0]
         return (inner @ self.slopes - gradient) / self.strong_convexity
-
-    def _line_search(self, X, Y, step, slope):
-        """Halve the step of each row until the objective of the row falls enough (Armijo's condition)."""
-
-        def objective(X):
-            return self.value(X) - np.einsum("ij,ij->i", X, Y)
-
-        start, length = objective(X), np.ones(len(X))
-        # Near the minimum even a good step lowers the objective by less than its rounding error.
-        slack = 1e-13 * (1 + np.abs(start))
-        for _ in range(40):
-            too_long = objective(X + length[:, None] * step) > start + 1e-4 * length * slope + slack
-            if not too_long.any():
-                break
-            length[too_long] /= 2
-        return X + length[:, None] * step
 
 
 class LogSumExp(Pieces):

@@ -90,7 +90,7 @@ def make_potential_pair(
         offsets: t + t \|t\|, which makes heavy tails; 2t / √(1 + 4t²), which is bounded; sign(t) √\|t\|, which divides
         the rows at 0; and asinh(8t) / 2, which shortens the tails.
     "icnn"
-        The mean of two input-convex networks with CELU and squares in their skip connections, trained for 700 steps to
+        The mean of two input-convex networks with CELU and squares in their skip connections, trained for 400 steps to
         carry P near a mixture of ten Gaussians, as the pairs of [Korotin21b]_ are built. The training takes seconds,
         and its result depends on the version of PyTorch.
 
@@ -130,9 +130,9 @@ def make_potential_pair(
             Rows of Q, drawn independently of ``source``: no row is the image of a row of ``source``.
         transport, inverse : callable
             The optimal map T from P to Q, and its inverse, on rows of shape (n, n_features). The inverse of "separable"
-            is in closed form, and raises a ValueError for rows outside of the range of T. For the families with affine
-            pieces, Newton's method computes it until ``|T(x) - y|`` is below 1e-12 / min(α, 1) times the sum of ``|y|``
-            and the largest coordinate of a slope; for "icnn", a search until it is below 1e-10 (1 + ``|y|``).
+            is in closed form, and raises a ValueError for rows outside of the range of T. For the others,
+            Newton's method computes it until ``|T(x) - y|`` is below 1e-12 / min(α, 1) times the sum of ``|y|`` and the
+            largest coordinate of a slope; for "icnn", below 1e-10 (1 + ``|y|``).
         potential : callable
             The convex potential ψ; returns an array of shape (n,).
         sample_source, sample_target : callable

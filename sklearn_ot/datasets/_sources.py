@@ -56,13 +56,16 @@ class Correlated(Mixture):
 
     def __init__(self, n_features, n_components, rng):
         super().__init__(n_features, n_components, rng)
-        axes, _ = np.linalg.qr(rng.standard_normal((n_features, n_features)))
+        covariance = self.centres.T @ self.centres / n_components + np.diag(self.std**2)
+        variances, axes = np.linalg.eigh(covariance)
+        whiten = axes / np.sqrt(variances)
         n_main = max(1, round(MAIN_AXES * n_features))
         variances = np.ones(n_features)
         if n_main < n_features:
             variances[:n_main] = MAIN_SHARE * n_features / n_main
             variances[n_main:] = (1 - MAIN_SHARE) * n_features / (n_features - n_main)
-        self.stretch = (axes * np.sqrt(variances)) @ axes.T
+        axes, _ = np.linalg.qr(rng.standard_normal((n_features, n_features)))
+        self.stretch = whiten @ (axes * np.sqrt(variances)).T
 
     def draw(self, n_samples, rng):
         return super().draw(n_samples, rng) @ self.stretch

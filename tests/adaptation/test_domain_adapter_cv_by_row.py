@@ -202,10 +202,10 @@ def test_a_choice_by_row_is_copied_and_refuses_what_it_cannot_do():
 
 
 def test_a_choice_by_row_in_tables_and_features():
-    frames = [pd.DataFrame({"kind": "u", "a": X[:, 0], "b": X[:, 1]}) for X in (XS, rotated(XT, 0.5))]
+    tables = [pd.DataFrame({"kind": "u", "a": X[:, 0], "b": X[:, 1]}) for X in (XS, rotated(XT, 0.5))]
     encode = make_column_transformer(("passthrough", ["a", "b"]))
     fitted = DomainAdapterCV(CANDIDATES, make_pipeline(encode, KNN), columns=["a", "b"], by_row=True)
-    fitted.fit(frames[0], YS, X_target=frames[1])
-    np.testing.assert_array_equal(fitted.predict(frames[1]), by_row(rotated(XT, 0.5)).predict(rotated(XT, 0.5)))
+    fitted.fit(tables[0], YS, X_target=tables[1])
+    np.testing.assert_array_equal(fitted.predict(tables[1]), by_row(rotated(XT, 0.5)).predict(rotated(XT, 0.5)))
     scaled = by_row(rotated(XT, 0.5), feature_extractor=StandardScaler().fit(XS))
     assert scaled.score(rotated(XT, 0.5), YT) > 0.9

@@ -1,18 +1,28 @@
 import pickle
+from functools import partial
 
 import numpy as np
 import ot
 import pytest
-from scipy.optimize import approx_fprime
+import torch
+from scipy.optimize import approx_fprime, minimize_scalar
 from scipy.spatial.distance import cdist
 
 from sklearn_ot.datasets import make_gaussian_pair, make_potential_pair
 from sklearn_ot.metrics import energy_distance, l2_uvp, wasserstein_distance
 
-PAIRS = pytest.mark.parametrize("make_pair", [make_gaussian_pair, make_potential_pair])
+# "icnn" is trained in seconds: its tests are below.
+FAMILIES = {name: partial(make_potential_pair, family=name) for name in ("envelope", "ridge", "separable")}
+MAKERS = {"gaussian": make_gaussian_pair, "logsumexp": make_potential_pair, **FAMILIES}
+PAIRS = pytest.mark.parametrize("make_pair", list(MAKERS.values()), ids=list(MAKERS))
 DIMENSIONS = pytest.mark.parametrize("n_features", [1, 2, 16, 256])
 # Products of matrices of 256 columns and condition below 4, in float64.
 ROUNDING = 1e-12
+
+
+def name_of(make_pair):
+    """The key of a function of MAKERS."""
+    return next(name for name, other in MAKERS.items() if other is make_pair)
 
 
 # Properties of every pair
@@ -21,8 +31,9 @@ ROUNDING = 1e-12
 @PAIRS
 @DIMENSIONS
 def test_inverse_undoes_transport(make_pair, n_features):
-    pair = make_pair(n_features, 200, random_state=0)
-    # The inverse of the potential pair is 1 / 0.3-Lipschitz and solved to 1e-12 / 0.3 times a size of about 50.
+    pair = make_pair(n_features, 60, random_state=0)
+    # The inverse of "ridge" is 1 / 0.1-Lipschitz and solved to 1e-12 / 0.1 times a size of about 10; "logsumexp" has
+    # 0.3 and 50. The inverse of "separable" divides rounding errors by a slope, which is above 1e-3 here.
     np.testing.assert_allclose(pair.inverse(pair.transport(pair.source)), pair.source, atol=1e-9)
     np.testing.assert_allclose(pair.transport(pair.inverse(pair.target)), pair.target, atol=1e-9)
 
@@ -43,8 +54,9 @@ def test_potential_is_strongly_convex(make_pair, n_features):
     pair = make_pair(n_features, 100, random_state=0)
     x, y = np.split(pair.source, 2)
     gap = (pair.potential(x) + pair.potential(y)) / 2 - pair.potential((x + y) / 2)
-    # The smallest modulus of a Gaussian pair is ½ / 2, by its eigenvalues; that of the potential pair is 0.3.
-    assert np.all(gap >= 0.25 / 8 * np.sum((x - y) ** 2, axis=1))
+    # The smallest modulus of a Gaussian pair is ½ / 2, by its eigenvalues; those of the others are documented.
+    modulus = {"ridge": 0.1, "separable": 0}.get(name_of(make_pair), 0.25)
+    assert np.all(gap >= modulus / 8 * np.sum((x - y) ** 2, axis=1))
 
 
 @PAIRS
@@ -198,6 +210,122 @@ def test_transport_is_optimal_among_samples():
 
 def test_an_inverse_that_does_not_converge_raises_an_error(monkeypatch):
     pair = make_potential_pair(2, 10, random_state=0)
-    monkeypatch.setattr(pair.inverse.__self__, "MAX_NEWTON_STEPS", 2)
+    monkeypatch.setattr(pair.inverse.__self__.psi, "MAX_NEWTON_STEPS", 2)
     with pytest.raises(RuntimeError, match=r"left \d+ of 10 rows unsolved after 2 steps"):
         pair.inverse(pair.target)
+
+
+# Families of potentials
+
+
+@pytest.mark.parametrize("family", ["logsumexp", "envelope"])
+def test_far_rows_are_moved_along_one_slope(family):
+    pair = make_potential_pair(2, 10, family=family, n_pieces=5, random_state=0)
+    far = 1e4 * np.random.RandomState(0).standard_normal((300, 2))
+    far = far[np.linalg.norm(far, axis=1) > 1e3]
+    # One piece leads by far more than 1 there, unless the row is near the boundary of two cells.
+    slopes = np.unique((pair.transport(far) - 0.3 * far).round(6), axis=0, return_counts=True)[1]
+    assert len(slopes) <= 5 + 3
+    assert slopes.max() > 30
+
+
+def test_the_envelope_is_a_moreau_envelope():
+    psi = make_potential_pair(2, 2, family="envelope", n_pieces=4, random_state=0).potential.__self__.psi
+    for z in np.random.RandomState(0).standard_normal((20, 4)):
+        # The best w cuts z off at a level t, the maximum of w.
+        best = minimize_scalar(lambda t, z=z: t + np.square(np.maximum(z - t, 0)).sum() / 2)
+        assert psi.outer(z[None])[0] == pytest.approx(best.fun, abs=1e-9)
+
+
+def test_a_ridge_has_its_four_kinds_in_turn():
+    far = np.array([[1e6]])
+    roots, steps = (
+        make_potential_pair(1, 2, family="ridge", n_pieces=k, random_state=0).transport(far) for k in (1, 2)
+    )
+    assert 0.5 <= (roots - 1e5) / 1.5e3 <= 2
+    fourth = make_potential_pair(1, 2, family="ridge", n_pieces=4, random_state=0).transport(far)
+    assert 0.5 <= 4 * fourth / 1e18 <= 2
+    assert abs(steps) < 1.1e5 + 4
+
+
+@pytest.mark.parametrize("n_features", [2, 5])
+def test_a_separable_map_has_the_same_axes_everywhere(n_features):
+    pair = make_potential_pair(n_features, 2, family="separable", random_state=0)
+
+    def jacobian(x):
+        step = 1e-5 * np.eye(n_features)
+        return (pair.transport(x + step) - pair.transport(x - step)) / 2e-5
+
+    one, other = map(jacobian, pair.source)
+    np.testing.assert_allclose(one @ other, other @ one, atol=1e-6)
+
+
+def test_a_bounded_target_has_no_preimages_outside():
+    pair = make_potential_pair(2, 100, family="separable", random_state=0)
+    with pytest.raises(ValueError, match="of 100 rows have no preimage: this target is bounded in some directions"):
+        pair.inverse(100 * pair.target)
+
+
+@pytest.mark.parametrize("family", ["separable", "icnn"])
+@pytest.mark.parametrize("name", ["n_pieces", "strong_convexity"])
+def test_a_family_without_pieces_refuses_their_number(family, name):
+    with pytest.raises(ValueError, match=f"{name}=3 has no effect on family='{family}'"):
+        make_potential_pair(2, 10, family=family, **{name: 3})
+
+
+@pytest.fixture(scope="module")
+def trained_pair():
+    state = torch.get_rng_state()
+    pair = make_potential_pair(2, 400, family="icnn", random_state=0)
+    assert torch.equal(state, torch.get_rng_state())
+    return pair
+
+
+def test_trained_networks_are_a_pair(trained_pair):
+    x = trained_pair.source
+    images = trained_pair.transport(x)
+    # The inverse is 1 / 0.01-Lipschitz and solved to 1e-10 (1 + |y|).
+    np.testing.assert_allclose(trained_pair.inverse(images), x, atol=1e-7)
+    for row, image in zip(x[:3], images, strict=False):
+        np.testing.assert_allclose(
+            approx_fprime(row, lambda x: trained_pair.potential(x[None])[0], 1e-6), image, atol=1e-4
+        )
+    first, second = np.split(x, 2)
+    gap = (trained_pair.potential(first) + trained_pair.potential(second)) / 2
+    gap = gap - trained_pair.potential((first + second) / 2)
+    assert np.all(gap >= 0.01 / 8 * np.sum((first - second) ** 2, axis=1))
+    copy = pickle.loads(pickle.dumps(trained_pair))
+    np.testing.assert_array_equal(copy.transport(x), images)
+
+
+def test_trained_networks_carry_the_source_near_another_mixture(trained_pair):
+    images = trained_pair.transport(trained_pair.source)
+    assert images.var(axis=0).sum() == pytest.approx(2, abs=0.5)
+    augmented = np.column_stack([trained_pair.source, np.ones(400)])
+    assert l2_uvp(augmented @ np.linalg.lstsq(augmented, images, rcond=None)[0], images) > 3
+
+
+# Sources
+
+
+@pytest.mark.parametrize("source", ["mixture", "uniform", "student", "correlated"])
+@pytest.mark.parametrize("n_features", [1, 8])
+def test_every_source_has_mean_0_and_a_mean_variance_of_1(source, n_features):
+    rows = make_potential_pair(n_features, 40_000, source=source, random_state=0).source
+    # The kurtosis of the t distribution with 5 degrees of freedom is 9, so that the standard deviation of a variance is
+    # √(8 / n) = 0.014; in the fewest directions, those of "correlated", a variance is n_features · 0.9 / 2.
+    scale = rows.std(axis=0).max()
+    np.testing.assert_allclose(rows.mean(axis=0), 0, atol=5 * scale / np.sqrt(40_000))
+    assert rows.var(axis=0).mean() == pytest.approx(1, abs=0.07)
+
+
+def test_sources_have_their_shapes():
+    uniform, student, correlated = (
+        make_potential_pair(8, 40_000, source=source, random_state=0).source
+        for source in ("uniform", "student", "correlated")
+    )
+    assert np.abs(uniform).max() <= np.sqrt(3)
+    assert np.abs(uniform).max() > 1.7
+    assert ((student**4).mean() / (student**2).mean() ** 2) > 5
+    spectrum = np.linalg.eigvalsh(np.cov(correlated, rowvar=False))
+    assert spectrum[-2:].sum() / spectrum.sum() == pytest.approx(0.9, abs=0.01)
