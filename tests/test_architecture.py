@@ -277,12 +277,14 @@ ONE_PLACE = {
     "the check of weights": r"def \w*check\w*_weights?\(",
     "the line that a warning names": r"stacklevel",
 }
+# A benchmark is compared over years, so that these networks must not change with the package's own training.
+OWN_TRAINING = "datasets/_icnn_family.py"
 
 
 @pytest.mark.parametrize("pattern", ONE_PLACE.values(), ids=ONE_PLACE)
 def test_each_idea_has_one_place(pattern):
     places = []
-    for path in FILES:
+    for path in set(FILES) - {OWN_TRAINING}:
         source = (ROOT / path).read_text()
         lines = source.splitlines()
         places += [path for number in code_lines(source) if re.search(pattern, lines[number - 1])]

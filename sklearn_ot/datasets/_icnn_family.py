@@ -78,7 +78,10 @@ class TrainedNetworks(StronglyConvex):
 
 
 def trained(x, y):
-    """Train the networks by the dual with exact conjugates, whose searches start at the output of a third network."""
+    """Train the networks by the dual with exact conjugates, whose searches start at the output of a third network.
+
+    The loop does not use `sklearn_ot.nets`, so that a pair stays the same when the training of the package changes.
+    """
     n_features = x.shape[1]
     potential, guess = MeanOfNetworks(n_features), ResidualMap(n_features)
     optimizer = torch.optim.Adam(
