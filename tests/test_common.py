@@ -55,6 +55,7 @@ INSTANCES = [
     DomainAdapter(LabelAwareTransport(n_rounds=1), RIDGE),
     DomainAdapter(GaussianTransport(), LOGISTIC, proportions="estimate"),
     DomainAdapterCV([GaussianTransport()], LOGISTIC),
+    DomainAdapterCV([GaussianTransport()], LOGISTIC, by_row=True),
     ClassifierFeatures(SMALL, max_iter=2, batch_size=8),
     DomainAdapter(GaussianTransport(), LOGISTIC, align="target"),
     DomainAdapter(GaussianTransport(), RIDGE),

@@ -66,6 +66,11 @@ class BaseAdapter(MetaEstimatorMixin, BaseEstimator):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Predictions of the estimator.
+
+        Raises
+        ------
+        ValueError
+            If the rows are unusable, or ``domain`` is no domain of ``fit``.
         """
         return self._predict("predict", X, domain, params)
 
@@ -77,6 +82,11 @@ class BaseAdapter(MetaEstimatorMixin, BaseEstimator):
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
             Probabilities of the classes, in the order of ``classes_``.
+
+        Raises
+        ------
+        ValueError
+            If the rows are unusable, or ``domain`` is no domain of ``fit``.
         """
         return self._predict("predict_proba", X, domain, params)
 
@@ -88,6 +98,11 @@ class BaseAdapter(MetaEstimatorMixin, BaseEstimator):
         -------
         values : ndarray of shape (n_samples,) or (n_samples, n_classes)
             Decision values of the estimator.
+
+        Raises
+        ------
+        ValueError
+            If the rows are unusable, or ``domain`` is no domain of ``fit``.
         """
         return self._predict("decision_function", X, domain, params)
 
@@ -114,6 +129,11 @@ class BaseAdapter(MetaEstimatorMixin, BaseEstimator):
         -------
         score : float
             The score; higher is better.
+
+        Raises
+        ------
+        ValueError
+            If the rows are unusable, or ``domain`` is no domain of ``fit``.
         """
         check_is_fitted(self)
         _raise_for_params(params, self, "score")

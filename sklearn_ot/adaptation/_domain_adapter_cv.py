@@ -119,7 +119,8 @@ class DomainAdapterCV(BaseAdapter):
     row are never overruled. Where they disagree a linear classifier decides, so that a part of the gain can be that of
     two kinds of classifiers, and not of the maps. ``best_transport_``, ``transports_`` and ``estimator_`` stay those of
     the candidate that is best for all rows together. ``score`` is the accuracy. `predict` takes the time of all
-    candidates.
+    candidates. All methods predict first, by the candidates' own ``predict``: metadata of ``predict`` reach it, but
+    ``predict_proba``, ``decision_function`` and ``score`` pass none to it. No transport gets metadata.
 
     References
     ----------

@@ -134,6 +134,8 @@ class ClassifierFeatures(NetOwner, OwnSettings, ClassNamePrefixFeaturesOutMixin,
         ------
         ValueError
             If the rows, the classes or a parameter are unusable; the estimator then keeps its previous state.
+        DivergenceError
+            If numbers are not finite.
         """
         with all_or_nothing(self):
             X, y = validate_data(self, X, y, dtype=FLOAT_DTYPES)
@@ -159,6 +161,13 @@ class ClassifierFeatures(NetOwner, OwnSettings, ClassNamePrefixFeaturesOutMixin,
         -------
         self : object
             The transformer.
+
+        Raises
+        ------
+        ValueError
+            If the rows are unusable, or a class is none of ``classes_``; the estimator then keeps its previous state.
+        DivergenceError
+            If numbers are not finite.
         """
         check_is_fitted(self)
         with all_or_nothing(self):

@@ -76,7 +76,8 @@ def transport_match(estimator, X, y=None, sample_weight=None, domain=None):
     Raises
     ------
     ValueError
-        If the adapter was fitted without a target.
+        If the adapter was fitted without a target, or has several sources and neither lists nor ``domain`` say which
+        rows belong to each of them.
 
     Examples
     --------
@@ -152,6 +153,12 @@ def prediction_entropy(estimator, X, y, sample_weight=None, domain=None):
     score : float
         From -1, if all classes are as likely everywhere, to 0; higher is better.
 
+    Raises
+    ------
+    ValueError
+        If the adapter was fitted without a target, or has several sources and neither lists nor ``domain`` say which
+        rows belong to each of them.
+
     References
     ----------
     .. [Morerio18] P. Morerio, J. Cavazza and V. Murino, "Minimal-entropy correlation alignment for unsupervised deep
@@ -207,6 +214,12 @@ def neighbor_consistency(estimator, X, y, sample_weight=None, domain=None):
     score : float
         From 0 to 1; higher is better.
 
+    Raises
+    ------
+    ValueError
+        If the adapter was fitted without a target, or has several sources and neither lists nor ``domain`` say which
+        rows belong to each of them.
+
     Examples
     --------
     >>> import numpy as np
@@ -260,6 +273,11 @@ def transported_source_accuracy(estimator, X, y, sample_weight=None, domain=None
     -------
     score : float
         The estimator's own score, higher is better: accuracy of a classifier, R² of a regressor.
+
+    Raises
+    ------
+    ValueError
+        If the adapter has several sources and neither lists nor ``domain`` say which rows belong to each of them.
 
     Examples
     --------

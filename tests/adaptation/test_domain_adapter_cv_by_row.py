@@ -132,7 +132,12 @@ def test_a_candidate_that_is_not_admitted_predicts_no_row():
     X = rotated(rows_of([200, 30, 20], 2)[0], 0.3)
     fitted = by_row(X, proportions=PROPORTIONS)
     assert fitted.cv_results_["is_admitted"] == [True, *[False] * 4]
-    np.testing.assert_array_equal(fitted.predict(X), KNeighborsClassifier(1).fit(XS, YS).predict(X))
+    labels = KNeighborsClassifier(1).fit(XS, YS).predict(X)
+    np.testing.assert_array_equal(fitted.predict(X), labels)
+    # Nor is it a judge: the probabilities are those of the only candidate that is left.
+    judge = make_pipeline(StandardScaler(), LogisticRegression()).fit(XS, YS)
+    expected = np.mean(judge.predict_proba(X)[np.arange(len(X)), labels])
+    assert fitted.cv_results_["expected_accuracy"][0] == pytest.approx(expected)
 
 
 def test_other_methods_return_what_the_candidate_of_the_row_returns():
