@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import ClassVar
 
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
@@ -30,6 +30,7 @@ from sklearn_ot.nn import (
     MLPGenerator,
     PlainMLP,
     ResidualMap,
+    WithLinear,
 )
 
 POSITIVE = Interval(Integral, 1, None, closed="left")
@@ -85,6 +86,16 @@ def _encoder_decoder(encoder, decoder, n_features, latent_dim):
     return EncoderDecoder, {
         "encoder": encoder.critic(n_features, n_outputs=latent_dim),
         "decoder": decoder.generator(latent_dim, n_features),
+    }
+
+
+def _with_linear(encoder, decoder, n_features, latent_dim, output_activation):
+    """An `EncoderDecoder` of two modules and their arguments, each beside a linear map."""
+    codes = {"network": encoder, "n_inputs": n_features, "n_outputs": latent_dim}
+    rows = {"network": decoder, "n_inputs": latent_dim, "n_outputs": n_features}
+    return EncoderDecoder, {
+        "encoder": (WithLinear, codes),
+        "decoder": (WithLinear, {**rows, "output_activation": output_activation}),
     }
 
 
@@ -210,8 +221,13 @@ class Convolutional(BaseEstimator):
         return LeNet, {**shape, "activation": self.activation}
 
     def autoencoder(self, n_features, latent_dim):
-        """`sklearn_ot.nn.EncoderDecoder`: the critic with ``latent_dim`` outputs, and the generator."""
-        return _encoder_decoder(self, self, n_features, latent_dim)
+        """`sklearn_ot.nn.EncoderDecoder`: the critic with ``latent_dim`` outputs, and the generator.
+
+        Each has a linear part, a `sklearn_ot.nn.WithLinear`.
+        """
+        encoder = self.critic(n_features, n_outputs=latent_dim)
+        decoder = clone(self).set_params(output_activation="identity").generator(latent_dim, n_features)
+        return _with_linear(encoder, decoder, n_features, latent_dim, self.output_activation)
 
 
 @dataclass(eq=False, repr=False)

@@ -1,5 +1,6 @@
 """Networks from rows to codes and back."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +11,12 @@ from sklearn_ot.nn._activations import hidden_layers
 from sklearn_ot.nn._generators import OUTPUT_ACTIVATIONS
 
 Network = tuple[type[nn.Module], dict[str, Any]]
+LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 # Added to the variances of a batch of codes, like that of torch's batch normalisation.
 SMALL_VARIANCE = 1e-5
+# The mean of a pixel, in a range of −1 to 1, where tanh is still steep enough to follow components.
+LARGEST_MEAN = 0.9
 
 
 class EncoderDecoder(nn.Module):
@@ -56,6 +60,55 @@ class EncoderDecoder(nn.Module):
         ):
             if hasattr(network, "start_"):
                 network.start_(*parts)
+
+
+class WithLinear(nn.Module):
+    r"""A network beside a linear map, which can start at principal components.
+
+    .. math:: x \mapsto \sigma(x A / \sqrt{n} + b + r(x))
+
+    The network r is 0 at first. With the factor, where n is the number of inputs, a step of the optimiser changes A as
+    little as other weights, so that the first steps do not undo the start.
+
+    Parameters
+    ----------
+    network : tuple of a class and a dict
+        The class of r and its arguments: from rows of shape (n, n_inputs) to rows of shape (n, n_outputs), with no
+        activation after its last layer.
+    n_inputs, n_outputs : int
+        Dimensions of the input and of the output.
+    output_activation : {"identity", "tanh"}, default="identity"
+        The activation σ.
+    """
+
+    def __init__(self, network: Network, n_inputs: int, n_outputs: int, output_activation: str = "identity"):
+        super().__init__()
+        module, arguments = network
+        self.rest = module(**arguments)
+        last = [layer for layer in self.rest.modules() if isinstance(layer, LAYERS)][-1]
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
+        self.factor = 1 / math.sqrt(n_inputs)
+        self.linear = nn.Parameter(nn.init.orthogonal_(torch.empty(n_inputs, n_outputs), 1 / self.factor))
+        self.offset = nn.Parameter(torch.zeros(n_outputs))
+        self.output = OUTPUT_ACTIVATIONS[output_activation]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map rows, shape (n, n_inputs), to rows, shape (n, n_outputs)."""
+        return self.output(torch.addmm(self.offset, x, self.factor * self.linear) + self.rest(x))
+
+    @torch.no_grad()
+    def start_(self, matrix: Tensor, offset: Tensor | None = None) -> None:
+        """Start at a linear map of the first columns of ``x``, or to the first columns of the output, plus an offset.
+
+        With "tanh" the map is the one with this slope where the output is the offset.
+        """
+        if offset is not None and isinstance(self.output, nn.Tanh):
+            mean = offset.clamp(-LARGEST_MEAN, LARGEST_MEAN)
+            matrix, offset = matrix / (1 - mean.square()), mean.atanh()
+        self.linear[: matrix.shape[0], : matrix.shape[1]] = matrix / self.factor
+        if offset is not None:
+            self.offset.copy_(offset)
 
 
 class PlainMLP(nn.Sequential):

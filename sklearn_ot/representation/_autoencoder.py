@@ -59,8 +59,9 @@ class Autoencoder(NetOwner, OwnSettings, ClassNamePrefixFeaturesOutMixin, Transf
     The code is standardised: in each column the codes of the training rows have mean 0 and variance 1. So the size of a
     code has no effect on the methods that follow.
 
-    Without bounds on the decoded rows, a fully connected network starts at PCA with as many components. With early
-    stopping PCA is one of the candidates for the result, which is often the best one for tables with few rows.
+    Convolutions, and a fully connected network without bounds on the decoded rows, start at PCA with as many
+    components. With early stopping PCA is one of the candidates for the result, which is often the best one for tables
+    with few rows. With bounds the convolutions start at PCA followed by tanh.
 
     Parameters
     ----------
