@@ -238,11 +238,12 @@ class Convex(BaseEstimator):
     ----------
     hidden_layer_sizes : sequence of int, default=(128, 128)
         Widths of the hidden layers.
-    activation : {"logsumexp", "celu", "softplus"}, default="logsumexp"
+    activation : {"mixed", "logsumexp", "celu", "softplus"}, default="mixed"
         Activation of the hidden layers. "logsumexp" is a smooth maximum over pools of units; it suits targets of
-        several clusters, where the map changes quickly between neighbours. All but "celu" are infinitely smooth.
+        several clusters, where the map changes quickly between neighbours. "mixed" has half of the units of a layer in
+        such pools, and the activation "celu" in the other half. "softplus" and "logsumexp" are infinitely smooth.
     pool_size : int, default=8
-        Units in a pool of "logsumexp"; it must divide the widths.
+        Units in a pool; with "logsumexp" it must divide the widths.
     rank : int, default=0
         Number of squares in each convex-quadratic skip connection. With 0 the skip connections are affine and faster.
     strong_convexity : float, default=1e-2
@@ -257,14 +258,14 @@ class Convex(BaseEstimator):
     """
 
     hidden_layer_sizes: Sequence[int] = (128, 128)
-    activation: str = "logsumexp"
+    activation: str = "mixed"
     pool_size: int = 8
     rank: int = 0
     strong_convexity: float = 1e-2
 
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like"],
-        "activation": [StrOptions({"logsumexp", "celu", "softplus"})],
+        "activation": [StrOptions({"mixed", "logsumexp", "celu", "softplus"})],
         "pool_size": [POSITIVE],
         "rank": [Interval(Integral, 0, None, closed="left")],
         "strong_convexity": [Interval(Real, 0, 1, closed="neither")],

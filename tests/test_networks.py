@@ -62,7 +62,11 @@ def test_a_class_of_modules_is_called_with_the_shape_alone():
         (Dense((8.5,)), "function", "hidden_layer_sizes must be one or more positive integers"),
         (Dense((8,), "swish"), "function", "The 'activation' parameter of Dense must be a str among"),
         (Convolutional(0), "critic", "The 'n_channels' parameter of Convolutional must be an int"),
-        (Convex((12,)), "potential", r"hidden_layer_sizes=\(12,\) cannot be split into pools of pool_size=8"),
+        (
+            Convex((12,), "logsumexp"),
+            "potential",
+            r"hidden_layer_sizes=\(12,\) cannot be split into pools of pool_size=8",
+        ),
         (Convex(strong_convexity=1.0), "potential", "The 'strong_convexity' parameter of Convex must be a float"),
         (Convex(), "generator", "cannot be the generator: give a specification"),
         ("mlp", "critic", "'mlp' cannot be the critic: give a specification"),

@@ -136,9 +136,14 @@ class TimeBudget(Callback):
 
     def on_train_begin(self, net, **kwargs):
         """Set the deadline of this stage."""
-        now = self.clock()
-        self.deadline_ = now + (self.end_ - now) / max(self.n_left_, 1)
+        self.begin_ = self.clock()
+        self.deadline_ = self.begin_ + (self.end_ - self.begin_) / max(self.n_left_, 1)
         self.n_left_ -= 1
+
+    def spent(self):
+        """The share of the time of this stage that is over, 1 if it has none."""
+        whole = self.deadline_ - self.begin_
+        return (self.clock() - self.begin_) / whole if whole > 0 else 1.0
 
     def on_batch_end(self, net, training=False, **kwargs):
         """End training if the time is over."""

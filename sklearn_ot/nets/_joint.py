@@ -6,12 +6,13 @@ from contextlib import contextmanager
 import torch
 
 from sklearn_ot.nets._block import BlockNet, update_average
-from sklearn_ot.nets._callbacks import StopWithoutGain
+from sklearn_ot.nets._callbacks import StopWithoutGain, TimeBudget
 from sklearn_ot.nets._graph import RecordedStep
 from sklearn_ot.nets._pairs import PairLoader, WholeLoader
 
 BLOCK_SIZE = 100
-AVERAGE_HORIZON = 500
+# Number of equal parts of the steps so far, of which the average is over about the last one.
+AVERAGE_PARTS = 50
 WARM_UP_STEPS = 100
 DECAY_STEPS = 1500
 # Factor of the step sizes after every third of the patience without a gain.
@@ -28,9 +29,10 @@ class JointNet(BlockNet):
     this raises the validation loss by more than a tenth of ``tol``, or above that of the start. An iteration is a step,
     and a block has 100 steps. Training stops after ``n_iter_no_change`` blocks without a gain of ``tol``.
 
-    The step size warms up and then decays slowly, by a rule that does not depend on ``max_iter``. It is cut after every
-    third of ``n_iter_no_change`` blocks without a gain, because a smaller step size reduces the noise of the weights.
-    Every fit has its own warm-up, also one that continues another.
+    The step size warms up and then decays slowly. It is cut after every third of ``n_iter_no_change`` blocks without a
+    gain, because a smaller step size reduces the noise of the weights. For the same reason it falls to 0 at the end of
+    ``max_iter`` steps or of the time of a `TimeBudget`, if ``cooling`` says so. Every fit has its own warm-up, also one
+    that continues another.
 
     The net does not use `BlockNet.keep`: a candidate is an average of weights, which has no optimiser and no count of
     steps, and the zeros of the weights at that time belong to it.
@@ -53,6 +55,8 @@ class JointNet(BlockNet):
     capturable : bool, default=True
         Whether the objective is a fixed sequence of kernels and reads none of their results. On a CUDA device it is
         then recorded as a CUDA graph, with its gradient.
+    cooling : float, default=0.0
+        Share of ``max_iter``, or of the time of a `TimeBudget`, in which the step size falls to 0 in the end.
     check : callable, default=None
         ``check(module) -> bool`` decides whether averaged weights may be kept, beside the start; all may be if None.
     **kwargs
@@ -75,6 +79,7 @@ class JointNet(BlockNet):
         n_iter_no_change,
         stage="fit",
         capturable=True,
+        cooling=0.0,
         check=None,
         **kwargs,
     ):
@@ -83,6 +88,7 @@ class JointNet(BlockNet):
         self.n_iter_no_change = n_iter_no_change
         self.stage = stage
         self.capturable = capturable
+        self.cooling = cooling
         self.check = check
         super().__init__(
             module,
@@ -133,9 +139,15 @@ class JointNet(BlockNet):
         self._keep_if_best(self.start_loss_)
 
     def step_factor(self):
-        """The warm-up, the decay, and the cuts so far."""
+        """The warm-up, the decay, the cuts so far, and the fall to 0 in the last part of the fit."""
         step = self.n_fitted_
-        return self.cut_ * min(1.0, (step + 1) / WARM_UP_STEPS) / (1 + step / DECAY_STEPS)
+        factor = self.cut_ * min(1.0, (step + 1) / WARM_UP_STEPS) / (1 + step / DECAY_STEPS)
+        return factor * min(1.0, max(0.0, 1 - self.spent()) / self.cooling) if self.cooling else factor
+
+    def spent(self):
+        """The share of the steps, or of the time of a `TimeBudget`, that this fit has used."""
+        budgets = [callback.spent() for _, callback in self.callbacks_ if isinstance(callback, TimeBudget)]
+        return max([self.n_fitted_ / self.max_iter, *budgets])
 
     def on_epoch_begin(self, net, **kwargs):
         """Cut the step size if nothing has been gained for a third of the patience."""
@@ -147,9 +159,8 @@ class JointNet(BlockNet):
         """Project the weights, and average them."""
         self.module_.project_()
         super().after_step()
-        # The horizon grows with the steps of this fit, so that the start is soon forgotten.
-        decay = min(1 - 1 / AVERAGE_HORIZON, self.n_fitted_ / (self.n_fitted_ + 50))
-        update_average(self.average_, self._weights(), decay)
+        # A part of the steps of this fit, so that the start is soon forgotten.
+        update_average(self.average_, self._weights(), self.n_fitted_ / (self.n_fitted_ + AVERAGE_PARTS))
 
     def on_epoch_end(self, net, **kwargs):
         """Keep the average if it is the best so far."""

@@ -4,6 +4,8 @@ import torch
 from sklearn.neighbors import KDTree
 from torch.utils.data import Dataset
 
+from sklearn_ot.solvers.tensors import calibrated_weights, weighted_mean
+
 MAX_TREE_FEATURES = 8
 
 
@@ -90,16 +92,20 @@ class PairLoader:
         Number of batches in all epochs.
     block_size : int
         Number of batches in an epoch.
+    source_ratio : int, default=1
+        Number of rows of the first sample in a batch for each row of the second one.
+    is_calibrated : bool, default=False
+        Whether a batch also has weights of its rows, see `sklearn_ot.solvers.tensors.calibrated_weights`, after the
+        rows of all samples.
     """
 
-    def __init__(self, dataset, batch_size, n_batches, block_size):
+    def __init__(self, dataset, batch_size, n_batches, block_size, source_ratio=1, is_calibrated=False):
         self.remaining = n_batches
         self.block_size = block_size
-        batches = (
-            _batches(rows, batch_size) if weight is None else _weighted_batches(rows, weight, batch_size)
-            for rows, weight in dataset.samples
-        )
-        self.batches = zip(*batches, strict=True)
+        sizes = [source_ratio * batch_size, batch_size][-len(dataset.samples) :]
+        parts = zip(dataset.samples, sizes, strict=True)
+        self.batches = zip(*(_batches(*sample, size) for sample, size in parts), strict=True)
+        self.means = [_mean(*sample) for sample in dataset.samples] if is_calibrated else []
 
     def __len__(self):
         return min(self.block_size, self.remaining)
@@ -107,10 +113,22 @@ class PairLoader:
     def __iter__(self):
         for _ in range(len(self)):
             self.remaining -= 1
-            yield next(self.batches)
+            batch = next(self.batches)
+            # Without means there are no weights.
+            weights = (calibrated_weights(*part) for part in zip(batch, self.means, strict=False))
+            yield *batch, *weights
 
 
-def _batches(sample, batch_size):
+def _mean(sample, weight):
+    return weighted_mean(sample, None if weight is None else (weight / weight.sum()).to(sample))
+
+
+def _batches(sample, weight, batch_size):
+    """Yield batches of a sample, without end."""
+    return _equal_batches(sample, batch_size) if weight is None else _weighted_batches(sample, weight, batch_size)
+
+
+def _equal_batches(sample, batch_size):
     """Yield batches of a sample with equal weights, without end."""
     while batch_size >= len(sample):
         yield sample

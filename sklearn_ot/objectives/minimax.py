@@ -104,7 +104,16 @@ def conjugate_at(potential, x_hat: Tensor, y: Tensor) -> tuple[Tensor, Tensor, T
     return (fixed * y).sum(1) - value, gradient, ascent
 
 
-def minimax_v1(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, max_iter: int = 20) -> Tensor:
+def minimax_v1(
+    pair: PotentialPair,
+    x: Tensor,
+    y: Tensor,
+    x_weight: Tensor | None = None,
+    y_weight: Tensor | None = None,
+    *,
+    reg: float,
+    max_iter: int = 20,
+) -> Tensor:
     r"""The minimax objective with one maximisation for each row.
 
     .. math::
@@ -123,6 +132,8 @@ def minimax_v1(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, max_ite
         Source batch.
     y : Tensor of shape (m, d)
         Target batch.
+    x_weight, y_weight : Tensor of shape (n,), (m,), default=None
+        Weights of the rows with sum 1; None for equal weights.
     reg : float
         λ, the weight of the pull towards the identity, which is the Gaussian map in balanced coordinates.
     max_iter : int, default=20
@@ -148,4 +159,4 @@ def minimax_v1(pair: PotentialPair, x: Tensor, y: Tensor, *, reg: float, max_ite
     >>> round(minimax_v1(pair, x, y, reg=0.0).item(), 4)
     2.5
     """
-    return exact_dual(pair, x, y, reg=reg, amortized=False, tol=1e-3, max_iter=max_iter)
+    return exact_dual(pair, x, y, x_weight, y_weight, reg=reg, amortized=False, tol=1e-3, max_iter=max_iter)

@@ -27,6 +27,11 @@ class Solver(NamedTuple):
         Whether the inverse map is computed by a search that starts at ∇ω. If not, the inverse map is ∇ω.
     needs_reg : bool, default=False
         Whether ``reg`` must be above 0.
+    source_ratio : int, default=1
+        Number of source rows in a batch for each target row.
+    is_calibrated : bool, default=False
+        Whether the objective takes weights of the rows, ``(pair, x, y, x_weight, y_weight, *, reg)``. They have sum 1,
+        and weighted means of the batch are those of the whole sample.
     """
 
     objective: Callable[..., Tensor]
@@ -35,14 +40,21 @@ class Solver(NamedTuple):
     relative_step: float
     exact_inverse: bool
     needs_reg: bool = False
+    source_ratio: int = 1
+    is_calibrated: bool = False
 
 
+# A target row costs a search and a source row only one evaluation, so more source rows reduce the noise of a step at
+# little cost.
+FEWER_SEARCHES = {"source_ratio": 4, "is_calibrated": True}
 # The solvers by their names. Estimators accept every key of this table, also keys that are added later.
 SOLVERS: dict[str, Solver] = {
-    "dual": Solver(exact_dual, reg=0.0, learning_rate=5e-2, relative_step=0.1, exact_inverse=True),
+    "dual": Solver(exact_dual, reg=0.0, learning_rate=5e-2, relative_step=0.1, exact_inverse=True, **FEWER_SEARCHES),
     "w2gn": Solver(w2gn, reg=3.0, learning_rate=2e-2, relative_step=1, exact_inverse=False, needs_reg=True),
     "minimax": Solver(minimax, reg=0.3, learning_rate=5e-3, relative_step=10, exact_inverse=False),
-    "minimax-v1": Solver(minimax_v1, reg=0.0, learning_rate=5e-2, relative_step=0.1, exact_inverse=True),
+    "minimax-v1": Solver(
+        minimax_v1, reg=0.0, learning_rate=5e-2, relative_step=0.1, exact_inverse=True, **FEWER_SEARCHES
+    ),
     "expectile": Solver(expectile, reg=2.0, learning_rate=2e-2, relative_step=1, exact_inverse=False),
 }
 

@@ -7,17 +7,20 @@ from torch import Tensor
 
 from sklearn_ot.nn import PotentialPair
 from sklearn_ot.solvers.conjugate import convex_conjugate
+from sklearn_ot.solvers.tensors import weighted_mean
 
 
 def exact_dual(
     pair: PotentialPair,
     x: Tensor,
     y: Tensor,
+    x_weight: Tensor | None = None,
+    y_weight: Tensor | None = None,
     *,
     reg: float,
     amortized: bool = True,
     tol: float = 1e-2,
-    max_iter: int = 16,
+    max_iter: int = 10,
 ) -> Tensor:
     r"""The dual with exact conjugates, plus a regression that predicts their maximisers.
 
@@ -40,13 +43,15 @@ def exact_dual(
         Source batch.
     y : Tensor of shape (m, d)
         Target batch.
+    x_weight, y_weight : Tensor of shape (n,), (m,), default=None
+        Weights of the rows with sum 1 in the first two terms; None for equal weights.
     reg : float
         λ, the weight of the pull towards the identity, which is the Gaussian map in balanced coordinates.
     amortized : bool, default=True
         Whether the searches start at :math:`\nabla\omega(y)`; otherwise they start at y.
     tol : float, default=1e-2
         Residual, divided by :math:`\sqrt d`, at which a search ends.
-    max_iter : int, default=16
+    max_iter : int, default=10
         Largest number of steps of a search.
 
     Returns
@@ -63,7 +68,8 @@ def exact_dual(
     start = guess.detach() if amortized else y
     x_hat = convex_conjugate(pair.potential.value_and_gradient, y, start, tol=tol, max_iter=max_iter).argmax
     value, value_hat = pair.potential(torch.cat([x, x_hat])).split([len(x), len(y)])
-    loss = value.mean() + ((x_hat * y).sum(1) - value_hat).mean() + mean_squared_norm(guess - x_hat) / 2
+    correlations = weighted_mean(value, x_weight) + weighted_mean((x_hat * y).sum(1) - value_hat, y_weight)
+    loss = correlations + mean_squared_norm(guess - x_hat) / 2
     if reg:
         loss = loss + reg / 2 * mean_squared_norm(pair.potential.gradient(x) - x)
     return loss

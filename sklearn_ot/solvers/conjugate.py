@@ -29,6 +29,8 @@ class Maximum(NamedTuple):
 
 
 CHECK_EVERY = 4
+# Number of steps that the estimate of the inverse Hessian remembers.
+MEMORY = 3
 
 
 @torch.no_grad()
@@ -44,7 +46,7 @@ def convex_conjugate(
 
     .. math:: \psi^*(y) = \max_x \langle x, y \rangle - \psi(x)
 
-    The method is gradient descent with the step sizes of [Barzilai88]_, one for each row. A row accepts a step only if
+    The method is L-BFGS [Liu89]_, with an estimate of the inverse Hessian for each row. A row accepts a step only if
     the step lowers its objective ψ(x) − ⟨x, y⟩, and otherwise takes a smaller step next. So no row ends worse than it
     started. Every few steps, rows that have converged leave the search. During the recording of a CUDA graph no row
     leaves it, and all rows take ``max_iter`` steps.
@@ -69,8 +71,8 @@ def convex_conjugate(
 
     References
     ----------
-    .. [Barzilai88] J. Barzilai and J. M. Borwein, "Two-point step size gradient methods", IMA Journal of Numerical
-       Analysis, 1988.
+    .. [Liu89] D. C. Liu and J. Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical
+       Programming, 1989.
 
     Examples
     --------
@@ -105,45 +107,88 @@ def convex_conjugate(
 
 
 class _Search(NamedTuple):
-    """The state of the search: one row of each tensor for each unsolved point."""
+    """The state of the search: one row of each tensor for each unsolved point.
+
+    ``pairs`` describe the last moves, newest first. Moves that were not accepted show the curvature too.
+    """
 
     x: Tensor
     y: Tensor
     objective: Tensor
     residual: Tensor
+    move: Tensor
+    fraction: Tensor
     length: Tensor
     tol: Tensor
+    pairs: tuple["_Secant", ...] = ()
 
     @classmethod
     def begin(cls, value_and_gradient, y, start, tol):
         value, gradient = value_and_gradient(start)
         if not isinstance(tol, Tensor):
             tol = torch.full_like(value, tol)
-        return cls(start, y, value - (start * y).sum(1), gradient - y, torch.ones_like(value), tol)
+        residual, ones = gradient - y, torch.ones_like(value)
+        return cls(start, y, value - (start * y).sum(1), residual, residual, ones, ones, tol)
 
     def keep(self, rows):
-        return _Search(*(tensor[rows] for tensor in self))
+        *tensors, pairs = self
+        return _Search(*(tensor[rows] for tensor in tensors), tuple(pair.keep(rows) for pair in pairs))
 
     def step(self, value_and_gradient):
-        """Try one step for every point, and set the size of the next step."""
-        move = self.length[:, None] * self.residual
-        x = self.x - move
+        """Try one move for every point, and choose the next one."""
+        x = self.x - self.move
         value, gradient = value_and_gradient(x)
         objective, residual = value - (x * self.y).sum(1), gradient - self.y
-        # A smaller difference of objectives is only rounding, and no reason to reject a step.
+        # A smaller difference of objectives is only rounding, and no reason to reject a move.
         rounding = 4 * torch.finfo(x.dtype).eps * (1 + value.abs())
-        enough = 1e-4 * (move * self.residual).sum(1) - rounding
+        enough = 1e-4 * (self.move * self.residual).sum(1) - rounding
         accepted = self.objective - objective >= enough
-        change = self.residual - residual
-        length = (move * change).sum(1) / change.square().sum(1).clamp_min(torch.finfo(x.dtype).tiny)
-        length = length.clamp(1e-5, 1e5)
-        length = torch.where(accepted, length, torch.minimum(length, 0.4 * self.length))
+        pairs, length = _remembered(self.pairs, self.move, self.residual - residual, self.length)
         column = accepted[:, None]
+        residual = torch.where(column, residual, self.residual)
+        fraction = torch.where(accepted, 1.0, self.fraction / 2)
         return _Search(
             torch.where(column, x, self.x),
             self.y,
             torch.where(accepted, objective, self.objective),
-            torch.where(column, residual, self.residual),
+            residual,
+            fraction[:, None] * _quasi_newton(residual, pairs, length),
+            fraction,
             length,
             self.tol,
+            pairs,
         )
+
+
+class _Secant(NamedTuple):
+    """A move, the change of the residual that it undoes, and the reciprocal of their product, by rows."""
+
+    move: Tensor
+    change: Tensor
+    reciprocal: Tensor
+
+    def keep(self, rows):
+        return _Secant(*(tensor[rows] for tensor in self))
+
+
+def _remembered(pairs, move, change, length):
+    """The last pairs with a new one, and the step sizes of gradient descent that fit the new one."""
+    product, square = (move * change).sum(1), change.square().sum(1)
+    # The product is positive because ψ is convex. If it is not, the change is only rounding.
+    is_positive = product > 1e-8 * square
+    reciprocal = torch.where(is_positive, 1 / product, 0.0)
+    pairs = (_Secant(move, change, reciprocal[:, None]), *pairs[: MEMORY - 1])
+    return pairs, torch.where(is_positive, (product / square).clamp(1e-5, 1e5), length)
+
+
+def _quasi_newton(residual, pairs, length):
+    """The residual times the estimate of the inverse Hessian by L-BFGS, for each row."""
+    factors = []
+    for move, change, reciprocal in pairs:
+        factor = reciprocal * (move * residual).sum(1, keepdim=True)
+        residual = torch.addcmul(residual, factor, change, value=-1)
+        factors.append(factor)
+    step = length[:, None] * residual
+    for (move, change, reciprocal), factor in zip(reversed(pairs), reversed(factors), strict=True):
+        step = torch.addcmul(step, factor - reciprocal * (change * step).sum(1, keepdim=True), move)
+    return step

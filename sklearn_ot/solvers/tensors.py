@@ -23,6 +23,42 @@ def weighted_mean(values, weight=None):
     return values.mean(0) if weight is None else torch.tensordot(weight, values, dims=1)
 
 
+@torch.no_grad()
+def calibrated_weights(rows: Tensor, mean: Tensor) -> Tensor:
+    r"""Weights of rows with sum 1 whose weighted mean is near a known one (regression estimator, [Deville92]_).
+
+    A weighted mean of any function of the rows then lacks most of the noise of its part that is linear in the rows. The
+    weights are those with the least sum of squares, up to a ridge of d / n, with which they stay near 1 / n also for
+    fewer rows than columns; some can be negative.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (n, d)
+        Rows that were drawn at random from a sample.
+    mean : Tensor of shape (d,)
+        The mean of the sample.
+
+    Returns
+    -------
+    weights : Tensor of shape (n,)
+        The weights.
+
+    References
+    ----------
+    .. [Deville92] J.-C. Deville and C.-E. Särndal, "Calibration estimators in survey sampling", JASA, 1992.
+    """
+    n_rows, n_features = rows.shape
+    centre = rows.mean(0)
+    centred = rows - centre
+    covariance = centred.T @ centred / n_rows
+    variance = covariance.diagonal().mean().clamp(min=torch.finfo(rows.dtype).tiny)
+    covariance.diagonal().add_(n_features / n_rows * variance)
+    # Without a test of the result, for which a GPU would have to wait: the ridge keeps the matrix positive.
+    root, _ = torch.linalg.cholesky_ex(covariance)
+    slope = torch.cholesky_solve((mean - centre)[:, None], root)
+    return (1 + (centred @ slope)[:, 0]) / n_rows
+
+
 def squared_error(values, weight=None):
     """The square of the standard error of `weighted_mean` of a tensor of shape (n,), n ≥ 2."""
     if weight is None:

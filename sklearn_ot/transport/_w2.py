@@ -29,6 +29,8 @@ PLAN_ROWS = 2000
 MAX_PLAN_FEATURES = 4
 # With at most this number of features, the step size of a solver is that of its row in the table.
 FULL_STEP_FEATURES = 16
+# Share of the steps, or of a budget of time, in which the step size falls to 0.
+COOLING = 0.4
 # Methods that a solver calls on the network of the potential.
 NEEDED_METHODS = ("gradient", "value_and_gradient", "project_")
 
@@ -91,7 +93,8 @@ class W2Transport(ConvexTransport, NeuralTransport):
         mean square over the features that vary, in balanced coordinates, where features have variance 1. For rows y
         with ‖y‖ > √n_features, whose rounding errors are larger, it is multiplied by ‖y‖ / √n_features.
     learning_rate : float or "auto", default="auto"
-        Step size of Adam for ψ after a warm-up of 100 steps; it decays as 1 / (1 + step / 1500). "auto" is 0.05 for
+        Step size of Adam for ψ after a warm-up of 100 steps; it decays as 1 / (1 + step / 1500), and falls to 0 in
+        the last two fifths of ``max_iter`` steps, or of the time of a `sklearn_ot.nets.TimeBudget`. "auto" is 0.05 for
         "dual" and "minimax-v1", 0.02 for "w2gn" and "expectile" and 0.005 for "minimax", times 4 / √n_features
         above 16 features. The step size of ω is a tenth of it if ω only gives the start of a search, and ten times as
         large for "minimax", where ω must be ahead of ψ.
@@ -211,6 +214,7 @@ class W2Transport(ConvexTransport, NeuralTransport):
         if learning_rate == "auto":
             n_inputs = self.coordinates_.n_axes
             learning_rate = solver.learning_rate * min(1, math.sqrt(FULL_STEP_FEATURES) / math.sqrt(n_inputs))
+        steps = {"optimizer__param_groups": [("inverse*", {"lr": solver.relative_step * learning_rate})]}
         last = Stage(
             self.solver,
             partial(solver.objective, reg=reg),
@@ -218,10 +222,15 @@ class W2Transport(ConvexTransport, NeuralTransport):
             remedy=f"Lower learning_rate (now {learning_rate:g})" + (f" or reg (now {reg:g})." if reg else "."),
             learning_rate=learning_rate,
             max_iter=self.max_iter,
-            net_params={"optimizer__param_groups": [("inverse*", {"lr": solver.relative_step * learning_rate})]},
+            net_params={
+                **steps,
+                "cooling": COOLING,
+                "iterator_train__source_ratio": solver.source_ratio,
+                "iterator_train__is_calibrated": solver.is_calibrated,
+            },
         )
         plan = {"name": "plan", "objective": regression, "rows": self._plan, "is_preliminary": True}
-        return [replace(last, **plan, max_iter=min(PLAN_STEPS, self.max_iter)), last]
+        return [replace(last, **plan, net_params=steps, max_iter=min(PLAN_STEPS, self.max_iter)), last]
 
     def _plan(self, train, rng):
         """Rows paired by an exact plan, each a source row followed by its target row; None without a plan."""

@@ -8,7 +8,7 @@ from skorch.helper import predefined_split
 from torch import nn
 
 from sklearn_ot.exceptions import DivergenceError
-from sklearn_ot.nets import JointNet, TensorPairs
+from sklearn_ot.nets import JointNet, TensorPairs, TimeBudget
 
 
 class TwoPoints(nn.Module):
@@ -155,6 +155,34 @@ def test_step_size_warms_up_decays_and_is_cut_without_a_gain():
         assert sizes[step] == pytest.approx(0.1 * cut / (1 + step / 1500))
     # The net keeps the step size of the user, so that the next fit starts with it.
     assert net.optimizer_.param_groups[0]["lr"] == 0.1
+
+
+def test_step_size_falls_to_zero_in_the_share_of_the_steps_that_cools():
+    sizes = []
+
+    def record(module, x, y):
+        sizes.append(net.optimizer_.param_groups[0]["lr"] * (1 + len(sizes) / 1500))
+        return squares(module, x, y)
+
+    net, data = make_net(criterion=record, max_iter=400, cooling=0.25, lr=0.1)
+    net.partial_fit(data)
+    assert sizes[99:301] == pytest.approx([0.1] * 202)
+    assert sizes[300:] == pytest.approx([0.1 * (1 - i / 100) for i in range(100)])
+
+
+def test_step_size_falls_to_zero_at_the_end_of_a_budget():
+    sizes, ticks = [], iter(range(10**6))
+
+    def record(module, x, y):
+        sizes.append(net.optimizer_.param_groups[0]["lr"])
+        return squares(module, x, y)
+
+    net, data = make_net(
+        criterion=record, max_iter=10**6, cooling=0.5, callbacks=[TimeBudget(3000, clock=lambda: next(ticks))]
+    )
+    net.partial_fit(data)
+    assert net.ended_
+    assert sizes[-1] < 0.01 * max(sizes)
 
 
 def test_an_interruption_differs_from_the_end_of_training():

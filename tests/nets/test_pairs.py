@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from sklearn_ot.nets import PairLoader, TensorPairs, spatial_order
+from sklearn_ot.solvers.tensors import calibrated_weights
 
 
 def pairs(n, m):
@@ -114,3 +115,38 @@ def test_the_whole_dataset_has_weights_with_sum_one():
 def test_dataset_has_the_length_of_the_longer_sample():
     assert len(pairs(3, 7)) == 7
     assert [int(part) for part in pairs(3, 7)[5]] == [2, 5]
+
+
+def test_more_source_rows_than_target_rows():
+    for x, y in PairLoader(pairs(50, 30), batch_size=4, n_batches=5, block_size=5, source_ratio=3):
+        assert (len(x), len(y)) == (12, 4)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_calibrated_means_are_those_of_the_sample(weighted):
+    """The error of the mean of a batch falls by a factor near that of the ridge, d / n."""
+    torch.manual_seed(0)
+    samples = torch.randn(2, 5000, 12) + 3
+    weight = torch.rand(5000, dtype=torch.float64) + 0.1 if weighted else None
+    data = TensorPairs(*samples, weight, weight)
+    loader = PairLoader(data, batch_size=256, n_batches=50, block_size=50, is_calibrated=True)
+    mean = samples[0].mean(0) if weight is None else (weight.float() @ samples[0]) / weight.sum()
+    plain, calibrated = [], []
+    for x, _, x_weight, y_weight in loader:
+        assert x_weight.sum().item() == pytest.approx(1, abs=1e-5)
+        assert y_weight.shape == (256,)
+        plain.append(x.mean(0) - mean)
+        calibrated.append(x_weight @ x - mean)
+    errors = [torch.stack(rows).square().sum() for rows in (plain, calibrated)]
+    assert errors[1] < 0.01 * errors[0]
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 10, 64])
+def test_calibrated_weights_of_few_rows_are_near_equal_ones(n_rows):
+    torch.manual_seed(0)
+    rows = torch.randn(n_rows, 64)
+    weights = calibrated_weights(rows, torch.zeros(64))
+    assert weights.sum().item() == pytest.approx(1, abs=1e-5)
+    # No row stands for more than a few.
+    assert weights.abs().max() < 3 / n_rows
+    torch.testing.assert_close(calibrated_weights(rows, rows.mean(0)), torch.full((n_rows,), 1 / n_rows))
