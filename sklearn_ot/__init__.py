@@ -12,6 +12,7 @@ __version__ = version("sklearn-ot")
 PARTS = (
     "adaptation",
     "base",
+    "certificates",
     "checks",
     "datasets",
     "exceptions",

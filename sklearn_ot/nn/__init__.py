@@ -4,10 +4,11 @@ from sklearn_ot.nn._activations import ACTIVATIONS, GroupSort
 from sklearn_ot.nn._autoencoder import EncoderDecoder, PlainMLP, StandardCode, WithLinear
 from sklearn_ot.nn._classifiers import DenseClassifier, LeNet
 from sklearn_ot.nn._critics import DCGANCritic, LabelledCritic, MLPCritic, normalise_spectra_, with_labels
+from sklearn_ot.nn._curvature import curvature_bound
 from sklearn_ot.nn._generators import DCGANGenerator, MLPGenerator
 from sklearn_ot.nn._icnn import DenseICNN
 from sklearn_ot.nn._mlp import MLP
-from sklearn_ot.nn._potentials import ConvexPair, DisplacementPotential, PotentialPair, PotentialsAndMap
+from sklearn_ot.nn._potentials import ConvexPair, DisplacementPotential, HalfSquare, PotentialPair, PotentialsAndMap
 from sklearn_ot.nn._residual import ResidualMap
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "DisplacementPotential",
     "EncoderDecoder",
     "GroupSort",
+    "HalfSquare",
     "LabelledCritic",
     "LeNet",
     "MLPCritic",
@@ -31,6 +33,7 @@ __all__ = [
     "ResidualMap",
     "StandardCode",
     "WithLinear",
+    "curvature_bound",
     "normalise_spectra_",
     "with_labels",
 ]

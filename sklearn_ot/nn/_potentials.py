@@ -7,6 +7,7 @@ arguments, which `sklearn_ot.networks.module_of` returns and a pickle can store.
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sklearn_ot.nn._mlp import MLP
@@ -56,6 +57,35 @@ class ConvexPair(PotentialPair):
     def __init__(self, potential: Network, inverse: Network, *, is_guess: bool, sizes=None, inverse_sizes=None):
         super().__init__(_build(potential, sizes), _build(inverse, inverse_sizes))
         self.is_guess = is_guess
+
+
+class HalfSquare(nn.Module):
+    """The convex function ½‖x‖², whose gradient is the identity: the potential of a Gaussian map, in its coordinates.
+
+    It has the methods of `DenseICNN` and no weights to be trained.
+    """
+
+    strong_convexity = 1.0
+
+    def __init__(self):
+        super().__init__()
+        # Its device and its dtype are those of the module.
+        self.unused = nn.Parameter(torch.zeros(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Values, shape (n,)."""
+        return x.square().sum(1) / 2
+
+    def gradient(self, x: Tensor) -> Tensor:
+        """The rows themselves, shape (n, d)."""
+        return x.clone()
+
+    def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Values and gradients."""
+        return self(x), self.gradient(x)
+
+    def project_(self) -> None:
+        """Do nothing: there are no weights."""
 
 
 class PotentialsAndMap(nn.Module):

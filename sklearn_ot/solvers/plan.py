@@ -121,18 +121,43 @@ def exact_plan(
     return _solve(a, b, costs, largest or 1.0, noise=ROUNDING * largest if by_product else 0.0)
 
 
+def network_simplex(a, b, costs):
+    """POT's network simplex.
+
+    Parameters
+    ----------
+    a, b : ndarray of shape (n,), (m,), or empty list
+        Weights of the rows of both samples; all equal for an empty list.
+    costs : ndarray or scipy.sparse.coo_matrix of shape (n, m)
+        Costs of all pairs, or of the pairs that a plan may use. They should be of size 1: tolerances are absolute.
+
+    Returns
+    -------
+    coupling : ndarray or scipy.sparse.coo_matrix of shape (n, m)
+        The mass of each pair.
+    potential, target_potential : ndarray of shape (n,), (m,)
+        The potentials of both samples.
+
+    Raises
+    ------
+    RuntimeError
+        If the simplex ends before the optimum.
+    """
+    coupling, log = ot.emd(a, b, costs, numItermax=MAX_PIVOTS, log=True)
+    if log["warning"] is not None:
+        n, m = costs.shape
+        raise RuntimeError(f"No exact plan between {n} and {m} rows was found. POT says: {log['warning']}")
+    return coupling, log["u"], log["v"]
+
+
 def _solve(a, b, costs, bound, noise):
     """The plan of a matrix of costs, which are at most ``bound`` and have errors of the size of ``noise``."""
     reduced = costs.clone()
     u, v = torch.zeros_like(costs[:, 0]), torch.zeros_like(costs[0])
     for _ in range(MAX_ROUNDS):
         # The costs are scaled, because the tolerances of the simplex are absolute.
-        coupling, log = ot.emd(a, b, reduced.clamp(max=bound).div_(bound).numpy(), numItermax=MAX_PIVOTS, log=True)
-        if log["warning"] is not None:
-            raise RuntimeError(
-                f"No exact plan between {len(u)} and {len(v)} rows was found. POT says: {log['warning']}"
-            )
-        coupling, step, target_step = (torch.from_numpy(part) for part in (coupling, log["u"], log["v"]))
+        found = network_simplex(a, b, reduced.clamp(max=bound).div_(bound).numpy())
+        coupling, step, target_step = map(torch.from_numpy, found)
         rows, columns = _used(coupling)
         reduced -= (step[:, None] + target_step).mul_(bound)
         slack = reduced.amin(0)

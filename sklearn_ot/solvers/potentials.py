@@ -10,16 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sklearn_ot.nn import ConvexPair
+from sklearn_ot.nn import ConvexPair, HalfSquare, curvature_bound
 from sklearn_ot.settings import OwnSettings, in_own_settings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.conjugate import convex_conjugate
 from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.costs import COSTS, Cost
+from sklearn_ot.solvers.gaussian import GaussianMap
 from sklearn_ot.solvers.units import UnitCoordinates
 
 # Largest number of steps of the search for a preimage.
 MAX_CONJUGATE_STEPS = 500
+# Largest number of columns for which matrices between all columns are made.
+MAX_MATRIX_FEATURES = 2048
 
 
 class FrozenModule(OwnSettings):
@@ -63,6 +66,24 @@ class Preimages(NamedTuple):
     solved: np.ndarray
 
 
+class DualTerms(NamedTuple):
+    r"""The result of `Potentials.dual_terms`, in float64.
+
+    Attributes
+    ----------
+    source : ndarray of shape (n_samples,)
+        f at the source rows.
+    target : ndarray of shape (n_target_samples,)
+        g at the target rows, or a number below it.
+    preimages : ndarray of shape (n_target_samples, n_features)
+        Preimages of the target rows.
+    """
+
+    source: np.ndarray
+    target: np.ndarray
+    preimages: np.ndarray
+
+
 @dataclass(frozen=True, eq=False)
 class Potentials(OwnSettings):
     r"""A fitted map, its potential, and its inverse if it is the gradient of a convex function.
@@ -95,6 +116,12 @@ class Potentials(OwnSettings):
     module: FrozenModule
     cost: Cost = COSTS["sqeuclidean"]
     conjugate_tol: float = 1e-4
+
+    @classmethod
+    def gaussian(cls, gaussian: GaussianMap) -> "Potentials":
+        """The map between two Gaussians, whose potential is quadratic."""
+        module = ConvexPair((HalfSquare, {}), (HalfSquare, {}), is_guess=False)
+        return cls(BalancedCoordinates.balance(gaussian), FrozenModule(module))
 
     def transport(self, X: np.ndarray) -> np.ndarray:
         """Map source rows to the target."""
@@ -167,6 +194,83 @@ class Potentials(OwnSettings):
         target_values = in_chunks(lambda y: coordinates.lift_values(conjugate, coordinates.of_target(y)), Y)
         product = np.average(values, weights=x_weight) + np.average(target_values, weights=y_weight)
         return coordinates.mean_cost(X, Y, product, x_weight, y_weight)
+
+    def dual_terms(self, X: np.ndarray, Y: np.ndarray) -> DualTerms:
+        r"""The Kantorovich potentials of rows, whose means have the sum `dual_value`.
+
+        .. math::
+            f(x) = \tfrac12 \|x\|^2 - \psi(x), \quad g(y) = \tfrac12 \|y\|^2 - \psi^*(y), \qquad
+            f(x) + g(y) \le \tfrac12 \|x - y\|^2
+
+        f and g are those of a potential ψ that vanishes at the mean of the source, up to a constant that moves from one
+        to the other. A search that ends early can only lower g.
+        """
+        coordinates, pair = self.coordinates, self._pair(np.float64)
+        X, Y = X.astype(np.float64, copy=False), Y.astype(np.float64, copy=False)
+        forward, shift = on_arrays(pair, pair.potential), coordinates.source_mean - coordinates.target_mean
+
+        def source(x):
+            centred = x - coordinates.source_mean
+            values = coordinates.lift_values(forward, coordinates.of_source(x))
+            # If rows differ from the means by a and b, and means by s, the cost is ½‖a - b‖² + ⟨a - b, s⟩ + ½‖s‖².
+            linear = centred @ shift + shift @ shift / 2
+            return np.square(centred).sum(axis=1) / 2 + linear - coordinates.scale**2 * values
+
+        def target(y):
+            centred, v, along = y - coordinates.target_mean, coordinates.of_target(y), []
+
+            def conjugate(w):
+                argmax, value, residual, _ = self._search(pair, w)
+                along.append(argmax)
+                return value + np.square(residual) / (2 * pair.potential.strong_convexity)
+
+            values = coordinates.lift_values(conjugate, v)
+            preimages = coordinates.to_source(coordinates.lift(lambda _: along[0], v))
+            values = np.square(centred).sum(axis=1) / 2 - centred @ shift - coordinates.scale**2 * values
+            return np.column_stack([values, preimages])
+
+        found = in_chunks(target, Y)
+        return DualTerms(in_chunks(source, X), found[:, 0], found[:, 1:])
+
+    def derivative(self, X: np.ndarray, V: np.ndarray) -> np.ndarray:
+        """Derivatives of the map at rows along directions, ∇²ψ(x) v, in float64; of the shape of ``X``."""
+        module, centred = self._pair(np.float64), self._centred()
+        device = _device(module)
+
+        def times_hessian(w, v):
+            points = torch.from_numpy(w).to(device).requires_grad_()
+            gradient = module.potential.gradient(points)
+            return torch.autograd.grad(gradient, points, torch.from_numpy(v).to(device))[0].cpu().numpy()
+
+        def along(x, v):
+            w = self.coordinates.within(self.coordinates.of_source(x))
+            return centred.to_target(centred.lift(lambda u: times_hessian(w, u), centred.of_source(v)))
+
+        return in_chunks(along, X.astype(np.float64, copy=False), V.astype(np.float64, copy=False))
+
+    @property
+    def lipschitz_bound(self) -> float | None:
+        r"""A Lipschitz constant of the map, from the weights of the network; None if no bound is known.
+
+        It is the largest eigenvalue of :math:`B^\top S B`, with the matrix S of `sklearn_ot.nn.curvature_bound` and B
+        of `BalancedCoordinates`; S is the identity in directions that the network does not see.
+        """
+        coordinates, centred = self.coordinates, self._centred()
+        bound = curvature_bound(self._pair(np.float64).potential, coordinates.n_axes)
+        if bound is None:
+            return None
+        bound, n_features = bound.numpy(), len(coordinates.source_mean)
+        if n_features <= MAX_MATRIX_FEATURES:
+            lifted = centred.lift(lambda along: along @ bound, centred.of_source(np.eye(n_features)))
+            matrix = centred.to_target(lifted)
+            return float(np.linalg.eigvalsh((matrix + matrix.T) / 2)[-1])
+        curvature, root = (max([1.0, *np.linalg.eigvalsh(part)]) for part in (bound, coordinates.root))
+        return float(curvature * root**2 * np.square(coordinates.roots).max())
+
+    def _centred(self):
+        """The linear parts of the coordinates."""
+        origin = np.zeros_like(self.coordinates.source_mean)
+        return self.coordinates._replace(source_mean=origin, target_mean=origin)
 
     def _pair(self, dtype: np.dtype) -> nn.Module:
         """The networks of the potential and of the inverse map."""

@@ -6,7 +6,9 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport, warn_user
+from sklearn_ot.certificates import Certificate, certify, check_certificate, warn_seen
 from sklearn_ot.checks import check_weight, errors_about
+from sklearn_ot.solvers.gap import Side
 
 
 class ConvexTransport(InvertibleTransport):
@@ -78,12 +80,95 @@ class ConvexTransport(InvertibleTransport):
             ψ* that end early can only lower it.
         """
         check_is_fitted(self)
+        return self.potentials_.dual_value(*self._both_samples(X, X_target, sample_weight, target_weight))
+
+    def _both_samples(self, X, X_target, sample_weight, target_weight):
+        """Validated rows of source and target, and their weights, with sum 1."""
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
         with errors_about("X_target"):
             target = validate_data(self, X_target, dtype=X.dtype, reset=False)
         weight = check_weight(sample_weight, len(X))
-        target_weight = check_weight(target_weight, len(target), "target_weight", "X_target")
-        return self.potentials_.dual_value(X, target, weight, target_weight)
+        return X, target, weight, check_weight(target_weight, len(target), "target_weight", "X_target")
+
+    def certificate(
+        self, X, X_target, *, confidence=0.95, plan_size=10_000, sample_weight=None, target_weight=None
+    ) -> Certificate:
+        r"""Bounds and estimates of the distance and of the error of the map, from rows that ``fit`` has not seen.
+
+        With the cost :math:`\tfrac12 \|x - y\|^2`, the excess of the potential ψ is the amount by which its dual value
+        is below the optimum, and M is a Lipschitz constant of the map :math:`T = \nabla\psi`. Then
+
+        .. math:: W_2^2(T\#P, Q) \le E\|T(x) - T^*(x)\|^2 \le 2 M \varepsilon, \qquad
+            \varepsilon = \tfrac12 W_2^2 - \left(\tfrac12 E\|x\|^2 + \tfrac12 E\|y\|^2 - E\,\psi(x)
+            - E\,\psi^*(y)\right) ,
+
+        where :math:`T^*` is the optimal map [Korotin21]_. The dual value on rows is a lower bound of :math:`W_2^2`, and
+        the cost of a plan between rows, which is too large on average, an upper bound [DelBarrio19]_; see
+        `sklearn_ot.solvers.gap.cost_bounds`. P and Q are the distributions of the rows, and not the rows themselves.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Independent source rows that ``fit`` has not seen. On its own rows a map seems better than it is.
+        X_target : array-like of shape (n_target_samples, n_features)
+            Independent target rows that ``fit`` has not seen.
+        confidence : float, default=0.95
+            The probability that all bounds are true at once. A quarter of the rest is left for each of both ends of
+            the distance, the excess and the plan of the images. The probability is asymptotic: it needs hundreds of
+            rows, and fourth moments.
+        plan_size : int, default=10_000
+            Largest number of rows of each sample in a plan. More rows make the upper bounds smaller, and take time:
+            a certificate of 10 000 rows takes about half a minute.
+        sample_weight, target_weight : array-like of shape (n_samples,) and (n_target_samples,), default=None
+            Weights of the rows of both samples, 0 or more; all equal if None.
+
+        Returns
+        -------
+        certificate : Certificate
+            A mapping from names to statements, which is printed as a table. All distances have the units of the data
+            and no factor ½.
+
+            - "distance": :math:`W_2(P, Q)`, with the estimate of the dual, and both bounds.
+            - "excess": ε, in squared units. The estimate subtracts the bias of the plan, and is 0 if there is no more
+              than this bias.
+            - "stretch": M. The bound is computed from the weights of the network, see `sklearn_ot.nn.curvature_bound`,
+              and does not depend on rows. The estimate is the largest stretch at rows.
+            - "map_error": :math:`(E\|T(x) - T^*(x)\|^2)^{1/2}`. The bound is :math:`\sqrt{2 M \varepsilon}` with both
+              bounds; the estimate has the estimate of ε and a mean stretch.
+            - "cautious_error": :math:`\sqrt{2 M \varepsilon}` with the bound of ε and the estimate of M, an estimate.
+            - "push_forward": the same bound as one of :math:`W_2(T\#P, Q)`.
+            - "image_distance": :math:`W_2(T\#P, Q)`, with the cost of a plan between images and target rows.
+            - "spread": the standard deviation of Q over all features, the error of the best constant map.
+
+            There is no bound of M, and of the error, if the network has squares in its skip connections (``rank`` above
+            0) or is of a class of your own.
+
+        References
+        ----------
+        .. [Korotin21] A. Korotin, V. Egiazarian, A. Asadulaev, A. Safin, E. Burnaev, "Wasserstein-2 generative
+           networks", ICLR 2021.
+        .. [DelBarrio19] E. del Barrio and J.-M. Loubes, "Central limit theorems for empirical transportation cost in
+           general dimension", Annals of Probability, 2019.
+
+        Examples
+        --------
+        >>> from sklearn_ot.datasets import make_gaussian_pair
+        >>> from sklearn_ot.transport import GaussianTransport
+        >>> pair = make_gaussian_pair(2, 1000, random_state=0)
+        >>> transport = GaussianTransport().fit(pair.source, pair.target)
+        >>> certificate = transport.certificate(pair.sample_source(1000, 1), pair.sample_target(1000, 2))
+        >>> bool(certificate["distance"].low < certificate["distance"].high)
+        True
+        """
+        check_is_fitted(self)
+        check_certificate(confidence, plan_size)
+        X, Y, weight, target_weight = self._both_samples(X, X_target, sample_weight, target_weight)
+        sides = [
+            Side(rows[mass > 0].astype(np.float64), mass[mass > 0], np.zeros(np.count_nonzero(mass)))
+            for rows, mass in ((X, weight), (Y, target_weight))
+        ]
+        warn_seen(sides[1].rows, self.target_reference_, "X_target")
+        return certify(type(self).__name__, self.potentials_, *sides, confidence, plan_size)
 
     def potential(self, X):
         r"""The convex potential ψ, whose gradient is `transform`; it is 0 at the mean of the source.

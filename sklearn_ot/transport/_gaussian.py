@@ -7,12 +7,14 @@ from typing import ClassVar
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport
+from sklearn_ot.base import FLOAT_DTYPES
+from sklearn_ot.solvers.potentials import Potentials
+from sklearn_ot.transport._convex import ConvexTransport
 from sklearn_ot.transport._start import gaussian_start
 
 
 @dataclass(eq=False, repr=False)
-class GaussianTransport(InvertibleTransport):
+class GaussianTransport(ConvexTransport):
     """The optimal map between two Gaussians with the moments of the samples.
 
     The map is affine and has a closed form [Olkin82]_. It is the optimal map of the squared cost if one distribution is
@@ -39,6 +41,8 @@ class GaussianTransport(InvertibleTransport):
     map_ : GaussianMap
         The map as a frozen value, see `sklearn_ot.solvers.gaussian.GaussianMap`. With fewer rows than columns it holds
         no matrix of all columns.
+    potentials_ : Potentials
+        The map as the gradient of a convex potential, see `sklearn_ot.solvers.potentials`.
     linear_ : ndarray of shape (n_features_in_, n_features_in_)
         The symmetric positive definite matrix :math:`A`, made when it is read.
     wasserstein_distance_ : float
@@ -111,6 +115,12 @@ class GaussianTransport(InvertibleTransport):
         """The matrix A of the map, a new array."""
         check_is_fitted(self)
         return self.map_.linear
+
+    @property
+    def potentials_(self):
+        """The map as the gradient of a convex potential, see `sklearn_ot.solvers.potentials`."""
+        check_is_fitted(self)
+        return Potentials.gaussian(self.map_)
 
     def _transform(self, X):
         return self.map_.transport(X)

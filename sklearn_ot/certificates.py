@@ -1,0 +1,227 @@
+"""Certificates: numbers that say how wrong a fitted map is, each of them a bound or an estimate."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+from typing import NamedTuple
+
+import numpy as np
+
+from sklearn_ot.base import names_of, warn_user
+from sklearn_ot.solvers.gap import Side, cost_bounds, sample_gap
+from sklearn_ot.solvers.potentials import Potentials
+
+__all__ = ["Certificate", "Statement"]
+
+# Rows at which the stretches are estimated, and steps of the power iteration for the largest one.
+N_STRETCH_ROWS, N_POWER_STEPS = 2048, 30
+# The central limit theorem is doubtful with fewer rows, or if one row has a larger share of a variance.
+FEWEST_ROWS, LARGEST_SHARE = 100, 0.25
+# Share of rows that were in the fit by chance, such as those of a few categories.
+SEEN_SHARE = 0.1
+
+
+class Statement(NamedTuple):
+    """One line of a certificate.
+
+    Attributes
+    ----------
+    label : str
+        The quantity, as a phrase.
+    estimate : float or None
+        An estimate, which errs to both sides; None without one.
+    low, high : float or None
+        Bounds, which err to one side with the confidence of the certificate; None without one.
+    note : str
+        A remark on the bounds.
+    """
+
+    label: str
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+
+    @property
+    def bound(self) -> str:
+        """The bounds as text: "low to high", or "≤ high", with the note."""
+        if self.high is None:
+            return ""
+        ends = f"≤ {self.high:.4g}" if self.low is None else f"{self.low:.4g} to {self.high:.4g}"
+        return f"{ends} ({self.note})" if self.note else ends
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Certificate(Mapping):
+    """Numbers that say how wrong a fitted map is, as a mapping from names to statements, printed as a table.
+
+    Parameters
+    ----------
+    title : str
+        The first line of the table.
+    confidence : float
+        The probability that all bounds of the certificate are true at once. Bounds from rows are asymptotic: they use
+        the central limit theorem.
+    statements : dict of str to Statement
+        The statements by name. `sklearn_ot.transport.W2Transport.certificate` lists the names.
+
+    Examples
+    --------
+    >>> from sklearn_ot.certificates import Certificate, Statement
+    >>> Certificate("A map", 0.95, {"distance": Statement("W2(P, Q)", 1.02, 0.97, 1.06)})
+    A map. All bounds are true at once with probability 95 % (asymptotic).
+              estimate  bound
+    W2(P, Q)  1.02      0.97 to 1.06
+    """
+
+    title: str
+    confidence: float
+    statements: dict[str, Statement] = field(default_factory=dict)
+
+    def __getitem__(self, name):
+        return self.statements[name]
+
+    def __iter__(self):
+        return iter(self.statements)
+
+    def __len__(self):
+        return len(self.statements)
+
+    def __repr__(self):
+        rows = [("", "estimate", "bound")]
+        for statement in self.values():
+            estimate = "" if statement.estimate is None else f"{statement.estimate:.4g}"
+            rows.append((statement.label, estimate, statement.bound))
+        widths = [max(len(row[column]) for row in rows) for column in range(2)]
+        lines = [f"{first:{widths[0]}}  {second:{widths[1]}}  {third}".rstrip() for first, second, third in rows]
+        probability = f"{100 * self.confidence:g} % (asymptotic)"
+        return "\n".join([f"{self.title}. All bounds are true at once with probability {probability}.", *lines])
+
+
+def certify(title: str, potentials: Potentials, source: Side, target: Side, confidence: float, plan_size: int):
+    r"""The certificate of a map, from rows that its fit has not seen.
+
+    Parameters
+    ----------
+    title : str
+        The name of the map.
+    potentials : Potentials
+        The map, with a convex potential.
+    source, target : Side
+        Rows of both samples, with their masses; their values are not used.
+    confidence, plan_size
+        See `sklearn_ot.transport.W2Transport.certificate`.
+
+    Returns
+    -------
+    certificate : Certificate
+        The certificate.
+    """
+    X, Y = source.rows, target.rows
+    terms = potentials.dual_terms(X, Y)
+    source, target = source._replace(values=2 * terms.source), target._replace(values=2 * terms.target)
+    _warn_doubtful(X=source, X_target=target)
+    # Both ends of the distance, the excess and the plan of the images.
+    level = 1 - (1 - confidence) / 4
+    bounds = cost_bounds(source, target, level, plan_size)
+    images = Side(potentials.transport(X), source.mass, np.zeros(len(X)))
+    direct = cost_bounds(images, target._replace(values=np.zeros(len(Y))), level, plan_size)
+    largest, typical = stretches(potentials, X[:N_STRETCH_ROWS])
+    seen = seen_excess(source, target, images.rows, terms.preimages, plan_size) / 2
+    excess, lipschitz = bounds.excess / 2, potentials.lipschitz_bound
+    spread = math.sqrt(target.mass @ np.sum((Y - target.mass @ Y) ** 2, axis=1))
+    error = None if lipschitz is None else math.sqrt(2 * lipschitz * excess)
+    note = "" if error is None or error < spread else f"vacuous: a constant map errs by {spread:.4g}"
+    statements = {
+        "distance": Statement("W2(P, Q)", _root(bounds.value), _root(bounds.low), _root(bounds.high)),
+        "excess": Statement("excess ε of the dual, with the cost ½‖x - y‖²", seen, None, excess),
+        "stretch": Statement("largest stretch M of T", max(largest, 0.0), None, lipschitz),
+        "map_error": Statement("error of T: √(2 M ε)", math.sqrt(2 * typical * seen), None, error, note),
+        "cautious_error": Statement("error of T: M from rows, bound of ε", math.sqrt(2 * largest * excess)),
+        "push_forward": Statement("W2(T#P, Q): √(2 M ε)", None, None, error, note),
+        "image_distance": Statement("W2(T#P, Q): plan of rows", _root(direct.plan_value), None, _root(direct.high)),
+        "spread": Statement("deviation of Q, over all features", spread),
+    }
+    title = f"{title} on {len(X)} source rows and {len(Y)} target rows"
+    return Certificate(title, confidence, statements)
+
+
+def stretches(potentials: Potentials, X: np.ndarray) -> tuple[float, float]:
+    r"""The largest stretch of a map at rows, and the mean one.
+
+    The largest one is the largest eigenvalue of a Hessian H = ∇²ψ(x), by power iteration, which gives at most that. The
+    mean one is :math:`E \operatorname{tr} H^2 / E \operatorname{tr} H`. An error δ of a preimage, with the same size in
+    all directions, has the excess :math:`\tfrac12 E\, \delta^\top H \delta` and causes an error
+    :math:`E \|H \delta\|^2` of the image, whose ratio is twice this number.
+    """
+    V = np.random.RandomState(0).standard_normal(X.shape)
+    moved = potentials.derivative(X, V)
+    typical = np.sum(moved**2) / max(np.sum(V * moved), np.finfo(float).tiny)
+    for _ in range(N_POWER_STEPS):
+        lengths = np.linalg.norm(moved, axis=1, keepdims=True)
+        moved = potentials.derivative(X, moved / np.maximum(lengths, np.finfo(float).tiny))
+    return float(np.linalg.norm(moved, axis=1).max()), float(typical)
+
+
+def seen_excess(source: Side, target: Side, images: np.ndarray, preimages: np.ndarray, plan_size: int) -> float:
+    r"""An estimate of the excess, without the bias of a plan between samples.
+
+    The excess G(P, Q) is the optimal cost for :math:`c(x, y) - f(x) - g(y) \ge 0`. Between samples of n rows it has a
+    bias, which is about that of two samples of one distribution. Both samples are divided into halves,
+
+    .. math:: \hat G = G(P_1, Q_1) - \tfrac12 G(P_1, T\#P_2) - \tfrac12 G(T^{-1}\#Q_2, Q_1) .
+    """
+    rng = np.random.RandomState(1)
+    halves = []
+    for side, partners in ((source, images), (target, preimages)):
+        order = rng.permutation(len(side.rows))[:plan_size]
+        first, second = np.array_split(order, 2)
+        mass = side.mass[second] / side.mass[second].sum()
+        # f(x) + g(T(x)) is the cost of x and T(x).
+        values = np.sum((side.rows[second] - partners[second]) ** 2, axis=1) - side.values[second]
+        halves.append((side.at(first), Side(partners[second], mass, values)))
+    (x, of_x), (y, of_y) = halves
+    return max(sample_gap(x, y) - (sample_gap(x, of_x) + sample_gap(of_y, y)) / 2, 0.0)
+
+
+def check_certificate(confidence: float, plan_size: int) -> None:
+    """Raise a ValueError unless the arguments of a certificate can be used."""
+    if not isinstance(confidence, Real) or not 0 < confidence < 1:
+        raise ValueError(f"confidence must be a number between 0 and 1, got {confidence!r}.")
+    if not isinstance(plan_size, Integral) or isinstance(plan_size, bool) or plan_size < 4:
+        raise ValueError(f"plan_size must be an integer of 4 or more, got {plan_size!r}.")
+
+
+def warn_seen(rows: np.ndarray, seen: np.ndarray, name: str) -> None:
+    """Warn if rows of a certificate are among rows of the fit, and few are repeated, as in a table of categories."""
+    rows, fitted = ({row.tobytes() for row in part.astype(np.float64)} for part in (rows, seen))
+    n_seen, n_rows = len(rows & fitted), len(rows)
+    if n_seen > SEEN_SHARE * n_rows:
+        warn_user(
+            f"At least {n_seen} of {n_rows} different rows of {name} were in fit. A certificate needs rows that the "
+            "fit has not seen: on its own rows a map seems better than it is."
+        )
+
+
+def _warn_doubtful(**sides):
+    """Warn if the central limit theorem is doubtful: few rows, or rows that are far out."""
+    for name, side in sides.items():
+        if len(side.rows) < FEWEST_ROWS:
+            warn_user(
+                f"{name} has {len(side.rows)} rows. The bounds of a certificate are asymptotic: give {FEWEST_ROWS} "
+                "rows or more, which the fit has not seen."
+            )
+            continue
+        shares = (side.mass * (side.values - side.mass @ side.values)) ** 2
+        far = np.flatnonzero(shares > LARGEST_SHARE * shares.sum())
+        if far.size:
+            warn_user(
+                f"{names_of(None, far, 'row')} of {name}: more than {100 * LARGEST_SHARE:g} % of a variance is due to "
+                f"{'each of them' if far.size > 1 else 'it'}. The bounds of a certificate are asymptotic, and "
+                "doubtful with such rows: give more rows, or leave far ones out."
+            )
+
+
+def _root(number):
+    return math.sqrt(max(number, 0.0))
