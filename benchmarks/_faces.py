@@ -1,4 +1,4 @@
-"""The judge of faces: a network that tells faces apart, and sees how blurred they are."""
+"""The judge of faces: a network that knows which face it sees, and how blurred the face is."""
 
 import numpy as np
 import torch

@@ -27,7 +27,7 @@ usual one for these images, and four epochs are the first number whose accuracy 
 98.4 % (95.6, 97.8, 97.9 and 98.5 % after one to four). It was not changed afterwards. Each seed trains its own judge.
 
 The judge of faces, `_faces.FaceCNN`, is trained on the 800 faces that are left. Which person a face shows is not known.
-The judge learns to tell these faces apart whatever their place, scale, direction and colours are, and to tell how
+The judge learns to distinguish these faces, whatever their place, scale, direction and colours are, and to estimate how
 blurred they are. Its settings were fixed before a generator was judged by it, on seed 0: there it finds 85 % of five
 blurs, and for 47 % of 1000 faces that it has not seen the other picture of the same one. Each seed trains its own
 judge, and these shares are printed.
