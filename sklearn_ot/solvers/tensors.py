@@ -25,11 +25,11 @@ def weighted_mean(values, weight=None):
 
 @torch.no_grad()
 def calibrated_weights(rows: Tensor, mean: Tensor) -> Tensor:
-    r"""Weights of rows with sum 1 whose weighted mean is near a known one (regression estimator, [Deville92]_).
+    r"""Weights of rows with sum 1 whose weighted mean is near a known one.
 
-    A weighted mean of any function of the rows then lacks most of the noise of its part that is linear in the rows. The
-    weights are those with the least sum of squares, up to a ridge of d / n, with which they stay near 1 / n also for
-    fewer rows than columns; some can be negative.
+    They are those of the regression estimator [Deville92]_. A weighted mean of any function of the rows then lacks most
+    of the noise of its part that is linear in the rows. The weights are those with the least sum of squares, up to a
+    ridge of d / n, with which they stay near 1 / n also for fewer rows than columns; some can be negative.
 
     Parameters
     ----------
