@@ -87,6 +87,41 @@ class StopWithoutGain(EarlyStopping):
         pass
 
 
+class StopAtPlateau(StopWithoutGain):
+    """Let the step size of a `JointNet` fall to 0 as soon as it gains little, and end training then.
+
+    A block has a gain if the best loss falls by the threshold, or if the average of the net is still better than the
+    one at half as many steps. After a third of the patience without a gain the step size begins to fall, for the share
+    ``net.cooling`` of all steps, or for the rest of the patience if that is longer. If no block had a gain, training
+    ends after the whole patience.
+    """
+
+    def on_train_begin(self, net, **kwargs):
+        """Start to count."""
+        super().on_train_begin(net, **kwargs)
+        self.gained_ = False
+
+    def on_epoch_end(self, net, dataset_valid=None, **kwargs):
+        """Count the block, and end training if it was the last one."""
+        if net.is_cooling_:
+            if net.n_fitted_ >= net.last_:
+                self.misses_ = self.patience
+                raise KeyboardInterrupt
+            return
+        score = net.history[-1, self.monitor]
+        if self._is_score_improved(score):
+            self.dynamic_threshold_ = self._calc_new_threshold(score)
+            self.misses_, self.gained_ = 0, True
+        elif self.gained_ and net.still_gains(dataset_valid):
+            self.misses_ = 0
+        else:
+            self.misses_ += 1
+        if self.misses_ == self.patience:
+            raise KeyboardInterrupt
+        if self.gained_ and self.misses_ >= math.ceil(self.patience / 3):
+            net.begin_to_cool(self.patience - self.misses_)
+
+
 class TimeBudget(Callback):
     """End training after a number of seconds.
 
@@ -136,14 +171,14 @@ class TimeBudget(Callback):
 
     def on_train_begin(self, net, **kwargs):
         """Set the deadline of this stage."""
-        self.begin_ = self.clock()
+        self.begin_ = self.now_ = self.clock()
         self.deadline_ = self.begin_ + (self.end_ - self.begin_) / max(self.n_left_, 1)
         self.n_left_ -= 1
 
     def spent(self):
-        """The share of the time of this stage that is over, 1 if it has none."""
+        """The share of the time of this stage that was over after the last step, 1 if it has none."""
         whole = self.deadline_ - self.begin_
-        return (self.clock() - self.begin_) / whole if whole > 0 else 1.0
+        return (self.now_ - self.begin_) / whole if whole > 0 else 1.0
 
     def on_batch_end(self, net, training=False, **kwargs):
         """End training if the time is over."""
@@ -155,7 +190,8 @@ class TimeBudget(Callback):
         self._end_if_over(net)
 
     def _end_if_over(self, net):
-        if self.clock() >= self.deadline_:
+        self.now_ = self.clock()
+        if self.now_ >= self.deadline_:
             raise KeyboardInterrupt
 
 

@@ -6,15 +6,18 @@ from contextlib import contextmanager
 import torch
 
 from sklearn_ot.nets._block import BlockNet, update_average
-from sklearn_ot.nets._callbacks import StopWithoutGain, TimeBudget
+from sklearn_ot.nets._callbacks import StopAtPlateau, StopWithoutGain, TimeBudget
 from sklearn_ot.nets._graph import RecordedStep
 from sklearn_ot.nets._pairs import PairLoader, WholeLoader
+from sklearn_ot.solvers.tensors import squared_error, weighted_mean
 
 BLOCK_SIZE = 100
 # Number of equal parts of the steps so far, of which the average is over about the last one.
 AVERAGE_PARTS = 50
 WARM_UP_STEPS = 100
 DECAY_STEPS = 1500
+# Part of the gain over the start that is not small.
+SMALL_GAIN = 3e-3
 # Factor of the step sizes after every third of the patience without a gain.
 CUT = 0.3
 
@@ -56,7 +59,11 @@ class JointNet(BlockNet):
         Whether the objective is a fixed sequence of kernels and reads none of their results. On a CUDA device it is
         then recorded as a CUDA graph, with its gradient.
     cooling : float, default=0.0
-        Share of ``max_iter``, or of the time of a `TimeBudget`, in which the step size falls to 0 in the end.
+        Share of the steps, or of the time of a `TimeBudget`, in which the step size falls to 0 in the end. With 0 it is
+        cut instead.
+    losses_of_rows : callable, default=None
+        ``losses_of_rows(module, x, y)`` returns the losses of the rows of each validation sample; the evaluation is the
+        sum of their means.
     check : callable, default=None
         ``check(module) -> bool`` decides whether averaged weights may be kept, beside the start; all may be if None.
     **kwargs
@@ -80,6 +87,7 @@ class JointNet(BlockNet):
         stage="fit",
         capturable=True,
         cooling=0.0,
+        losses_of_rows=None,
         check=None,
         **kwargs,
     ):
@@ -89,6 +97,7 @@ class JointNet(BlockNet):
         self.stage = stage
         self.capturable = capturable
         self.cooling = cooling
+        self.losses_of_rows = losses_of_rows
         self.check = check
         super().__init__(
             module,
@@ -104,7 +113,8 @@ class JointNet(BlockNet):
 
     @property
     def _default_callbacks(self):
-        stop = StopWithoutGain("valid_loss", self.n_iter_no_change, self.tol, counts_start=True)
+        stop = StopAtPlateau if self.cooling else StopWithoutGain
+        stop = stop("valid_loss", self.n_iter_no_change, self.tol, counts_start=True)
         return [*super()._default_callbacks, ("stop", stop)]
 
     def train_step(self, batch, **fit_params):
@@ -127,12 +137,34 @@ class JointNet(BlockNet):
     def validation_step(self, batch, **fit_params):
         """Evaluate the averaged module."""
         with self._averaged():
-            return {"loss": self.evaluation(self.module_, *batch), "y_pred": None}
+            if self.losses_of_rows is None:
+                return {"loss": self.evaluation(self.module_, *batch), "y_pred": None}
+            losses = self.losses_of_rows(self.module_, *batch[:2])
+        self.row_losses_.append(losses)
+        return {"loss": sum(map(weighted_mean, losses, batch[2:])), "y_pred": None}
+
+    def still_gains(self, dataset):
+        """Whether the average is better than that at half as many steps, by more than a small part and twice the error.
+
+        The difference of the two is computed for each validation row, where most of the noise of the rows cancels.
+        """
+        if not self.row_losses_:
+            return False
+        n_blocks = len(self.row_losses_) - 1
+        batch = dataset.whole()
+        start, before, after = (self.row_losses_[i] for i in (0, n_blocks // 2, n_blocks))
+        weights = batch[2:]
+        differences = [b - a for b, a in zip(before, after, strict=True)]
+        gain = sum(map(weighted_mean, differences, weights))
+        whole = sum(weighted_mean(s - a, w) for s, a, w in zip(start, after, weights, strict=True))
+        error = sum(map(squared_error, differences, weights)).sqrt()
+        return bool(gain > torch.maximum(2 * error, SMALL_GAIN * whole))
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Start the average, and keep the start as the best result so far."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
         self.recorded_, self.cut_ = None, 1.0
+        self.row_losses_, self.is_cooling_, self.last_ = [], False, self.max_iter
         self.average_ = self._weights(copied=True)
         self.best_loss_ = math.inf
         self.start_loss_ = self._validate(X)
@@ -147,12 +179,18 @@ class JointNet(BlockNet):
     def spent(self):
         """The share of the steps, or of the time of a `TimeBudget`, that this fit has used."""
         budgets = [callback.spent() for _, callback in self.callbacks_ if isinstance(callback, TimeBudget)]
-        return max([self.n_fitted_ / self.max_iter, *budgets])
+        return max([self.n_fitted_ / self.last_, *budgets])
+
+    def begin_to_cool(self, n_blocks):
+        """Set the last step, so that the step size falls to 0 from now on, and in at least the last of some blocks."""
+        n_steps = self.n_fitted_ * self.cooling / (1 - self.cooling)
+        self.last_ = min(self.max_iter, self.n_fitted_ + max(round(n_steps), n_blocks * BLOCK_SIZE))
+        self.is_cooling_ = True
 
     def on_epoch_begin(self, net, **kwargs):
         """Cut the step size if nothing has been gained for a third of the patience."""
         super().on_epoch_begin(net, **kwargs)
-        if self.n_misses_ and self.n_misses_ % math.ceil(self.n_iter_no_change / 3) == 0:
+        if not self.cooling and self.n_misses_ and self.n_misses_ % math.ceil(self.n_iter_no_change / 3) == 0:
             self.cut_ *= CUT
 
     def after_step(self):
@@ -179,7 +217,7 @@ class JointNet(BlockNet):
             self.history.record("valid_loss_best", self._keep_if_best(self.history[-1, "valid_loss"]))
         self._restore_zeros(X)
         self._set_weights(self.best_weights_)
-        del self.recorded_, self.average_, self.best_weights_, self.best_zeros_
+        del self.recorded_, self.average_, self.row_losses_, self.best_weights_, self.best_zeros_
 
     def _restore_zeros(self, X):
         # An average over steps is only near zero, even if the weight is held at zero in the last steps.

@@ -38,6 +38,11 @@ def gains(pair: PotentialPair, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return tuple((rows.square().sum(1) / 2 - value) / n_features for rows, value in values)
 
 
+def losses_of_rows(pair: PotentialPair, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Minus the `gains` of rows."""
+    return tuple(-gain for gain in gains(pair, x, y))
+
+
 def preimages(pair: ConvexPair, y: Tensor) -> Tensor:
     """Images of target rows by the inverse map: maximisers that are found as in `gains`, or ∇ω."""
     return _search(pair, y).argmax if pair.is_guess else pair.inverse.gradient(y)
@@ -56,8 +61,7 @@ def negative_dual(
 
     Its parameters are those of `gains`, and weights of the rows, which have sum 1; None weighs all rows equally.
     """
-    source_gains, target_gains = gains(pair, x, y)
-    return -(weighted_mean(source_gains, x_weight) + weighted_mean(target_gains, y_weight))
+    return sum(map(weighted_mean, losses_of_rows(pair, x, y), (x_weight, y_weight)))
 
 
 @torch.no_grad()

@@ -185,6 +185,40 @@ def test_step_size_falls_to_zero_at_the_end_of_a_budget():
     assert sizes[-1] < 0.01 * max(sizes)
 
 
+def noisy_rows(module, x, y):
+    """Losses of rows around those of the mean, which cancel in the difference of two weights."""
+    return (module.first - 3).square() + 100 * (x[:, 0] - x.mean()), torch.zeros(len(y))
+
+
+def test_training_goes_on_while_the_average_gains_and_ends_with_step_size_zero():
+    """Blocks gain less than tol, but for a long time the average is far better than that at half as many steps."""
+    sizes = []
+
+    def record(module, x, y):
+        sizes.append(net.optimizer_.param_groups[0]["lr"])
+        return squares(module, x, y)
+
+    settings = {"max_iter": 20_000, "n_iter_no_change": 3, "lr": 3e-3, "tol": 1.0, "cooling": 0.4}
+    net, data = make_net(criterion=record, losses_of_rows=noisy_rows, **settings)
+    net.partial_fit(data)
+    assert net.converged_
+    assert net.module_.first.item() == pytest.approx(3, abs=0.05)
+    assert sizes[-1] < 0.01 * max(sizes)
+    # Without the losses of rows, the third block without a gain of tol begins the end.
+    short, _ = make_net(**settings)
+    short.partial_fit(data)
+    assert short.n_iter_ < net.n_iter_ / 2
+    assert short.converged_
+
+
+def test_training_that_never_gains_ends_after_its_patience():
+    settings = {"evaluation": lambda *_: torch.zeros(()), "max_iter": 5000, "n_iter_no_change": 3, "cooling": 0.4}
+    net, data = make_net(**settings)
+    net.partial_fit(data)
+    assert net.n_iter_ == 300
+    assert net.converged_
+
+
 def test_an_interruption_differs_from_the_end_of_training():
     def stop(module, x, y):
         raise KeyboardInterrupt

@@ -80,3 +80,12 @@ def test_a_tolerance_for_each_row():
     residual = convex_conjugate(stretched, y, torch.zeros_like(y), tol=tol).residual
     assert (residual <= tol).all()
     assert residual[0] > 1e-5
+
+
+def test_the_search_knows_curvatures_of_different_directions():
+    """Gradient descent with the step sizes of Barzilai and Borwein takes 104 steps here."""
+    A = torch.diag(torch.tensor([1.0, 5.0, 30.0, 100.0], dtype=torch.float64))
+    y = torch.randn(50, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    search = convex_conjugate(lambda x: (((x @ A) * x).sum(1) / 2, x @ A), y, torch.zeros_like(y), tol=1e-6)
+    assert search.residual.max() <= 1e-6
+    assert search.n_iter <= 60
