@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_ot.base import names_of, warn_user
+from sklearn_ot.solvers.costs import Cost
 from sklearn_ot.solvers.gap import Side, cost_bounds, sample_gap
 from sklearn_ot.solvers.potentials import Potentials
 
@@ -144,6 +145,37 @@ def certify(title: str, potentials: Potentials, source: Side, target: Side, conf
         "spread": Statement("deviation of Q, over all features", spread),
     }
     title = f"{title} on {len(X)} source rows and {len(Y)} target rows"
+    return Certificate(title, confidence, statements)
+
+
+def certify_cost(title: str, source: Side, target: Side, confidence: float, plan_size: int, cost: Cost) -> Certificate:
+    """The certificate of a distance, from values of potentials at rows that they have not seen.
+
+    Parameters
+    ----------
+    title, confidence, plan_size
+        See `certify`.
+    source, target : Side
+        Rows of both sides, with values of the potentials.
+    cost : Cost
+        The cost. The distance is the root of its mean, of the order of its power.
+
+    Returns
+    -------
+    certificate : Certificate
+        The certificate, with "distance" and "excess".
+    """
+    _warn_doubtful(X=source)
+    bounds = cost_bounds(source, target, 1 - (1 - confidence) / 3, plan_size, cost)
+    return cost_certificate(title, bounds, confidence, cost)
+
+
+def cost_certificate(title, bounds, confidence: float, cost: Cost) -> Certificate:
+    """The certificate of bounds of a cost, with its value, ends, and excess if it has one."""
+    value, low, high = (max(end, 0.0) ** (1 / cost.power) for end in bounds[:3])
+    statements = {"distance": Statement(f"W{cost.power:g}(P, Q)", value, low, high)}
+    if len(bounds) > 3:
+        statements["excess"] = Statement("excess of the dual", None, None, bounds.excess)
     return Certificate(title, confidence, statements)
 
 

@@ -9,8 +9,17 @@ from sklearn.exceptions import NotFittedError
 
 from sklearn_ot.certificates import Certificate, Statement
 from sklearn_ot.datasets import make_gaussian_pair, make_potential_pair
-from sklearn_ot.networks import Convex
-from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, W2Transport, W2TransportCV
+from sklearn_ot.generation import SemiDiscreteOTGenerator, TableGenerator, W2Generator, WGANGenerator
+from sklearn_ot.metrics import wasserstein_distance
+from sklearn_ot.networks import Convex, Dense
+from sklearn_ot.transport import (
+    GaussianTransport,
+    LSOTTransport,
+    QCTransport,
+    SemiDiscreteTransport,
+    W2Transport,
+    W2TransportCV,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -228,3 +237,79 @@ def test_a_network_with_squares_has_estimates_but_no_bound_of_its_error(pair):
     assert certificate["map_error"].high is None
     assert certificate["cautious_error"].estimate > 0
     assert certificate["excess"].high > 0
+
+
+CORNERS = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
+
+
+def test_the_interval_of_a_semi_discrete_fit_is_a_certificate():
+    """From N(0, I) to the corners of a square: W2² = 2 (2 - 2 √(2/π))."""
+    distance = np.sqrt(4 - 4 * np.sqrt(2 / np.pi))
+    transport = SemiDiscreteTransport("normal", random_state=0).fit(CORNERS)
+    of_fit = transport.certificate()
+    np.testing.assert_allclose(transport.distance_interval_, [of_fit["distance"].low, of_fit["distance"].high])
+    assert of_fit["distance"].estimate == pytest.approx(transport.distance_)
+    assert of_fit.confidence == 0.95
+    X = np.random.default_rng(0).normal(size=(1000, 2))
+    held_out = transport.certificate(X, confidence=0.9)
+    for certificate in (of_fit, held_out):
+        assert certificate["distance"].low < distance < certificate["distance"].high
+    assert held_out["excess"].high < 0.05
+    with pytest.raises(ValueError, match=r"confidence=0\.95.*give fresh rows"):
+        transport.certificate(confidence=0.9)
+
+
+@pytest.mark.parametrize("cost", ["euclidean", "cityblock", 3.0])
+def test_other_costs_of_semi_discrete_transport(cost):
+    transport = SemiDiscreteTransport("uniform", cost=cost, random_state=0).fit(CORNERS)
+    X = np.random.default_rng(0).random((1000, 2))
+    held_out, of_fit = transport.certificate(X)["distance"], transport.certificate()["distance"]
+    assert held_out.label == ("W3(P, Q)" if cost == 3.0 else "W1(P, Q)")
+    assert held_out.low < of_fit.high
+    assert of_fit.low < held_out.high
+
+
+def test_a_source_that_is_a_sample_needs_other_rows():
+    X = np.random.default_rng(0).normal(size=(2, 500, 2))
+    transport = SemiDiscreteTransport(confidence=None, random_state=0).fit(X[0], CORNERS)
+    with pytest.raises(ValueError, match="rows of it that fit has not seen"):
+        transport.certificate(confidence=0.95)
+    with pytest.raises(ValueError, match="confidence must be a number"):
+        transport.certificate(X[1])
+    assert transport.certificate(X[1], confidence=0.95)["distance"].low > 0
+
+
+def test_generators_with_a_transport():
+    rng = np.random.default_rng(0)
+    X, held_out = np.exp(rng.normal(size=(2, 500, 2)) / 2)
+    transport = W2Transport(network=Convex((8,), "softplus"), max_iter=100, plan_size=0)
+    with warnings.catch_warnings(action="ignore"):
+        generator = W2Generator(transport=transport, random_state=0).fit(X)
+    certificate = generator.certificate(held_out, plan_size=500, random_state=0)
+    assert repr(certificate).startswith("W2Generator on 500 source rows and 500 target rows")
+    # Two samples of one distribution are as far from each other as the bound, or nearer.
+    samples = generator.coordinates_.to_coordinates(generator.sample(500, random_state=1))
+    rows = generator.coordinates_.to_coordinates(held_out)
+    assert wasserstein_distance(samples, rows) < certificate["image_distance"].high
+    table = pd.DataFrame(X, columns=["a", "b"])
+    with warnings.catch_warnings(action="ignore"):
+        generator = W2Generator(transport=transport, random_state=0).fit(table)
+    same = generator.certificate(pd.DataFrame(held_out, columns=["a", "b"]), plan_size=500, random_state=0)
+    assert repr(same) == repr(certificate)
+    with pytest.raises(NotFittedError):
+        W2Generator().certificate(X)
+
+
+def test_the_distance_of_samples_from_rows():
+    X = np.random.default_rng(0).choice([10.0, 20.0], (100, 1))
+    generator = SemiDiscreteOTGenerator(Dense((16,)), n_fit_samples=500, n_fit_steps=100, max_iter=1, random_state=0)
+    certificate = generator.fit(X).certificate(X, random_state=0)
+    distance = wasserstein_distance(generator.sample(20_000, random_state=1), X)
+    assert 0.9 * certificate["distance"].low < distance < 1.1 * certificate["distance"].high
+    with pytest.raises(NotFittedError):
+        SemiDiscreteOTGenerator().certificate(X)
+
+
+@pytest.mark.parametrize("generator", [WGANGenerator, TableGenerator])
+def test_a_generator_without_a_potential_has_no_certificate(generator):
+    assert not hasattr(generator(), "certificate")

@@ -1,19 +1,22 @@
 """SemiDiscreteOTGenerator: a generator trained by explicit transport instead of a critic."""
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from numbers import Integral, Real
 from typing import ClassVar
 
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import documented, sections
+from sklearn_ot.base import FLOAT_DTYPES, documented, sections
+from sklearn_ot.certificates import Certificate, check_certificate
 from sklearn_ot.generation._correction import N_CORRECTION_ROWS
 from sklearn_ot.generation._neural import NeuralGenerator
 from sklearn_ot.nets import AssignedNoise, SemiDiscreteNet, resolve_device, torch_seed
 from sklearn_ot.objectives.semidiscrete import assigned_regression
 from sklearn_ot.solvers.costs import COSTS, Cost
 from sklearn_ot.solvers.sources import even_noise
+from sklearn_ot.transport import SemiDiscreteTransport
 
 
 @documented(**sections(NeuralGenerator))
@@ -166,6 +169,33 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         latent_dim = net.get_params_for("module")["latent_dim"]
         noise = even_noise(1, N_CORRECTION_ROWS, latent_dim, generator=torch.Generator().manual_seed(0))[0]
         self.correction_ = self._find_correction(noise, sample)
+
+    def certificate(self, X, *, confidence=0.95, sample_weight=None, random_state=None) -> Certificate:
+        """Bounds of the distance between the distribution of samples and rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, which are the target itself and not a sample of it: those of ``fit``, or others.
+        confidence : float, default=0.95
+            The probability that both bounds are true, asymptotically.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, 0 or more; all equal if None.
+        random_state : int, RandomState instance or None, default=None
+            Draws the samples.
+
+        Returns
+        -------
+        certificate : Certificate
+            The statement "distance", in the units of the data and without a factor ½; see
+            `sklearn_ot.transport.SemiDiscreteTransport`, which computes it from fresh samples.
+        """
+        check_is_fitted(self)
+        check_certificate(confidence, plan_size=4)
+        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        transport = SemiDiscreteTransport(self, cost=self.cost, confidence=confidence, random_state=random_state)
+        certificate = transport.fit(X, sample_weight=sample_weight).certificate()
+        return replace(certificate, title=f"Samples of {type(self).__name__} and {len(X)} rows")
 
     def _build_net(self, device, *, seed, **architecture):
         return SemiDiscreteNet(

@@ -1,7 +1,7 @@
 """W2Generator: the optimal map from noise to the rows, which can be inverted."""
 
 import copy
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +12,9 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, BaseGenerator, finite, fit_units, kept_units
+from sklearn_ot.base import FLOAT_DTYPES, BaseGenerator, finite, fit_units, kept_units, random_source
+from sklearn_ot.certificates import Certificate, check_certificate
+from sklearn_ot.checks import check_weight
 from sklearn_ot.solvers.sources import source_of
 from sklearn_ot.transport import W2Transport
 
@@ -156,6 +158,43 @@ class W2Generator(BaseGenerator):
 
     def _rows(self, noise):
         return self.coordinates_.from_coordinates(self.transport_.transform(noise))
+
+    def certificate(
+        self, X, *, confidence=0.95, plan_size=10_000, sample_weight=None, random_state=None
+    ) -> Certificate:
+        """Bounds and estimates of the distance between samples and data, and of the error of the map.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Independent rows of the data that ``fit`` has not seen.
+        confidence, plan_size : float, int
+            See `sklearn_ot.transport.W2Transport.certificate`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, 0 or more; all equal if None.
+        random_state : int, RandomState instance or None, default=None
+            Draws the noise, ``plan_size`` rows of it.
+
+        Returns
+        -------
+        certificate : Certificate
+            The certificate of ``transport_``, see `sklearn_ot.transport.W2Transport.certificate`: P is the noise, Q the
+            data and T#P the distribution of samples. Lengths are in ``coordinates_``, where the data have size 1.
+        """
+        check_is_fitted(self)
+        check_certificate(confidence, plan_size)
+        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        noise = self._noise(plan_size, random_source(random_state))
+        weight = check_weight(sample_weight, len(X))
+        certificate = self.transport_.certificate(
+            noise.astype(X.dtype, copy=False),
+            self.coordinates_.to_coordinates(X),
+            confidence=confidence,
+            plan_size=plan_size,
+            target_weight=weight,
+        )
+        title = certificate.title.replace(type(self.transport_).__name__, type(self).__name__, 1)
+        return replace(certificate, title=title)
 
     def encode_noise(self, X):
         """The noise of rows, by the inverse map.

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from sklearn_ot.solvers.costs import COSTS, Cost
+from sklearn_ot.solvers.plan import exact_plan
 from sklearn_ot.solvers.sparse_plan import SparsePlan, sparse_plan
 
 # Rounding errors of a dual value, in the largest squares of differences.
@@ -70,14 +72,17 @@ class CostBounds(NamedTuple):
 
 
 def sample_gap(source: Side, target: Side) -> float:
-    """The cost of a plan between the rows of two sides, minus the dual value of these rows."""
-    plan = plan_between(source, target)
+    """The squared cost of a plan between the rows of two sides, minus the dual value of these rows."""
+    plan = plan_between(source, target, COSTS["sqeuclidean"])
     return float(plan.value - source.mass @ source.values - target.mass @ target.values)
 
 
-def plan_between(source: Side, target: Side) -> SparsePlan:
-    """The plan of the squared cost between the rows of two sides."""
-    return sparse_plan(source.rows, target.rows, source.mass, target.mass, source.values, target.values)
+def plan_between(source: Side, target: Side, cost: Cost) -> SparsePlan:
+    """A plan between the rows of two sides."""
+    if cost.is_squared:
+        return sparse_plan(source.rows, target.rows, source.mass, target.mass, source.values, target.values)
+    plan = exact_plan(source.rows, target.rows, source.mass, target.mass, cost)
+    return SparsePlan(plan.value, plan.potential.numpy(), plan.target_potential.numpy())
 
 
 def cost_bounds(
@@ -85,6 +90,7 @@ def cost_bounds(
     target: Side,
     confidence: float,
     plan_size: int = 10_000,
+    cost: Cost = COSTS["sqeuclidean"],
 ) -> CostBounds:
     r"""Bounds of the optimal squared cost between two distributions, from rows that the potentials have not seen.
 
@@ -114,6 +120,8 @@ def cost_bounds(
         Confidence of each of the three bounds.
     plan_size : int, default=10_000
         Largest number of rows of a sample in the plan.
+    cost : Cost, default=EuclideanPower(2)
+        Another cost, whose plan holds all pairs of rows in memory. The values of both sides are in its units.
 
     Returns
     -------
@@ -141,7 +149,7 @@ def cost_bounds(
     sides = source, target
     chosen = [side.draw(plan_size, rng) for side in sides]
     parts = [side.at(rows) for side, rows in zip(sides, chosen, strict=True)]
-    plan = plan_between(*parts)
+    plan = plan_between(*parts, cost)
     potentials = plan.potential, plan.target_potential
     value = gap = 0.0
     variances = np.zeros(3)

@@ -13,13 +13,16 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_ot.base import FLOAT_DTYPES, MAX_REFERENCE_ROWS, BaseTransport, draw_reference, random_source, warn_user
-from sklearn_ot.checks import check_n_samples
+from sklearn_ot.certificates import Certificate, certify_cost, check_certificate, cost_certificate
+from sklearn_ot.checks import check_n_samples, check_weight
 from sklearn_ot.nets import resolve_device, torch_seed
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.costs import COSTS, Cost, read_cost
+from sklearn_ot.solvers.gap import Side
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.solvers.semidiscrete import (
     Cells,
+    assignment_cost,
     assignment_gap,
     default_max_samples,
     primal_dual_interval,
@@ -30,6 +33,8 @@ from sklearn_ot.solvers.tensors import to_tensor
 
 # Number of rows for the estimate of ``gap_``.
 GAP_ROWS = 1024
+# Largest number of rows in a plan that holds all pairs in memory.
+MAX_DENSE_ROWS = 2000
 # The largest cost, with room for sums of many, is the inverse of the smallest.
 MAX_COST = 1e300
 # A source that is an object has one of these methods.
@@ -310,6 +315,78 @@ class SemiDiscreteTransport(BaseTransport):
 
     def _draw_reference(self, source, target, rng):
         return draw_reference(None, Sample.of(self.points_, self.target_weight_), rng)
+
+    def certificate(self, X=None, *, confidence=None, plan_size=10_000, sample_weight=None) -> Certificate:
+        """Bounds of the distance and of the excess of the dual, from rows of the source that ``fit`` has not seen.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), default=None
+            Independent rows of the source. If None, the certificate is the interval of ``fit``,
+            ``distance_interval_``, which needs a ``source`` that can be sampled: the rows of a source sample are those
+            of ``fit``.
+        confidence : float, default=None
+            The probability that all bounds are true at once; that of the estimator if None. The bounds are asymptotic.
+        plan_size : int, default=10_000
+            Largest number of rows in a plan. For other costs than the squared one, whose plan holds all pairs in
+            memory, at most 2000.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, 0 or more; all equal if None.
+
+        Returns
+        -------
+        certificate : Certificate
+            A mapping from names to statements, which is printed as a table: "distance", and with ``X`` also "excess",
+            the amount by which the dual value of the potential is below the optimum, in units of the cost. There is no
+            factor ½. The points with their weights are the target, and not a sample of it.
+
+        Raises
+        ------
+        ValueError
+            If there are no fresh rows of the source.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_ot.transport import SemiDiscreteTransport
+        >>> transport = SemiDiscreteTransport("normal", random_state=0).fit([[-1.0], [1.0]])
+        >>> distance = transport.certificate()["distance"]
+        >>> bool(distance.low < np.sqrt(2 - 2 * np.sqrt(2 / np.pi)) < distance.high)
+        True
+        """
+        check_is_fitted(self)
+        confidence = self.confidence if confidence is None else confidence
+        check_certificate(confidence, plan_size)
+        cost = read_cost(self.cost)
+        if X is None:
+            return self._certificate_of_fit(confidence, cost)
+        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False).astype(np.float64)
+        mass = check_weight(sample_weight, len(X))
+        X, mass = X[mass > 0], mass[mass > 0]
+        index = self._mapped(X, Cells.index)
+        points, potential = (
+            self.points_[self._place].astype(np.float64),
+            self.potential_[self._place].astype(np.float64),
+        )
+        costs = assignment_cost(*map(torch.from_numpy, (X, points, index)), cost).numpy()
+        source = Side(X, mass, costs - potential[index])
+        target = Side(points, self.target_weight_[self._place], potential, is_sample=False)
+        title = f"SemiDiscreteTransport on {len(X)} source rows"
+        size = plan_size if cost.is_squared else min(plan_size, MAX_DENSE_ROWS)
+        return certify_cost(title, source, target, confidence, size, cost)
+
+    def _certificate_of_fit(self, confidence, cost):
+        """The certificate that ``fit`` has computed on fresh rows of the source."""
+        if self.source is None:
+            raise ValueError("The source is a sample: give rows of it that fit has not seen, certificate(X).")
+        if self.distance_interval_ is None or confidence != self.confidence:
+            raise ValueError(
+                f"fit had confidence={self.confidence!r}, and {confidence!r} is wanted: fit again with it, or give "
+                "fresh rows of the source, certificate(X)."
+            )
+        low, high = self.distance_interval_
+        ends = (end**cost.power for end in (self.distance_, low, high))
+        return cost_certificate("SemiDiscreteTransport on fresh rows of its source", tuple(ends), confidence, cost)
 
     def assign(self, X):
         """The index of the target point that each source row is sent to.
