@@ -6,12 +6,12 @@
 
 Problems: `make_gaussian_pair` with `GaussianTransport`, two families of `make_potential_pair` with `W2Transport`, and
 N(0, I) with the corners of a cube in at most six columns as points (`SemiDiscreteTransport`), where W2 has a closed
-form. Each seed is a fit on 10 000 rows of each sample, with 20 CPU-seconds for W2Transport. ``covered`` counts the
-repetitions, with 400 fresh rows of each sample, in which the interval of W2 contains it, and ``error_covered`` those in
+form. Each seed is a fit on 10 000 rows of each sample, with 10 CPU-seconds for W2Transport. ``covered`` counts the
+repetitions, with 300 fresh rows of each sample, in which the interval of W2 contains it, and ``error_covered`` those in
 which the bound of the map's error holds. ``width`` is the width of the interval, in % of W2, with ``rows`` fresh rows.
 ``error`` is the error of the map on 100 000 fresh rows and ``cpu_s`` the CPU time of the certificate. The columns
-``estimate``, ``cautious`` and ``bound`` are those of the error in the certificate, all in % of the standard deviation of
-the target.
+``estimate``, ``cautious`` and ``bound`` are those of the error in the certificate, all in % of the standard deviation
+of the target.
 """
 
 import itertools
@@ -35,7 +35,7 @@ RESULTS = Results(
 SMALLEST = ["--problems", "semidiscrete", "gaussian", "--features", "2", "--seeds", "0"]
 SMALLEST += ["--fit-rows", "200", "--rows", "150", "--repetitions", "2"]
 PROBLEMS = ("gaussian", "logsumexp", "ridge", "semidiscrete")
-REPETITION_ROWS, TRUTH_ROWS = 400, 100_000
+REPETITION_ROWS, TRUTH_ROWS = 300, 100_000
 # With more features the width is measured with fewer rows, to save time.
 MANY_FEATURES, FEW_ROWS = 8, 2000
 # Half the side of the cube, and the largest number of its columns.
@@ -141,7 +141,7 @@ def main(argv=None):
     parser.add_argument("--repetitions", type=int, default=67, help="certificates of each fit")
     parser.add_argument("--fit-rows", type=int, default=10_000)
     parser.add_argument("--rows", type=int, default=10_000, help="of the certificate whose width is measured")
-    parser.add_argument("--seconds", type=float, default=20.0, help="budget of a W2Transport")
+    parser.add_argument("--seconds", type=float, default=10.0, help="budget of a W2Transport")
     run(parser, RESULTS, SMALLEST, measure, report, argv)
 
 

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_ot.base import BaseTransport
 from sklearn_ot.plotting import (
     CellsDisplay,
+    CertificateDisplay,
     CopyingDisplay,
     CriticDisplay,
     GeneratorDisplay,
@@ -23,6 +24,7 @@ from sklearn_ot.plotting import (
     TransportDisplay,
 )
 from sklearn_ot.representation import GenerativePipeline
+from sklearn_ot.transport import GaussianTransport
 
 plt = pytest.importorskip("matplotlib.pyplot")
 
@@ -459,3 +461,29 @@ def test_the_largest_excess_is_where_the_curves_are_farthest_apart():
 def test_copies_are_drawn_of_generators_only():
     with pytest.raises(TypeError, match="draws a fitted generator, got StandardScaler"):
         CopyingDisplay.from_estimator(StandardScaler(), [[0.0]], [[1.0]])
+
+
+def test_a_certificate_is_drawn():
+    rng = np.random.default_rng(0)
+    transport = GaussianTransport().fit(rng.normal(size=(300, 2)), 2 * rng.normal(size=(300, 2)) + 1)
+    samples = rng.normal(size=(200, 2)), 2 * rng.normal(size=(200, 2)) + 1
+    ax = plt.subplots()[1]
+    display = CertificateDisplay.from_estimator(transport, *samples, ax=ax, confidence=0.9, bar_kwargs={"color": "red"})
+    assert display.ax_ is ax
+    certificate = transport.certificate(*samples, confidence=0.9)
+    lengths = ["distance", "map_error", "cautious_error", "push_forward", "image_distance"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [certificate[name].label for name in lengths]
+    bars = {bar.get_ydata()[0]: bar.get_xdata() for bar in display.bars_}
+    for place, name in enumerate(lengths):
+        statement = certificate[name]
+        if statement.high is None:
+            assert place not in bars
+        else:
+            assert_allclose(bars[place], [statement.low or 0, statement.high])
+    estimates = [certificate[name].estimate for name in lengths if certificate[name].estimate is not None]
+    assert_allclose(display.estimates_.get_xdata(), estimates)
+    assert_allclose(display.spread_.get_xdata(), certificate["spread"].estimate)
+    assert {bar.get_color() for bar in display.bars_} == {"red"}
+    assert "90 %" in ax.get_title()
+    with pytest.raises(TypeError, match="has no method certificate"):
+        CertificateDisplay.from_estimator(Shift().fit(*samples), *samples)
