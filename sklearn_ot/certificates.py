@@ -1,7 +1,7 @@
 """Certificates: numbers that say how wrong a fitted map is, each of them a bound or an estimate."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import NamedTuple
@@ -10,13 +10,15 @@ import numpy as np
 
 from sklearn_ot.base import names_of, warn_user
 from sklearn_ot.solvers.costs import Cost
-from sklearn_ot.solvers.gap import Side, cost_bounds, sample_gap
+from sklearn_ot.solvers.gap import Side, cost_bounds, sample_gap, student_quantile
 from sklearn_ot.solvers.potentials import Potentials
 
 __all__ = ["Certificate", "Statement"]
 
 # Rows at which the stretches are estimated, and steps of the power iteration for the largest one.
 N_STRETCH_ROWS, N_POWER_STEPS = 2048, 30
+# Samples at which the stretch of a decoder is estimated, and the step along each axis, where samples have size 1.
+N_DECODER_ROWS, DECODER_STEP = 32, 0.01
 # The central limit theorem is doubtful with fewer rows, or if one row has a larger share of a variance.
 FEWEST_ROWS, LARGEST_SHARE = 100, 0.25
 # Share of rows that were in the fit by chance, such as those of a few categories.
@@ -131,7 +133,7 @@ def certify(title: str, potentials: Potentials, source: Side, target: Side, conf
     largest, typical = stretches(potentials, X[:N_STRETCH_ROWS])
     seen = seen_excess(source, target, images.rows, terms.preimages, plan_size) / 2
     excess, lipschitz = bounds.excess / 2, potentials.lipschitz_bound
-    spread = math.sqrt(target.mass @ np.sum((Y - target.mass @ Y) ** 2, axis=1))
+    spread = _deviation(target)
     error = None if lipschitz is None else math.sqrt(2 * lipschitz * excess)
     note = "" if error is None or error < spread else f"vacuous: a constant map errs by {spread:.4g}"
     statements = {
@@ -177,6 +179,64 @@ def cost_certificate(title, bounds, confidence: float, cost: Cost) -> Certificat
     if len(bounds) > 3:
         statements["excess"] = Statement("excess of the dual", None, None, bounds.excess)
     return Certificate(title, confidence, statements)
+
+
+def certify_decoding(
+    of_codes: Certificate, samples: np.ndarray, decode: Callable, rows: Side, decoded: np.ndarray, confidence, plan_size
+) -> Certificate:
+    r"""The certificate of decoded samples, from that of a generator of codes.
+
+    With an encoder u and an L-Lipschitz decoder v, the distance between decoded samples v(T(z)) and the data S is
+
+    .. math:: W_2(v \circ T\#P, S) \le L\, W_2(T\#P, Q) + (E_S \|s - v(u(s))\|^2)^{1/2} .
+
+    Parameters
+    ----------
+    of_codes : Certificate
+        That of the generator, with two thirds of the error probability.
+    samples : ndarray of shape (n, n_axes)
+        Samples of the generator, in the coordinates of its certificate.
+    decode : callable
+        The decoder of such samples.
+    rows : Side
+        Rows of the data that no fit has seen; values are not used.
+    decoded : ndarray of shape (n_rows, n_features)
+        The rows, encoded and decoded.
+    confidence, plan_size : float, int
+        See `certify`.
+
+    Returns
+    -------
+    certificate : Certificate
+        The certificate of the generator with more statements.
+    """
+    level, largest = 1 - (1 - confidence) / 6, decoder_stretch(decode, samples[:N_DECODER_ROWS])
+    squares = np.sum((rows.rows - decoded) ** 2, axis=1)
+    mean = rows.mass @ squares
+    error = student_quantile(level, len(squares)) * math.sqrt(rows.variance(rows.mass * (squares - mean)))
+    lost, in_codes = _root(mean + error), of_codes["image_distance"].high
+    if of_codes["push_forward"].high is not None:
+        in_codes = min(in_codes, of_codes["push_forward"].high)
+    images = decode(samples).astype(np.float64)
+    source = Side(images, np.full(len(images), 1 / len(images)), np.zeros(len(images)))
+    direct = cost_bounds(source, rows._replace(values=np.zeros(len(squares))), level, plan_size)
+    empirical = _root(direct.plan_value)
+    more = {
+        "decoder_stretch": Statement("largest stretch L of the decoder, at samples", largest),
+        "reconstruction": Statement("error of rows encoded and decoded", _root(mean), None, lost),
+        "decoding": Statement("W2(samples, data): L W2(T#P, Q) + that error", largest * in_codes + lost),
+        "sample_distance": Statement("W2(samples, data): plan of rows", empirical, None, _root(direct.high)),
+        "data_spread": Statement("deviation of the data, over all features", _deviation(rows)),
+    }
+    return Certificate(of_codes.title, confidence, {**of_codes.statements, **more})
+
+
+def decoder_stretch(decode: Callable, codes: np.ndarray) -> float:
+    """The largest singular value of the differences of decoded codes, over a step along each axis: at most L."""
+    moved = codes[:, None] + DECODER_STEP * np.eye(codes.shape[1], dtype=codes.dtype)
+    flat = decode(np.concatenate([codes, moved.reshape(-1, codes.shape[1])])).astype(np.float64)
+    base, moved = flat[: len(codes)], flat[len(codes) :].reshape(*moved.shape[:2], -1)
+    return float(np.linalg.norm((moved - base[:, None]) / DECODER_STEP, ord=2, axis=(1, 2)).max())
 
 
 def stretches(potentials: Potentials, X: np.ndarray) -> tuple[float, float]:
@@ -253,6 +313,10 @@ def _warn_doubtful(**sides):
                 f"{'each of them' if far.size > 1 else 'it'}. The bounds of a certificate are asymptotic, and "
                 "doubtful with such rows: give more rows, or leave far ones out."
             )
+
+
+def _deviation(side):
+    return math.sqrt(side.mass @ np.sum((side.rows - side.mass @ side.rows) ** 2, axis=1))
 
 
 def _root(number):

@@ -5,13 +5,16 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.mixture import GaussianMixture
 
 from sklearn_ot.certificates import Certificate, Statement
 from sklearn_ot.datasets import make_gaussian_pair, make_potential_pair
 from sklearn_ot.generation import SemiDiscreteOTGenerator, TableGenerator, W2Generator, WGANGenerator
 from sklearn_ot.metrics import wasserstein_distance
 from sklearn_ot.networks import Convex, Dense
+from sklearn_ot.representation import GenerativePipeline
 from sklearn_ot.transport import (
     GaussianTransport,
     LSOTTransport,
@@ -313,3 +316,33 @@ def test_the_distance_of_samples_from_rows():
 @pytest.mark.parametrize("generator", [WGANGenerator, TableGenerator])
 def test_a_generator_without_a_potential_has_no_certificate(generator):
     assert not hasattr(generator(), "certificate")
+
+
+def test_the_decoding_theorem_with_a_linear_decoder():
+    """Codes are two principal components: L is the largest deviation of a component, in units of the generator."""
+    rng = np.random.default_rng(0)
+    axes, deviations = np.linalg.qr(rng.normal(size=(5, 2)))[0].T, np.array([3.0, 1.0])
+    X, held_out = (deviations * rng.normal(size=(2, 600, 2))) @ axes + 0.1 * rng.normal(size=(2, 600, 5))
+    transport = W2Transport(network=Convex((8,), "softplus"), max_iter=50, plan_size=0)
+    pipeline = GenerativePipeline([("pca", PCA(2)), ("w2", W2Generator(transport=transport, random_state=0))])
+    with warnings.catch_warnings(action="ignore"):
+        certificate = pipeline.fit(X).certificate(held_out, plan_size=500, random_state=0)
+    assert repr(certificate).startswith("GenerativePipeline on 500 source rows and 600 target rows")
+    assert certificate["decoder_stretch"].estimate == pytest.approx(3, rel=0.1)
+    # Three of the five columns of noise are lost.
+    assert certificate["reconstruction"].estimate == pytest.approx(0.1 * np.sqrt(3), rel=0.1)
+    assert certificate["reconstruction"].high > certificate["reconstruction"].estimate
+    in_codes = min(certificate["image_distance"].high, certificate["push_forward"].high)
+    bound = certificate["decoder_stretch"].estimate * in_codes + certificate["reconstruction"].high
+    assert certificate["decoding"].estimate == pytest.approx(bound)
+    distance = wasserstein_distance(pipeline.sample(600, random_state=1), rng.permutation(held_out))
+    assert distance < bound
+    assert distance < certificate["sample_distance"].high
+    assert certificate["sample_distance"].high < certificate["data_spread"].estimate
+
+
+def test_a_pipeline_without_a_potential_has_no_certificate():
+    assert not hasattr(GenerativePipeline([("pca", PCA(2)), ("mixture", GaussianMixture())]), "certificate")
+    assert not hasattr(GenerativePipeline([("ots", SemiDiscreteOTGenerator())]), "certificate")
+    with pytest.raises(NotFittedError):
+        GenerativePipeline([("pca", PCA(2)), ("w2", W2Generator())]).certificate(np.zeros((10, 2)))

@@ -1,6 +1,7 @@
 """GenerativePipeline: a pipeline whose last step draws codes, which the steps before it decode to rows."""
 
 from copy import copy
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -24,8 +25,10 @@ from sklearn_ot.base import (
     sliced_score,
     weighted_sample,
 )
+from sklearn_ot.certificates import Certificate, certify_decoding, check_certificate
 from sklearn_ot.checks import check_n_samples, check_weight
 from sklearn_ot.settings import in_own_settings
+from sklearn_ot.solvers.gap import Side
 from sklearn_ot.solvers.sources import source_of
 
 
@@ -45,6 +48,11 @@ def _last_step_has(method):
         return _decodes(pipeline)
 
     return check
+
+
+def _is_certified(pipeline):
+    """Whether the last step has a certificate of the distance between its samples and codes that it has not seen."""
+    return _last_step_has("certificate")(pipeline) and _last_step_has("decode_noise")(pipeline)
 
 
 def _scores(pipeline):
@@ -197,11 +205,13 @@ class GenerativePipeline(Pipeline):
         check_n_samples(n_samples)
         rng, last = random_source(random_state), self._final_estimator
         if params:
-            codes = np.asarray(last.sample(n_samples, random_state=rng, **params))
-        else:
-            like = torch.zeros(1, last.n_features_in_, dtype=torch.float64)
-            codes = source_of(last, like, rng).sample(n_samples).numpy()
-        return self._decode(codes)
+            return self._decode(np.asarray(last.sample(n_samples, random_state=rng, **params)))
+        return self._decode(self._sampled_codes(n_samples, rng))
+
+    def _sampled_codes(self, n_samples, rng):
+        """Codes of the last step, in float64."""
+        like = torch.zeros(1, self._final_estimator.n_features_in_, dtype=torch.float64)
+        return source_of(self._final_estimator, like, rng).sample(n_samples).numpy()
 
     def _encode(self, X):
         """Codes of rows."""
@@ -311,6 +321,70 @@ class GenerativePipeline(Pipeline):
         """
         check_is_fitted(self)
         return self._decode(self._final_estimator.decode_noise(noise))
+
+    @available_if(_is_certified)
+    @in_own_settings
+    def certificate(
+        self, X, *, confidence=0.95, plan_size=10_000, sample_weight=None, random_state=None
+    ) -> Certificate:
+        r"""Bounds and estimates of the distance between samples and data, if the last step is a `W2Generator`.
+
+        .. math:: W_2(v \circ T\#P, S) \le L\, W_2(T\#P, Q) + (E_S \|s - v(u(s))\|^2)^{1/2}
+
+        u and v encode and decode, S is the data and Q its codes, T#P the distribution of sampled codes, and v is
+        L-Lipschitz: the decoding theorem of [Korotin21]_. The first distance is in the units of the last step.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Independent rows of the data that ``fit`` has not seen.
+        confidence, plan_size : float, int
+            See `sklearn_ot.transport.W2Transport.certificate`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, 0 or more; all equal if None.
+        random_state : int, RandomState instance or None, default=None
+            Draws the samples.
+
+        Returns
+        -------
+        certificate : Certificate
+            The statements of `sklearn_ot.generation.W2Generator.certificate` on the codes, and in the units of the data
+
+            - "decoder_stretch": L, an estimate that is at most L;
+            - "reconstruction": the error of rows that are encoded and decoded, with an upper bound;
+            - "decoding": the theorem, with this L and the smaller bound of :math:`W_2(T\#P, Q)`. It is an estimate,
+              because L is one;
+            - "sample_distance": the distance between decoded samples and the data, with the cost of a plan of rows;
+            - "data_spread": the standard deviation of the data over all features.
+
+        References
+        ----------
+        .. [Korotin21] A. Korotin, V. Egiazarian, A. Asadulaev, A. Safin, E. Burnaev, "Wasserstein-2 generative
+           networks", ICLR 2021.
+        """
+        check_is_fitted(self)
+        check_certificate(confidence, plan_size)
+        X, rng = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False), random_source(random_state)
+        codes, last, mass = self._encode(X), self._final_estimator, check_weight(sample_weight, len(X))
+        of_codes = last.certificate(
+            codes,
+            confidence=1 - (1 - confidence) * 2 / 3,
+            plan_size=plan_size,
+            sample_weight=sample_weight,
+            random_state=rng,
+        )
+        # Not `last.sample`, which may return a DataFrame.
+        samples = last.coordinates_.to_coordinates(self._sampled_codes(min(plan_size, len(X)), rng))
+        rows = Side(X[mass > 0].astype(np.float64), mass[mass > 0], np.zeros(np.count_nonzero(mass)))
+        return certify_decoding(
+            replace(of_codes, title=of_codes.title.replace(type(last).__name__, type(self).__name__, 1)),
+            samples,
+            lambda U: self._decode(last.coordinates_.from_coordinates(U)),
+            rows,
+            self._decode(codes)[mass > 0],
+            confidence,
+            plan_size,
+        )
 
     def get_params(self, deep=True):
         """Get the parameters of the pipeline and of the given steps.

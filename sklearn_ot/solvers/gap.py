@@ -71,6 +71,11 @@ class CostBounds(NamedTuple):
     plan_value: float
 
 
+def student_quantile(confidence: float, n_rows: int | np.ndarray) -> float | np.ndarray:
+    """The quantile of Student's distribution for a mean of so many rows."""
+    return stats.t.ppf(confidence, n_rows - 1)
+
+
 def sample_gap(source: Side, target: Side) -> float:
     """The squared cost of a plan between the rows of two sides, minus the dual value of these rows."""
     plan = plan_between(source, target, COSTS["sqeuclidean"])
@@ -162,7 +167,7 @@ def cost_bounds(
         of_gap[rows] = part.mass * (differences - means[1])
         variances += [side.variance(terms) for terms in (of_value, of_value + of_gap, of_gap)]
     n_rows = [min(len(side.rows) for side in group if side.is_sample) for group in (sides, parts, parts)]
-    errors = stats.t.ppf(confidence, np.array(n_rows) - 1) * np.sqrt(variances)
+    errors = student_quantile(confidence, np.array(n_rows)) * np.sqrt(variances)
     # Values are differences of squares, which are rounded. Rounding can also make the gap of a good potential negative.
     rounding = ROUNDING * sum(np.max(np.square(side.rows - source.rows[0])) for side in sides)
     low, high, excess = value - errors[0] - rounding, value + gap + errors[1], max(gap, 0.0) + errors[2] + rounding
