@@ -9,6 +9,7 @@ import torch
 
 from sklearn_ot.metrics import wasserstein_distance
 from sklearn_ot.nn import MLP, ConvexPair, DenseICNN, DisplacementPotential, PotentialsAndMap, ResidualMap
+from sklearn_ot.solvers import potentials as module_of_potentials
 from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.costs import EuclideanPower
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
@@ -221,3 +222,55 @@ def test_the_map_of_another_cost_follows_from_its_gradient(power):
     expected = np.linalg.norm(X - coordinates.center, axis=1) ** power / 2 ** (power - 1)
     np.testing.assert_allclose(potentials.potential(X), expected, rtol=1e-9)
     assert potentials.transport(X.astype(np.float32)).dtype == np.float32
+
+
+def test_the_terms_of_the_dual(samples, potentials):
+    """Their means have the sum of the dual value, and f(x) + g(y) is at most the cost, with equality at an image."""
+    X, Y = samples
+    terms = potentials.dual_terms(X, Y)
+    assert terms.source.mean() + terms.target.mean() == pytest.approx(potentials.dual_value(X, Y))
+    costs = np.sum((X[:, None] - Y) ** 2, axis=2) / 2
+    assert (terms.source[:, None] + terms.target <= costs + 1e-9).all()
+    np.testing.assert_allclose(terms.preimages, potentials.inverse(Y).rows, atol=1e-6)
+    images = potentials.transport(X)
+    at_images = potentials.dual_terms(X, images)
+    np.testing.assert_allclose(at_images.source + at_images.target, np.sum((X - images) ** 2, axis=1) / 2, atol=1e-6)
+
+
+def test_the_derivative_is_that_of_the_map(samples, potentials):
+    X, step = samples[0], 1e-5
+    V = np.random.RandomState(0).randn(*X.shape)
+    differences = (potentials.transport(X + step * V) - potentials.transport(X - step * V)) / (2 * step)
+    np.testing.assert_allclose(potentials.derivative(X, V), differences, rtol=1e-4, atol=1e-4)
+
+
+def test_no_pair_of_rows_is_stretched_by_more_than_the_bound(coordinates):
+    torch.manual_seed(0)
+    arguments = {"n_features": coordinates.n_axes, "hidden_layer_sizes": (8, 8), "rank": 0, "activation": "softplus"}
+    network = (DenseICNN, arguments)
+    potentials = Potentials(coordinates, FrozenModule(shaken(ConvexPair(network, network, is_guess=False))))
+    rng = np.random.RandomState(0)
+    X, step = 3 * rng.randn(500, 5), 0.1 * rng.randn(500, 5)
+    moved = potentials.transport(X + step) - potentials.transport(X)
+    stretches = np.linalg.norm(moved, axis=1) / np.linalg.norm(step, axis=1)
+    assert stretches.max() <= potentials.lipschitz_bound
+    # The derivative along the best direction, by the power iteration, is not far below.
+    V = step
+    for _ in range(50):
+        V = potentials.derivative(X, V / np.linalg.norm(V, axis=1, keepdims=True))
+    assert potentials.lipschitz_bound / 10 < np.linalg.norm(V, axis=1).max() <= potentials.lipschitz_bound
+    # That of wide rows has no matrix of all columns.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module_of_potentials, "MAX_MATRIX_FEATURES", 1)
+        assert potentials.lipschitz_bound >= stretches.max()
+
+
+def test_a_gaussian_map_as_the_gradient_of_a_potential(samples):
+    gaussian = sample_gaussian_map(*map(Sample.of, samples))
+    potentials = Potentials.gaussian(gaussian)
+    X, Y = samples
+    np.testing.assert_allclose(potentials.transport(X), gaussian.transport(X))
+    np.testing.assert_allclose(potentials.potential(X), gaussian.potential(X), atol=1e-9)
+    assert potentials.lipschitz_bound == pytest.approx(np.linalg.eigvalsh(gaussian.linear)[-1])
+    assert potentials.inverse(potentials.transport(X)).solved.all()
+    assert potentials.dual_value(X, Y) <= wasserstein_distance(X, Y) ** 2 / 2 + 1e-9
