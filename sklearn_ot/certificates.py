@@ -21,6 +21,8 @@ N_STRETCH_ROWS, N_POWER_STEPS = 2048, 30
 N_DECODER_ROWS, DECODER_STEP = 32, 0.01
 # The central limit theorem is doubtful with fewer rows, or if one row has a larger share of a variance.
 FEWEST_ROWS, LARGEST_SHARE = 100, 0.25
+# Halves of fewer rows have no spread.
+LEAST_ROWS = 4
 # Share of rows that were in the fit by chance, such as those of a few categories.
 SEEN_SHARE = 0.1
 
@@ -102,7 +104,15 @@ class Certificate(Mapping):
         return "\n".join([f"{self.title}. All bounds are true at once with probability {probability}.", *lines])
 
 
-def certify(title: str, potentials: Potentials, source: Side, target: Side, confidence: float, plan_size: int):
+def certify(
+    title: str,
+    potentials: Potentials,
+    source: Side,
+    target: Side,
+    confidence: float,
+    plan_size: int,
+    names: tuple[str, str] = ("X", "X_target"),
+) -> Certificate:
     r"""The certificate of a map, from rows that its fit has not seen.
 
     Parameters
@@ -115,16 +125,19 @@ def certify(title: str, potentials: Potentials, source: Side, target: Side, conf
         Rows of both samples, with their masses; their values are not used.
     confidence, plan_size
         See `sklearn_ot.transport.W2Transport.certificate`.
+    names : tuple of str, default=("X", "X_target")
+        Names of both samples, for messages.
 
     Returns
     -------
     certificate : Certificate
         The certificate.
     """
+    _check_numbers(source, target, names=names)
     X, Y = source.rows, target.rows
     terms = potentials.dual_terms(X, Y)
     source, target = source._replace(values=2 * terms.source), target._replace(values=2 * terms.target)
-    _warn_doubtful(X=source, X_target=target)
+    _warn_far(source, target, names=names)
     # Both ends of the distance, the excess and the plan of the images.
     level = 1 - (1 - confidence) / 4
     bounds = cost_bounds(source, target, level, plan_size)
@@ -167,7 +180,8 @@ def certify_cost(title: str, source: Side, target: Side, confidence: float, plan
     certificate : Certificate
         The certificate, with "distance" and "excess".
     """
-    _warn_doubtful(X=source)
+    _check_numbers(source, names=("X",))
+    _warn_far(source, names=("X",))
     bounds = cost_bounds(source, target, 1 - (1 - confidence) / 3, plan_size, cost)
     return cost_certificate(title, bounds, confidence, cost)
 
@@ -286,28 +300,41 @@ def check_certificate(confidence: float, plan_size: int) -> None:
 
 
 def warn_seen(rows: np.ndarray, seen: np.ndarray, name: str) -> None:
-    """Warn if rows of a certificate are among rows of the fit, and few are repeated, as in a table of categories."""
+    """Warn if rows of a certificate are among rows of the fit, unless equal rows are common, as in tables."""
+    n_rows = len(rows)
     rows, fitted = ({row.tobytes() for row in part.astype(np.float64)} for part in (rows, seen))
-    n_seen, n_rows = len(rows & fitted), len(rows)
-    if n_seen > SEEN_SHARE * n_rows:
+    n_seen = len(rows & fitted)
+    if n_seen > SEEN_SHARE * n_rows and len(rows) > (1 - SEEN_SHARE) * n_rows:
         warn_user(
-            f"At least {n_seen} of {n_rows} different rows of {name} were in fit. A certificate needs rows that the "
-            "fit has not seen: on its own rows a map seems better than it is."
+            f"At least {n_seen} of {n_rows} rows of {name} were in fit. A certificate needs rows that the fit has not "
+            "seen: on its own rows a map seems better than it is."
         )
 
 
-def _warn_doubtful(**sides):
-    """Warn if the central limit theorem is doubtful: few rows, or rows that are far out."""
-    for name, side in sides.items():
-        if len(side.rows) < FEWEST_ROWS:
-            warn_user(
-                f"{name} has {len(side.rows)} rows. The bounds of a certificate are asymptotic: give {FEWEST_ROWS} "
-                "rows or more, which the fit has not seen."
+def _check_numbers(*sides, names):
+    """Raise an error if there are too few rows for a certificate, and warn if they are few."""
+    for side, name in zip(sides, names, strict=True):
+        n_rows = len(side.rows)
+        if n_rows < LEAST_ROWS:
+            raise ValueError(
+                f"{name} has {n_rows} row{'' if n_rows == 1 else 's'} with a positive weight; a certificate needs "
+                f"{LEAST_ROWS} or more."
             )
-            continue
-        shares = (side.mass * (side.values - side.mass @ side.values)) ** 2
+        if n_rows < FEWEST_ROWS:
+            warn_user(
+                f"{name} has {n_rows} rows. The bounds of a certificate are asymptotic: give {FEWEST_ROWS} rows or "
+                "more, which the fit has not seen."
+            )
+
+
+def _warn_far(*sides, names):
+    """Warn if a few rows that are far out make a large part of a variance."""
+    for side, name in zip(sides, names, strict=True):
+        terms = side.mass * (side.values - side.mass @ side.values)
+        # Squares of tiny or huge numbers would be no floats.
+        shares = np.square(terms / (np.abs(terms).max() or 1.0))
         far = np.flatnonzero(shares > LARGEST_SHARE * shares.sum())
-        if far.size:
+        if far.size and len(terms) >= FEWEST_ROWS:
             warn_user(
                 f"{names_of(None, far, 'row')} of {name}: more than {100 * LARGEST_SHARE:g} % of a variance is due to "
                 f"{'each of them' if far.size > 1 else 'it'}. The bounds of a certificate are asymptotic, and "

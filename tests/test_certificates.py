@@ -26,6 +26,8 @@ from sklearn_ot.transport import (
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
+CORNERS = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
+
 
 def rms(rows):
     return np.sqrt(np.mean(np.sum(rows**2, axis=1)))
@@ -211,7 +213,7 @@ def test_a_transport_without_a_convex_potential_has_no_certificate(transport):
 def test_rows_of_the_fit_raise_a_warning():
     X, Y, Z = np.random.default_rng(0).normal(size=(3, 200, 2))
     transport = GaussianTransport().fit(X, Y)
-    with pytest.warns(UserWarning, match="200 of 200 different rows of X_target were in fit"):
+    with pytest.warns(UserWarning, match="200 of 200 rows of X_target were in fit"):
         transport.certificate(Z, Y)
 
 
@@ -223,6 +225,35 @@ def test_few_rows_and_far_rows_raise_a_warning():
     W[7] = 100.0
     with pytest.warns(UserWarning, match="row 7 of X_target: more than 25 % of a variance is due to it"):
         transport.certificate(Z, W)
+
+
+def test_rows_of_categories_are_equal_by_chance():
+    X, Y, Z, W = np.random.default_rng(0).integers(0, 4, size=(4, 200, 2)).astype(float)
+    with warnings.catch_warnings(action="error"):
+        GaussianTransport().fit(X, Y).certificate(Z, W)
+
+
+@pytest.mark.parametrize("weight", [None, np.r_[1.0, np.zeros(199)]])
+def test_too_few_rows(weight):
+    X, Y, Z, W = np.random.default_rng(0).normal(size=(4, 200, 2))
+    transport = GaussianTransport().fit(X, Y)
+    Z = Z[:1] if weight is None else Z
+    with pytest.raises(ValueError, match="X has 1 row with a positive weight; a certificate needs 4"):
+        transport.certificate(Z, W, sample_weight=weight)
+    with pytest.raises(ValueError, match="X has 3 rows"):
+        SemiDiscreteTransport("normal", random_state=0).fit(CORNERS).certificate(X[:3])
+
+
+@pytest.mark.parametrize("unit", [1e-100, 1e-8, 1e8, 1e100])
+def test_the_unit_of_the_data_is_that_of_the_lengths(unit):
+    X, Y, Z, W = np.random.default_rng(0).normal(size=(4, 200, 2))
+    expected = GaussianTransport().fit(X, Y + 1).certificate(Z, W + 1)
+    with warnings.catch_warnings(action="error"):
+        found = GaussianTransport().fit(unit * X, unit * (Y + 1)).certificate(unit * Z, unit * (W + 1))
+    for name in ("distance", "map_error", "image_distance", "spread"):
+        numbers = [[part.low, part.estimate, part.high] for part in (found[name], expected[name])]
+        scaled, plain = ([np.nan if number is None else number for number in part] for part in numbers)
+        np.testing.assert_allclose(np.array(scaled) / unit, plain, rtol=0.01, atol=1e-6)
 
 
 def test_good_rows_raise_no_warning(pair, transport):
@@ -240,9 +271,6 @@ def test_a_network_with_squares_has_estimates_but_no_bound_of_its_error(pair):
     assert certificate["map_error"].high is None
     assert certificate["cautious_error"].estimate > 0
     assert certificate["excess"].high > 0
-
-
-CORNERS = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
 
 
 def test_the_interval_of_a_semi_discrete_fit_is_a_certificate():
@@ -301,6 +329,10 @@ def test_generators_with_a_transport():
     assert repr(same) == repr(certificate)
     with pytest.raises(NotFittedError):
         W2Generator().certificate(X)
+    with pytest.raises(ValueError, match="X has 2 rows"):
+        generator.certificate(held_out[:2], plan_size=100)
+    with pytest.warns(UserWarning, match="500 of 500 rows of X were in fit"):
+        generator.certificate(X, plan_size=100)
 
 
 def test_the_distance_of_samples_from_rows():

@@ -1,7 +1,7 @@
 """W2Generator: the optimal map from noise to the rows, which can be inverted."""
 
 import copy
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -13,8 +13,9 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
 
 from sklearn_ot.base import FLOAT_DTYPES, BaseGenerator, finite, fit_units, kept_units, random_source
-from sklearn_ot.certificates import Certificate, check_certificate
+from sklearn_ot.certificates import Certificate, certify, check_certificate, warn_seen
 from sklearn_ot.checks import check_weight
+from sklearn_ot.solvers.gap import Side
 from sklearn_ot.solvers.sources import source_of
 from sklearn_ot.transport import W2Transport
 
@@ -184,17 +185,13 @@ class W2Generator(BaseGenerator):
         check_is_fitted(self)
         check_certificate(confidence, plan_size)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
-        noise = self._noise(plan_size, random_source(random_state))
-        weight = check_weight(sample_weight, len(X))
-        certificate = self.transport_.certificate(
-            noise.astype(X.dtype, copy=False),
-            self.coordinates_.to_coordinates(X),
-            confidence=confidence,
-            plan_size=plan_size,
-            target_weight=weight,
-        )
-        title = certificate.title.replace(type(self.transport_).__name__, type(self).__name__, 1)
-        return replace(certificate, title=title)
+        mass = check_weight(sample_weight, len(X))
+        noise = self._noise(plan_size, random_source(random_state)).astype(self._dtype)
+        source = Side.of(noise, np.full(plan_size, 1 / plan_size))
+        target = Side.of(self.coordinates_.to_coordinates(X), mass)
+        warn_seen(target.rows, self.transport_.target_reference_, "X")
+        potentials, name = self.transport_.potentials_, type(self).__name__
+        return certify(name, potentials, source, target, confidence, plan_size, names=("noise", "X"))
 
     def encode_noise(self, X):
         """The noise of rows, by the inverse map.

@@ -375,7 +375,7 @@ class GenerativePipeline(Pipeline):
         )
         # Not `last.sample`, which may return a DataFrame.
         samples = last.coordinates_.to_coordinates(self._sampled_codes(min(plan_size, len(X)), rng))
-        rows = Side(X[mass > 0].astype(np.float64), mass[mass > 0], np.zeros(np.count_nonzero(mass)))
+        rows = Side.of(X, mass)
         return certify_decoding(
             replace(of_codes, title=of_codes.title.replace(type(last).__name__, type(self).__name__, 1)),
             samples,

@@ -9,8 +9,8 @@ from sklearn_ot.solvers.costs import COSTS, Cost
 from sklearn_ot.solvers.plan import exact_plan
 from sklearn_ot.solvers.sparse_plan import SparsePlan, sparse_plan
 
-# Rounding errors of a dual value, in the largest squares of differences.
-ROUNDING = 100 * np.finfo(np.float64).eps
+# Rounding errors of a dual value, if the largest difference of numbers is 1.
+ROUNDING = 1000 * np.finfo(np.float64).eps
 
 
 class Side(NamedTuple):
@@ -33,10 +33,20 @@ class Side(NamedTuple):
     values: np.ndarray
     is_sample: bool = True
 
+    @classmethod
+    def of(cls, rows: np.ndarray, mass: np.ndarray) -> "Side":
+        """The rows with a positive mass, in float64, and values of 0."""
+        used = mass > 0
+        return cls(rows[used].astype(np.float64), mass[used], np.zeros(np.count_nonzero(used)))
+
     def at(self, index: np.ndarray) -> "Side":
         """Some of the rows, with masses whose sum is 1."""
         mass = self.mass[index]
         return Side(self.rows[index], mass / mass.sum(), self.values[index], self.is_sample)
+
+    def in_unit(self, unit: float, power: float = 2.0) -> "Side":
+        """The side in another unit of length; values have the unit of a cost of the given power."""
+        return self._replace(rows=self.rows / unit, values=self.values / unit**power)
 
     def draw(self, n_rows: int, rng: np.random.RandomState) -> np.ndarray:
         """Numbers of at most ``n_rows`` rows, drawn without replacement; all points if the rows are no sample."""
@@ -78,8 +88,17 @@ def student_quantile(confidence: float, n_rows: int | np.ndarray) -> float | np.
 
 def sample_gap(source: Side, target: Side) -> float:
     """The squared cost of a plan between the rows of two sides, minus the dual value of these rows."""
+    unit = _unit(source, target)
+    source, target = source.in_unit(unit), target.in_unit(unit)
     plan = plan_between(source, target, COSTS["sqeuclidean"])
-    return float(plan.value - source.mass @ source.values - target.mass @ target.values)
+    return float(plan.value - source.mass @ source.values - target.mass @ target.values) * unit**2
+
+
+def _unit(*sides):
+    """The largest difference of numbers in a column of both sides, so that squares of costs are floats."""
+    low = np.min([side.rows.min(axis=0) for side in sides], axis=0)
+    high = np.max([side.rows.max(axis=0) for side in sides], axis=0)
+    return float(np.max(high - low)) or 1.0
 
 
 def plan_between(source: Side, target: Side, cost: Cost) -> SparsePlan:
@@ -150,8 +169,8 @@ def cost_bounds(
     >>> bool(bounds.low < 1 < bounds.high)
     True
     """
-    rng = np.random.RandomState(0)
-    sides = source, target
+    rng, unit = np.random.RandomState(0), _unit(source, target)
+    sides = source, target = source.in_unit(unit, cost.power), target.in_unit(unit, cost.power)
     chosen = [side.draw(plan_size, rng) for side in sides]
     parts = [side.at(rows) for side, rows in zip(sides, chosen, strict=True)]
     plan = plan_between(*parts, cost)
@@ -169,6 +188,6 @@ def cost_bounds(
     n_rows = [min(len(side.rows) for side in group if side.is_sample) for group in (sides, parts, parts)]
     errors = student_quantile(confidence, np.array(n_rows)) * np.sqrt(variances)
     # Values are differences of squares, which are rounded. Rounding can also make the gap of a good potential negative.
-    rounding = ROUNDING * sum(np.max(np.square(side.rows - source.rows[0])) for side in sides)
-    low, high, excess = value - errors[0] - rounding, value + gap + errors[1], max(gap, 0.0) + errors[2] + rounding
-    return CostBounds(float(value), max(float(low), 0.0), max(float(high), 0.0), float(excess), plan.value)
+    low, high, excess = value - errors[0] - ROUNDING, value + gap + errors[1], max(gap, 0.0) + errors[2] + ROUNDING
+    ends = value, max(low, 0.0), max(high, 0.0), excess, plan.value
+    return CostBounds(*(float(end) * unit**cost.power for end in ends))

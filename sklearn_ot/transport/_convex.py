@@ -163,10 +163,7 @@ class ConvexTransport(InvertibleTransport):
         check_is_fitted(self)
         check_certificate(confidence, plan_size)
         X, Y, weight, target_weight = self._both_samples(X, X_target, sample_weight, target_weight)
-        sides = [
-            Side(rows[mass > 0].astype(np.float64), mass[mass > 0], np.zeros(np.count_nonzero(mass)))
-            for rows, mass in ((X, weight), (Y, target_weight))
-        ]
+        sides = Side.of(X, weight), Side.of(Y, target_weight)
         warn_seen(sides[1].rows, self.target_reference_, "X_target")
         return certify(type(self).__name__, self.potentials_, *sides, confidence, plan_size)
 
