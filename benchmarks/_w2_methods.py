@@ -5,15 +5,14 @@ and ``compile_s``, the CPU-seconds of compilation. Iterative methods stop after 
 without compilation. With an infinite budget our methods have their default settings and stop by themselves.
 """
 
-import contextlib
 import math
-import os
 import time
 from functools import partial
 
 import numpy as np
 import ot
-from _common import BudgetSpentError
+from _w2_ott import OTT, OTT_PLANS
+from _w2_torch import FIXED_POINTS, FLOWS
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from sklearn.neighbors import KNeighborsRegressor
@@ -26,8 +25,6 @@ from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, W2Transport
 
 MAX_PLAN_ROWS = 5000  # an exact plan of this number of rows takes 15 seconds and 200 MB
-# In 4096 dimensions, all rows in balanced coordinates would not fit in memory. The Gaussian map is fitted to all rows.
-MAX_OTT_ROWS = 100_000
 
 
 def plan_rows(rows, rng):
@@ -78,126 +75,6 @@ def regress(u, v, seed):
     one_split = ShuffleSplit(1, test_size=0.2, random_state=seed)
     ridge = GridSearchCV(KernelRidge(kernel="rbf"), grid, cv=one_split, scoring="neg_mean_squared_error").fit(u, v - u)
     return lambda w: w + ridge.predict(w)
-
-
-# Methods of ott-jax. Both solvers start at the Bures map: their networks start near the identity, which is the Bures
-# map in balanced coordinates. The step size decays like a cosine over the budget.
-
-
-def import_jax():
-    # jax reads these settings when it is first imported, so it is only imported here.
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    os.environ["JAX_PLATFORMS"] = "cpu"
-    import jax
-    import optax
-    import ott.neural
-
-    return jax, optax, ott
-
-
-def fit_ott(build_solver, coordinates, Xs, Xt, budget_s, batch_size, learning_rate, seed):
-    """Build a solver of ott-jax and train it until the budget is spent."""
-    jax, _, _ = import_jax()
-    rng = np.random.RandomState(seed)
-
-    def batches(rows):
-        rows = rows.astype(np.float32, copy=False)
-        while True:
-            yield rows[rng.randint(len(rows), size=batch_size)]
-
-    clock = []  # CPU time after each of the first steps
-
-    def anneal_and_stop(step, _):
-        jax.block_until_ready((solver.state_f.params, solver.state_g.params))
-        now = time.process_time()
-        if step < 4:
-            clock.append(now)
-            return
-        facts["steps"] = step + 1
-        # The solver is compiled when it is built, and in its first two steps, one for each direction. The next two
-        # steps have the time of steps without compilation.
-        facts["compile_s"] = max(0.0, (clock[1] - start) - (clock[3] - clock[1]))
-        spent = (now - start - facts["compile_s"]) / budget_s
-        if spent > 1:
-            raise BudgetSpentError
-        rate = learning_rate * (1 + math.cos(math.pi * spent)) / 2
-        for state in (solver.state_f, solver.state_g):
-            state.opt_state.hyperparams["learning_rate"] = jax.numpy.float32(rate)
-
-    facts = {}
-    source = batches(coordinates.of_source(Xs[:MAX_OTT_ROWS]))
-    target = batches(coordinates.of_target(Xt[:MAX_OTT_ROWS]))
-    start = time.process_time()
-    solver = build_solver(num_train_iters=10**9, valid_freq=10**9, rng=jax.random.PRNGKey(seed))
-    try:
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # without its progress bar
-            solver(source, target, source, target, callback=anneal_and_stop)
-    except BudgetSpentError:
-        return *ott_maps(solver, coordinates), facts
-    raise RuntimeError("ott-jax ended before the budget was spent")
-
-
-def ott_maps(solver, coordinates):
-    jax, _, _ = import_jax()
-    potentials = solver.to_dual_potentials()
-    forward, inverse = (jax.jit(partial(potentials.transport, forward=direction)) for direction in (True, False))
-
-    def mapped(transport, rows):
-        return np.asarray(transport(rows.astype(np.float32)), dtype=np.float64)
-
-    return (
-        lambda X: coordinates.to_target(mapped(forward, coordinates.of_source(X))),
-        lambda Y: coordinates.to_source(mapped(inverse, coordinates.of_target(Y))),
-    )
-
-
-# Settings chosen on seed 0 for D = 2 and 16, after 10 s. W2NeuralDual diverges without its conjugate solver, and with
-# its default one (20 steps, each with a line search of up to 20) a step of training takes half a second. A larger step
-# size than the default improves both methods more than any other setting, and does not diverge with a start at the
-# Bures map and a decay. From D = 32 on, W2NeuralDual diverges with such a step size; there it was chosen from 5e-4,
-# 1e-3 and 2e-3 on seed 0 for D = 32 and 64.
-NEURAL_DUAL = {"batch_size": 64}
-NEURAL_DUAL_RATES = {"below 32": 5e-3, "from 32": 2e-3}
-EXPECTILE = {"batch_size": 256, "learning_rate": 1e-2}
-
-
-def fit_ott_neural_dual(Xs, Xt, budget_s, seed):
-    """W2NeuralDual of ott-jax, with potentials that are not constrained to be convex."""
-    jax, optax, ott = import_jax()
-    PotentialMLP = ott.neural.networks.potentials.PotentialMLP
-    rate = NEURAL_DUAL_RATES["below 32" if Xs.shape[1] < 32 else "from 32"]
-    adam = optax.inject_hyperparams(optax.adam)(rate, b1=0.5, b2=0.9)
-    conjugate_solver = ott.neural.networks.layers.conjugate.FenchelConjugateLBFGS(
-        gtol=1e-3, max_iter=3, max_linesearch_iter=3
-    )
-    build = partial(
-        ott.neural.methods.neuraldual.W2NeuralDual,
-        Xs.shape[1],
-        *(PotentialMLP([128, 128, 128], act_fn=jax.nn.elu) for _ in "fg"),
-        adam,
-        adam,
-        conjugate_solver=conjugate_solver,
-    )
-    coordinates = BalancedCoordinates.balance(sample_gaussian_map(Sample.of(Xs), Sample.of(Xt), "auto"))
-    return fit_ott(build, coordinates, Xs, Xt, budget_s, learning_rate=rate, seed=seed, **NEURAL_DUAL)
-
-
-def fit_ott_expectile(Xs, Xt, budget_s, seed):
-    """ExpectileNeuralDual of ott-jax."""
-    jax, optax, ott = import_jax()
-    MLP = ott.neural.networks.potentials.MLP
-    adam = optax.inject_hyperparams(optax.adam)(EXPECTILE["learning_rate"], b1=0.9, b2=0.9)
-    build = partial(
-        ott.neural.methods.expectile_neural_dual.ExpectileNeuralDual,
-        Xs.shape[1],
-        *(MLP([128, 128, 128, 1], act_fn=jax.nn.elu) for _ in "fg"),
-        adam,
-        adam,
-    )
-    # The expectile loss is the square of a squared distance, so its default weight needs distances of a fixed size.
-    coordinates = BalancedCoordinates.balance(sample_gaussian_map(Sample.of(Xs), Sample.of(Xt), "auto"))
-    coordinates = coordinates._replace(scale=coordinates.scale * math.sqrt(Xs.shape[1]) / 2)
-    return fit_ott(build, coordinates, Xs, Xt, budget_s, seed=seed, **EXPECTILE)
 
 
 # Our methods.
@@ -260,11 +137,11 @@ WITHOUT_BUDGET = {
     "Bures": fit_bures,
     "POT EMD": fit_emd,
     "EMD + regression": fit_emd_regression,
+    **OTT_PLANS,
 }
-OTT = {
-    "ott W2NeuralDual": fit_ott_neural_dual,
-    "ott Expectile": fit_ott_expectile,
-}
+# Methods of others with a budget, and the modules that methods need.
+OTHERS = {**OTT, **FLOWS, **FIXED_POINTS}
+NEEDS = {**dict.fromkeys([*OTT, *OTT_PLANS], "ott"), **dict.fromkeys(FLOWS, "torchcfm")}
 OURS = {
     "dual": partial(fit_w2, "dual"),
     "w2gn": partial(fit_w2, "w2gn"),
@@ -276,4 +153,4 @@ OURS = {
     "lsot-l2": partial(fit_lsot, "l2"),
     "qc": fit_qc,
 }
-METHODS = {**WITHOUT_BUDGET, **OTT, **OURS}
+METHODS = {**WITHOUT_BUDGET, **OTHERS, **OURS}

@@ -6,14 +6,33 @@ import statistics
 from _common import median_range
 from _w2_methods import METHODS, OURS, WITHOUT_BUDGET
 
-TABLES = {"potential": "potential", "gaussian": "gaussian", "toys": "toy "}  # the prefix of the problems of each table
+TABLES = {
+    "potential": "potential",
+    "families": "family ",
+    "gaussian": "gaussian",
+    "toys": "toy ",
+}  # the prefix of the problems of each table
 PICTURE_BUDGET = 60.0
 PICTURE_DIMS = (2, 16, 64, 256)
 
+RAW = ", raw"
+GREYS_AND_BROWNS = (
+    "#555555",
+    "#999999",
+    "#111111",
+    "#8c6d31",
+    "#bd9e39",
+    "#e7cb94",
+    "#637939",
+    "#b5cf6b",
+    "#7b4173",
+    "#ce6dbd",
+)
 OTHERS = [name for name in METHODS if name not in OURS]
-MARKERS = dict(zip(METHODS, "XPDvs^", strict=False))
+BASE = [name for name in OTHERS if not name.endswith(RAW)]
+MARKERS = dict(zip(BASE, "XPDvs^<>*h", strict=True))
 COLOURS = {
-    **dict(zip(OTHERS, ("#555555", "#999999", "#111111", "#8c6d31", "#bd9e39"), strict=True)),
+    **dict(zip(BASE, GREYS_AND_BROWNS, strict=True)),
     **dict(zip(OURS, [f"C{k}" for k in (3, 0, 9, 2, 1, 4, 6, 5, 8)], strict=True)),
 }
 
@@ -57,6 +76,49 @@ def write_table(results, cells, table, begins):
                     lines.append([title, "" if budget is None else f"{budget:g}", method, *texts])
     print(f"\n{table}: {'W2 to fresh rows ÷ floor' if table == 'toys' else 'L2-UVP, %'}; median (range) over seeds")
     results.write_table(f"w2_{table}.csv", [["", "budget, s", "method", *labels], *lines])
+
+
+def families(cells):
+    return sorted({key[0] for key in cells.rows if key[0].startswith("family ")})
+
+
+def write_families(results, cells):
+    """Write a table of the families: the error of the default and of the best other method, and their ratio.
+
+    The best other method has the smallest median over the seeds, at any budget up to that of the default, in either
+    coordinates.
+    """
+    default, lines = next(iter(OURS)), []
+    for direction in ("forward", "inverse"):
+        for n in sorted({key[1] for key in cells.rows if key[0].startswith("family ")}):
+            ratios = []
+            for problem in families(cells):
+                for budget in cells.budgets(problem):
+                    ours = cells.values((problem, n, default, budget), direction)
+                    best = best_other(cells, problem, n, budget, direction)
+                    if not ours or best is None:
+                        continue
+                    values = cells.values(best, direction)
+                    ratios.append(statistics.median(values) / statistics.median(ours))
+                    name = problem.removeprefix("family ")
+                    texts = [median_range(ours), best[2], median_range(values), f"{ratios[-1]:.1f}"]
+                    lines.append([direction, str(n), name, f"{budget:g}", *texts])
+            if ratios:
+                ends = [f"{statistics.median(ratios):.1f} in the median, {min(ratios):.1f} on the worst family"]
+                lines.append([direction, str(n), "all", "", "", "", "", *ends])
+    if lines:
+        head = ["", "D", "family", "budget, s", default, "best other", "its error", "ratio"]
+        results.write_table("w2_families.csv", [head, *lines])
+
+
+def best_other(cells, problem, n, budget, direction):
+    """The key of the other method with the smallest median, among those without a budget and those with this one."""
+    medians = {}
+    for method in OTHERS:
+        key = (problem, n, method, None if method in WITHOUT_BUDGET else budget)
+        if values := cells.values(key, direction):
+            medians[key] = statistics.median(values)
+    return min(medians, key=medians.get) if medians else None
 
 
 def print_advantage(cells):
@@ -104,23 +166,27 @@ def draw_line(axis, method, points):
         medians,
         yerr=ranges,
         label=method,
-        color=COLOURS[method],
-        linestyle="-" if method in OURS else "--",
+        color=COLOURS[method.removesuffix(RAW)],
+        linestyle="-" if method in OURS else ":" if method.endswith(RAW) else "--",
         linewidth=2.5 if method == next(iter(OURS)) else 1.3,
-        marker=MARKERS.get(method, "o"),
+        marker=MARKERS.get(method.removesuffix(RAW), "o"),
         markersize=5,
         elinewidth=0.8,
         capsize=2,
     )
 
 
-def finish(results, figure, axes, name):
+def finish(results, figure, axes, name, ncols=None):
     handles = {}
     for axis in axes:
         handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
     order = [method for method in METHODS if method in handles]
     figure.legend(
-        [handles[method] for method in order], order, loc="outside lower center", ncols=2 * len(axes), fontsize=9
+        [handles[method] for method in order],
+        order,
+        loc="outside lower center",
+        ncols=ncols or 2 * len(axes),
+        fontsize=9,
     )
     results.save_figure(figure, name)
 
@@ -176,11 +242,41 @@ def draw_error_against_dimension(results, cells):
     finish(results, figure, axes, "w2_error_against_dimension.png")
 
 
+def draw_families(results, cells):
+    """Draw the errors of both maps against the dimension, with a column of panels for each family."""
+    names = families(cells)
+    if not names:
+        return
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(
+        2, len(names), figsize=(3.4 * len(names), 7.6), layout="constrained", squeeze=False, sharex=True, sharey="row"
+    )
+    for column, problem in enumerate(names):
+        dims = sorted({key[1] for key in cells.rows if key[0] == problem})
+        for row, direction in enumerate(("forward", "inverse")):
+            axis = axes[row, column]
+            axis.set(xscale="log", yscale="log")
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.grid(which="major", alpha=0.3)
+            for method in METHODS:
+                budget = None if method in WITHOUT_BUDGET else PICTURE_BUDGET
+                draw_line(axis, method, [(n, cells.values((problem, n, method, budget), direction)) for n in dims])
+            axis.set_xscale("log", base=2)
+            axis.set_xticks(dims, [str(n) for n in dims])
+        axes[0, column].set_title(problem.removeprefix("family "))
+        axes[1, column].set_xlabel("dimension D")
+    for row, direction in enumerate(("forward", "inverse")):
+        axes[row, 0].set_ylabel(f"error of the {direction} map, L2-UVP in %")
+    finish(results, figure, axes.flat, "w2_families.png", ncols=6)
+
+
 def report(results):
     """Print and write all tables, and draw the pictures of the documentation."""
     cells = Cells(results.rows())
     for table, begins in TABLES.items():
-        write_table(results, cells, table, begins)
+        write_families(results, cells) if table == "families" else write_table(results, cells, table, begins)
     print_advantage(cells)
     draw_error_against_time(results, cells)
     draw_error_against_dimension(results, cells)
+    draw_families(results, cells)
