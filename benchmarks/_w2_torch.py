@@ -11,7 +11,7 @@ from torch import nn
 
 WIDTHS = (128, 128, 128)
 FLOW = {"batch_size": 256, "learning_rate": 3e-3, "n_steps": 20}
-FIXED_POINT = {"batch_size": 256, "learning_rate": 3e-3, "n_steps": 10}
+FIXED_POINT = {"batch_size": 256, "learning_rate": 3e-3, "n_steps": 20, "damping": 0.15}
 
 
 def network(n_inputs, n_outputs, activation):
@@ -113,7 +113,7 @@ def fit_fixed_point(make_coordinates, Xs, Xt, budget_s, seed):
     def images(x):
         y = x
         for _ in range(FIXED_POINT["n_steps"]):
-            y = x + gradient(y)
+            y = y + FIXED_POINT["damping"] * (x + gradient(y) - y)
         return y
 
     def loss_of(x, y):
