@@ -109,9 +109,9 @@ def fit_dual(build_solver, coordinates, Xs, Xt, budget_s, batch_size, learning_r
 NEURAL_DUAL = {"batch_size": 64}
 NEURAL_DUAL_RATES = {"below 32": 5e-3, "from 32": 2e-3}
 EXPECTILE = {"batch_size": 256, "learning_rate": 1e-2}
-MONGE_GAP = {"batch_size": 256, "learning_rate": 3e-3, "strength": 1.0, "epsilon": 0.05}
-# Relative to the mean cost.
-ENTROPIC = {"epsilon": 0.01, "n_rows": 4096}
+# Chosen on seed 0 of the families "icnn" and "ridge" in 16 dimensions, after 15 s. ε is relative to the mean cost.
+MONGE_GAP = {"batch_size": 256, "learning_rate": 1e-2, "strength": 1.0, "epsilon": 0.05}
+ENTROPIC = {"epsilon": 0.03, "n_rows": 4096}
 PROGRESSIVE = {"num_steps": 4, "scales": [0.1, 0.3, 1.0], "n_rows": 2048}
 
 
