@@ -43,6 +43,7 @@ bench: $(call installed,bench)
 	$(BIN)/python benchmarks/tables.py $(BENCH)
 	$(BIN)/python benchmarks/adaptation.py $(BENCH)
 	$(BIN)/python benchmarks/latent.py $(BENCH)
+	$(BIN)/python benchmarks/sparsity.py $(BENCH)
 
 docs: $(call installed,docs)
 	$(BIN)/sphinx-build -b html doc doc/_build/html
