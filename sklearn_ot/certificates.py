@@ -10,7 +10,7 @@ import numpy as np
 
 from sklearn_ot.base import names_of, warn_user
 from sklearn_ot.solvers.costs import Cost
-from sklearn_ot.solvers.gap import Side, cost_bounds, sample_gap, student_quantile
+from sklearn_ot.solvers.gap import Side, cost_bounds, sample_gap, upper_error
 from sklearn_ot.solvers.potentials import Potentials
 
 __all__ = ["Certificate", "Statement"]
@@ -227,7 +227,7 @@ def certify_decoding(
     level, largest = 1 - (1 - confidence) / 6, decoder_stretch(decode, samples[:N_DECODER_ROWS])
     squares = np.sum((rows.rows - decoded) ** 2, axis=1)
     mean = rows.mass @ squares
-    error = student_quantile(level, len(squares)) * math.sqrt(rows.variance(rows.mass * (squares - mean)))
+    error = upper_error(level, len(squares), *rows.moments(rows.mass * (squares - mean)))
     lost, in_codes = _root(mean + error), of_codes["image_distance"].high
     if of_codes["push_forward"].high is not None:
         in_codes = min(in_codes, of_codes["push_forward"].high)
