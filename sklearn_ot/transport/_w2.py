@@ -159,7 +159,7 @@ class W2Transport(ConvexTransport, NeuralTransport):
     >>> from sklearn_ot.networks import Convex
     >>> from sklearn_ot.transport import W2Transport
     >>> rng = np.random.RandomState(0)
-    >>> Xs, Xt = rng.randn(1000, 1), np.sinh(rng.randn(1000, 1))
+    >>> Xs, Xt = rng.randn(5000, 1), np.sinh(rng.randn(5000, 1))
     >>> transport = W2Transport(network=Convex((32, 32)), random_state=0).fit(Xs, Xt)
     >>> bool(abs(transport.transform([[1.0]]).item() - np.sinh(1)) < 0.1)
     True
