@@ -279,7 +279,7 @@ ONE_PLACE = {
     "the check of weights": r"def \w*check\w*_weights?\(",
     "the line that a warning names": r"stacklevel",
 }
-# A benchmark is compared over years, so that these networks must not change with the package's own training.
+# The schedules and averages of the package must not change the pairs that its benchmarks are measured on.
 OWN_TRAINING = "datasets/_icnn_family.py"
 
 

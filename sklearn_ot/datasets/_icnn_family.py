@@ -80,7 +80,8 @@ class TrainedNetworks(StronglyConvex):
 def trained(x, y):
     """Train the networks by the dual with exact conjugates, whose searches start at the output of a third network.
 
-    The loop does not use `sklearn_ot.nets`, so that a pair stays the same when the training of the package changes.
+    The loop does not use `sklearn_ot.nets`, so that the schedules and averages of the package do not change a pair. The
+    networks and the search are those of the package.
     """
     n_features = x.shape[1]
     potential, guess = MeanOfNetworks(n_features), ResidualMap(n_features)

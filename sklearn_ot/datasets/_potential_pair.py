@@ -92,7 +92,7 @@ def make_potential_pair(
     "icnn"
         The mean of two input-convex networks with CELU and squares in their skip connections, trained for 400 steps to
         carry P near a mixture of ten Gaussians, as the pairs of [Korotin21b]_ are built. The training takes seconds,
-        and its result depends on the version of PyTorch.
+        and its result depends on the versions of PyTorch and of this package.
 
     Parameters
     ----------
