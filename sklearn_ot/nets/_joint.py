@@ -32,10 +32,11 @@ class JointNet(BlockNet):
     this raises the validation loss by more than a tenth of ``tol``, or above that of the start. An iteration is a step,
     and a block has 100 steps. Training stops after ``n_iter_no_change`` blocks without a gain of ``tol``.
 
-    The step size warms up and then decays slowly. It is cut after every third of ``n_iter_no_change`` blocks without a
-    gain, because a smaller step size reduces the noise of the weights. For the same reason it falls to 0 at the end of
-    ``max_iter`` steps or of the time of a `TimeBudget`, if ``cooling`` says so. Every fit has its own warm-up, also one
-    that continues another.
+    The step size warms up and then decays slowly. A smaller step size reduces the noise of the weights: without
+    ``cooling`` it is cut after every third of ``n_iter_no_change`` blocks without a gain. With ``cooling`` it falls to 0
+    at the end of ``max_iter`` steps, of the time of a `TimeBudget`, or after a third of these blocks, when training
+    stops; with ``losses_of_rows`` a block also has a gain as long as `still_gains`. Every fit has its own warm-up, also
+    one that continues another.
 
     The net does not use `BlockNet.keep`: a candidate is an average of weights, which has no optimiser and no count of
     steps, and the zeros of the weights at that time belong to it.
