@@ -33,8 +33,8 @@ class JointNet(BlockNet):
     and a block has 100 steps. Training stops after ``n_iter_no_change`` blocks without a gain of ``tol``.
 
     The step size warms up and then decays slowly. A smaller step size reduces the noise of the weights: without
-    ``cooling`` it is cut after every third of ``n_iter_no_change`` blocks without a gain. With ``cooling`` it falls to 0
-    at the end of ``max_iter`` steps, of the time of a `TimeBudget`, or after a third of these blocks, when training
+    ``cooling`` it is cut after every third of ``n_iter_no_change`` blocks without a gain. With ``cooling`` it falls to
+    0 at the end of ``max_iter`` steps, of the time of a `TimeBudget`, or after a third of these blocks, when training
     stops; with ``losses_of_rows`` a block also has a gain as long as `still_gains`. Every fit has its own warm-up, also
     one that continues another.
 
