@@ -97,9 +97,9 @@ def fit_w2(solver, Xs, Xt, budget_s, seed):
 def w2gn_settings(n_features):
     """The published settings of W2GN for toys (D = 2) and Gaussians (other D).
 
-    They are those of [Korotin21]_. Four things differ: our estimator has other momenta of Adam, its step size decays,
-    it starts at the Bures map and not near the identity, and it keeps the best average of the weights and not those of
-    the last step.
+    They are those of [Korotin21]_. Five things differ: our estimator has other momenta of Adam, its step size decays,
+    it starts at the Bures map and not near the identity, it keeps the best average of the weights and not those of the
+    last step, and the sharpness of the activations is learned.
     """
     if n_features == 2:
         return {

@@ -71,6 +71,8 @@ def new_pair(n_features, settings, start):
             for weight in (weight for network in networks for weight in network.inner):
                 bound = weight.shape[1] ** -0.5
                 weight.uniform_(-bound, bound)
+    for network in networks:
+        network.log_sharpness.requires_grad_(False)
     pair = PotentialPair(*networks)
     pair.project_()
     return pair

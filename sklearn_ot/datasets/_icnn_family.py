@@ -23,6 +23,9 @@ class MeanOfNetworks(nn.Module):
         super().__init__()
         self.first = DenseICNN(n_features, (96, 64, 48), rank=2, strong_convexity=STRONG_CONVEXITY)
         self.second = DenseICNN(n_features, (72, 72, 40), rank=1, strong_convexity=STRONG_CONVEXITY)
+        # The networks of published benchmarks have no sharpness that is learned.
+        for network in (self.first, self.second):
+            network.log_sharpness.requires_grad_(False)
 
     def forward(self, x):
         """The values."""

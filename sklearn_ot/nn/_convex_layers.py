@@ -1,6 +1,7 @@
 """Hidden layers of input-convex networks: convex activations with their slopes, over pools of units."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -132,14 +133,15 @@ class ConvexLayer(NamedTuple):
         """Number of outputs."""
         return sum(units.n_pools for units in self.kinds)
 
-    def activate(self, v: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The outputs, shape (n, n_pools), and the slopes of each kind."""
+    def activate(self, v: Tensor, sharpness: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """The outputs σ(s v) / s, shape (n, n_pools), and the slopes of each kind, for a sharpness s of each kind."""
         inputs = v.split([units.n_units for units in self.kinds], dim=1)
         results = [
-            units.activation.apply(part.unflatten(1, (units.pool_size, units.n_pools)))
-            for units, part in zip(self.kinds, inputs, strict=True)
+            units.activation.apply(part.unflatten(1, (units.pool_size, units.n_pools)) * s)
+            for units, part, s in zip(self.kinds, inputs, sharpness, strict=True)
         ]
-        return _joined([value for value, _ in results]), [slope for _, slope in results]
+        values = [value / s for (value, _), s in zip(results, sharpness, strict=True)]
+        return _joined(values), [slope for _, slope in results]
 
     def spread(self, outputs: Tensor, slopes: list[Tensor]) -> Tensor:
         """Derivatives in the units, shape (n, width), from those in the outputs, shape (n, n_pools) or (1, n_pools)."""

@@ -49,11 +49,12 @@ def curvature_bound(network: nn.Module, n_features: int) -> Tensor | None:
 
     .. math:: c_{kg} \le \hat c_{kg} = \sum_{g'} \hat c_{k+1,g'} \max_{j \in g'} W_{k+1,jg} .
 
-    :math:`D \preceq \kappa C` has the curvature κ of the activation: ¼ for softplus, 1 for CELU, and ½ for the softmax
-    of a pool, where C subtracts the mean over the pool (C = I for the others). The Jacobians of deeper layers are those
-    of mean slopes plus a deviation, and :math:`(a + b)(a + b)^\top \preceq (1 + t) a a^\top + (1 + 1/t) b b^\top`.
-    Deviations of slopes s from their mean have :math:`\|s - \bar s\|^2 \le 1 - 1/p` in a pool of p units, and at most ¼
-    for one unit. The sum over outputs is bounded by a diagonal matrix (Gershgorin).
+    :math:`D \preceq \kappa C` has the curvature κ of the activation, ¼ for softplus, 1 for CELU, and ½ for the softmax
+    of a pool, times the sharpness of its units. C subtracts the mean over the pool (C = I for the others). The
+    Jacobians of deeper layers are those of mean slopes plus a deviation, and
+    :math:`(a + b)(a + b)^\top \preceq (1 + t) a a^\top + (1 + 1/t) b b^\top`. Deviations of slopes s from their mean
+    have :math:`\|s - \bar s\|^2 \le 1 - 1/p` in a pool of p units, and at most ¼ for one unit. The sum over outputs
+    is bounded by a diagonal matrix (Gershgorin).
 
     Examples
     --------
@@ -93,11 +94,11 @@ class _Kind(NamedTuple):
     spread: float
 
     @classmethod
-    def of(cls, units, weight, jacobian):
-        """The units of a kind, with the rows of both matrices that are theirs."""
+    def of(cls, units, weight, jacobian, sharpness):
+        """The units of a kind, with the rows of both matrices that are theirs, and their sharpness."""
         weight, jacobian = (part.unflatten(0, (units.pool_size, units.n_pools)) for part in (weight, jacobian))
         spread = 1 - 1 / units.pool_size if units.pool_size > 1 else 0.25
-        return cls(weight, jacobian, CURVATURES[units.activation], spread)
+        return cls(weight, jacobian, CURVATURES[units.activation] * float(sharpness), spread)
 
     @property
     def mean_gradient(self):
@@ -132,10 +133,12 @@ def _layers(network):
     layers, mean_gradient = [], torch.zeros(0, network.skip.in_features, dtype=torch.float64)
     widths = [layer.width for layer in network.layers]
     weights = [torch.zeros(widths[0], 0), *network.inner[:-1]]
-    for layer, skip, weight in zip(network.layers, network.skip.weight.split(widths), weights, strict=True):
+    parts = network.layers, network.skip.weight.split(widths), weights, network.sharpness
+    for layer, skip, weight, sharpness in zip(*parts, strict=True):
         skip, weight = (part.detach().double().cpu() for part in (skip, weight))
         sizes = [units.n_units for units in layer.kinds]
-        parts = zip(layer.kinds, weight.split(sizes), (skip + weight @ mean_gradient).split(sizes), strict=True)
+        parts = weight.split(sizes), (skip + weight @ mean_gradient).split(sizes), sharpness
+        parts = zip(layer.kinds, *parts, strict=True)
         layers.append([_Kind.of(*part) for part in parts])
         mean_gradient = torch.cat([kind.mean_gradient for kind in layers[-1]])
     return layers

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from sklearn_ot.nn._convex_layers import ConvexLayer, LogSumExp
 
 ALIVE = 1e-4  # smallest weight of a pool in the top layer
+SHARPENING = 0.1  # the sharpness changes by at most this share of a step of Adam, as a logarithm
 MAX_MATRIX_FEATURES = 512  # with more features a full matrix would take more time than the rest of the network
 
 
@@ -19,7 +20,7 @@ class DenseICNN(nn.Module):
 
     .. math::
         \psi(x) &= \tfrac{\beta}{2} \|x\|^2 + \tfrac12 \|F x\|^2 + \langle s, x \rangle + \langle w, z_K(x) \rangle \\
-        z_k(x) &= \sigma(W_k z_{k-1}(x) + q_k(x)), \qquad z_0 = 0 \\
+        z_k(x) &= \tfrac1{s_k} \sigma\bigl(s_k (W_k z_{k-1}(x) + q_k(x))\bigr), \qquad z_0 = 0 \\
         q_k(x)_h &= \sum_{r} \langle a_{khr}, x \rangle^2 + \langle b_{kh}, x \rangle + c_{kh}
 
     The network is convex because :math:`W_k, w \ge 0` and :math:`\sigma` is convex and non-decreasing [Amos17]_. The
@@ -29,6 +30,10 @@ class DenseICNN(nn.Module):
     as many units of "logsumexp" as of "celu", in this order. F is a square matrix, and a diagonal one above 512
     features. A new network has :math:`w = 0` and :math:`F = \sqrt{1 - \beta}\, I`, so that
     it is equal to :math:`\|x\|^2 / 2` and its gradient is the identity.
+
+    The sharpness :math:`s_k > 0` is a weight, one for each layer and kind of units, which is 1 in a new network. A
+    larger one makes the bends of a layer sharper and keeps its slopes, which takes many steps if all other weights have
+    to grow instead.
 
     Parameters
     ----------
@@ -101,6 +106,7 @@ class DenseICNN(nn.Module):
         # Weights of 0 or more with the mean 1 / n_in, so that the output of a layer has the size of its input.
         self.inner = nn.ParameterList([2 * torch.rand(n, m) / m for m, n in zip(pools, [*widths[1:], 1], strict=True)])
         nn.init.zeros_(self.inner[-1])
+        self.log_sharpness = nn.Parameter(torch.zeros(sum(len(layer.kinds) for layer in self.layers)))
 
     @torch.no_grad()
     def _scatter_pools_(self):
@@ -178,6 +184,12 @@ class DenseICNN(nn.Module):
             network.squares = nn.Parameter(self.squares[kept.repeat(self.rank)])
         return network
 
+    @property
+    def sharpness(self) -> list[Tensor]:
+        """The sharpness of the units of each layer, one number for each kind."""
+        sharpness = (SHARPENING * self.log_sharpness).exp()
+        return list(sharpness.split([len(layer.kinds) for layer in self.layers]))
+
     def _hidden(self, x):
         """The top layer, the slopes of all layers, and the projections whose squares are in the skip connections."""
         projections, skips = None, self.skip(x)
@@ -187,10 +199,9 @@ class DenseICNN(nn.Module):
                 skips = torch.addcmul(skips, projection, projection)
         slopes, z = [], None
         weights = (None, *self.inner[:-1])
-        for layer, weight, v in zip(
-            self.layers, weights, skips.split([layer.width for layer in self.layers], 1), strict=True
-        ):
-            z, slope = layer.activate(v if weight is None else torch.addmm(v, z, weight.T))
+        skips = skips.split([layer.width for layer in self.layers], 1)
+        for layer, weight, v, sharpness in zip(self.layers, weights, skips, self.sharpness, strict=True):
+            z, slope = layer.activate(v if weight is None else torch.addmm(v, z, weight.T), sharpness)
             slopes.append(slope)
         return z, slopes, projections
 

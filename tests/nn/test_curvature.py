@@ -13,6 +13,7 @@ def random_network(activation, sizes, seed):
         for weight in network.inner:
             weight.copy_(3 * torch.rand_like(weight) ** 4 / weight.shape[1])
         network.quadratic.add_(0.1 * torch.randn(3, 3))
+        network.log_sharpness.uniform_(-5, 5)
     return network
 
 
@@ -51,6 +52,7 @@ def test_the_bound_of_one_unit_is_reached(activation):
         network.skip.weight.fill_(2.0)
         network.skip.bias.fill_(0.0)
         network.inner[0].fill_(3.0)
+        network.log_sharpness.fill_(7.0)
     # CELU has its largest curvature just below 0.
     below = torch.full((1,), -1e-9, dtype=torch.float64)
     torch.testing.assert_close(curvature_bound(network, 1), hessian(network, below))

@@ -1,10 +1,13 @@
 """Properties of input-convex networks."""
 
+import math
+
 import pytest
 import torch
 
 from sklearn_ot.nn import DenseICNN, ResidualMap
 from sklearn_ot.nn._convex_layers import ACTIVATIONS, CELU, LogSumExp, Softplus
+from sklearn_ot.nn._icnn import SHARPENING
 
 ARCHITECTURES = [
     pytest.param(
@@ -23,6 +26,7 @@ def trained(n_features=5, **architecture):
     with torch.no_grad():
         for weight in network.parameters():
             weight.add_(0.3 * torch.randn_like(weight))
+        network.log_sharpness.mul_(10)
     network.project_()
     return network
 
@@ -98,6 +102,19 @@ def test_hessian_is_at_least_the_strong_convexity(architecture, x):
     hessians = torch.stack([torch.autograd.functional.jacobian(network.gradient, row[None])[0, :, 0] for row in x[:20]])
     torch.testing.assert_close(hessians, hessians.mT)
     assert torch.linalg.eigvalsh(hessians).min() >= 0.05 - 1e-9
+
+
+@pytest.mark.parametrize("sharpness", [0.5, 1.0, 20.0])
+def test_a_pool_is_above_the_largest_unit_by_at_most_the_smoothing_of_its_sharpness(sharpness, x):
+    network = DenseICNN(5, (4,), rank=0, activation="logsumexp", pool_size=4).double()
+    with torch.no_grad():
+        network.log_sharpness.fill_(math.log(sharpness) / SHARPENING)
+        network.inner[-1].fill_(1.0)
+    above = network(x).detach() - x.square().sum(1) / 2 - network.skip(x).detach().amax(1)
+    # s⁻¹ log Σ exp(s v) is above max v by at most s⁻¹ log 4, and reaches it where all units are equal. The root of the
+    # quadratic term is computed in float32.
+    assert -1e-5 <= float(above.min()) <= float(above.max()) <= math.log(4) / sharpness + 1e-5
+    torch.testing.assert_close(network.sharpness[0], torch.full((1,), sharpness, dtype=torch.float64))
 
 
 def test_projection_removes_exactly_the_negative_weights():
