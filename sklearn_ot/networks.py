@@ -28,7 +28,6 @@ from sklearn_ot.nn import (
     LeNet,
     MLPCritic,
     MLPGenerator,
-    PlainMLP,
     ResidualMap,
     WithLinear,
 )
@@ -80,13 +79,6 @@ def check_sizes(sizes):
             "Give for example (128, 128) for two hidden layers."
         )
     return tuple(map(int, checked))
-
-
-def _encoder_decoder(encoder, decoder, n_features, latent_dim):
-    return EncoderDecoder, {
-        "encoder": encoder.critic(n_features, n_outputs=latent_dim),
-        "decoder": decoder.generator(latent_dim, n_features),
-    }
 
 
 def _with_linear(encoder, decoder, n_features, latent_dim, output_activation):
@@ -149,19 +141,15 @@ class Dense(BaseEstimator):
         return DenseClassifier, {"n_features": n_features, "n_classes": n_classes, **self._layers()}
 
     def autoencoder(self, n_features, latent_dim):
-        """`sklearn_ot.nn.EncoderDecoder` with a decoder in mirror image.
+        """`sklearn_ot.nn.EncoderDecoder` of `sklearn_ot.nn.MLP`, with a decoder in mirror image.
 
-        The networks are the critic with ``latent_dim`` outputs and the generator, each with a linear part. With "tanh"
-        they have no linear part: on digits the squared error is then smaller.
+        Each network has a linear part, a `sklearn_ot.nn.WithLinear`.
         """
         layers = self._layers()
-        mirrored = {**layers, "hidden_layer_sizes": layers["hidden_layer_sizes"][::-1]}
-        if self.output_activation == "identity":
-            return _encoder_decoder(self, Dense(**mirrored), n_features, latent_dim)
-        encoder = {"n_inputs": n_features, "n_outputs": latent_dim, **layers}
-        decoder = {"n_inputs": latent_dim, "n_outputs": n_features, **mirrored}
-        decoder["output_activation"] = self.output_activation
-        return EncoderDecoder, {"encoder": (PlainMLP, encoder), "decoder": (PlainMLP, decoder)}
+        encoder = MLP, {"n_features": n_features, "n_outputs": latent_dim, **layers}
+        layers["hidden_layer_sizes"] = layers["hidden_layer_sizes"][::-1]
+        decoder = MLP, {"n_features": latent_dim, "n_outputs": n_features, **layers}
+        return _with_linear(encoder, decoder, n_features, latent_dim, self.output_activation)
 
     def _layers(self):
         self._validate_params()

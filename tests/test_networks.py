@@ -29,7 +29,7 @@ def test_an_autoencoder_has_codes_and_rows(network):
 
 def test_the_decoder_is_the_mirror_image_of_the_encoder():
     arguments = Dense((8, 4)).autoencoder(n_features=5, latent_dim=2)[1]
-    sizes = {name: arguments[name][1]["hidden_layer_sizes"] for name in ("encoder", "decoder")}
+    sizes = {name: arguments[name][1]["network"][1]["hidden_layer_sizes"] for name in ("encoder", "decoder")}
     assert sizes == {"encoder": (8, 4), "decoder": (4, 8)}
 
 

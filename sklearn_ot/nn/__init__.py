@@ -1,7 +1,7 @@
 """Torch modules: convex and unconstrained networks, generators and critics."""
 
 from sklearn_ot.nn._activations import ACTIVATIONS, GroupSort
-from sklearn_ot.nn._autoencoder import EncoderDecoder, PlainMLP, StandardCode, WithLinear
+from sklearn_ot.nn._autoencoder import EncoderDecoder, StandardCode, WithLinear
 from sklearn_ot.nn._classifiers import DenseClassifier, LeNet
 from sklearn_ot.nn._critics import DCGANCritic, LabelledCritic, MLPCritic, normalise_spectra_, with_labels
 from sklearn_ot.nn._curvature import curvature_bound
@@ -27,7 +27,6 @@ __all__ = [
     "LeNet",
     "MLPCritic",
     "MLPGenerator",
-    "PlainMLP",
     "PotentialPair",
     "PotentialsAndMap",
     "ResidualMap",

@@ -1,13 +1,11 @@
 """Networks from rows to codes and back."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sklearn_ot.nn._activations import hidden_layers
 from sklearn_ot.nn._generators import OUTPUT_ACTIVATIONS
 
 Network = tuple[type[nn.Module], dict[str, Any]]
@@ -109,34 +107,6 @@ class WithLinear(nn.Module):
         self.linear[: matrix.shape[0], : matrix.shape[1]] = matrix / self.factor
         if offset is not None:
             self.offset.copy_(offset)
-
-
-class PlainMLP(nn.Sequential):
-    """A fully connected network with torch's initial weights and no linear part beside it.
-
-    Parameters
-    ----------
-    n_inputs, n_outputs : int
-        Dimensions of the input and of the output.
-    hidden_layer_sizes : sequence of int
-        Widths of the hidden layers.
-    activation : str
-        Activation of the hidden layers, a key of ``ACTIVATIONS``.
-    output_activation : {"identity", "tanh"}, default="identity"
-        Activation of the outputs.
-    """
-
-    def __init__(
-        self,
-        n_inputs: int,
-        n_outputs: int,
-        hidden_layer_sizes: Sequence[int],
-        activation: str,
-        output_activation: str = "identity",
-    ):
-        layers = hidden_layers(n_inputs, hidden_layer_sizes, activation)
-        output = OUTPUT_ACTIVATIONS[output_activation]()
-        super().__init__(*layers, nn.Linear(hidden_layer_sizes[-1], n_outputs), output)
 
 
 class StandardCode(nn.Module):

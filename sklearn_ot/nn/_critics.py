@@ -74,11 +74,6 @@ class MLPCritic(nn.Module):
         return torch.addmm(self.layers(x), x, self.linear)
 
     @torch.no_grad()
-    def start_(self, matrix: Tensor) -> None:
-        """Start the first columns of an embedding at a linear map, shape (n_features, r)."""
-        self.linear[:, : matrix.shape[1]] = matrix
-
-    @torch.no_grad()
     def lipschitz_bound(self) -> float:
         """An upper bound of all slopes: the product of the spectral norms of the layers, by SVD.
 

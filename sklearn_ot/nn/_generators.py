@@ -62,13 +62,6 @@ class MLPGenerator(nn.Module):
         """Map noise, shape (n, latent_dim), to rows, shape (n, n_features)."""
         return self.output(torch.addmm(self.rest(z), z, self.linear))
 
-    @torch.no_grad()
-    def start_(self, matrix: Tensor, offset: Tensor) -> None:
-        """Start at a linear map of the first columns of noise, plus an offset, if the outputs are not bounded."""
-        if isinstance(self.output, nn.Identity):
-            self.linear[: len(matrix)] = matrix
-            self.rest.layers[-1].bias.copy_(offset)
-
 
 class DCGANGenerator(nn.Module):
     """A generator of transposed convolutions from noise to square images.

@@ -59,9 +59,9 @@ class Autoencoder(NetOwner, OwnSettings, ClassNamePrefixFeaturesOutMixin, Transf
     The code is standardised: in each column the codes of the training rows have mean 0 and variance 1. So the size of a
     code has no effect on the methods that follow.
 
-    Convolutions, and a fully connected network without bounds on the decoded rows, start at PCA with as many
-    components. With early stopping PCA is one of the candidates for the result, which is often the best one for tables
-    with few rows. With bounds the convolutions start at PCA followed by tanh.
+    The networks of this package start at PCA with as many components, with bounds on the decoded rows at PCA followed
+    by tanh. With early stopping this start is one of the candidates for the result. PCA is often the best one for
+    tables with few rows.
 
     Parameters
     ----------
