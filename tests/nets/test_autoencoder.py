@@ -102,7 +102,7 @@ def test_weights_of_the_objective():
     ("network", "side"),
     [
         (Dense((8,), "silu"), 2),
-        (Dense((8,), "silu", "tanh"), 2),
+        (Dense((8,), "silu", "tanh"), 28),
         (Convolutional(2, output_activation="identity"), 28),
         (Convolutional(2), 28),
     ],
