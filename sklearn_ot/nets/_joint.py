@@ -20,6 +20,8 @@ DECAY_STEPS = 1500
 SMALL_GAIN = 3e-3
 # Factor of the step sizes after every third of the patience without a gain.
 CUT = 0.3
+# The smallest part of a step that a hidden weight takes.
+SHORTEST = 0.1
 
 
 class JointNet(BlockNet):
@@ -37,6 +39,11 @@ class JointNet(BlockNet):
     0 at the end of ``max_iter`` steps, of the time of a `TimeBudget`, or after a third of these blocks, when training
     stops; with ``losses_of_rows`` a block also has a gain as long as `still_gains`. Every fit has its own warm-up, also
     one that continues another.
+
+    Weights that the module lists as ``hidden_weights`` must not be negative. Adam moves a weight by about the step
+    size, however small its gradient is, and at 0 the weight is reflected, so noise alone would let small weights grow
+    for as long as the training lasts. A weight w takes √w of the step of Adam, and at least a tenth. It is the step in
+    half the step size of a free parameter whose square is w, and it leaves large weights free to grow.
 
     The net does not use `BlockNet.keep`: a candidate is an average of weights, which has no optimiser and no count of
     steps, and the zeros of the weights at that time belong to it.
@@ -128,6 +135,14 @@ class JointNet(BlockNet):
         loss = self.recorded_(batch)
         self.apply_gradients(self.optimizer_, self.module_)
         return {"loss": loss, "y_pred": None}
+
+    def apply_gradients(self, optimizer, module):
+        """Take a step, which is shorter for the hidden weights that are small."""
+        weights = [weight.detach() for weight in getattr(module, "hidden_weights", ())]
+        before = [weight.clone() for weight in weights]
+        super().apply_gradients(optimizer, module)
+        for weight, old in zip(weights, before, strict=True):
+            torch.lerp(old, weight, old.sqrt().clamp(SHORTEST, 1), out=weight)
 
     def _gradient(self, batch):
         loss = self.criterion_(self.module_, *batch)

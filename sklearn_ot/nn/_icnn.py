@@ -140,6 +140,11 @@ class DenseICNN(nn.Module):
         quadratic = self._quadratic_gradient(x)
         return self._value(x, quadratic, top), self._gradient(quadratic, slopes, projections)
 
+    @property
+    def hidden_weights(self) -> list[Tensor]:
+        """The weights between hidden layers, which must not be negative and start far below 1."""
+        return list(self.inner[:-1])
+
     @torch.no_grad()
     def project_(self) -> None:
         """Raise the weights that must not be negative to at least 0.

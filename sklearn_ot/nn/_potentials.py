@@ -31,6 +31,12 @@ class PotentialPair(nn.Module):
         self.potential = potential
         self.inverse = inverse
 
+    @property
+    def hidden_weights(self) -> list[Tensor]:
+        """The weights between hidden layers of both networks, see `DenseICNN`; none of a network without this name."""
+        networks = (self.potential, self.inverse)
+        return [weight for network in networks for weight in getattr(network, "hidden_weights", ())]
+
     def transport(self, x: Tensor) -> Tensor:
         """The images ∇ψ(x), shape (n, d)."""
         return self.potential.gradient(x)

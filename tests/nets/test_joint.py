@@ -28,12 +28,30 @@ def squares(module, x, y, *weights):
     return (module.first - x).square().mean() + (module.second - y).square().mean()
 
 
-def make_net(criterion=squares, evaluation=squares, **parameters):
+class HiddenAndFree(nn.Module):
+    """Weights that must not be negative, and as many of which the net does not know it."""
+
+    def __init__(self, start):
+        super().__init__()
+        self.hidden = nn.Parameter(start.clone())
+        self.free = nn.Parameter(start.clone())
+
+    @property
+    def hidden_weights(self):
+        return [self.hidden]
+
+    def project_(self):
+        with torch.no_grad():
+            self.hidden.clamp_(min=0)
+            self.free.clamp_(min=0)
+
+
+def make_net(criterion=squares, evaluation=squares, module=TwoPoints, **parameters):
     torch.manual_seed(0)
     data = TensorPairs(3 + torch.randn(500, 1), -2 + torch.randn(300, 1))
     settings = {"max_iter": 400, "tol": 0.0, "n_iter_no_change": 10, "lr": 0.1, "batch_size": 32, **parameters}
     net = JointNet(
-        TwoPoints,
+        module,
         criterion,
         evaluation=evaluation,
         remedy="Change something.",
@@ -136,6 +154,40 @@ def test_resume_takes_over_weights_optimiser_and_history():
     second.partial_fit(data)
     assert [row["n_iter"] for row in second.history] == [100, 150]
     assert len(first.history) == 1
+
+
+@pytest.mark.parametrize(("start", "part"), [(0.25, 0.5), (1e-4, 0.1), (4.0, 1.0)])
+def test_a_hidden_weight_takes_its_root_of_a_step(start, part):
+    path = []
+
+    def record(module, x, y):
+        path.append([module.hidden.item(), module.free.item()])
+        return module.hidden + module.free
+
+    settings = {"module": HiddenAndFree, "module__start": torch.tensor(start), "max_iter": 2, "lr": 1e-3}
+    net, data = make_net(record, lambda module, *_: module.free, **settings)
+    net.partial_fit(data)
+    (hidden, free), (next_hidden, next_free) = path
+    assert (hidden - next_hidden) / (free - next_free) == pytest.approx(part, rel=0.01)
+
+
+def test_noise_alone_lets_hidden_weights_grow_less():
+    """Gradients that are only noise: after n steps s, |w| is about s √n for a free weight, and s² n / 4 for v²."""
+
+    def noise(module, x, y):
+        return ((module.hidden + module.free) * torch.randn(200)).sum()
+
+    def evaluate(module, *_):
+        sizes.append((module.hidden.mean().item(), module.free.mean().item()))
+        return torch.zeros(())
+
+    sizes = []
+    settings = {"module": HiddenAndFree, "module__start": torch.full((200,), 1 / 72), "lr": 0.05}
+    net, data = make_net(noise, evaluate, **settings)
+    net.partial_fit(data)
+    hidden, free = sizes[-1]
+    assert free > 10 / 72
+    assert hidden < free / 2
 
 
 def test_step_size_warms_up_decays_and_is_cut_without_a_gain():
