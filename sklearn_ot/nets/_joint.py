@@ -20,7 +20,7 @@ DECAY_STEPS = 1500
 SMALL_GAIN = 3e-3
 # Factor of the step sizes after every third of the patience without a gain.
 CUT = 0.3
-# The smallest part of a step that a hidden weight takes.
+# The smallest part of a step in a hidden weight.
 SHORTEST = 0.1
 
 
@@ -41,9 +41,10 @@ class JointNet(BlockNet):
     one that continues another.
 
     Weights that the module lists as ``hidden_weights`` must not be negative. Adam moves a weight by about the step
-    size, however small its gradient is, and at 0 the weight is reflected, so noise alone would let small weights grow
-    for as long as the training lasts. A weight w takes √w of the step of Adam, and at least a tenth. It is the step in
-    half the step size of a free parameter whose square is w, and it leaves large weights free to grow.
+    size, however small its gradient is, and at 0 the weight is reflected. So noise alone lets small weights grow for as
+    long as the training lasts, the faster the larger the step size is. With ``short_steps`` a weight w takes √w of the
+    step of Adam, at least a tenth and at most the whole. This is the step of a parameter whose square is w, at half the
+    step size, and leaves large weights free to grow.
 
     The net does not use `BlockNet.keep`: a candidate is an average of weights, which has no optimiser and no count of
     steps, and the zeros of the weights at that time belong to it.
@@ -72,6 +73,8 @@ class JointNet(BlockNet):
     losses_of_rows : callable, default=None
         ``losses_of_rows(module, x, y)`` returns the losses of the rows of each validation sample; the evaluation is the
         sum of their means.
+    short_steps : bool, default=False
+        Whether hidden weights that are small take short steps.
     check : callable, default=None
         ``check(module) -> bool`` decides whether averaged weights may be kept, beside the start; all may be if None.
     **kwargs
@@ -96,6 +99,7 @@ class JointNet(BlockNet):
         capturable=True,
         cooling=0.0,
         losses_of_rows=None,
+        short_steps=False,
         check=None,
         **kwargs,
     ):
@@ -106,6 +110,7 @@ class JointNet(BlockNet):
         self.capturable = capturable
         self.cooling = cooling
         self.losses_of_rows = losses_of_rows
+        self.short_steps = short_steps
         self.check = check
         super().__init__(
             module,
@@ -137,8 +142,8 @@ class JointNet(BlockNet):
         return {"loss": loss, "y_pred": None}
 
     def apply_gradients(self, optimizer, module):
-        """Take a step, which is shorter for the hidden weights that are small."""
-        weights = [weight.detach() for weight in getattr(module, "hidden_weights", ())]
+        """Take a step, which may be shorter for hidden weights."""
+        weights = [weight.detach() for weight in module.hidden_weights] if self.short_steps else []
         before = [weight.clone() for weight in weights]
         super().apply_gradients(optimizer, module)
         for weight, old in zip(weights, before, strict=True):

@@ -32,6 +32,8 @@ class Solver(NamedTuple):
     is_calibrated : bool, default=False
         Whether the objective takes weights of the rows, ``(pair, x, y, x_weight, y_weight, *, reg)``. They have sum 1,
         and weighted means of the batch are those of the whole sample.
+    short_steps : bool, default=False
+        Whether small weights between hidden layers take short steps, see `sklearn_ot.nets.JointNet`.
     """
 
     objective: Callable[..., Tensor]
@@ -42,19 +44,18 @@ class Solver(NamedTuple):
     needs_reg: bool = False
     source_ratio: int = 1
     is_calibrated: bool = False
+    short_steps: bool = False
 
 
 # A target row costs a search and a source row only one evaluation, so more source rows reduce the noise of a step at
-# little cost.
-FEWER_SEARCHES = {"source_ratio": 4, "is_calibrated": True}
+# little cost. The step size is so large that noise would let hidden weights grow.
+SEARCHES = {"source_ratio": 4, "is_calibrated": True, "short_steps": True}
 # The solvers by their names. Estimators accept every key of this table, also keys that are added later.
 SOLVERS: dict[str, Solver] = {
-    "dual": Solver(exact_dual, reg=0.0, learning_rate=5e-2, relative_step=0.1, exact_inverse=True, **FEWER_SEARCHES),
+    "dual": Solver(exact_dual, reg=0.0, learning_rate=5e-2, relative_step=0.1, exact_inverse=True, **SEARCHES),
     "w2gn": Solver(w2gn, reg=3.0, learning_rate=2e-2, relative_step=1, exact_inverse=False, needs_reg=True),
     "minimax": Solver(minimax, reg=0.3, learning_rate=5e-3, relative_step=10, exact_inverse=False),
-    "minimax-v1": Solver(
-        minimax_v1, reg=0.0, learning_rate=5e-2, relative_step=0.1, exact_inverse=True, **FEWER_SEARCHES
-    ),
+    "minimax-v1": Solver(minimax_v1, reg=0.0, learning_rate=5e-2, relative_step=0.1, exact_inverse=True, **SEARCHES),
     "expectile": Solver(expectile, reg=2.0, learning_rate=2e-2, relative_step=1, exact_inverse=False),
 }
 

@@ -164,7 +164,13 @@ def test_a_hidden_weight_takes_its_root_of_a_step(start, part):
         path.append([module.hidden.item(), module.free.item()])
         return module.hidden + module.free
 
-    settings = {"module": HiddenAndFree, "module__start": torch.tensor(start), "max_iter": 2, "lr": 1e-3}
+    settings = {
+        "module": HiddenAndFree,
+        "module__start": torch.tensor(start),
+        "max_iter": 2,
+        "lr": 1e-3,
+        "short_steps": True,
+    }
     net, data = make_net(record, lambda module, *_: module.free, **settings)
     net.partial_fit(data)
     (hidden, free), (next_hidden, next_free) = path
@@ -182,7 +188,7 @@ def test_noise_alone_lets_hidden_weights_grow_less():
         return torch.zeros(())
 
     sizes = []
-    settings = {"module": HiddenAndFree, "module__start": torch.full((200,), 1 / 72), "lr": 0.05}
+    settings = {"module": HiddenAndFree, "module__start": torch.full((200,), 1 / 72), "lr": 0.05, "short_steps": True}
     net, data = make_net(noise, evaluate, **settings)
     net.partial_fit(data)
     hidden, free = sizes[-1]
