@@ -109,7 +109,7 @@ def wgan_of_codes(seconds):
 def semidiscrete_of_codes(_):
     """Settings for codes: wider layers, because the map from noise to codes has many cells, and few rounds.
 
-    With as many samples of noise as five for each code, FIT learns the assigned codes less by heart.
+    With five rows of noise for each code, FIT learns the assigned codes less by heart.
     """
     return SemiDiscreteOTGenerator(
         Dense((256, 256, 256)), n_fit_samples=100_000, n_fit_steps=2400, max_iter=3, max_samples=10_000
