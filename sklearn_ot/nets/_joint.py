@@ -42,9 +42,9 @@ class JointNet(BlockNet):
 
     Weights that the module lists as ``hidden_weights`` must not be negative. Adam moves a weight by about the step
     size, however small its gradient is, and at 0 the weight is reflected. So noise alone lets small weights grow for as
-    long as the training lasts, the faster the larger the step size is. With ``short_steps`` a weight w takes √w of the
-    step of Adam, at least a tenth and at most the whole. This is the step of a parameter whose square is w, at half the
-    step size, and leaves large weights free to grow.
+    long as the training lasts, the faster the larger the step size is. From ``short_steps_from`` rows on, a weight w
+    takes √w of the step of Adam, at least a tenth and at most the whole. This is the step of a parameter whose square
+    is w, at half the step size, and leaves large weights free to grow.
 
     The net does not use `BlockNet.keep`: a candidate is an average of weights, which has no optimiser and no count of
     steps, and the zeros of the weights at that time belong to it.
@@ -73,8 +73,8 @@ class JointNet(BlockNet):
     losses_of_rows : callable, default=None
         ``losses_of_rows(module, x, y)`` returns the losses of the rows of each validation sample; the evaluation is the
         sum of their means.
-    short_steps : bool, default=False
-        Whether hidden weights that are small take short steps.
+    short_steps_from : int, default=None
+        Number of rows of each sample from which hidden weights that are small take short steps; never with None.
     check : callable, default=None
         ``check(module) -> bool`` decides whether averaged weights may be kept, beside the start; all may be if None.
     **kwargs
@@ -99,7 +99,7 @@ class JointNet(BlockNet):
         capturable=True,
         cooling=0.0,
         losses_of_rows=None,
-        short_steps=False,
+        short_steps_from=None,
         check=None,
         **kwargs,
     ):
@@ -110,7 +110,7 @@ class JointNet(BlockNet):
         self.capturable = capturable
         self.cooling = cooling
         self.losses_of_rows = losses_of_rows
-        self.short_steps = short_steps
+        self.short_steps_from = short_steps_from
         self.check = check
         super().__init__(
             module,
@@ -143,7 +143,7 @@ class JointNet(BlockNet):
 
     def apply_gradients(self, optimizer, module):
         """Take a step, which may be shorter for hidden weights."""
-        weights = [weight.detach() for weight in module.hidden_weights] if self.short_steps else []
+        weights = [weight.detach() for weight in module.hidden_weights] if self.takes_short_ else []
         before = [weight.clone() for weight in weights]
         super().apply_gradients(optimizer, module)
         for weight, old in zip(weights, before, strict=True):
@@ -185,6 +185,8 @@ class JointNet(BlockNet):
         """Start the average, and keep the start as the best result so far."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
         self.recorded_, self.cut_ = None, 1.0
+        n_rows = self.short_steps_from
+        self.takes_short_ = n_rows is not None and min(len(rows) for rows, _ in X.samples) >= n_rows
         self.row_losses_, self.is_cooling_, self.last_ = [], False, self.max_iter
         self.average_ = self._weights(copied=True)
         self.best_loss_ = math.inf

@@ -32,8 +32,8 @@ class Solver(NamedTuple):
     is_calibrated : bool, default=False
         Whether the objective takes weights of the rows, ``(pair, x, y, x_weight, y_weight, *, reg)``. They have sum 1,
         and weighted means of the batch are those of the whole sample.
-    short_steps : bool, default=False
-        Whether small weights between hidden layers take short steps, see `sklearn_ot.nets.JointNet`.
+    short_steps_from : int, default=None
+        Number of rows from which small weights between hidden layers take short steps, see `sklearn_ot.nets.JointNet`.
     """
 
     objective: Callable[..., Tensor]
@@ -44,12 +44,13 @@ class Solver(NamedTuple):
     needs_reg: bool = False
     source_ratio: int = 1
     is_calibrated: bool = False
-    short_steps: bool = False
+    short_steps_from: int | None = None
 
 
 # A target row costs a search and a source row only one evaluation, so more source rows reduce the noise of a step at
-# little cost. The step size is so large that noise would let hidden weights grow.
-SEARCHES = {"source_ratio": 4, "is_calibrated": True, "short_steps": True}
+# little cost. The step size is so large that noise would let hidden weights grow. With few rows training ends before
+# that, and is more accurate with whole steps.
+SEARCHES = {"source_ratio": 4, "is_calibrated": True, "short_steps_from": 10_000}
 # The solvers by their names. Estimators accept every key of this table, also keys that are added later.
 SOLVERS: dict[str, Solver] = {
     "dual": Solver(exact_dual, reg=0.0, learning_rate=5e-2, relative_step=0.1, exact_inverse=True, **SEARCHES),

@@ -98,9 +98,10 @@ class W2Transport(ConvexTransport, NeuralTransport):
         Step size of Adam for ψ after a warm-up of 100 steps; it decays as 1 / (1 + step / 1500), and falls to 0 in
         the last two fifths of ``max_iter`` steps, or of the time of a `sklearn_ot.nets.TimeBudget`. "auto" is 0.05 for
         "dual" and "minimax-v1", 0.02 for "w2gn" and "expectile" and 0.005 for "minimax", times 4 / √n_features
-        above 16 features. With "dual" and "minimax-v1" a weight w between hidden layers takes √w of a step, at least a
-        tenth of it and at most the whole. The step size of ω is a tenth of that of ψ if ω only gives the start of a
-        search, and ten times as large for "minimax", where ω must be ahead of ψ.
+        above 16 features. With "dual" and "minimax-v1" and at least 10 000 training rows of each sample, a weight w
+        between hidden layers takes √w of a step, at least a tenth of it and at most the whole. The step size of ω is a
+        tenth of that of ψ if ω only gives the start of a search, and ten times as large for "minimax", where ω must be
+        ahead of ψ.
     warm_start : bool, default=False
         Whether another call of ``fit`` continues from the map of the last one, also after a pickle. The coordinates and
         the state of Adam do not change between the calls, so rows in other units are refused.
@@ -231,7 +232,7 @@ class W2Transport(ConvexTransport, NeuralTransport):
                 "losses_of_rows": losses_of_rows,
                 "iterator_train__source_ratio": solver.source_ratio,
                 "iterator_train__is_calibrated": solver.is_calibrated,
-                "short_steps": solver.short_steps,
+                "short_steps_from": solver.short_steps_from,
             },
         )
         plan = {"name": "plan", "objective": regression, "rows": self._plan, "is_preliminary": True}

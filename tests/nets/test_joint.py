@@ -169,7 +169,7 @@ def test_a_hidden_weight_takes_its_root_of_a_step(start, part):
         "module__start": torch.tensor(start),
         "max_iter": 2,
         "lr": 1e-3,
-        "short_steps": True,
+        "short_steps_from": 300,
     }
     net, data = make_net(record, lambda module, *_: module.free, **settings)
     net.partial_fit(data)
@@ -188,12 +188,21 @@ def test_noise_alone_lets_hidden_weights_grow_less():
         return torch.zeros(())
 
     sizes = []
-    settings = {"module": HiddenAndFree, "module__start": torch.full((200,), 1 / 72), "lr": 0.05, "short_steps": True}
+    settings = {
+        "module": HiddenAndFree,
+        "module__start": torch.full((200,), 1 / 72),
+        "lr": 0.05,
+        "short_steps_from": 300,
+    }
     net, data = make_net(noise, evaluate, **settings)
     net.partial_fit(data)
     hidden, free = sizes[-1]
     assert free > 10 / 72
     assert hidden < free / 2
+    few, data = make_net(noise, evaluate, **{**settings, "short_steps_from": 301})
+    few.partial_fit(data)
+    hidden, free = sizes[-1]
+    assert hidden == free
 
 
 def test_step_size_warms_up_decays_and_is_cut_without_a_gain():
