@@ -34,7 +34,7 @@ RESULTS = Results(
     packages=("torch",),
 )
 SMALLEST = ["--seeds", "0", "--steps", "20", "--problems", "8gaussians"]
-STEPS = (0, 100, 300, 1000, 3000)
+STEPS = (0, 100, 300, 1000, 3000, 10_000, 30_000)
 N_TIMED_ROWS, N_TIMES = 4000, 5
 L1 = 1e-10
 
@@ -163,7 +163,7 @@ def main(argv=None):
     parser = argument_parser(__doc__)
     parser.add_argument("--seeds", nargs="+", type=int, default=(1000,))
     parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=tuple(PROBLEMS))
-    parser.add_argument("--steps", type=int, default=STEPS[-1])
+    parser.add_argument("--steps", type=int, default=3000)
     run(parser, RESULTS, SMALLEST, measure, report, argv)
 
 
