@@ -8,7 +8,14 @@ from sklearn_ot.nn._curvature import curvature_bound
 from sklearn_ot.nn._generators import DCGANGenerator, MLPGenerator
 from sklearn_ot.nn._icnn import DenseICNN
 from sklearn_ot.nn._mlp import MLP
-from sklearn_ot.nn._potentials import ConvexPair, DisplacementPotential, HalfSquare, PotentialPair, PotentialsAndMap
+from sklearn_ot.nn._potentials import (
+    ConvexPair,
+    DisplacementPotential,
+    HalfSquare,
+    PotentialPair,
+    PotentialsAndMap,
+    WithRim,
+)
 from sklearn_ot.nn._residual import ResidualMap
 
 __all__ = [
@@ -32,6 +39,7 @@ __all__ = [
     "ResidualMap",
     "StandardCode",
     "WithLinear",
+    "WithRim",
     "curvature_bound",
     "normalise_spectra_",
     "with_labels",

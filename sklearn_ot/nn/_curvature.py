@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sklearn_ot.nn._convex_layers import CELU, LogSumExp, Softplus
 from sklearn_ot.nn._icnn import DenseICNN
-from sklearn_ot.nn._potentials import HalfSquare
+from sklearn_ot.nn._potentials import RIM_STRETCH, HalfSquare, WithRim
 
 # The largest curvature of each activation: the second derivative, or for pools the largest eigenvalue of
 # diag(p) - p pᵀ with a softmax p.
@@ -27,7 +27,7 @@ def curvature_bound(network: nn.Module, n_features: int) -> Tensor | None:
     Parameters
     ----------
     network : nn.Module
-        The network, such as a `DenseICNN`.
+        The network, such as a `DenseICNN`, also in a `WithRim`.
     n_features : int
         Number of features.
 
@@ -64,6 +64,9 @@ def curvature_bound(network: nn.Module, n_features: int) -> Tensor | None:
     """
     if isinstance(network, HalfSquare):
         return torch.eye(n_features, dtype=torch.float64)
+    if isinstance(network, WithRim):
+        bound = curvature_bound(network.potential, n_features)
+        return None if bound is None else bound + RIM_STRETCH * torch.eye(n_features, dtype=torch.float64)
     if not isinstance(network, DenseICNN) or network.rank:
         return None
     layers = _layers(network)

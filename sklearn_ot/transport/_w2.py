@@ -20,6 +20,7 @@ from sklearn_ot.objectives.solvers import SOLVERS, check_reg
 from sklearn_ot.objectives.w2 import regression
 from sklearn_ot.solvers.coordinates import mean_square
 from sklearn_ot.solvers.plan import exact_plan
+from sklearn_ot.solvers.potentials import FrozenModule, Potentials
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.transport._convex import ConvexTransport
 from sklearn_ot.transport._neural import NeuralTransport, Stage
@@ -57,6 +58,10 @@ class W2Transport(ConvexTransport, NeuralTransport):
     in which the standard deviation of one of the samples is at most a hundredth of the mean one, such as those of
     constant columns. (The units of single columns have an effect on the squared cost and this rule: standardise columns
     that are not comparable.)
+
+    The rows say nothing of the map farther out than the farthest source row. There the exact inverse of a network can
+    be arbitrarily far away, so ψ has the term of `sklearn_ot.nn.WithRim` in addition: beyond the ball around the mean
+    that contains all source rows, in balanced coordinates, the map stretches by at least 0.3 away from the mean.
 
     Parameters
     ----------
@@ -191,7 +196,12 @@ class W2Transport(ConvexTransport, NeuralTransport):
     @property
     def potentials_(self):
         """The fitted map as a frozen value, see `sklearn_ot.solvers.potentials`."""
-        return replace(super().potentials_, conjugate_tol=self.conjugate_tol)
+        check_is_fitted(self)
+        module, radius = self.net_.module_, getattr(self, "_radius", None)
+        # The Gaussian map needs no rim, nor does a map with an inverse of its own.
+        if radius is not None and module.is_guess and not self.is_gaussian_:
+            module = module.with_rim(radius)
+        return Potentials(self.coordinates_, FrozenModule(module), conjugate_tol=self.conjugate_tol)
 
     def _fit(self, source, target, rng):
         check_reg(self.solver, self.reg)
@@ -277,6 +287,8 @@ class W2Transport(ConvexTransport, NeuralTransport):
                 net.best_loss_ = 0.0
         # The mean of ψ plus that of ψ* is the same sum for ½‖·‖², whose gradient is the Gaussian map, minus the gain.
         (X, x_weight, _), (Y, y_weight, _) = samples
+        radius = float(np.linalg.norm(coordinates.within(coordinates.of_source(X)), axis=1).max())
+        self._radius = max(radius, self._radius or 0) if resumed else radius
         squares = mean_square(coordinates.of_source(X), weight=x_weight)
         squares += mean_square(coordinates.of_target(Y), weight=y_weight)
         product = squares / 2 + coordinates.n_axes * net.best_loss_

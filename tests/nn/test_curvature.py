@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sklearn_ot.nn import MLP, DenseICNN, HalfSquare, curvature_bound
+from sklearn_ot.nn import MLP, DenseICNN, HalfSquare, WithRim, curvature_bound
 
 
 def random_network(activation, sizes, seed):
@@ -27,6 +27,7 @@ def test_no_hessian_is_above_the_bound(activation, sizes):
     for seed in range(3):
         network = random_network(activation, sizes, seed)
         bound = curvature_bound(network, 3)
+        assert torch.linalg.eigvalsh(curvature_bound(WithRim(network, 1.0), 3) - bound).min() > 0
         points = 2 * torch.randn(50, 3, dtype=torch.float64)
         hessians = torch.stack([hessian(network, x) for x in points])
         assert torch.linalg.eigvalsh(bound - hessians).min() > 0
@@ -56,6 +57,16 @@ def test_the_bound_of_one_unit_is_reached(activation):
     # CELU has its largest curvature just below 0.
     below = torch.full((1,), -1e-9, dtype=torch.float64)
     torch.testing.assert_close(curvature_bound(network, 1), hessian(network, below))
+
+
+def test_the_bound_of_a_rim_is_reached_beyond_it():
+    """½‖x‖² with the rim has the curvature 1.3 away from the centre."""
+    network = WithRim(HalfSquare().double(), 1.0)
+    bound = curvature_bound(network, 2)
+    assert float(torch.linalg.eigvalsh(hessian(network, torch.tensor([2.0, 1.0], dtype=torch.float64)))[-1]) == (
+        pytest.approx(float(bound[0, 0]))
+    )
+    torch.testing.assert_close(hessian(network, torch.tensor([0.5, 0.0], dtype=torch.float64)), torch.eye(2).double())
 
 
 def test_half_of_the_squared_norm():

@@ -65,3 +65,23 @@ def test_a_displacement_is_the_gradient_of_its_potential(x):
     torch.testing.assert_close(gradient, expected)
     torch.testing.assert_close(value, module(x))
     torch.testing.assert_close(module.transport(x), x - expected)
+
+
+def test_a_rim_changes_nothing_in_its_ball_and_adds_its_stretch_beyond():
+    pair = moved(ConvexPair(CONVEX, GUESS, is_guess=True)).double()
+    x = 3 * torch.randn(50, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x[0] = 0
+    x.requires_grad_()
+    with_rim = pair.with_rim(2.0)
+    value, gradient = with_rim.potential.value_and_gradient(x)
+    (expected,) = torch.autograd.grad(value.sum(), x)
+    torch.testing.assert_close(gradient, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(with_rim.potential(x), value)
+    torch.testing.assert_close(with_rim.transport(x), gradient)
+    norms = x.detach().norm(dim=1)
+    inside = norms < 2
+    assert 0 < inside.sum() < 50
+    torch.testing.assert_close(gradient[inside], pair.transport(x)[inside], rtol=0, atol=0)
+    added = (gradient - pair.transport(x)).norm(dim=1)
+    torch.testing.assert_close(added, 0.3 * (norms - 2).clamp_min(0))
+    assert isinstance(pair.potential, DenseICNN)
