@@ -71,7 +71,7 @@ def test_target_rows_that_are_no_images_have_preimages_near_the_source_rows(samp
 
 
 def test_small_samples_with_heavy_tails_have_an_inverse():
-    """Fresh rows of t₅ are farther out than those of the fit. Without a rim the error is 70 %, the Gaussian one 35 %."""
+    """Fresh rows of t₅ are farther out than those of the fit. Without a rim the error is 70 %, the Gaussian 35 %."""
     pair = make_potential_pair(2, 300, family="envelope", source="student", random_state=1)
     transport = W2Transport(random_state=0, max_iter=1000).fit(pair.source, pair.target)
     X = pair.sample_source(2000, random_state=7)
