@@ -252,8 +252,9 @@ def draw_families(results, cells):
     figure, axes = plt.subplots(
         2, len(names), figsize=(3.4 * len(names), 7.6), layout="constrained", squeeze=False, sharex=True, sharey="row"
     )
+    # The panels share their axes.
+    dims = sorted({key[1] for key in cells.rows if key[0] in names})
     for column, problem in enumerate(names):
-        dims = sorted({key[1] for key in cells.rows if key[0] == problem})
         for row, direction in enumerate(("forward", "inverse")):
             axis = axes[row, column]
             axis.set(xscale="log", yscale="log")
