@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from sklearn_ot.nn._convex_layers import ConvexLayer, LogSumExp
 
 ALIVE = 1e-4  # smallest weight of a pool in the top layer
-SHARPENING = 0.1  # the sharpness changes by at most this share of a step of Adam, as a logarithm
+SHARPENING = 0.1  # the logarithm of a sharpness moves by this share of a step of Adam
 MAX_MATRIX_FEATURES = 512  # with more features a full matrix would take more time than the rest of the network
 
 
