@@ -31,9 +31,9 @@ class DenseICNN(nn.Module):
     features. A new network has :math:`w = 0` and :math:`F = \sqrt{1 - \beta}\, I`, so that
     it is equal to :math:`\|x\|^2 / 2` and its gradient is the identity.
 
-    The sharpness :math:`s_k > 0` is a weight, one for each layer and kind of units, which is 1 in a new network. A
-    larger one makes the bends of a layer sharper and keeps its slopes, which takes many steps if all other weights have
-    to grow instead.
+    The sharpness :math:`s_k > 0` is a weight, one for each layer and kind of units; all are ``sharpness`` in a new
+    network. A larger one makes the bends of a layer sharper and keeps its slopes, which takes many steps if all other
+    weights have to grow instead.
 
     Parameters
     ----------
@@ -51,6 +51,8 @@ class DenseICNN(nn.Module):
         layer, rounded up.
     strong_convexity : float, default=1e-2
         The modulus :math:`\beta`, between 0 and 1. If it is above 0, the gradient is an invertible map.
+    sharpness : float, default=1.0
+        The sharpness of all layers in a new network, above 0.
 
     References
     ----------
@@ -76,6 +78,7 @@ class DenseICNN(nn.Module):
         activation: str = "celu",
         pool_size: int = 8,
         strong_convexity: float = 1e-2,
+        sharpness: float = 1.0,
     ):
         super().__init__()
         self.hidden_layer_sizes = tuple(hidden_layer_sizes)
@@ -106,7 +109,8 @@ class DenseICNN(nn.Module):
         # Weights of 0 or more with the mean 1 / n_in, so that the output of a layer has the size of its input.
         self.inner = nn.ParameterList([2 * torch.rand(n, m) / m for m, n in zip(pools, [*widths[1:], 1], strict=True)])
         nn.init.zeros_(self.inner[-1])
-        self.log_sharpness = nn.Parameter(torch.zeros(sum(len(layer.kinds) for layer in self.layers)))
+        n_kinds = sum(len(layer.kinds) for layer in self.layers)
+        self.log_sharpness = nn.Parameter(torch.full((n_kinds,), math.log(sharpness) / SHARPENING))
 
     @torch.no_grad()
     def _scatter_pools_(self):

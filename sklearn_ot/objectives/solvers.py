@@ -1,7 +1,8 @@
 """The solvers of maps of the squared cost, and the table of their names."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -34,6 +35,10 @@ class Solver(NamedTuple):
         and weighted means of the batch are those of the whole sample.
     short_steps_from : int, default=None
         Number of rows from which small weights between hidden layers take short steps, see `sklearn_ot.nets.JointNet`.
+    sharpness : float, default=1.0
+        The sharpness of the layers of ψ at the start, see `sklearn_ot.nn.DenseICNN`.
+    in_few_features : dict, default=None
+        Attributes that have other values with at most 4 features, see `solver_for`; None if there are none.
     """
 
     objective: Callable[..., Tensor]
@@ -45,20 +50,41 @@ class Solver(NamedTuple):
     source_ratio: int = 1
     is_calibrated: bool = False
     short_steps_from: int | None = None
+    sharpness: float = 1.0
+    in_few_features: dict[str, Any] | None = None
 
 
 # A target row costs a search and a source row only one evaluation, so more source rows reduce the noise of a step at
 # little cost. The step size is so large that noise would let hidden weights grow. With few rows training ends before
 # that: with whole steps the error of one pair of 2000 rows in 8 dimensions was 3.6 %, with short ones 3.8 %.
 SEARCHES = {"source_ratio": 4, "is_calibrated": True, "short_steps_from": 10_000}
+# The largest number of features in which Newton's method is cheap, and a plan of some thousand rows near the map.
+FEW_FEATURES = 4
+# Targets in few dimensions are often clusters and thin curves. The map jumps between them, and within them it stretches
+# by a hundredth, which only exact searches see, and which large steps of the weights would hide.
+SHARP = {"learning_rate": 1e-2, "sharpness": 3.0}
 # The solvers by their names. Estimators accept every key of this table, also keys that are added later.
 SOLVERS: dict[str, Solver] = {
-    "dual": Solver(exact_dual, reg=0.0, learning_rate=5e-2, relative_step=0.1, exact_inverse=True, **SEARCHES),
+    "dual": Solver(
+        exact_dual,
+        reg=0.0,
+        learning_rate=5e-2,
+        relative_step=0.1,
+        exact_inverse=True,
+        in_few_features={"objective": partial(exact_dual, max_iter=4, newton_iter=8), **SHARP},
+        **SEARCHES,
+    ),
     "w2gn": Solver(w2gn, reg=3.0, learning_rate=2e-2, relative_step=1, exact_inverse=False, needs_reg=True),
     "minimax": Solver(minimax, reg=0.3, learning_rate=5e-3, relative_step=10, exact_inverse=False),
     "minimax-v1": Solver(minimax_v1, reg=0.0, learning_rate=5e-2, relative_step=0.1, exact_inverse=True, **SEARCHES),
     "expectile": Solver(expectile, reg=2.0, learning_rate=2e-2, relative_step=1, exact_inverse=False),
 }
+
+
+def solver_for(name: str, n_features: int) -> Solver:
+    """The solver of a name, with the values of ``in_few_features`` if there are at most 4 features."""
+    solver = SOLVERS[name]
+    return solver._replace(**(solver.in_few_features or {})) if n_features <= FEW_FEATURES else solver
 
 
 def check_reg(solver: str, reg: float | str) -> None:

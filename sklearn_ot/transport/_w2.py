@@ -16,7 +16,7 @@ from sklearn_ot.nets import TensorPairs, refuse_changes
 from sklearn_ot.networks import Convex, module_of, named_module
 from sklearn_ot.nn import ConvexPair, DenseICNN, PotentialPair, ResidualMap
 from sklearn_ot.objectives.dual import gain_exceeds_error, losses_of_rows, negative_dual
-from sklearn_ot.objectives.solvers import SOLVERS, check_reg
+from sklearn_ot.objectives.solvers import FEW_FEATURES, SOLVERS, check_reg, solver_for
 from sklearn_ot.objectives.w2 import regression
 from sklearn_ot.solvers.coordinates import mean_square
 from sklearn_ot.solvers.plan import exact_plan
@@ -27,7 +27,6 @@ from sklearn_ot.transport._neural import NeuralTransport, Stage
 
 PLAN_STEPS = 500
 PLAN_ROWS = 2000
-MAX_PLAN_FEATURES = 4
 # With at most this number of features, the step size of a solver is that of its row in the table.
 FULL_STEP_FEATURES = 16
 # Share of the steps, or of a budget of time, in which the step size falls to 0.
@@ -70,7 +69,8 @@ class W2Transport(ConvexTransport, NeuralTransport):
         a function of `sklearn_ot.objectives`. A row added to the table is another solver.
 
         - "dual": the dual itself. ψ*(y) is computed by a convex minimisation for each row, which starts at the output
-          of a second network [Amos23]_. The inverse map is exact, up to ``conjugate_tol``.
+          of a second network [Amos23]_. The inverse map is exact, up to ``conjugate_tol``. With at most 4 features the
+          minimisations end with Newton's method, and the default network starts with sharper bends.
         - "w2gn": the objective of Wasserstein-2 generative networks [Korotin21]_, which is minimised over ψ and a
           second convex network ω for ψ*. The inverse map is ∇ω.
         - "minimax": simultaneous descent of ψ and ascent of ω [Makkuva20]_. The inverse map is ∇ω.
@@ -103,10 +103,10 @@ class W2Transport(ConvexTransport, NeuralTransport):
         Step size of Adam for ψ after a warm-up of 100 steps; it decays as 1 / (1 + step / 1500), and falls to 0 in
         the last two fifths of ``max_iter`` steps, or of the time of a `sklearn_ot.nets.TimeBudget`. "auto" is 0.05 for
         "dual" and "minimax-v1", 0.02 for "w2gn" and "expectile" and 0.005 for "minimax", times 4 / √n_features
-        above 16 features. With "dual" and "minimax-v1" and at least 10 000 training rows of each sample, a weight w
-        between hidden layers takes √w of a step, at least a tenth of it and at most the whole. The step size of ω is a
-        tenth of that of ψ if ω only gives the start of a search, and ten times as large for "minimax", where ω must be
-        ahead of ψ.
+        above 16 features, and 0.01 for "dual" with at most 4 features. With "dual" and "minimax-v1" and at least
+        10 000 training rows of each sample, a weight w between hidden layers takes √w of a step, at least a tenth of it
+        and at most the whole. The step size of ω is a tenth of that of ψ if ω only gives the start of a search, and ten
+        times as large for "minimax", where ω must be ahead of ψ.
     warm_start : bool, default=False
         Whether another call of ``fit`` continues from the map of the last one, also after a pickle. The coordinates and
         the state of Adam do not change between the calls, so rows in other units are refused.
@@ -215,14 +215,17 @@ class W2Transport(ConvexTransport, NeuralTransport):
                 f"network must be a convex function with the methods of sklearn_ot.nn.DenseICNN, but "
                 f"{potential[0].__name__} has no {' and no '.join(missing)}. Give Convex(...), for example."
             )
-        is_guess = SOLVERS[self.solver].exact_inverse
+        solver = solver_for(self.solver, n_features)
+        if potential[0] is DenseICNN and solver.sharpness != 1:
+            potential = (potential[0], {**potential[1], "sharpness": solver.sharpness})
+        is_guess = solver.exact_inverse
         if is_guess:
             has_guess = hasattr(network, "guess") and not isinstance(network, type)
             inverse = network.guess(n_features) if has_guess else (ResidualMap, {"n_features": n_features})
         return {"potential": potential, "inverse": inverse, "is_guess": is_guess}
 
     def _stages(self):
-        solver = SOLVERS[self.solver]
+        solver = solver_for(self.solver, self.coordinates_.n_axes)
         reg = solver.reg if self.reg == "auto" else self.reg
         learning_rate = self.learning_rate
         if learning_rate == "auto":
@@ -252,7 +255,7 @@ class W2Transport(ConvexTransport, NeuralTransport):
         """Rows paired by an exact plan, each a source row followed by its target row; None without a plan."""
         size = self.plan_size
         if size == "auto":
-            size = PLAN_ROWS if train.x.shape[1] <= MAX_PLAN_FEATURES else 0
+            size = PLAN_ROWS if train.x.shape[1] <= FEW_FEATURES else 0
         size = min(size, len(train.x), len(train.y))
         if size == 0 or self.max_iter == 0:
             return None

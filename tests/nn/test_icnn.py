@@ -104,6 +104,14 @@ def test_hessian_is_at_least_the_strong_convexity(architecture, x):
     assert torch.linalg.eigvalsh(hessians).min() >= 0.05 - 1e-9
 
 
+def test_the_sharpness_of_a_new_network():
+    """It changes no map at first, and is the sharpness of all layers."""
+    network = DenseICNN(2, (16, 16), activation="mixed", sharpness=3.0)
+    torch.testing.assert_close(torch.cat(network.sharpness), torch.full((4,), 3.0))
+    rows = torch.randn(5, 2)
+    torch.testing.assert_close(network.gradient(rows), rows)
+
+
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 20.0])
 def test_a_pool_is_above_the_largest_unit_by_at_most_the_smoothing_of_its_sharpness(sharpness, x):
     network = DenseICNN(5, (4,), rank=0, activation="logsumexp", pool_size=4).double()
