@@ -62,7 +62,12 @@ SEARCHES = {"source_ratio": 4, "is_calibrated": True, "short_steps_from": 10_000
 FEW_FEATURES = 4
 # Targets in few dimensions are often clusters and thin curves. The map jumps between them, and within them it stretches
 # by a hundredth, which only exact searches see, and which large steps of the weights would hide.
-SHARP = {"learning_rate": 1e-2, "sharpness": 3.0}
+SHARP = {
+    "objective": partial(exact_dual, tol=1e-3, max_iter=30, newton_iter=5),
+    "learning_rate": 2e-2,
+    "relative_step": 0.5,
+    "sharpness": 3.0,
+}
 # The solvers by their names. Estimators accept every key of this table, also keys that are added later.
 SOLVERS: dict[str, Solver] = {
     "dual": Solver(
@@ -71,7 +76,7 @@ SOLVERS: dict[str, Solver] = {
         learning_rate=5e-2,
         relative_step=0.1,
         exact_inverse=True,
-        in_few_features={"objective": partial(exact_dual, max_iter=4, newton_iter=8), **SHARP},
+        in_few_features=SHARP,
         **SEARCHES,
     ),
     "w2gn": Solver(w2gn, reg=3.0, learning_rate=2e-2, relative_step=1, exact_inverse=False, needs_reg=True),

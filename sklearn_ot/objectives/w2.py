@@ -1,6 +1,7 @@
 """Objectives of Wasserstein-2 maps; every formula has the cost ½‖x − y‖²."""
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -9,9 +10,6 @@ from sklearn_ot.nn import PotentialPair
 from sklearn_ot.solvers.conjugate import convex_conjugate
 from sklearn_ot.solvers.newton import newton_conjugate
 from sklearn_ot.solvers.tensors import weighted_mean
-
-# Part of the tolerance of a search at which Newton's method ends.
-NEWTON_PART = 0.03
 
 
 def exact_dual(
@@ -59,8 +57,8 @@ def exact_dual(
     max_iter : int, default=10
         Largest number of steps of a search.
     newton_iter : int, default=0
-        Largest number of steps by which Newton's method continues a search, to 0.03 times the tolerance, on the CPU. It
-        is for few features. Where the map stretches by a hundredth, a residual at the tolerance leaves an error of
+        If it is above 0, the largest number of steps of Newton's method, which replaces the search on a CPU. It is for
+        few features. Where the map stretches by a hundredth, a residual of a hundredth is an error of
         :math:`\hat x` that is as large as the rows, and then nothing in the dual tells how the map should stretch.
 
     Returns
@@ -75,11 +73,10 @@ def exact_dual(
     guess = pair.inverse.gradient(y)
     tol = tol * math.sqrt(y.shape[1])
     start = guess.detach() if amortized else y
-    value_and_gradient = pair.potential.value_and_gradient
-    found = convex_conjugate(value_and_gradient, y, start, tol=tol, max_iter=max_iter)
+    search = partial(convex_conjugate, max_iter=max_iter)
     if newton_iter and not y.is_cuda:
-        found = newton_conjugate(value_and_gradient, y, found, tol=NEWTON_PART * tol, max_iter=newton_iter)
-    x_hat = found.argmax
+        search = partial(newton_conjugate, max_iter=newton_iter)
+    x_hat = search(pair.potential.value_and_gradient, y, start, tol=tol).argmax
     value, value_hat = pair.potential(torch.cat([x, x_hat])).split([len(x), len(y)])
     correlations = weighted_mean(value, x_weight) + weighted_mean((x_hat * y).sum(1) - value_hat, y_weight)
     loss = correlations + mean_squared_norm(guess - x_hat) / 2

@@ -18,64 +18,60 @@ SHORTER = 1 / 3
 def newton_conjugate(
     value_and_gradient: Callable[[Tensor], tuple[Tensor, Tensor]],
     y: Tensor,
-    start: Maximum,
+    start: Tensor,
     *,
-    tol: float,
-    max_iter: int = 8,
+    tol: float = 1e-4,
+    max_iter: int = 20,
 ) -> Maximum:
-    r"""Continue a search for convex conjugates by Newton's method.
+    r"""The convex conjugate of a smooth convex function at every row of ``y``, by Newton's method.
 
     .. math:: x \leftarrow x - t\, (\nabla^2 \psi(x))^{-1} (\nabla\psi(x) - y)
 
-    Where ψ is nearly flat, a small residual leaves a large error of the maximiser, :math:`(\nabla^2 \psi)^{-1}` times
-    the residual, and first-order searches take many steps to reduce it. A Hessian takes d backward passes, so this is
-    for few dimensions. A move has at most the length 0.5. As in `sklearn_ot.solvers.conjugate.convex_conjugate`, a row
-    accepts a move only if it lowers ψ(x) − ⟨x, y⟩, and otherwise makes a shorter one next.
+    Where ψ is nearly flat, a small residual leaves a large error of the maximiser, the inverse Hessian times the
+    residual, and `sklearn_ot.solvers.conjugate.convex_conjugate` takes many steps to reduce it. A Hessian takes d
+    backward passes, so this is for few dimensions. A move has at most the length 0.5. A row accepts a move only if it
+    lowers ψ(x) − ⟨x, y⟩, and otherwise makes a shorter one next, so no row ends worse than it started. Rows that have
+    converged leave the search. It reads its results in each step, and cannot be recorded as a CUDA graph.
 
     Parameters
     ----------
     value_and_gradient : callable
         Takes a tensor of shape (n, d) and returns the values of ψ, shape (n,), and its gradients, shape (n, d), which
-        must be differentiable. ψ is strictly convex.
+        must be differentiable.
     y : Tensor of shape (n, d)
         Points.
-    start : Maximum
-        The result of another search.
-    tol : float
-        A row has converged, and leaves the search, when its residual is at most ``tol``.
-    max_iter : int, default=8
+    start : Tensor of shape (n, d)
+        First guesses of the maximisers.
+    tol : float, default=1e-4
+        A row has converged when its residual is at most ``tol``.
+    max_iter : int, default=20
         Largest number of steps.
 
     Returns
     -------
     conjugate : Maximum
-        Maximisers, values and residuals; rows that have converged before are those of ``start``.
+        Maximisers, values and residuals.
 
     Examples
     --------
     >>> import torch
-    >>> from sklearn_ot.solvers.conjugate import convex_conjugate
     >>> from sklearn_ot.solvers.newton import newton_conjugate
     >>> def flat(x):
     ...     return (0.005 * x.square()).sum(1), 0.01 * x
-    >>> y = torch.tensor([[4e-3, -2e-3]])
-    >>> start = convex_conjugate(flat, y, torch.zeros(1, 2), tol=1e-2)  # has converged at once
-    >>> newton_conjugate(flat, y, start, tol=1e-4).argmax
+    >>> newton_conjugate(flat, torch.tensor([[4e-3, -2e-3]]), start=torch.zeros(1, 2)).argmax
     tensor([[ 0.4000, -0.2000]])
     """
-    argmax, value, residual = start.argmax.clone(), start.value.clone(), start.residual.clone()
-    rows = (~(residual <= tol)).nonzero()[:, 0]
-    if len(rows) == 0 or max_iter == 0:
-        return start
-    search = _Newton.begin(value_and_gradient, y[rows], argmax[rows])
-    n_iter = 0
-    while len(rows) and n_iter < max_iter:
-        n_iter += 1
-        search = search.step(value_and_gradient)
-        argmax[rows], value[rows], residual[rows] = search.x, -search.objective, search.residual.norm(dim=1)
-        unsolved = (~(residual[rows] <= tol)).nonzero()[:, 0]
+    search = _Newton.begin(value_and_gradient, y, start)
+    argmax, objective, residual = search.x.clone(), search.objective.clone(), search.residual.norm(dim=1)
+    rows, n_iter = torch.arange(len(y), device=y.device), 0
+    while True:
+        unsolved = (~(search.residual.norm(dim=1) <= tol)).nonzero()[:, 0]
         rows, search = rows[unsolved], _Newton(*(tensor[unsolved] for tensor in search))
-    return Maximum(argmax, value, residual, start.n_iter + n_iter)
+        if len(rows) == 0 or n_iter >= max_iter:
+            return Maximum(argmax, -objective, residual, n_iter)
+        search = search.step(value_and_gradient)
+        argmax[rows], objective[rows], residual[rows] = search.x, search.objective, search.residual.norm(dim=1)
+        n_iter += 1
 
 
 class _Newton(NamedTuple):

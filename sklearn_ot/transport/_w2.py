@@ -70,7 +70,7 @@ class W2Transport(ConvexTransport, NeuralTransport):
 
         - "dual": the dual itself. ψ*(y) is computed by a convex minimisation for each row, which starts at the output
           of a second network [Amos23]_. The inverse map is exact, up to ``conjugate_tol``. With at most 4 features the
-          minimisations end with Newton's method, and the default network starts with sharper bends.
+          minimisations of the training are Newton's method, and the default network starts with sharper bends.
         - "w2gn": the objective of Wasserstein-2 generative networks [Korotin21]_, which is minimised over ψ and a
           second convex network ω for ψ*. The inverse map is ∇ω.
         - "minimax": simultaneous descent of ψ and ascent of ω [Makkuva20]_. The inverse map is ∇ω.
@@ -103,10 +103,10 @@ class W2Transport(ConvexTransport, NeuralTransport):
         Step size of Adam for ψ after a warm-up of 100 steps; it decays as 1 / (1 + step / 1500), and falls to 0 in
         the last two fifths of ``max_iter`` steps, or of the time of a `sklearn_ot.nets.TimeBudget`. "auto" is 0.05 for
         "dual" and "minimax-v1", 0.02 for "w2gn" and "expectile" and 0.005 for "minimax", times 4 / √n_features
-        above 16 features, and 0.01 for "dual" with at most 4 features. With "dual" and "minimax-v1" and at least
+        above 16 features, and 0.02 for "dual" with at most 4 features. With "dual" and "minimax-v1" and at least
         10 000 training rows of each sample, a weight w between hidden layers takes √w of a step, at least a tenth of it
-        and at most the whole. The step size of ω is a tenth of that of ψ if ω only gives the start of a search, and ten
-        times as large for "minimax", where ω must be ahead of ψ.
+        and at most the whole. The step size of ω is a tenth of that of ψ if ω only gives the start of a search, half of
+        it for "dual" with at most 4 features, and ten times as large for "minimax", where ω must be ahead of ψ.
     warm_start : bool, default=False
         Whether another call of ``fit`` continues from the map of the last one, also after a pickle. The coordinates and
         the state of Adam do not change between the calls, so rows in other units are refused.
