@@ -59,7 +59,7 @@ def exact_dual(
     newton_iter : int, default=0
         If it is above 0, the largest number of steps of Newton's method, which replaces the search on a CPU. It is for
         few features. Where the map stretches by a hundredth, a residual of a hundredth is an error of
-        :math:`\hat x` that is as large as the rows, and then nothing in the dual tells how the map should stretch.
+        :math:`\hat x` that is as large as the rows, and then the dual knows nothing of how the map should stretch.
 
     Returns
     -------

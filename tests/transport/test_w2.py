@@ -100,7 +100,8 @@ def test_columns_that_do_not_vary_do_no_harm():
     expected = padded.transform(pad(X))
     np.testing.assert_allclose((expected @ rotation.T)[:, 2:], 3.0, atol=1e-5)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(padded)).transform(pad(X)), expected)
-    further = copy.deepcopy(padded).prune().set_params(warm_start=True)
+    # Shorter steps than those of the first fit, whose noise in batches of 64 rows limits the map.
+    further = copy.deepcopy(padded).prune().set_params(warm_start=True, max_iter=300, learning_rate=5e-3)
     np.testing.assert_allclose(further.transform(pad(X)), expected, atol=1e-5)
     with pytest.warns(ConvergenceWarning):
         further.fit(pad(pair.source), pad(pair.target))
@@ -502,12 +503,17 @@ def test_gaussian_pair():
 
 
 def test_eight_gaussians():
-    """A small version of benchmarks/w2.py: at most twice the distance between two fresh target samples."""
+    """A small version of benchmarks/w2.py: a small multiple of the distance between two fresh samples, in both ways.
+
+    In the clusters the map stretches by some hundredths. The inverse only fills the source if training sees this: with
+    searches to a residual of 0.01 its distance is 1.7 times as large.
+    """
     rng = np.random.RandomState(0)
     first, second, third = (make_toy("8gaussians", n, random_state=n) for n in (4000, 1000, 1001))
     transport = short_fit(rng.randn(4000, 2), first, network=Convex((64, 64)), max_iter=200, batch_size=256)
-    mapped = transport.transform(rng.randn(1000, 2))
-    assert wasserstein_distance(mapped, second) < 2 * wasserstein_distance(second, third[:1000])
+    rows, others = rng.randn(1000, 2), rng.randn(1000, 2)
+    assert wasserstein_distance(transport.transform(rows), second) < 2 * wasserstein_distance(second, third[:1000])
+    assert wasserstein_distance(transport.inverse_transform(second), rows) < 1.5 * wasserstein_distance(others, rows)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -728,7 +734,7 @@ BAD_PARAMETERS = [
     (
         {"reg": 1e38},
         DivergenceError,
-        r"diverged after \d+ steps: .* Lower .* \(now 0.05\) or reg \(now 1e\+38\)",
+        r"diverged after \d+ steps: .* Lower .* \(now 0.02\) or reg \(now 1e\+38\)",
     ),
 ]
 
