@@ -9,6 +9,7 @@ from torch import Tensor
 from sklearn_ot.objectives.expectile import expectile
 from sklearn_ot.objectives.minimax import minimax, minimax_v1
 from sklearn_ot.objectives.w2 import exact_dual, w2gn
+from sklearn_ot.solvers.newton import FEW_FEATURES
 
 
 class Solver(NamedTuple):
@@ -58,8 +59,6 @@ class Solver(NamedTuple):
 # little cost. The step size is so large that noise would let hidden weights grow. With few rows training ends before
 # that: with whole steps the error of one pair of 2000 rows in 8 dimensions was 3.6 %, with short ones 3.8 %.
 SEARCHES = {"source_ratio": 4, "is_calibrated": True, "short_steps_from": 10_000}
-# The largest number of features in which Newton's method is cheap, and a plan of some thousand rows near the map.
-FEW_FEATURES = 4
 # Targets in few dimensions are often clusters and thin curves. The map jumps between them, and within them it stretches
 # by a hundredth, which only exact searches see, and which large steps of the weights would hide.
 SHARP = {

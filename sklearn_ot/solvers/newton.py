@@ -8,6 +8,8 @@ from torch import Tensor
 
 from sklearn_ot.solvers.conjugate import Maximum
 
+# The largest number of features in which a Hessian is cheap.
+FEW_FEATURES = 4
 # Length of the longest move. A Hessian says little of what is far away: near a bend of ψ it changes a hundredfold.
 LONGEST = 0.5
 # Factor of the next move if one is not accepted.
@@ -20,7 +22,7 @@ def newton_conjugate(
     y: Tensor,
     start: Tensor,
     *,
-    tol: float = 1e-4,
+    tol: float | Tensor = 1e-4,
     max_iter: int = 20,
 ) -> Maximum:
     r"""The convex conjugate of a smooth convex function at every row of ``y``, by Newton's method.
@@ -42,7 +44,7 @@ def newton_conjugate(
         Points.
     start : Tensor of shape (n, d)
         First guesses of the maximisers.
-    tol : float, default=1e-4
+    tol : float or Tensor of shape (n,), default=1e-4
         A row has converged when its residual is at most ``tol``.
     max_iter : int, default=20
         Largest number of steps.
@@ -61,11 +63,11 @@ def newton_conjugate(
     >>> newton_conjugate(flat, torch.tensor([[4e-3, -2e-3]]), start=torch.zeros(1, 2)).argmax
     tensor([[ 0.4000, -0.2000]])
     """
-    search = _Newton.begin(value_and_gradient, y, start)
+    search = _Newton.begin(value_and_gradient, y, start, tol)
     argmax, objective, residual = search.x.clone(), search.objective.clone(), search.residual.norm(dim=1)
     rows, n_iter = torch.arange(len(y), device=y.device), 0
     while True:
-        unsolved = (~(search.residual.norm(dim=1) <= tol)).nonzero()[:, 0]
+        unsolved = (~(search.residual.norm(dim=1) <= search.tol)).nonzero()[:, 0]
         rows, search = rows[unsolved], _Newton(*(tensor[unsolved] for tensor in search))
         if len(rows) == 0 or n_iter >= max_iter:
             return Maximum(argmax, -objective, residual, n_iter)
@@ -83,11 +85,14 @@ class _Newton(NamedTuple):
     residual: Tensor
     hessian: Tensor
     fraction: Tensor
+    tol: Tensor
 
     @classmethod
-    def begin(cls, value_and_gradient, y, x):
+    def begin(cls, value_and_gradient, y, x, tol):
         value, gradient, hessian = _derivatives(value_and_gradient, x)
-        return cls(x, y, value - (x * y).sum(1), gradient - y, hessian, torch.ones_like(value))
+        if not isinstance(tol, Tensor):
+            tol = torch.full_like(value, tol)
+        return cls(x, y, value - (x * y).sum(1), gradient - y, hessian, torch.ones_like(value), tol)
 
     def step(self, value_and_gradient):
         """Try one move for every point."""
@@ -110,6 +115,7 @@ class _Newton(NamedTuple):
             torch.where(column, gradient - self.y, self.residual),
             torch.where(column[..., None], hessian, self.hessian),
             torch.where(accepted, 1.0, SHORTER * self.fraction),
+            self.tol,
         )
 
 

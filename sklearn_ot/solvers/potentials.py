@@ -17,9 +17,10 @@ from sklearn_ot.solvers.conjugate import convex_conjugate
 from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.costs import COSTS, Cost
 from sklearn_ot.solvers.gaussian import GaussianMap
+from sklearn_ot.solvers.newton import FEW_FEATURES, newton_conjugate
 from sklearn_ot.solvers.units import UnitCoordinates
 
-# Largest number of steps of the search for a preimage.
+# Largest number of steps of the search for a preimage. With few features, a tenth as many of Newton's method follow.
 MAX_CONJUGATE_STEPS = 500
 # Largest number of columns for which matrices between all columns are made.
 MAX_MATRIX_FEATURES = 2048
@@ -289,7 +290,10 @@ class Potentials(OwnSettings):
         tol = self.conjugate_tol * y.norm(dim=1).clamp_min(math.sqrt(y.shape[1]))
         with torch.no_grad():
             start = pair.inverse.gradient(y)
-        found = convex_conjugate(pair.potential.value_and_gradient, y, start, tol=tol, max_iter=MAX_CONJUGATE_STEPS)
+        function = pair.potential.value_and_gradient
+        found = convex_conjugate(function, y, start, tol=tol, max_iter=MAX_CONJUGATE_STEPS)
+        if y.shape[1] <= FEW_FEATURES and not (found.residual <= tol).all():
+            found = newton_conjugate(function, y, found.argmax, tol=tol, max_iter=MAX_CONJUGATE_STEPS // 10)
         return [tensor.cpu().numpy() for tensor in (*found[:3], found.residual <= tol)]
 
 

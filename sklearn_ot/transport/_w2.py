@@ -16,9 +16,10 @@ from sklearn_ot.nets import TensorPairs, refuse_changes
 from sklearn_ot.networks import Convex, module_of, named_module
 from sklearn_ot.nn import ConvexPair, DenseICNN, PotentialPair, ResidualMap
 from sklearn_ot.objectives.dual import gain_exceeds_error, losses_of_rows, negative_dual
-from sklearn_ot.objectives.solvers import FEW_FEATURES, SOLVERS, check_reg, solver_for
+from sklearn_ot.objectives.solvers import SOLVERS, check_reg, solver_for
 from sklearn_ot.objectives.w2 import regression
 from sklearn_ot.solvers.coordinates import mean_square
+from sklearn_ot.solvers.newton import FEW_FEATURES
 from sklearn_ot.solvers.plan import exact_plan
 from sklearn_ot.solvers.potentials import FrozenModule, Potentials
 from sklearn_ot.solvers.samples import Sample

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sklearn_ot.objectives.solvers import FEW_FEATURES, SOLVERS, Solver, solver_for
+from sklearn_ot.objectives.solvers import SOLVERS, Solver, solver_for
+from sklearn_ot.solvers.newton import FEW_FEATURES
 
 
 @pytest.mark.parametrize("name", SOLVERS)
