@@ -533,6 +533,13 @@ def test_step_sizes(solver):
     assert sizes[64] == pytest.approx([conjugate / 2, potential / 2])
 
 
+@pytest.mark.parametrize("n_features", [2, 5])
+def test_the_default_network_starts_sharper_in_few_features(n_features):
+    X = np.random.RandomState(0).randn(100, n_features)
+    sharpness = W2Transport(max_iter=0).fit(X, X).net_.module_.potential.sharpness
+    assert torch.cat(sharpness).tolist() == pytest.approx([solver_for("dual", n_features).sharpness] * 4)
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_each_solver_beats_the_gaussian_map(solver):
     """On new rows of a known pair the error is at most half of that of the Gaussian map."""
