@@ -1,7 +1,6 @@
 """Hidden layers of input-convex networks: convex activations with their slopes, over pools of units."""
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,9 +11,9 @@ from torch.nn import functional as F
 class Activation(torch.autograd.Function):
     """A convex, non-decreasing activation and its slope, which share their computation.
 
-    The input ``v`` of shape (n, pool_size, n_pools) has one pool of units for each output, so that sums over a pool run
-    over whole vectors. The results are the outputs, shape (n, n_pools), and the slope of each output in the units of
-    its pool, of the shape of ``v``.
+    The input ``v`` of shape (pool_size, n_pools, n) has one pool of units for each output, and n numbers of each unit,
+    one for each row of a sample. So sums over a pool run over whole vectors. The results are the outputs, shape
+    (n_pools, n), and the slope of each output in the units of its pool, of the shape of ``v``.
     """
 
     @classmethod
@@ -22,12 +21,12 @@ class Activation(torch.autograd.Function):
         value, slope = cls.value_and_slope(v)
         ctx.save_for_backward(slope)
         ctx.set_materialize_grads(False)  # the slope is often not used
-        return value.squeeze(1), slope
+        return value.squeeze(0), slope
 
     @classmethod
     def backward(cls, ctx, value_grad, slope_grad):
         (slope,) = ctx.saved_tensors
-        grad = None if value_grad is None else value_grad.unsqueeze(1) * slope
+        grad = None if value_grad is None else value_grad * slope
         if slope_grad is None:
             return grad
         curved = cls.curve(slope, slope_grad)
@@ -65,15 +64,15 @@ class LogSumExp(Activation):
 
     @staticmethod
     def value_and_slope(v):
-        largest = v.amax(1, keepdim=True)
+        largest = v.amax(0, keepdim=True)
         slope = (v - largest).exp_()
-        total = slope.sum(1, keepdim=True)
+        total = slope.sum(0, keepdim=True)
         slope /= total
         return total.log_().add_(largest), slope
 
     @staticmethod
     def curve(slope, direction):
-        return slope * (direction - (slope * direction).sum(1, keepdim=True))
+        return slope * (direction - (slope * direction).sum(0))
 
 
 ACTIVATIONS = {"celu": (CELU,), "softplus": (Softplus,), "logsumexp": (LogSumExp,), "mixed": (LogSumExp, CELU)}
@@ -90,6 +89,13 @@ class Units(NamedTuple):
     def n_pools(self) -> int:
         """Number of outputs."""
         return self.n_units // self.pool_size
+
+    def activate(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """The outputs, shape (n_pools, n), and the slopes, from units of shape (pool_size, n_pools, n)."""
+        if torch.is_grad_enabled():
+            return self.activation.apply(v)
+        value, slope = self.activation.value_and_slope(v)  # searches call this often, and autograd takes time
+        return value.squeeze(0), slope
 
 
 class ConvexLayer(NamedTuple):
@@ -133,20 +139,19 @@ class ConvexLayer(NamedTuple):
         """Number of outputs."""
         return sum(units.n_pools for units in self.kinds)
 
-    def activate(self, v: Tensor, sharpness: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """The outputs σ(s v) / s, shape (n, n_pools), and the slopes of each kind, for a sharpness s of each kind."""
-        inputs = v.split([units.n_units for units in self.kinds], dim=1)
+    def activate(self, v: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The outputs, shape (n_pools, n), and the slopes of each kind, from units of shape (width, n)."""
+        inputs = v.split([units.n_units for units in self.kinds])
         results = [
-            units.activation.apply(part.unflatten(1, (units.pool_size, units.n_pools)) * s)
-            for units, part, s in zip(self.kinds, inputs, sharpness, strict=True)
+            units.activate(part.unflatten(0, (units.pool_size, units.n_pools)))
+            for units, part in zip(self.kinds, inputs, strict=True)
         ]
-        values = [value / s for (value, _), s in zip(results, sharpness, strict=True)]
-        return _joined(values), [slope for _, slope in results]
+        return _joined([value for value, _ in results]), [slope for _, slope in results]
 
     def spread(self, outputs: Tensor, slopes: list[Tensor]) -> Tensor:
-        """Derivatives in the units, shape (n, width), from those in the outputs, shape (n, n_pools) or (1, n_pools)."""
-        parts = outputs.split([units.n_pools for units in self.kinds], dim=1)
-        return _joined([(part.unsqueeze(1) * slope).flatten(1) for part, slope in zip(parts, slopes, strict=True)])
+        """Derivatives in the units, shape (width, n), from those in the outputs, shape (n_pools, n) or (n_pools, 1)."""
+        parts = outputs.split([units.n_pools for units in self.kinds])
+        return _joined([(part * slope).flatten(0, 1) for part, slope in zip(parts, slopes, strict=True)])
 
     def units_of(self, pools: Tensor) -> tuple["ConvexLayer", Tensor]:
         """The layer of some of the pools, and the mask of their units, from a mask of the pools."""
@@ -157,4 +162,4 @@ class ConvexLayer(NamedTuple):
 
 
 def _joined(parts):
-    return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+    return torch.cat(parts) if len(parts) > 1 else parts[0]

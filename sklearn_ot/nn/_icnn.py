@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,17 @@ from sklearn_ot.nn._convex_layers import ConvexLayer, LogSumExp
 
 ALIVE = 1e-4  # smallest weight of a pool in the top layer
 SHARPENING = 0.1  # the logarithm of a sharpness moves by this share of a step of Adam
+MAX_SHARPNESS = 1e3  # the largest sharpness, and the reciprocal of the smallest, so that no product overflows
 MAX_MATRIX_FEATURES = 512  # with more features a full matrix would take more time than the rest of the network
+
+
+class _Sharpened(NamedTuple):
+    """Weights of a network whose units have a sharpness of 1."""
+
+    skip: Tensor
+    bias: Tensor
+    squares: Tensor | None
+    inner: list[Tensor]
 
 
 class DenseICNN(nn.Module):
@@ -109,7 +120,7 @@ class DenseICNN(nn.Module):
         # Weights of 0 or more with the mean 1 / n_in, so that the output of a layer has the size of its input.
         self.inner = nn.ParameterList([2 * torch.rand(n, m) / m for m, n in zip(pools, [*widths[1:], 1], strict=True)])
         nn.init.zeros_(self.inner[-1])
-        n_kinds = sum(len(layer.kinds) for layer in self.layers)
+        n_kinds = self._number_kinds_()
         self.log_sharpness = nn.Parameter(torch.full((n_kinds,), math.log(sharpness) / SHARPENING))
 
     @torch.no_grad()
@@ -130,19 +141,22 @@ class DenseICNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the values, shape (n,)."""
-        top, _, _ = self._hidden(x)
-        return self._value(x, self._quadratic_gradient(x), top)
+        weights = self._sharpened()
+        top, _, _ = self._hidden(x, weights)
+        return self._value(x, self._quadratic_gradient(x), top, weights)
 
     def gradient(self, x: Tensor) -> Tensor:
         """Compute the gradients, shape (n, d): a monotone map, differentiable in ``x`` and in the weights."""
-        _, slopes, projections = self._hidden(x)
-        return self._gradient(self._quadratic_gradient(x), slopes, projections)
+        weights = self._sharpened()
+        _, slopes, projections = self._hidden(x, weights)
+        return self._gradient(self._quadratic_gradient(x), slopes, projections, weights)
 
     def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Compute values and gradients in the time of one forward and one backward pass, without autograd."""
-        top, slopes, projections = self._hidden(x)
+        weights = self._sharpened()
+        top, slopes, projections = self._hidden(x, weights)
         quadratic = self._quadratic_gradient(x)
-        return self._value(x, quadratic, top), self._gradient(quadratic, slopes, projections)
+        return self._value(x, quadratic, top, weights), self._gradient(quadratic, slopes, projections, weights)
 
     @property
     def hidden_weights(self) -> list[Tensor]:
@@ -151,13 +165,16 @@ class DenseICNN(nn.Module):
 
     @torch.no_grad()
     def project_(self) -> None:
-        """Raise the weights that must not be negative to at least 0.
+        """Raise the weights that must not be negative to at least 0, and bound the sharpness.
 
         The weights w of pools in the top layer are raised to at least 1e-4 instead. Otherwise a target with heavier
-        tails than the source can bring all of them to zero in the first steps, and they stay there.
+        tails than the source can bring all of them to zero in the first steps, and they stay there. A sharpness is at
+        most 1000, and at least its reciprocal.
         """
         for weight in self.inner:
             weight.clamp_(min=0)
+        largest = math.log(MAX_SHARPNESS) / SHARPENING
+        self.log_sharpness.clamp_(-largest, largest)
         first = self.layers[-1].kinds[0]
         if first.activation is LogSumExp:
             # The units below a weight of zero get no gradient. The steps of Adam do not depend on the size of a
@@ -191,26 +208,56 @@ class DenseICNN(nn.Module):
         network.skip.out_features = len(network.skip.bias)
         if self.rank:
             network.squares = nn.Parameter(self.squares[kept.repeat(self.rank)])
+        network._number_kinds_()
         return network
 
     @property
     def sharpness(self) -> list[Tensor]:
         """The sharpness of the units of each layer, one number for each kind."""
-        sharpness = (SHARPENING * self.log_sharpness).exp()
-        return list(sharpness.split([len(layer.kinds) for layer in self.layers]))
+        return list(self._kind_sharpness().split([len(layer.kinds) for layer in self.layers]))
 
-    def _hidden(self, x):
-        """The top layer, the slopes of all layers, and the projections whose squares are in the skip connections."""
-        projections, skips = None, self.skip(x)
+    def _sharpened(self):
+        """The weights of units s v with outputs s z, for a sharpness s.
+
+        Products of weights take less time than those of rows, and these units need no sharpness any more.
+        """
+        sharpness = self._kind_sharpness()
+        units, outputs = sharpness[self.kind_of_unit], sharpness[self.kind_of_output]
+        below = outputs.split([layer.n_pools for layer in self.layers])
+        above = units.split([layer.width for layer in self.layers])[1:]
+        inner = [weight / s for weight, s in zip(self.inner, below, strict=True)]
+        inner[:-1] = [weight * s[:, None] for weight, s in zip(inner[:-1], above, strict=True)]
+        squares = self.squares * units.sqrt().repeat(self.rank)[:, None] if self.rank else None
+        return _Sharpened(self.skip.weight * units[:, None], self.skip.bias * units, squares, inner)
+
+    def _kind_sharpness(self):
+        return (SHARPENING * self.log_sharpness).exp()
+
+    def _number_kinds_(self):
+        """Store the number of the kind, over all layers, of each unit and of each output; return how many there are."""
+        kinds = [units for layer in self.layers for units in layer.kinds]
+        for name, counts in (
+            ("kind_of_unit", [units.n_units for units in kinds]),
+            ("kind_of_output", [units.n_pools for units in kinds]),
+        ):
+            numbers = torch.arange(len(kinds)).repeat_interleave(torch.tensor(counts))
+            self.register_buffer(name, numbers.to(self.shift.device), persistent=False)
+        return len(kinds)
+
+    def _hidden(self, x, weights):
+        """The top layer, the slopes of all layers, and the projections whose squares are in the skip connections.
+
+        Each has one column for each row of x, so that a unit is contiguous in memory.
+        """
+        projections, skips = None, torch.addmm(weights.bias[:, None], weights.skip, x.T)
         if self.rank:
-            projections = F.linear(x, self.squares)
-            for projection in projections.chunk(self.rank, dim=1):
+            projections = weights.squares @ x.T
+            for projection in projections.chunk(self.rank):
                 skips = torch.addcmul(skips, projection, projection)
         slopes, z = [], None
-        weights = (None, *self.inner[:-1])
-        skips = skips.split([layer.width for layer in self.layers], 1)
-        for layer, weight, v, sharpness in zip(self.layers, weights, skips, self.sharpness, strict=True):
-            z, slope = layer.activate(v if weight is None else torch.addmm(v, z, weight.T), sharpness)
+        skips = skips.split([layer.width for layer in self.layers])
+        for layer, weight, v in zip(self.layers, (None, *weights.inner[:-1]), skips, strict=True):
+            z, slope = layer.activate(v if weight is None else torch.addmm(v, weight, z))
             slopes.append(slope)
         return z, slopes, projections
 
@@ -220,20 +267,20 @@ class DenseICNN(nn.Module):
             return torch.addcmul(linear, x, self.quadratic.square())
         return torch.addmm(linear, F.linear(x, self.quadratic), self.quadratic)
 
-    def _value(self, x, quadratic, top):
+    def _value(self, x, quadratic, top, weights):
         # ½⟨x, Q x⟩ + ⟨s, x⟩ is half of the product ⟨x, (Q x + s) + s⟩, where Q x + s is the gradient.
         products = (x * (quadratic + self.shift)).sum(1)
-        return torch.addmv(products, top, self.inner[-1][0], beta=0.5)
+        return torch.addmv(products, top.T, weights.inner[-1][0], beta=0.5)
 
-    def _gradient(self, quadratic, slopes, projections):
+    def _gradient(self, quadratic, slopes, projections, weights):
         # The chain rule, from the top layer down, computed without autograd so that it can be differentiated again.
-        deltas, outputs = [], self.inner[-1]
+        deltas, outputs = [], weights.inner[-1].T
         for k in reversed(range(len(self.layers))):
             deltas.append(self.layers[k].spread(outputs, slopes[k]))
-            outputs = deltas[-1] @ self.inner[k - 1] if k else None
-        deltas = torch.cat(deltas[::-1], dim=1)
-        gradient = torch.addmm(quadratic, deltas, self.skip.weight)
+            outputs = weights.inner[k - 1].T @ deltas[-1] if k else None
+        deltas = torch.cat(deltas[::-1])
+        gradient = torch.addmm(quadratic, deltas.T, weights.skip)
         if self.rank:
-            squares = projections.unflatten(1, (self.rank, -1)) * deltas.unsqueeze(1)
-            gradient = torch.addmm(gradient, squares.flatten(1), self.squares, alpha=2)
+            squares = (projections.unflatten(0, (self.rank, -1)) * deltas).flatten(0, 1)
+            gradient = torch.addmm(gradient, squares.T, weights.squares, alpha=2)
         return gradient

@@ -64,10 +64,10 @@ def test_activations_against_finite_differences(activation):
     """Slopes against values, and curvatures against slopes; not near 0, where the curvature of CELU jumps."""
     v = torch.cat([torch.linspace(-4, -0.1, 20), torch.linspace(0.1, 4, 20)]).double()
     pool_size = 4 if activation is LogSumExp else 1
-    v = v.reshape(2, pool_size, -1).requires_grad_()
+    v = v.reshape(pool_size, -1, 2).requires_grad_()
     assert torch.autograd.gradcheck(activation.apply, v)
     value, slope = activation.apply(v)
-    assert value.shape == (2, v.shape[2])
+    assert value.shape == v.shape[1:]
     torch.testing.assert_close(torch.autograd.grad(value.sum(), v)[0], slope)
 
 
@@ -125,6 +125,29 @@ def test_a_pool_is_above_the_largest_unit_by_at_most_the_smoothing_of_its_sharpn
     torch.testing.assert_close(network.sharpness[0], torch.full((1,), sharpness, dtype=torch.float64))
 
 
+def test_values_are_those_of_the_formula(x):
+    """The formula, with sums over layers in a loop and the sharpness in the units."""
+    network = trained(hidden_layer_sizes=(16, 12), activation="mixed", pool_size=2, rank=2)
+    with torch.no_grad():
+        network.log_sharpness.copy_(torch.tensor([7.0, -5.0, 3.0, 12.0]))
+        below, first = None, 0
+        for layer, weight, (pooled, single) in zip(
+            network.layers, (None, *network.inner), network.sharpness, strict=False
+        ):
+            units = slice(first, first + layer.width)
+            first += layer.width
+            v = network.skip(x)[:, units]
+            for squares in network.squares.chunk(2):
+                v = v + (x @ squares[units].T).square()
+            v = v if below is None else v + below @ weight.T
+            n_pooled = layer.kinds[0].n_units
+            pools = (pooled * v[:, :n_pooled]).unflatten(1, (2, -1)).logsumexp(1) / pooled
+            below = torch.cat([pools, torch.nn.functional.celu(single * v[:, n_pooled:]) / single], dim=1)
+        quadratic = network.strong_convexity * x.square().sum(1) + (x @ network.quadratic.T).square().sum(1)
+        expected = quadratic / 2 + x @ network.shift + below @ network.inner[-1][0]
+        torch.testing.assert_close(network(x), expected, rtol=1e-12, atol=1e-12)
+
+
 def test_projection_removes_exactly_the_negative_weights():
     network = trained(hidden_layer_sizes=(16, 12))
     with torch.no_grad():
@@ -136,6 +159,10 @@ def test_projection_removes_exactly_the_negative_weights():
     for old, new in zip(before, network.inner, strict=True):
         torch.testing.assert_close(new, old.clamp(min=0), rtol=0, atol=0)
     assert torch.equal(free[0], network.skip.weight)
+    with torch.no_grad():
+        network.log_sharpness.copy_(torch.tensor([-1e4, 1e4]))
+    network.project_()
+    torch.testing.assert_close(torch.cat(network.sharpness).log10(), torch.tensor([-3.0, 3.0]).double())
     assert torch.equal(free[1], network.quadratic)
 
 
