@@ -58,7 +58,7 @@ TABLES = ("potential", "families", "gaussian", "toys")
 # Each family has another source with each of three seeds. Rows of "student" have no finite variance after "ridge".
 SOURCES = ("mixture", "uniform", "correlated", "student")
 FAMILIES = ("ridge", "logsumexp", "icnn", "envelope", "separable")
-TOYS = ("8gaussians", "25gaussians", "moons", "rings", "swiss_roll")
+TOYS = ("8gaussians", "25gaussians", "49gaussians", "100gaussians", "moons", "rings", "swiss_roll")
 
 
 def known_pair(pair, source, target, n_test_rows, seed):

@@ -1,7 +1,6 @@
 """Objectives of Wasserstein-2 maps; every formula has the cost ½‖x − y‖²."""
 
 import math
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -57,9 +56,10 @@ def exact_dual(
     max_iter : int, default=10
         Largest number of steps of a search.
     newton_iter : int, default=0
-        If it is above 0, the largest number of steps of Newton's method, which replaces the search on a CPU. It is for
-        few features. Where the map stretches by a hundredth, a residual of a hundredth is an error of
-        :math:`\hat x` that is as large as the rows, and then the dual knows nothing of how the map should stretch.
+        If it is above 0, a search on a CPU ends at ten times the tolerance, or after a third of ``max_iter`` steps, and
+        at most this number of steps of Newton's method follow. It is for few features. Where the map stretches by a
+        hundredth, a residual of a hundredth is an error of :math:`\hat x` that is as large as the rows, and then the
+        dual knows nothing of how the map should stretch.
 
     Returns
     -------
@@ -73,10 +73,13 @@ def exact_dual(
     guess = pair.inverse.gradient(y)
     tol = tol * math.sqrt(y.shape[1])
     start = guess.detach() if amortized else y
-    search = partial(convex_conjugate, max_iter=max_iter)
+    function = pair.potential.value_and_gradient
     if newton_iter and not y.is_cuda:
-        search = partial(newton_conjugate, max_iter=newton_iter)
-    x_hat = search(pair.potential.value_and_gradient, y, start, tol=tol).argmax
+        # A move of Newton's method is short, so that rows whose guess is far off need another search before.
+        start = convex_conjugate(function, y, start, tol=10 * tol, max_iter=max_iter // 3).argmax
+        x_hat = newton_conjugate(function, y, start, tol=tol, max_iter=newton_iter).argmax
+    else:
+        x_hat = convex_conjugate(function, y, start, tol=tol, max_iter=max_iter).argmax
     value, value_hat = pair.potential(torch.cat([x, x_hat])).split([len(x), len(y)])
     correlations = weighted_mean(value, x_weight) + weighted_mean((x_hat * y).sum(1) - value_hat, y_weight)
     loss = correlations + mean_squared_norm(guess - x_hat) / 2

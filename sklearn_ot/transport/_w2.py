@@ -71,7 +71,7 @@ class W2Transport(ConvexTransport, NeuralTransport):
 
         - "dual": the dual itself. ψ*(y) is computed by a convex minimisation for each row, which starts at the output
           of a second network [Amos23]_. The inverse map is exact, up to ``conjugate_tol``. With at most 4 features the
-          minimisations of the training are Newton's method, and the default network starts with sharper bends.
+          minimisations of the training end with Newton's method, and the default network starts with sharper bends.
         - "w2gn": the objective of Wasserstein-2 generative networks [Korotin21]_, which is minimised over ψ and a
           second convex network ω for ψ*. The inverse map is ∇ω.
         - "minimax": simultaneous descent of ψ and ascent of ω [Makkuva20]_. The inverse map is ∇ω.
