@@ -139,10 +139,7 @@ class _Search(NamedTuple):
         x = self.x - self.move
         value, gradient = value_and_gradient(x)
         objective, residual = value - (x * self.y).sum(1), gradient - self.y
-        # A smaller difference of objectives is only rounding, and no reason to reject a move.
-        rounding = 4 * torch.finfo(x.dtype).eps * (1 + value.abs())
-        enough = 1e-4 * (self.move * self.residual).sum(1) - rounding
-        accepted = self.objective - objective >= enough
+        accepted = is_enough(self.objective - objective, (self.move * self.residual).sum(1), value)
         pairs, length = _remembered(self.pairs, self.move, self.residual - residual, self.length)
         column = accepted[:, None]
         residual = torch.where(column, residual, self.residual)
@@ -158,6 +155,20 @@ class _Search(NamedTuple):
             self.tol,
             pairs,
         )
+
+
+def is_enough(decrease: Tensor, linear: Tensor, value: Tensor) -> Tensor:
+    """Whether moves lower an objective enough (the rule of Armijo), by rows; all shapes are (n,).
+
+    Parameters
+    ----------
+    decrease, linear : Tensor
+        By how much the objective decreases, and by how much its linear part at the row does.
+    value : Tensor
+        ψ after the move, whose rounding error is no reason to reject a move.
+    """
+    rounding = 4 * torch.finfo(value.dtype).eps * (1 + value.abs())
+    return decrease >= 1e-4 * linear - rounding
 
 
 class _Secant(NamedTuple):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sklearn_ot.solvers.conjugate import Maximum
+from sklearn_ot.solvers.conjugate import Maximum, is_enough
 
 # The largest number of features in which a Hessian is cheap.
 FEW_FEATURES = 4
@@ -104,9 +104,7 @@ class _Newton(NamedTuple):
         x = self.x - move
         value, gradient, hessian = _derivatives(value_and_gradient, x)
         objective = value - (x * self.y).sum(1)
-        # A smaller difference of objectives is only rounding, and no reason to reject a move.
-        rounding = 4 * torch.finfo(x.dtype).eps * (1 + value.abs())
-        accepted = self.objective - objective >= 1e-4 * (move * self.residual).sum(1) - rounding
+        accepted = is_enough(self.objective - objective, (move * self.residual).sum(1), value)
         column = accepted[:, None]
         return _Newton(
             torch.where(column, x, self.x),
