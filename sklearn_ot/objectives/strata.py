@@ -48,11 +48,16 @@ def start_check(
     forward = StartImages.of((x, y), (x_weight, y_weight), n_far, all_y, target_lengths)
     backward = StartImages.of((y, x), (y_weight, x_weight), n_far[::-1], all_x, source_lengths)
 
+    # The map of a fit has a rim, see `WithRim`, and the farthest target rows may have their preimages beyond it.
+    radius = torch.linalg.vector_norm(all_x, dim=1).max().item()
+
     @torch.no_grad()
     def check(module: nn.Module) -> bool:
         if forward.beat(module.transport(x)):
             return False
-        return not (isinstance(module, ConvexPair) and backward.beat(preimages(module, y)))
+        if not isinstance(module, ConvexPair):
+            return True
+        return not backward.beat(preimages(module.with_rim(radius) if module.is_guess else module, y))
 
     return check
 

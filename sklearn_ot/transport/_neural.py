@@ -204,8 +204,6 @@ class NeuralTransport(NetOwner, BaseTransport):
             for before, sample, name in zip(units, samples, ("X", "X_target"), strict=False):
                 refuse_other_units(self, before, sample.rows, name)
         train, valid, check = self._split(samples, rng, device)
-        if previous is None:  # otherwise the networks are those of the last fit
-            self._has_far_rows = check is not None
         with torch_seed(rng.randint(2**31), device):
             self._run_stages(previous, train, valid, check, rng, device)
             self._conclude(samples, valid, resumed=previous is not None)

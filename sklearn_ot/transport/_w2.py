@@ -71,8 +71,7 @@ class W2Transport(ConvexTransport, NeuralTransport):
 
         - "dual": the dual itself. ψ*(y) is computed by a convex minimisation for each row, which starts at the output
           of a second network [Amos23]_. The inverse map is exact, up to ``conjugate_tol``. With at most 4 features the
-          minimisations of the training end with Newton's method, and the default network starts with sharper bends
-          unless rows are far out.
+          minimisations of the training end with Newton's method, and the default network starts with sharper bends.
         - "w2gn": the objective of Wasserstein-2 generative networks [Korotin21]_, which is minimised over ψ and a
           second convex network ω for ψ*. The inverse map is ∇ω.
         - "minimax": simultaneous descent of ψ and ascent of ω [Makkuva20]_. The inverse map is ∇ω.
@@ -218,8 +217,7 @@ class W2Transport(ConvexTransport, NeuralTransport):
                 f"{potential[0].__name__} has no {' and no '.join(missing)}. Give Convex(...), for example."
             )
         solver = solver_for(self.solver, n_features)
-        # Sharp bends that are fitted to a plan send rows far out farther than the Gaussian map does, and are refused.
-        if potential[0] is DenseICNN and solver.sharpness != 1 and not self._has_far_rows:
+        if potential[0] is DenseICNN and solver.sharpness != 1:
             potential = (potential[0], {**potential[1], "sharpness": solver.sharpness})
         is_guess = solver.exact_inverse
         if is_guess:

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_ot.nn import ConvexPair, DenseICNN, ResidualMap
+from sklearn_ot.nn import ConvexPair, DenseICNN, HalfSquare, ResidualMap
+from sklearn_ot.objectives.dual import preimages
 from sklearn_ot.objectives.strata import StartImages, start_check
 from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
@@ -121,6 +122,36 @@ def test_a_map_and_its_inverse_are_checked():
     with torch.no_grad():
         inverted.inverse.shift += 100
     assert not check(inverted)
+
+
+class Bent(HalfSquare):
+    """½‖x‖² in a ball, with the curvature 0.02 away from 0 beyond it."""
+
+    strong_convexity = 0.02
+
+    def __init__(self, radius):
+        super().__init__()
+        self.radius = radius
+
+    def value_and_gradient(self, x):
+        norm = x.norm(dim=1).clamp_min(self.radius)
+        beyond = norm - self.radius
+        value = x.square().sum(1) / 2 - 0.98 / 2 * beyond.square()
+        return value, (1 - 0.98 * beyond / norm)[:, None] * x
+
+
+def test_preimages_are_those_of_the_fitted_map_which_has_a_rim():
+    """A target row is 1.2 times as far out as all source rows, its preimage 11 times without the rim and 1.6 with it."""
+    x = normal(200, 0)
+    radius = x.norm(dim=1).max().item()
+    y = 0.5 * normal(200, 1)
+    y[0] *= 1.2 * radius / y[0].norm()
+    coordinates = coordinates_of(*2 * [x.numpy().astype(float)])
+    guess = (ResidualMap, {"n_features": 3})
+    pair = ConvexPair((Bent, {"radius": radius}), guess, is_guess=True)
+    farthest = preimages(pair, y).norm(dim=1).max()
+    assert farthest == pytest.approx(11 * radius, rel=0.01)
+    assert start_check((x, y), (x, y, None, None), (0, 1), coordinates)(pair)
 
 
 def test_one_far_row_among_others_must_not_go_farther_out():

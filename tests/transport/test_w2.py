@@ -538,9 +538,6 @@ def test_the_default_network_starts_sharper_in_few_features(n_features):
     X = np.random.RandomState(0).randn(100, n_features)
     sharpness = W2Transport(max_iter=0).fit(X, X).net_.module_.potential.sharpness
     assert torch.cat(sharpness).tolist() == pytest.approx([solver_for("dual", n_features).sharpness] * 4)
-    wild = np.vstack([X, 100 * X[:1]])
-    sharpness = W2Transport(max_iter=0).fit(wild, X).net_.module_.potential.sharpness
-    assert torch.cat(sharpness).tolist() == [1] * 4  # rows are far out
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
