@@ -141,7 +141,7 @@ class Bent(HalfSquare):
 
 
 def test_preimages_are_those_of_the_fitted_map_which_has_a_rim():
-    """A target row is 1.2 times as far out as all source rows, its preimage 11 times without the rim and 1.6 with it."""
+    """A target row 1.2 times as far out as all source rows: its preimage is 11 times without a rim, and 1.6 with it."""
     x = normal(200, 0)
     radius = x.norm(dim=1).max().item()
     y = 0.5 * normal(200, 1)
