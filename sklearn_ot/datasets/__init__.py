@@ -5,6 +5,7 @@ from sklearn_ot.datasets._gaussian_pair import make_gaussian_pair
 from sklearn_ot.datasets._mixed import make_mixed_table
 from sklearn_ot.datasets._potential_pair import make_potential_pair
 from sklearn_ot.datasets._toy import grid_modes, make_gaussian_grid, make_gaussian_ring, make_toy, ring_modes
+from sklearn_ot.datasets._w1_pair import make_w1_pair
 
 __all__ = [
     "grid_modes",
@@ -16,5 +17,6 @@ __all__ = [
     "make_mixed_table",
     "make_potential_pair",
     "make_toy",
+    "make_w1_pair",
     "ring_modes",
 ]

@@ -19,7 +19,7 @@ PAIR_CONSTRAINTS = {
 
 
 class KnownPair(OwnSettings, ABC):
-    """A source P and a convex potential ψ, which define the target Q = ∇ψ#P; the Bunch of a pair holds its methods.
+    """A source P and an optimal map T, which define the target Q = T#P; the Bunch of a pair holds its methods.
 
     A subclass writes ``_draw(n, rng)``, ``_potential(X)``, ``_transport(X)`` and ``_inverse(Y)``, which get validated
     rows.
@@ -34,15 +34,15 @@ class KnownPair(OwnSettings, ABC):
 
     @abstractmethod
     def _potential(self, X):
-        """ψ at each row."""
+        """The potential at each row."""
 
     @abstractmethod
     def _transport(self, X):
-        """∇ψ at each row."""
+        """Image of each row."""
 
     @abstractmethod
     def _inverse(self, Y):
-        """Preimage of each row: the point at which ∇ψ is equal to the row."""
+        """Preimage of each row."""
 
     def _check(self, X):
         X = check_array(X, dtype=np.float64)
@@ -51,11 +51,11 @@ class KnownPair(OwnSettings, ABC):
         return X
 
     def potential(self, X):
-        """ψ at each row of X: an array of shape (n_samples,)."""
+        """The potential at each row of X: an array of shape (n_samples,)."""
         return self._potential(self._check(X))
 
     def transport(self, X):
-        """Images T(x) = ∇ψ(x) of the rows of X, of the same shape."""
+        """Images T(x) of the rows of X, of the same shape."""
         return self._transport(self._check(X))
 
     def inverse(self, Y):
@@ -86,3 +86,39 @@ class KnownPair(OwnSettings, ABC):
             sample_target=self.sample_target,
             **more,
         )
+
+
+class PreimagePair(KnownPair):
+    r"""A pair of which ``_draw`` draws the target, and the source consists of preimages of its rows.
+
+    The map is optimal for the cost :math:`\|x - y\|^p` with the power p, an attribute of the subclass.
+    """
+
+    power = 1.0
+
+    def sample_source(self, n_samples=1000, random_state=None):
+        """Draw fresh rows of the source: the preimages of `sample_target` with these arguments."""
+        return self._inverse(self.sample_target(n_samples, random_state))
+
+    def sample_target(self, n_samples=1000, random_state=None):
+        """Draw fresh rows of the target."""
+        return self._draw(n_samples, check_random_state(random_state))
+
+    def distance(self, n_samples=100_000, random_state=0):
+        r"""Estimate the distance :math:`W_p = (E \|x - T(x)\|^p)^{1/p}` by the mean of fresh rows.
+
+        Returns
+        -------
+        distance, standard_error : float
+            The estimate, and the standard deviation of its error.
+        """
+        target = self.sample_target(n_samples, random_state)
+        costs = np.linalg.norm(self._inverse(target) - target, axis=1) ** self.power
+        distance = costs.mean() ** (1 / self.power)
+        # The derivative of a root of the mean, by which a small error of the mean is multiplied.
+        slope = distance / (self.power * costs.mean())
+        return float(distance), float(slope * costs.std() / np.sqrt(n_samples))
+
+    def to_bunch(self, n_samples, n_target_samples, rng, **more):
+        """Add the distance to the Bunch."""
+        return super().to_bunch(n_samples, n_target_samples, rng, distance=self.distance, **more)

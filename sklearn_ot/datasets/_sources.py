@@ -1,4 +1,4 @@
-"""Distributions from which pairs with a known map draw their source, each with mean 0 and d times variance 1."""
+"""Distributions of one side of a pair with a known map, each with mean 0 and a mean variance of 1."""
 
 from abc import ABC, abstractmethod
 
@@ -10,7 +10,9 @@ STUDENT_FREEDOM = 5
 
 
 class Source(ABC):
-    """A distribution of rows with ``n_features`` columns."""
+    """A distribution of rows with ``n_features`` columns, which are between ``-half_width`` and ``half_width``."""
+
+    half_width = np.inf
 
     def __init__(self, n_features, n_components, rng):
         self.n_features = n_features
@@ -39,8 +41,10 @@ class Mixture(Source):
 class Uniform(Source):
     """The uniform distribution on a cube of variance 1."""
 
+    half_width = np.sqrt(3)
+
     def draw(self, n_samples, rng):
-        return rng.uniform(-np.sqrt(3), np.sqrt(3), (n_samples, self.n_features))
+        return rng.uniform(-self.half_width, self.half_width, (n_samples, self.n_features))
 
 
 class Student(Source):

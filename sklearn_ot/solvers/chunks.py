@@ -8,10 +8,13 @@ CHUNK_ROWS = 8192
 CHUNK_NUMBERS = 2**22
 
 
-def in_chunks(function, *arrays):
-    """Evaluate a function of rows in chunks, so that only the memory of the result grows with the number of rows."""
+def in_chunks(function, *arrays, row_numbers=1):
+    """Evaluate a function of rows in chunks, so that only the memory of the result grows with the number of rows.
+
+    Chunks are smaller if the evaluation of a row makes arrays of ``row_numbers`` numbers, more than the row has itself.
+    """
     result, n_rows = None, len(arrays[0])
-    widest = max(array[0].size if n_rows else 1 for array in arrays)
+    widest = max(row_numbers, *(array[0].size if n_rows else 1 for array in arrays))
     size = max(1, min(CHUNK_ROWS, CHUNK_NUMBERS // max(1, widest)))
     # Without rows there is one chunk, which is empty, for the shape and the dtype of the result.
     for start in range(0, max(n_rows, 1), size):

@@ -23,6 +23,15 @@ def test_in_chunks_is_the_function(shape, monkeypatch):
     np.testing.assert_array_equal(result, x + y)
 
 
+def test_chunks_are_smaller_if_a_row_needs_many_numbers(monkeypatch):
+    x, sizes = np.random.RandomState(0).rand(10, 2), []
+    monkeypatch.setattr(chunks, "CHUNK_NUMBERS", 12)
+    for row_numbers in (1, 4):
+        result = in_chunks(lambda x: sizes.append(len(x)) or -x, x, row_numbers=row_numbers)
+        np.testing.assert_array_equal(result, -x)
+    assert sizes == [6, 4, 3, 3, 3, 1]
+
+
 def test_without_rows_the_result_has_the_shape_and_the_dtype_of_the_function():
     result = in_chunks(lambda x, y: (x @ y.T).astype(np.float32), np.ones((0, 3)), np.ones((5, 3)))
     assert result.shape == (0, 5)
