@@ -17,7 +17,7 @@ AVERAGE_PARTS = 50
 WARM_UP_STEPS = 100
 DECAY_STEPS = 1500
 # Part of the gain over the start that is not small.
-SMALL_GAIN = 3e-3
+SMALL_GAIN = 1e-3
 # Factor of the step sizes after every third of the patience without a gain.
 CUT = 0.3
 # The smallest part of a step in a hidden weight.
@@ -165,7 +165,7 @@ class JointNet(BlockNet):
         return {"loss": sum(map(weighted_mean, losses, batch[2:])), "y_pred": None}
 
     def still_gains(self, dataset):
-        """Whether the average is better than that at half as many steps, by more than a small part and twice the error.
+        """Whether the average is better than that at half as many steps, by more than a small part and its standard error.
 
         The difference of the two is computed for each validation row, where most of the noise of the rows cancels.
         """
@@ -179,7 +179,7 @@ class JointNet(BlockNet):
         gain = sum(map(weighted_mean, differences, weights))
         whole = sum(weighted_mean(s - a, w) for s, a, w in zip(start, after, weights, strict=True))
         error = sum(map(squared_error, differences, weights)).sqrt()
-        return bool(gain > torch.maximum(2 * error, SMALL_GAIN * whole))
+        return bool(gain > torch.maximum(error, SMALL_GAIN * whole))
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Start the average, and keep the start as the best result so far."""

@@ -52,7 +52,7 @@ class W2Transport(ConvexTransport, NeuralTransport):
     coordinates in which that map is the identity, so that units and correlations have no effect on training. With few
     features the network is first fitted to an exact plan. Training keeps the weights with the best dual value on
     held-out rows, and goes on while the averaged weights are better there than those at half as many steps, by more
-    than 0.3 % of the gain over the Gaussian map and twice the standard error of the difference. Then the step size
+    than 0.1 % of the gain over the Gaussian map and the standard error of the difference. Then the step size
     falls to 0. If the best weights are not better than the Gaussian map by more than the standard error of the
     difference, which is often so with few rows, the Gaussian map is kept. The Gaussian map is also kept in directions
     in which the standard deviation of one of the samples is at most a hundredth of the mean one, such as those of

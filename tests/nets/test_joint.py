@@ -278,6 +278,22 @@ def test_training_goes_on_while_the_average_gains_and_ends_with_step_size_zero()
     assert short.converged_
 
 
+@pytest.mark.parametrize(
+    ("gain", "spread", "still_gains"),
+    [(0.0012, 0.0, True), (0.0008, 0.0, False), (0.12, 0.1, True), (0.08, 0.1, False), (-0.5, 0.1, False)],
+)
+def test_a_gain_counts_above_its_standard_error_and_a_thousandth_of_the_whole(gain, spread, still_gains):
+    """The loss of each row was 1 at the start, is 0 now, and was the gain and noise at half as many steps."""
+    net, data = make_net()
+    x, y = data.whole()[:2]
+    noise = torch.linspace(-1, 1, len(x))
+    # The standard error of the mean over the rows is ``spread``.
+    noise *= spread * math.sqrt(len(x)) / noise.std()
+    none = torch.zeros(len(y))
+    net.row_losses_ = [(torch.ones(len(x)), none), (gain + noise, none), (torch.zeros(len(x)), none)]
+    assert net.still_gains(data) == still_gains
+
+
 def test_training_that_never_gains_ends_after_its_patience():
     settings = {"evaluation": lambda *_: torch.zeros(()), "max_iter": 5000, "n_iter_no_change": 3, "cooling": 0.4}
     net, data = make_net(**settings)
