@@ -165,7 +165,7 @@ class JointNet(BlockNet):
         return {"loss": sum(map(weighted_mean, losses, batch[2:])), "y_pred": None}
 
     def still_gains(self, dataset):
-        """Whether the average is better than that at half as many steps, by more than a small part and its standard error.
+        """Whether the average is better than that at half as many steps, by more than a small part and than its error.
 
         The difference of the two is computed for each validation row, where most of the noise of the rows cancels.
         """
