@@ -9,6 +9,8 @@ from sklearn_ot.checks import check_weight
 
 # Larger integers are no numbers of rows.
 MAX_COUNT = 2**31
+# The largest number of rows that NumPy divides at random.
+MAX_DIVIDED = 10**9
 
 
 class Sample(NamedTuple):
@@ -117,6 +119,45 @@ class Sample(NamedTuple):
         ends = np.cumsum(self.weight[order])
         places = (np.arange(n_rows) + rng.uniform()) * (ends[-1] / n_rows)
         return self.rows[order[np.searchsorted(ends[:-1], places, side="right")]]
+
+    def halves(self, rng: np.random.RandomState) -> tuple["Sample", "Sample"]:
+        """Two samples with half of the rows each.
+
+        If the weights are numbers of equal rows, these rows are divided, so that a row may be in both halves. Otherwise
+        a row is in one half, with its weight.
+
+        Parameters
+        ----------
+        rng : RandomState
+            Divides the rows.
+
+        Returns
+        -------
+        first, second : Sample
+            The halves.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_ot.solvers.samples import Sample
+        >>> sample = Sample.of(np.array([[1.0], [2.0]]), [600, 400])
+        >>> [half.size for half in sample.halves(np.random.RandomState(0))]
+        [500.0, 500.0]
+        """
+        count = self.count
+        is_whole = bool(np.all(count == np.rint(count))) and self.size < MAX_DIVIDED
+        if is_whole:
+            draw = np.random.default_rng(rng.randint(2**31)).multivariate_hypergeometric
+            first = draw(count.astype(np.int64), int(self.size) // 2, method="marginals").astype(np.float64)
+        else:
+            first = np.where(rng.permutation(len(count)) < len(count) // 2, count, 0.0)
+        parts = []
+        for part in (first, count - first):
+            used = part > 0
+            weight = part[used] / part[used].sum()
+            size = float(part.sum()) if is_whole else float(1 / np.sum(weight**2))
+            parts.append(Sample(self.rows[used], None if np.ptp(weight) == 0 else weight, size))
+        return tuple(parts)
 
     def merged(self) -> "Sample":
         """The sample with equal rows as one row, which has the sum of their weights.

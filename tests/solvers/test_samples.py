@@ -77,3 +77,20 @@ def test_drawn_rows_have_the_distribution_of_the_sample():
     # Each count is the expected one, rounded up or down.
     assert np.abs(counts - 1000 * weight / weight.sum()).max() < 1
     assert np.array_equal(np.sort(Sample.of(X).draw(12, np.random.RandomState(0)), axis=0), np.sort(X, axis=0))
+
+
+def test_halves_divide_counts_and_rows():
+    rng = np.random.RandomState(0)
+    X = np.arange(5.0)[:, None]
+    first, second = Sample.of(X, [100, 1, 0, 7, 92]).halves(rng)
+    counts = [dict(zip(part.rows[:, 0], part.count, strict=True)) for part in (first, second)]
+    assert {x: counts[0].get(x, 0) + counts[1].get(x, 0) for x in (0, 1, 3, 4)} == {0: 100, 1: 1, 3: 7, 4: 92}
+    assert first.size == second.size == 100
+    # The share of a row in a half is that of the sample, up to the deviation of a draw.
+    assert abs(counts[0][0] - 50) < 20
+    weight = rng.rand(40) + 0.5
+    first, second = Sample.of(np.arange(40.0)[:, None], weight).halves(rng)
+    assert sorted([*first.rows[:, 0], *second.rows[:, 0]]) == list(range(40))
+    np.testing.assert_allclose(
+        first.mass, weight[first.rows[:, 0].astype(int)] / weight[first.rows[:, 0].astype(int)].sum()
+    )
