@@ -47,6 +47,7 @@ ESTIMATORS = {
     "LSOTTransport": "transport",
     "QCTransport": "transport",
     "SemiDiscreteTransport": "transport",
+    "W1Transport": "transport",
     "W2Transport": "transport",
     "W2TransportCV": "transport",
 }

@@ -12,7 +12,14 @@ from sklearn_ot.adaptation import DomainAdapter, transport_match, transported_so
 from sklearn_ot.generation import SemiDiscreteOTGenerator, W2Generator, WGANGenerator
 from sklearn_ot.networks import Convex, Dense
 from sklearn_ot.representation import Autoencoder, GenerativePipeline
-from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, SemiDiscreteTransport, W2Transport
+from sklearn_ot.transport import (
+    GaussianTransport,
+    LSOTTransport,
+    QCTransport,
+    SemiDiscreteTransport,
+    W1Transport,
+    W2Transport,
+)
 
 # A transport, the parameter to search over, its values (the right one first: the others move the domains less well).
 W2 = W2Transport(max_iter=100, network=Convex((16,)), random_state=0)
@@ -124,6 +131,16 @@ def test_semidiscrete_transport():
     lower, upper = transport.distance_interval_
     assert lower < transport.distance_ < upper
     assert {tuple(row) for row in transport.transform(np.random.RandomState(0).randn(2000, 2))} == set(map(tuple, Xt))
+
+
+def test_w1_transport():
+    transport = W1Transport().fit(Xs, Xt)
+    lower, upper = transport.distance_interval_
+    assert lower < transport.distance_ < upper
+    # Rows are moved down the potential.
+    images = transport.transform(Xs)
+    assert np.mean(transport.potential(Xs) - transport.potential(images)) > 0.9 * transport.distance_
+    np.testing.assert_allclose(transport.inverse_transform(images), Xs, atol=0.05)
 
 
 def test_generators():

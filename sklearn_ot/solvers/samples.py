@@ -144,11 +144,9 @@ class Sample(NamedTuple):
         >>> [half.size for half in sample.halves(np.random.RandomState(0))]
         [500.0, 500.0]
         """
-        count = self.count
-        is_whole = bool(np.all(count == np.rint(count))) and self.size < MAX_DIVIDED
+        count, is_whole = self.count, self._is_divisible
         if is_whole:
-            draw = np.random.default_rng(rng.randint(2**31)).multivariate_hypergeometric
-            first = draw(count.astype(np.int64), int(self.size) // 2, method="marginals").astype(np.float64)
+            first = self._drawn_count(int(self.size) // 2, rng)
         else:
             first = np.where(rng.permutation(len(count)) < len(count) // 2, count, 0.0)
         parts = []
@@ -158,6 +156,42 @@ class Sample(NamedTuple):
             size = float(part.sum()) if is_whole else float(1 / np.sum(weight**2))
             parts.append(Sample(self.rows[used], None if np.ptp(weight) == 0 else weight, size))
         return tuple(parts)
+
+    def some(self, n_rows: int, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+        """At most so many independent rows, drawn without replacement, and their masses, with sum 1.
+
+        If the weights are numbers of equal rows, a row may be drawn as often as its number says.
+
+        Parameters
+        ----------
+        n_rows : int
+            Largest number of rows.
+        rng : RandomState
+            Draws them.
+
+        Returns
+        -------
+        rows : ndarray of shape (n, n_features)
+            A copy of the rows.
+        mass : ndarray of shape (n,)
+            Their masses.
+        """
+        if self._is_divisible:
+            index = np.repeat(
+                np.arange(len(self.rows)), self._drawn_count(min(n_rows, int(self.size)), rng).astype(int)
+            )
+            return self.rows[index], np.full(len(index), 1 / len(index))
+        index = np.sort(rng.permutation(len(self.rows))[:n_rows])
+        return self.rows[index], self.mass[index] / self.mass[index].sum()
+
+    @property
+    def _is_divisible(self):
+        return self.size < MAX_DIVIDED and bool(np.all(self.count == np.rint(self.count)))
+
+    def _drawn_count(self, n_rows, rng):
+        """How often each of the equal rows is among so many that are drawn without replacement."""
+        draw = np.random.default_rng(rng.randint(2**31)).multivariate_hypergeometric
+        return draw(self.count.astype(np.int64), n_rows, method="marginals")
 
     def merged(self) -> "Sample":
         """The sample with equal rows as one row, which has the sum of their weights.

@@ -5,7 +5,14 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn_ot.adaptation import DomainAdapter
 from sklearn_ot.generation import FGAN, GAN, MMDGAN, WGANQC, CramerGAN, SemiDiscreteOTGenerator, WGANGenerator
 from sklearn_ot.networks import Convex, Dense
-from sklearn_ot.transport import GaussianTransport, LSOTTransport, QCTransport, SemiDiscreteTransport, W2Transport
+from sklearn_ot.transport import (
+    GaussianTransport,
+    LSOTTransport,
+    QCTransport,
+    SemiDiscreteTransport,
+    W1Transport,
+    W2Transport,
+)
 
 SMALL = Dense((8,))
 GAME = {"generator": SMALL, "critic": SMALL, "max_iter": 2, "batch_size": 8, "random_state": 0}
@@ -22,7 +29,8 @@ NEURAL = {
     "lsot": LSOTTransport(max_iter=2, network=Dense((8,), "silu"), random_state=0),
     "qc": QCTransport(max_iter=2, network=Dense((8,), "celu"), random_state=0),
 }
-TRANSPORTS = GAUSSIAN | SEMIDISCRETE | NEURAL
+W1 = {"w1": W1Transport(n_axes=2), "w1-line": W1Transport(n_axes=1, confidence=None)}
+TRANSPORTS = GAUSSIAN | SEMIDISCRETE | NEURAL | W1
 GENERATORS = {
     "gan": GAN(**GAME),
     "fgan": FGAN(**GAME),

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from sklearn_ot.networks import Convex, Dense
 from tests.fuzz.cases import in_time, long, quick
-from tests.fuzz.estimators import GAUSSIAN, GENERATORS, NEURAL, SEMIDISCRETE, TRANSPORTS
+from tests.fuzz.estimators import GAUSSIAN, GENERATORS, NEURAL, SEMIDISCRETE, TRANSPORTS, W1
 
 # Masses need not be accurate here, and networks need not converge.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -85,10 +85,12 @@ FOLLOWERS = [
     (shifted_alike, SEMIDISCRETE, 1e-8),
     (scaled, GAUSSIAN, 1e-8),
     (scaled, SEMIDISCRETE, 1e-8),
+    (scaled, W1, 1e-8),
     (scaled, TRAINED, 1e-8),
     (in_other_units, GENERATORS, 0),
     (permuted, GAUSSIAN, 1e-8),
     (permuted, SEMIDISCRETE, 0),
+    (permuted, W1, 0),
     (permuted, NETWORKS, 0),
     (with_other_columns, GAUSSIAN, 1e-8),
     (rotated, ["unshrunk"], 1e-8),
@@ -99,6 +101,7 @@ FOLLOWERS = [
     (single, GENERATORS, 0.2),
     (by_columns, GAUSSIAN, 1e-8),
     (by_columns, SEMIDISCRETE, 0),
+    (by_columns, W1, 0),
     (by_columns, NETWORKS, 0),
 ]
 CHANGES = st.sampled_from([(change, name, limit) for change, names, limit in FOLLOWERS for name in names])

@@ -88,6 +88,14 @@ def test_halves_divide_counts_and_rows():
     assert first.size == second.size == 100
     # The share of a row in a half is that of the sample, up to the deviation of a draw.
     assert abs(counts[0][0] - 50) < 20
+    rows, mass = first.some(60, rng)
+    assert rows.shape == (60, 1)
+    np.testing.assert_allclose(mass, 1 / 60)
+    assert set(rows[:, 0]) <= set(first.rows[:, 0])
+    # No row is drawn more often than there are.
+    np.testing.assert_array_equal(
+        np.sort(first.some(1000, rng)[0], axis=0), first.rows.repeat(first.count.astype(int), axis=0)
+    )
     weight = rng.rand(40) + 0.5
     first, second = Sample.of(np.arange(40.0)[:, None], weight).halves(rng)
     assert sorted([*first.rows[:, 0], *second.rows[:, 0]]) == list(range(40))

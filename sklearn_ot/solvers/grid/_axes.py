@@ -48,9 +48,9 @@ class Axes(NamedTuple):
         return (rows.astype(np.float64) / self.unit - self.centre) / self.size
 
     def moved(self, rows: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        """Rows moved by steps on the axes; directions beside the axes stay as they are."""
-        steps = np.einsum("ik,jk->ij", steps, self.directions) * self.size * self.unit
-        return (rows + steps).astype(rows.dtype)
+        """Rows moved by steps on the axes, in their dtype; directions beside the axes stay as they are."""
+        turn = self.directions * self.size * self.unit
+        return in_chunks(lambda part, step: (part + np.einsum("ik,jk->ij", step, turn)).astype(part.dtype), rows, steps)
 
 
 def find_axes(source, target, n_axes: int | None = None) -> Axes:

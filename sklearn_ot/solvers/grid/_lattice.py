@@ -35,6 +35,8 @@ class Lattice(NamedTuple):
         An axis on which the box is shorter than a cell has two cells.
         """
         extent = high - low
+        if not extent.any():
+            return cls.of_spacing(low, high, 1.0)
         spacing = (np.prod(extent[extent > 0]) / n_cells) ** (1 / np.count_nonzero(extent))
         # Numbers of cells are rounded up, so the spacing is found by trial.
         while np.prod(_cells(extent, spacing), dtype=float) > n_cells:

@@ -240,18 +240,11 @@ def _extrapolated(levels):
 
 def _held_out_sides(transport, fitted, held_out, rng):
     """Rows of one half with values of the potential of the other, made 1-Lipschitz."""
-    anchors = np.concatenate([some_rows(sample, N_ANCHORS // 2, rng)[0] for sample in fitted])
+    anchors = np.concatenate([sample.some(N_ANCHORS // 2, rng)[0] for sample in fitted])
     axes, values = transport.axes, transport.inner.potential(transport.axes.coordinates(anchors))
     sides = []
     for sample, sign in zip(held_out, (1, -1), strict=True):
-        rows, mass = some_rows(sample, N_BOUND_ROWS, rng)
+        rows, mass = sample.some(N_BOUND_ROWS, rng)
         extended = lipschitz_extension(axes.scaled(anchors), values, axes.scaled(rows))
         sides.append(Side(rows, mass, sign * axes.length * extended))
     return tuple(sides)
-
-
-def some_rows(sample, n_rows, rng):
-    """At most so many rows of a sample and their masses, with sum 1."""
-    index = np.sort(rng.permutation(len(sample.rows))[:n_rows])
-    mass = sample.mass[index]
-    return sample.rows[index], mass / mass.sum()
