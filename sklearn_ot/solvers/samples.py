@@ -177,9 +177,7 @@ class Sample(NamedTuple):
             Their masses.
         """
         if self._is_divisible:
-            index = np.repeat(
-                np.arange(len(self.rows)), self._drawn_count(min(n_rows, int(self.size)), rng).astype(int)
-            )
+            index = np.repeat(np.arange(len(self.rows)), self._drawn_count(min(n_rows, int(self.size)), rng))
             return self.rows[index], np.full(len(index), 1 / len(index))
         index = np.sort(rng.permutation(len(self.rows))[:n_rows])
         return self.rows[index], self.mass[index] / self.mass[index].sum()
