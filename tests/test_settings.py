@@ -19,7 +19,7 @@ from torch import nn
 from sklearn_ot import metrics
 from sklearn_ot.adaptation import ClassifierFeatures
 from sklearn_ot.base import uses_labels
-from sklearn_ot.datasets import make_gaussian_pair, make_potential_pair, make_w1_pair
+from sklearn_ot.datasets import make_gaussian_pair, make_potential_pair, make_w1_pair, make_wp_pair
 from sklearn_ot.generation import SemiDiscreteOTGenerator, WGANGenerator
 from sklearn_ot.nets import torch_seed
 from sklearn_ot.networks import Dense
@@ -346,6 +346,7 @@ FUNCTIONS = {
     "gaussian pair": lambda: make_gaussian_pair(2, 5, random_state=0).inverse(1e-200 * X[:, :2]),
     "potential pair": lambda: make_potential_pair(2, 5, random_state=0).inverse(1e3 * X[:, :2]),
     "w1 pair": lambda: make_w1_pair(2, 5, target="student", random_state=0).inverse(1e-160 * X[:, :2]),
+    "wp pair": lambda: make_wp_pair(2, 5, p=1.5, random_state=0).transport(1e-160 * X[:, :2]),
     "plan": lambda: exact_plan(1e-170 * X, 1e-170 * TARGET).coupling,
     "plan of tensors": lambda: exact_plan(ROWS, POINTS).potential,
     "dual, normal": lambda: dual("normal", POINTS).potential,

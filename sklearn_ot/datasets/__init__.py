@@ -6,6 +6,7 @@ from sklearn_ot.datasets._mixed import make_mixed_table
 from sklearn_ot.datasets._potential_pair import make_potential_pair
 from sklearn_ot.datasets._toy import grid_modes, make_gaussian_grid, make_gaussian_ring, make_toy, ring_modes
 from sklearn_ot.datasets._w1_pair import make_w1_pair
+from sklearn_ot.datasets._wp_pair import make_wp_pair
 
 __all__ = [
     "grid_modes",
@@ -18,5 +19,6 @@ __all__ = [
     "make_potential_pair",
     "make_toy",
     "make_w1_pair",
+    "make_wp_pair",
     "ring_modes",
 ]
