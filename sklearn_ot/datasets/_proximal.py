@@ -53,7 +53,7 @@ class Proximal:
     def transport(self, X):
         """The images, by Newton's method."""
         # A step z is found and not the image: near 0 the slope of h is infinite for p < 2, and x - y is rounded.
-        return X - in_chunks(self._steps_of, X, row_numbers=self.psi.slopes.size)
+        return X - in_chunks(self._steps_of, X, row_numbers=len(self.psi.slopes) ** 2)
 
     def value(self, X):
         """The minima: a potential of the source."""
@@ -86,18 +86,20 @@ class Proximal:
         Y = X - Z
         # The Hessian is (α + b) I + Uᵀ W U, where b = scale · p |z|^(p-2), and the rows of U are the slopes of ψ and
         # the direction of z. By Woodbury's identity the unknowns are as many as these rows.
+        slopes, n_pieces = self.psi.slopes, len(self.psi.slopes)
         norm = np.maximum(np.linalg.norm(Z, axis=1), np.finfo(float).tiny ** 0.25)
+        direction = Z / norm[:, None]
         curvature = scale * self.power * norm ** (self.power - 2)
-        inner = self.psi.outer_hessian(Y @ self.psi.slopes.T + self.psi.offsets)
-        n_pieces = inner.shape[1]
-        U = np.concatenate([np.broadcast_to(self.psi.slopes, (len(Y), *self.psi.slopes.shape)), Z[:, None]], axis=1)
-        U[:, -1] /= norm[:, None]
-        W = np.zeros((len(Y), n_pieces + 1, n_pieces + 1))
-        W[:, :-1, :-1], W[:, -1, -1] = inner, curvature * (self.power - 2)
         base = self.psi.strong_convexity + curvature
-        system = base[:, None, None] * np.eye(n_pieces + 1) + W @ (U @ U.transpose(0, 2, 1))
-        solved = np.linalg.solve(system, W @ (U @ gradient[:, :, None]))
-        step = ((U.transpose(0, 2, 1) @ solved)[:, :, 0] - gradient) / base[:, None]
+        W, gram = np.zeros((2, len(Z), n_pieces + 1, n_pieces + 1))
+        W[:, :-1, :-1] = self.psi.outer_hessian(Y @ slopes.T + self.psi.offsets)
+        W[:, -1, -1] = curvature * (self.power - 2)
+        gram[:, :-1, :-1], gram[:, -1, -1] = slopes @ slopes.T, 1
+        gram[:, :-1, -1] = gram[:, -1, :-1] = direction @ slopes.T
+        right = np.column_stack([gradient @ slopes.T, np.einsum("ij,ij->i", direction, gradient)])
+        system = base[:, None, None] * np.eye(n_pieces + 1) + W @ gram
+        solved = np.linalg.solve(system, W @ right[:, :, None])[:, :, 0]
+        step = (solved[:, :-1] @ slopes + solved[:, -1:] * direction - gradient) / base[:, None]
         return self._or_contraction(step, Y, Z)
 
     def _or_contraction(self, step, Y, Z):
