@@ -163,13 +163,15 @@ class W1Transport(InvertibleTransport):
     def _inverse_transform(self, X):
         return self.transport_.inverse(X)
 
-    def potential(self, X):
+    def potential(self, X, *, return_gradient=False):
         r"""The Kantorovich potential u, which has slope 1 on rays and a smaller slope elsewhere.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows of the source, of the target, or others.
+        return_gradient : bool, default=False
+            Whether to return the gradient of u as well.
 
         Returns
         -------
@@ -177,7 +179,10 @@ class W1Transport(InvertibleTransport):
             Values of u, in the units of the data and in the dtype of ``X`` if it is a float dtype, else float64. u is
             determined up to a constant. Mass moves from large values to small ones. On the grid slopes are 1 up to a
             few per cent at most rows.
+        gradient : ndarray of shape (n_samples, n_features)
+            The gradient of u, against which mass moves. Only returned with ``return_gradient``.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
-        return self.transport_.potential(X).astype(X.dtype)
+        values = self.transport_.potential(X).astype(X.dtype)
+        return (values, self.transport_.gradient(X).astype(X.dtype)) if return_gradient else values

@@ -193,6 +193,20 @@ def test_more_features_than_the_grid_takes():
         W1Transport(n_axes=7).fit(X, X)
 
 
+@pytest.mark.parametrize("n_axes", [None, 1])
+def test_gradient_of_the_potential(shifted, n_axes):
+    transport = shifted if n_axes is None else W1Transport(n_axes=n_axes).fit(correlated(0), correlated(1) + SHIFT)
+    X, step = correlated(5, 300), 1e-3
+    values, gradient = transport.potential(X, return_gradient=True)
+    np.testing.assert_array_equal(values, transport.potential(X))
+    for axis in np.eye(2):
+        slopes = (transport.potential(X + step * axis) - transport.potential(X - step * axis)) / (2 * step)
+        # The gradient is that of neighbouring cells, and the potential is linear within a cell.
+        assert np.quantile(np.abs(slopes - gradient @ axis), 0.9) < 0.1
+    if n_axes is None:
+        assert np.mean(gradient @ -SHIFT) / np.linalg.norm(SHIFT) > 0.98
+
+
 def test_precision_of_the_input(shifted):
     X = correlated(4, 100)
     for name in ("transform", "inverse_transform", "potential"):

@@ -31,25 +31,41 @@ class GridPotential:
         The grid.
     values : ndarray of shape lattice.shape
         The potential u at the centres of cells, in the unit of the coordinates.
+    at_corners : ndarray of shape lattice.shape, default=None
+        The same for cells that are moved by half a cell along all axes. u is the mean of both, whose errors differ.
     """
 
     lattice: Lattice
     values: np.ndarray
+    at_corners: np.ndarray | None = None
+
+    @property
+    def _parts(self):
+        """Pairs of values and how far they are from the centres of the cells, in cells."""
+        return [(part, k / 2) for k, part in enumerate((self.values, self.at_corners)) if part is not None]
 
     def potential(self, z: np.ndarray) -> np.ndarray:
         """Values of u at rows of coordinates; beyond the box it is that of the nearest place of the box."""
-        return self.lattice.at([self.values], z)[:, 0]
+        return np.mean([self.lattice.at([part], z, shift)[:, 0] for part, shift in self._parts], axis=0)
 
     def gradient(self, z: np.ndarray) -> np.ndarray:
         """The gradient of u at rows of coordinates: differences of neighbouring cells, interpolated between faces."""
         return self._gradient()(z)
 
     def _gradient(self):
-        faces = gradient(self.values / np.float32(self.lattice.spacing))
-        shifts = 0.5 * np.eye(len(faces))
-        return lambda z: np.concatenate(
-            [self.lattice.at([part], z, shift) for part, shift in zip(faces, shifts, strict=True)], axis=1
-        )
+        faces = [
+            (axis, face, shift + 0.5 * np.eye(part.ndim)[axis])
+            for part, shift in self._parts
+            for axis, face in enumerate(gradient(part / np.float32(self.lattice.spacing)))
+        ]
+
+        def found(z):
+            slopes = np.zeros((len(z), self.values.ndim))
+            for axis, face, shift in faces:
+                slopes[:, axis] += self.lattice.at([face], z, shift)[:, 0] / len(self._parts)
+            return slopes
+
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +87,7 @@ class GridTransport(GridPotential):
 
     Parameters
     ----------
-    lattice, values
+    lattice, values, at_corners
         See `GridPotential`.
     speed, start, end : ndarray of shape lattice.shape
         The norm of the flux, P and Q, all smoothed, as masses of cells.
@@ -84,21 +100,23 @@ class GridTransport(GridPotential):
        problem", Memoirs of the American Mathematical Society, 1999.
     """
 
-    speed: np.ndarray
-    start: np.ndarray
-    end: np.ndarray
+    speed: np.ndarray | None = None
+    start: np.ndarray | None = None
+    end: np.ndarray | None = None
 
     @classmethod
-    def of(cls, lattice: Lattice, f: np.ndarray, m: np.ndarray, masses, n_rows: float) -> "GridTransport":
-        """The map of a potential in cells, a flux, masses of both samples, and the rows of the smaller one."""
-        width = max(LEAST_KERNEL, KERNEL / f.ndim * (lattice.n_cells / n_rows) ** (1 / f.ndim))
+    def of(cls, potential: GridPotential, m: np.ndarray, masses, n_rows: float) -> "GridTransport":
+        """The map of a potential, a flux, masses of both samples, and the number of rows of the smaller one."""
+        lattice, n_axes = potential.lattice, len(m)
+        width = max(LEAST_KERNEL, KERNEL / n_axes * (lattice.n_cells / n_rows) ** (1 / n_axes))
         centred = []
         for axis, part in enumerate(m):
             # The flux at the centre of a cell is the mean of those through both of its faces.
             before = np.roll(part, 1, axis)
             centred.append(smooth((part + before) / 2, width))
         norm = np.sqrt(sum(part * part for part in centred))
-        return cls(lattice, (f * lattice.spacing).astype(np.float32), norm, *(smooth(part, width) for part in masses))
+        smoothed = (smooth(part, width) for part in masses)
+        return cls(lattice, potential.values, potential.at_corners, norm, *smoothed)
 
     def transport(self, z: np.ndarray) -> np.ndarray:
         """Images of rows of coordinates; rows beyond the box have the velocity of its nearest place."""

@@ -50,6 +50,11 @@ class LineTransport:
         """The potential at numbers of shape (n, 1); beyond the samples it is that of their end."""
         return np.interp(z[:, 0], self.places, self.values)
 
+    def gradient(self, z: np.ndarray) -> np.ndarray:
+        """The slope of the potential at numbers of shape (n, 1): 1, -1 or 0; the one on the right at its kinks."""
+        slopes = np.concatenate([[0.0], np.sign(np.diff(self.values)), [0.0]])
+        return slopes[np.searchsorted(self.places, z[:, 0], "right")][:, None]
+
     def transport(self, z: np.ndarray) -> np.ndarray:
         """Images of numbers of shape (n, 1)."""
         return _matched(z, self.source, self.target)
