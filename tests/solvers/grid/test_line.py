@@ -40,6 +40,11 @@ def test_beyond_the_samples_the_step_is_that_of_the_end():
     np.testing.assert_allclose(line.transport(np.array([[-9.0], [0.5], [11.0]])), [[-4.0], [6.0], [17.0]])
 
 
+def test_the_image_of_an_atom_is_in_the_middle_of_its_share():
+    line = LineTransport.of(Sample.of(np.zeros((4, 1))), Sample.of(np.array([[1.0], [2.0], [3.0]])))
+    np.testing.assert_allclose(line.transport(np.zeros((1, 1))), [[2.0]])
+
+
 def test_equal_samples_have_no_slope():
     P, _ = samples()
     line = LineTransport.of(P, P)
