@@ -70,7 +70,8 @@ class StartImages(NamedTuple):
     * An image is farther out than its row is and than any row of the other sample:
       :math:`\|z_i\| > 1.1 \max(\|x_i\|, \max_j \|y_j\|) + h`, where h is the median distance between two rows of the
       other sample. Norms are those of differences from the medians of its columns.
-    * The sliced Wasserstein-2 distance of all images from the other sample is more than 1.1 times that at the start.
+    * The sliced Wasserstein-1 distance of all images from the other sample is more than 1.1 times that at the start.
+      (A single image could set the Wasserstein-2 distance, although the first rule allows it.)
     * The same holds for near rows alone, in both samples. Far rows would hide them.
 
     Attributes
@@ -122,7 +123,9 @@ class StartImages(NamedTuple):
     def distances(self, images: Tensor) -> list[float]:
         """Sliced distances to the other sample, of all images and of those of near rows."""
         return [
-            ot.sliced_wasserstein_distance(images[i:], self.rows[j:], *weights, projections=self.projections).item()
+            ot.sliced_wasserstein_distance(
+                images[i:], self.rows[j:], *weights, projections=self.projections, p=1
+            ).item()
             for (i, j), weights in self.strata
         ]
 

@@ -42,7 +42,7 @@ def test_one_row_must_not_go_farther_out_than_the_start_and_the_other_sample():
 def test_near_rows_count_beside_far_ones():
     """The near rows are one deviation off, which is nothing next to the far rows."""
     x, y = normal(400, 0), normal(400, 1)
-    x[:4], y[:4] = 1000 * x[:4], 1000 * y[:4]
+    x[:4], y[:4] = 10_000 * x[:4], 10_000 * y[:4]
     images = x.clone()
     images[4:] += 1
     start = start_images(x, y, n_far=(4, 4))
@@ -50,6 +50,15 @@ def test_near_rows_count_beside_far_ones():
     assert not start_images(images, y, n_far=(4, 4)).beat(x)
     # All rows together hide it.
     assert start.distances(images)[0] == pytest.approx(start.distances(x)[0], rel=0.1)
+
+
+def test_one_image_in_the_range_of_the_target_does_not_decide():
+    """Of 2000 rows that come twice as near, one goes three times as far out, within the range of the other sample."""
+    x, y = 2 * normal(2000, 0), normal(2000, 1)
+    y[0] *= 20 / y[0].norm()
+    images = x / 2
+    images[1] *= 15 / images[1].norm()
+    assert not start_images(x, y, n_far=(0, 1)).beat(images)
 
 
 def test_a_change_within_the_noise_is_not_worse():
