@@ -55,9 +55,9 @@ def test_near_rows_count_beside_far_ones():
 def test_one_image_in_the_range_of_the_target_does_not_decide():
     """Of 2000 rows one goes far out, within the range of the other sample, and all others come to their places."""
     x, y = 1.15 * normal(2000, 0), normal(2000, 1)
-    y[0] *= 20 / y[0].norm()
+    y[0] *= 25 / y[0].norm()
     images = x / 1.15
-    images[1] *= 15 / images[1].norm()
+    images[1] *= 20 / images[1].norm()
     assert not start_images(x, y, n_far=(0, 1)).beat(images)
 
 
