@@ -1,6 +1,6 @@
 """The potential on a grid, and the map along its rays."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -100,9 +100,10 @@ class GridTransport(GridPotential):
        problem", Memoirs of the American Mathematical Society, 1999.
     """
 
-    speed: np.ndarray | None = None
-    start: np.ndarray | None = None
-    end: np.ndarray | None = None
+    _: KW_ONLY
+    speed: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
 
     @classmethod
     def of(cls, potential: GridPotential, m: np.ndarray, masses, n_rows: float) -> "GridTransport":
@@ -114,9 +115,9 @@ class GridTransport(GridPotential):
             # The flux at the centre of a cell is the mean of those through both of its faces.
             before = np.roll(part, 1, axis)
             centred.append(smooth((part + before) / 2, width))
-        norm = np.sqrt(sum(part * part for part in centred))
-        smoothed = (smooth(part, width) for part in masses)
-        return cls(lattice, potential.values, potential.at_corners, norm, *smoothed)
+        speed = np.sqrt(sum(part * part for part in centred))
+        start, end = (smooth(part, width) for part in masses)
+        return cls(lattice, potential.values, potential.at_corners, speed=speed, start=start, end=end)
 
     def transport(self, z: np.ndarray) -> np.ndarray:
         """Images of rows of coordinates; rows beyond the box have the velocity of its nearest place."""
