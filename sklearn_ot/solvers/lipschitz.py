@@ -1,9 +1,17 @@
 """Functions of slope 1 from values at finitely many rows."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
+from sklearn_ot.solvers.axes import AxesTransport
 from sklearn_ot.solvers.chunks import in_chunks
+from sklearn_ot.solvers.gap import Side
+from sklearn_ot.solvers.samples import Sample
+
+# Largest numbers of rows for bounds of the distance, and of those that determine the extension of a potential.
+N_BOUND_ROWS, N_ANCHORS = 8192, 2048
 
 
 @torch.no_grad()
@@ -49,3 +57,32 @@ def lipschitz_extension(anchors: np.ndarray, values: np.ndarray, rows: np.ndarra
         return (((v + distances).amin(1) + (v - distances).amax(1)) / 2).numpy()
 
     return in_chunks(extended, rows.astype(np.float64))
+
+
+def held_out_sides(
+    transport: AxesTransport, fitted: Sequence[Sample], held_out: Sequence[Sample], rng: np.random.RandomState
+) -> tuple[Side, Side]:
+    """Held-out rows with the values of a potential, made 1-Lipschitz: what `sklearn_ot.solvers.gap.cost_bounds` takes.
+
+    Parameters
+    ----------
+    transport : AxesTransport
+        The potential u.
+    fitted, held_out : pair of Sample
+        Rows of source and target by which u was found, and other rows of them.
+    rng : RandomState
+        Draws the anchors of `lipschitz_extension` from the first pair, and at most 8192 rows from the second one.
+
+    Returns
+    -------
+    source, target : Side
+        The rows, with values of u and of −u.
+    """
+    anchors = np.concatenate([sample.some(N_ANCHORS // 2, rng)[0] for sample in fitted])
+    axes, values = transport.axes, transport.inner.potential(transport.axes.coordinates(anchors))
+    sides = []
+    for sample, sign in zip(held_out, (1, -1), strict=True):
+        rows, mass = sample.some(N_BOUND_ROWS, rng)
+        extended = lipschitz_extension(axes.scaled(anchors), values, axes.scaled(rows))
+        sides.append(Side(rows, mass, sign * axes.length * extended))
+    return tuple(sides)

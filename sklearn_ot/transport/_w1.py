@@ -9,12 +9,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport, warn_user
+from sklearn_ot.solvers.axes import find_axes
 from sklearn_ot.solvers.costs import COSTS
 from sklearn_ot.solvers.gap import cost_bounds
 from sklearn_ot.solvers.grid import MAX_AXES, solve_on_grid
 from sklearn_ot.solvers.samples import Sample
 
-# Solvers by their names; each takes two samples, a RandomState and the number of axes.
+# Solvers by their names; each takes two samples, their axes and a RandomState.
 SOLVERS = {"grid": solve_on_grid}
 # Number of rows of N(0, I) that represent a missing target.
 NORMAL_ROWS = 2**15
@@ -68,7 +69,7 @@ class W1Transport(InvertibleTransport):
         whether rows are moved in the right directions. It does not test how far they are moved: wrong distances on the
         right rays have the efficiency 1. 1 if no row is moved.
     transport_ : AxesTransport
-        The potential and the map as a frozen value, see `sklearn_ot.solvers.grid`.
+        The potential and the map as a frozen value.
     target_reference_ : ndarray of shape (<= 4096, n_features_in_)
         Target rows for the comparison in `score`, if `score` gets none.
     n_features_in_ : int
@@ -132,11 +133,13 @@ class W1Transport(InvertibleTransport):
             target = Sample.of(rng.standard_normal((NORMAL_ROWS, source.rows.shape[1])))
         # The rows are sorted and merged, so that nothing depends on their order, or on copies instead of weights.
         source, target = (sample._replace(rows=sample.rows.astype(np.float64)).merged() for sample in (source, target))
-        solution = SOLVERS["grid" if self.solver == "auto" else self.solver](source, target, rng, self.n_axes)
+        solution = SOLVERS["grid" if self.solver == "auto" else self.solver](
+            source, target, find_axes(source, target, self.n_axes), rng
+        )
         self.transport_, self.distance_ = solution.transport, solution.distance
         self.dual_values_ = np.array([solution.in_sample, solution.held_out], dtype=float)
         self.distance_interval_ = None if self.confidence is None else self._interval(solution.sides)
-        self.ray_efficiency_ = self._efficiency(source.draw(min(len(source.rows), PLAN_ROWS), rng))
+        self.ray_efficiency_ = self.transport_.ray_efficiency(source.draw(min(len(source.rows), PLAN_ROWS), rng))
         if abs(np.ptp(self.dual_values_)) > LARGEST_DIFFERENCE * self.distance_:
             high, low = self.dual_values_
             warn_user(
@@ -150,12 +153,6 @@ class W1Transport(InvertibleTransport):
             return np.array([0.0, np.inf])
         bounds = cost_bounds(*sides, 1 - (1 - self.confidence) / 2, PLAN_ROWS, COSTS["euclidean"])
         return np.array([bounds.low, bounds.high])
-
-    def _efficiency(self, X):
-        images, unit = self.transport_.transport(X), self.transport_.axes.length
-        moved = np.linalg.norm((X - images) / unit, axis=1).sum()
-        fallen = (self.transport_.potential(X) - self.transport_.potential(images)) / unit
-        return float(fallen.sum() / moved) if moved > 0 else 1.0
 
     def _transform(self, X):
         return self.transport_.transport(X)

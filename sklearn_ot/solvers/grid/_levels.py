@@ -1,24 +1,22 @@
 """From coarse to fine grids, on two halves of the rows, and then on all of them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_ot.solvers.chunks import in_chunks
-from sklearn_ot.solvers.gap import Side
-from sklearn_ot.solvers.grid._axes import Axes, find_axes
+from sklearn_ot.solvers.axes import Axes, AxesTransport, Solution
 from sklearn_ot.solvers.grid._flow import GridPotential, GridTransport
 from sklearn_ot.solvers.grid._flux import solve
 from sklearn_ot.solvers.grid._lattice import Lattice
 from sklearn_ot.solvers.grid._line import LineTransport
-from sklearn_ot.solvers.lipschitz import lipschitz_extension
+from sklearn_ot.solvers.lipschitz import held_out_sides
 from sklearn_ot.solvers.samples import Sample
 
+# Largest number of axes: a grid of 2²⁰ cells has 10 of them on each of six axes.
+MAX_AXES = 6
 # Largest number of cells of a grid: for each row, for few rows, and for all.
 CELLS_PER_ROW, FEW_CELLS, MAX_CELLS = 64, 2**12, 2**20
-# Largest numbers of rows for bounds of the distance, and of those that determine the extension of a potential.
-N_BOUND_ROWS, N_ANCHORS = 8192, 2048
 # Ratio of the spacings of two levels, with two or three axes and with more; number of levels of the halves.
 RATIOS, N_LEVELS = {2: 2.0, 3: 2.0}, 5
 RATIO = 1.5
@@ -36,66 +34,6 @@ LEAST_ROWS = 8
 REACH, TAIL = 0.5, 1e-3
 
 
-@dataclass(frozen=True, eq=False)
-class AxesTransport:
-    """A potential and a map of coordinates, for rows in the units of the data.
-
-    Parameters
-    ----------
-    axes : Axes
-        The coordinates.
-    inner : GridTransport or LineTransport
-        The potential and the map.
-    """
-
-    axes: Axes
-    inner: GridTransport | LineTransport
-
-    def potential(self, rows: np.ndarray) -> np.ndarray:
-        """The potential u in the units of the data; float64, shape (n,)."""
-        return self.axes.length * self.inner.potential(self.axes.coordinates(rows))
-
-    def gradient(self, rows: np.ndarray) -> np.ndarray:
-        """The gradient of u, whose norm is about 1 on rays; float64, shape (n, n_features)."""
-        inner = self.inner.gradient(self.axes.coordinates(rows))
-        return in_chunks(lambda part: np.einsum("ik,jk->ij", part, self.axes.directions), inner)
-
-    def transport(self, rows: np.ndarray) -> np.ndarray:
-        """Images of rows, in their dtype."""
-        return self._moved(rows, self.inner.transport)
-
-    def inverse(self, rows: np.ndarray) -> np.ndarray:
-        """Preimages of rows, in their dtype."""
-        return self._moved(rows, self.inner.inverse)
-
-    def _moved(self, rows, function):
-        z = self.axes.coordinates(rows)
-        return self.axes.moved(rows, function(z) - z)
-
-
-class Solution(NamedTuple):
-    """The result of `solve_on_grid`; lengths are in the units of the data.
-
-    Attributes
-    ----------
-    transport : AxesTransport
-        The potential and the map.
-    distance : float
-        An estimate of the Wasserstein-1 distance between the distributions of the rows.
-    in_sample, held_out : float or None
-        The dual value of half of the rows, and of their potential on the other half, means of both halves. None if
-        there are too few rows.
-    sides : pair of Side or None
-        One half of both samples, with values of the potential u of the other half on the source and −u on the target.
-    """
-
-    transport: AxesTransport
-    distance: float
-    in_sample: float | None = None
-    held_out: float | None = None
-    sides: tuple[Side, Side] | None = None
-
-
 class Level(NamedTuple):
     """The solutions of one grid, for one or more differences of masses."""
 
@@ -110,7 +48,7 @@ class Level(NamedTuple):
         return (self.in_sample + self.held_out) / 2
 
 
-def solve_on_grid(source: Sample, target: Sample, rng: np.random.RandomState, n_axes: int | None = None) -> Solution:
+def solve_on_grid(source: Sample, target: Sample, axes: Axes, rng: np.random.RandomState) -> Solution:
     r"""The potential, the distance and the map of Wasserstein-1 between two samples.
 
     The rows are divided into two halves. The dual of each half is solved from coarse to fine grids, see
@@ -132,26 +70,36 @@ def solve_on_grid(source: Sample, target: Sample, rng: np.random.RandomState, n_
     ----------
     source, target : Sample
         The samples, in float64.
+    axes : Axes
+        The axes of the grid, at most six, see `sklearn_ot.solvers.axes.find_axes`.
     rng : RandomState
         Divides the rows.
-    n_axes : int, default=None
-        See `find_axes`.
 
     Returns
     -------
     solution : Solution
         The solution.
+
+    Raises
+    ------
+    ValueError
+        If there are more than six axes.
     """
-    axes = find_axes(source, target, n_axes)
+    if axes.n_axes > MAX_AXES:
+        raise ValueError(
+            f"The grid has at most {MAX_AXES} axes, but X and X_target have {len(axes.directions)} features and vary "
+            f"along {axes.n_axes} principal axes. Set n_axes={MAX_AXES} or less, for a potential and a map on the "
+            "first principal axes, or take another solver."
+        )
     halves = None
     if min(source.size, target.size) >= LEAST_ROWS:
         halves = list(zip(source.halves(rng), target.halves(rng), strict=True))
-    fit = _fit_line if axes.directions.shape[1] == 1 else _fit_grid
+    fit = _fit_line if axes.n_axes == 1 else _fit_grid
     inner, distance, values, half = fit(*(_in_coordinates(axes, pair) for pair in ((source, target), *(halves or ()))))
     transport, unit = AxesTransport(axes, inner), axes.length
     if halves is None:
         return Solution(transport, unit * distance)
-    sides = _held_out_sides(AxesTransport(axes, half), *halves, rng)
+    sides = held_out_sides(AxesTransport(axes, half), *halves, rng)
     return Solution(transport, unit * distance, unit * values[0], unit * values[1], sides)
 
 
@@ -258,15 +206,3 @@ def _extrapolated(levels):
         return max(last.middle, 0.0)
     ratio = levels[0].lattice.spacing / last.lattice.spacing
     return max(last.middle + (last.middle - levels[0].middle) / (ratio**ORDER - 1), 0.0)
-
-
-def _held_out_sides(transport, fitted, held_out, rng):
-    """Rows of one half with values of the potential of the other, made 1-Lipschitz."""
-    anchors = np.concatenate([sample.some(N_ANCHORS // 2, rng)[0] for sample in fitted])
-    axes, values = transport.axes, transport.inner.potential(transport.axes.coordinates(anchors))
-    sides = []
-    for sample, sign in zip(held_out, (1, -1), strict=True):
-        rows, mass = sample.some(N_BOUND_ROWS, rng)
-        extended = lipschitz_extension(axes.scaled(anchors), values, axes.scaled(rows))
-        sides.append(Side(rows, mass, sign * axes.length * extended))
-    return tuple(sides)

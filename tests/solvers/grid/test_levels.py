@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 from scipy.stats import ortho_group
 
-from sklearn_ot.solvers.grid import find_axes, solve_on_grid
+from sklearn_ot.solvers.axes import find_axes
+from sklearn_ot.solvers.grid import solve_on_grid
 from sklearn_ot.solvers.samples import Sample
 
 SHIFT = np.array([3.0, -1.0, 2.0, 0.5])
 
 
 def solved(X, Y, seed=0, **options):
-    return solve_on_grid(Sample.of(X), Sample.of(Y), np.random.RandomState(seed), **options)
+    pair = Sample.of(X), Sample.of(Y)
+    return solve_on_grid(*pair, find_axes(*pair, **options), np.random.RandomState(seed))
 
 
 def correlated(n, d, seed):

@@ -1,15 +1,15 @@
-"""Coordinates of a grid: principal axes of both samples, in a unit in which the box has size 1."""
+"""Coordinates for Wasserstein-1: principal axes of both samples, in a unit in which their box has size 1."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sklearn_ot.solvers.chunks import in_chunks
+from sklearn_ot.solvers.gap import Side
 
-# Largest number of axes: a grid of 2²⁰ cells has 10 of them on each of six axes.
-MAX_AXES = 6
-# With more features, only axes with this share of the largest deviation need cells.
-LEAST_DEVIATION = 0.01
+# With more features than the first number, only axes with this share of the largest deviation are taken.
+FEW_FEATURES, LEAST_DEVIATION = 6, 0.01
 # Principal axes are taken if they make the box smaller by this factor; otherwise the columns are the axes.
 GAIN = 0.9
 
@@ -33,6 +33,11 @@ class Axes(NamedTuple):
     centre: np.ndarray
     size: float
     directions: np.ndarray
+
+    @property
+    def n_axes(self) -> int:
+        """Number of axes."""
+        return self.directions.shape[1]
 
     @property
     def length(self) -> float:
@@ -68,11 +73,6 @@ def find_axes(source, target, n_axes: int | None = None) -> Axes:
     -------
     axes : Axes
         The axes.
-
-    Raises
-    ------
-    ValueError
-        If the samples vary along more axes than a grid has.
     """
     both = source.rows, target.rows
     unit = max(float(np.abs(rows).max()) for rows in both) or 1.0
@@ -82,14 +82,8 @@ def find_axes(source, target, n_axes: int | None = None) -> Axes:
     both = [(rows - centre) / size for rows in both]
     deviations, directions = _principal(both, (source.mass, target.mass))
     n_features = len(directions)
-    if n_axes is None and n_features > MAX_AXES:
+    if n_axes is None and n_features > FEW_FEATURES:
         n_axes = max(1, np.count_nonzero(deviations > LEAST_DEVIATION * deviations[0]))
-        if n_axes > MAX_AXES:
-            raise ValueError(
-                f"The grid has at most {MAX_AXES} axes, but X and X_target have {n_features} features and vary along "
-                f"{n_axes} principal axes. Set n_axes={MAX_AXES} or less, for a potential and a map on the first "
-                "principal axes, or reduce the number of features."
-            )
     directions = directions[:, : n_axes or n_features]
     # The box is smaller on axes of its own, unless the rows fill a box of the columns.
     if directions.shape[1] == n_features:
@@ -111,3 +105,73 @@ def _principal(both, masses):
 
 def _ends(both):
     return np.min([rows.min(axis=0) for rows in both], axis=0), np.max([rows.max(axis=0) for rows in both], axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class AxesTransport:
+    """A potential and a map of coordinates, for rows in the units of the data.
+
+    Parameters
+    ----------
+    axes : Axes
+        The coordinates.
+    inner : GridTransport, LineTransport or RayTransport
+        The potential and the map, with the methods of a `sklearn_ot.solvers.grid.LineTransport`.
+    """
+
+    axes: Axes
+    inner: Any
+
+    def potential(self, rows: np.ndarray) -> np.ndarray:
+        """The potential u in the units of the data; float64, shape (n,)."""
+        return self.axes.length * self.inner.potential(self.axes.coordinates(rows))
+
+    def gradient(self, rows: np.ndarray) -> np.ndarray:
+        """The gradient of u, whose norm is about 1 on rays; float64, shape (n, n_features)."""
+        inner = self.inner.gradient(self.axes.coordinates(rows))
+        return in_chunks(lambda part: np.einsum("ik,jk->ij", part, self.axes.directions), inner)
+
+    def transport(self, rows: np.ndarray) -> np.ndarray:
+        """Images of rows, in their dtype."""
+        return self._moved(rows, self.inner.transport)
+
+    def inverse(self, rows: np.ndarray) -> np.ndarray:
+        """Preimages of rows, in their dtype."""
+        return self._moved(rows, self.inner.inverse)
+
+    def ray_efficiency(self, rows: np.ndarray) -> float:
+        r"""The fall of u from rows to their images, :math:`\sum u(x) - u(T(x))`, divided by the length of all moves.
+
+        It is 1 if no row is moved.
+        """
+        images = self.transport(rows)
+        moved = np.linalg.norm((rows - images) / self.axes.length, axis=1).sum()
+        fall = (self.potential(rows) - self.potential(images)) / self.axes.length
+        return float(fall.sum() / moved) if moved > 0 else 1.0
+
+    def _moved(self, rows, function):
+        z = self.axes.coordinates(rows)
+        return self.axes.moved(rows, function(z) - z)
+
+
+class Solution(NamedTuple):
+    """A solution of Wasserstein-1 between two samples; lengths are in the units of the data.
+
+    Attributes
+    ----------
+    transport : AxesTransport
+        The potential and the map.
+    distance : float
+        An estimate of the Wasserstein-1 distance between the distributions of the rows.
+    in_sample, held_out : float or None
+        The dual value of half of the rows, and of their potential on the other half, means of both halves. None if
+        there are too few rows.
+    sides : pair of Side or None
+        One half of both samples, with values of the potential u of the other half on the source and −u on the target.
+    """
+
+    transport: AxesTransport
+    distance: float
+    in_sample: float | None = None
+    held_out: float | None = None
+    sides: tuple[Side, Side] | None = None
