@@ -72,6 +72,8 @@ INSTANCES = [
     SemiDiscreteTransport("normal", cost=1.5, tol=0.5, max_samples=2000, smoothing=0.5, confidence=None),
     W1Transport(n_axes=1),
     W1Transport(n_axes=2, confidence=None),
+    W1Transport(max_iter=3, network=Dense((8,), "silu"), confidence=None),
+    W1Transport("critic", max_iter=3, network=Dense((8,), "silu")),
     DomainAdapter(W2Transport(max_iter=3, network=Convex((8,))), LOGISTIC),
     SemiDiscreteOTGenerator(SMALL, max_iter=1, tol=1.0, n_fit_samples=100, n_fit_steps=3),
     SemiDiscreteOTGenerator(BOUNDED, max_iter=0, tol=1.0, n_fit_samples=100),

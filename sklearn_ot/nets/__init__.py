@@ -6,6 +6,7 @@ from sklearn_ot.nets._autoencoder import AutoencoderNet
 from sklearn_ot.nets._block import BlockNet
 from sklearn_ot.nets._callbacks import TimeBudget
 from sklearn_ot.nets._classifier import ClassifierNet, LabelledSamples
+from sklearn_ot.nets._critic import CriticNet
 from sklearn_ot.nets._device import limited_threads, resolve_device, torch_seed
 from sklearn_ot.nets._held_out import WeightedRows, far_and_near, far_rows, hold_out, validation_size
 from sklearn_ot.nets._joint import BLOCK_SIZE, JointNet
@@ -22,6 +23,7 @@ __all__ = [
     "AutoencoderNet",
     "BlockNet",
     "ClassifierNet",
+    "CriticNet",
     "JointNet",
     "LabelledRows",
     "LabelledSamples",

@@ -195,6 +195,11 @@ class TimeBudget(Callback):
             raise KeyboardInterrupt
 
 
+def budget_spent(net):
+    """The share of the time of the `TimeBudget` callbacks of a net that was over after its last step; 0 without any."""
+    return max((callback.spent() for _, callback in net.callbacks_ if isinstance(callback, TimeBudget)), default=0.0)
+
+
 def is_raised(error):
     """Whether a statement ``raise`` has raised an error, and not a signal such as that of the keyboard."""
     trace = error.__traceback__

@@ -7,6 +7,7 @@ from sklearn_ot.nn._critics import DCGANCritic, LabelledCritic, MLPCritic, norma
 from sklearn_ot.nn._curvature import curvature_bound
 from sklearn_ot.nn._generators import DCGANGenerator, MLPGenerator
 from sklearn_ot.nn._icnn import DenseICNN
+from sklearn_ot.nn._lifted import LiftedPotential
 from sklearn_ot.nn._mlp import MLP
 from sklearn_ot.nn._potentials import (
     ConvexPair,
@@ -16,6 +17,7 @@ from sklearn_ot.nn._potentials import (
     PotentialsAndMap,
     WithRim,
 )
+from sklearn_ot.nn._rays import RayDistributions
 from sklearn_ot.nn._residual import ResidualMap
 
 __all__ = [
@@ -32,10 +34,12 @@ __all__ = [
     "HalfSquare",
     "LabelledCritic",
     "LeNet",
+    "LiftedPotential",
     "MLPCritic",
     "MLPGenerator",
     "PotentialPair",
     "PotentialsAndMap",
+    "RayDistributions",
     "ResidualMap",
     "StandardCode",
     "WithLinear",

@@ -1,5 +1,6 @@
 """Coordinates for Wasserstein-1: principal axes of both samples, in a unit in which their box has size 1."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -7,9 +8,12 @@ import numpy as np
 
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.gap import Side
+from sklearn_ot.solvers.samples import Sample
 
 # With more features than the first number, only axes with this share of the largest deviation are taken.
 FEW_FEATURES, LEAST_DEVIATION = 6, 0.01
+# The box ends so many times the range of the middle rows beyond them; the share of the rows on each side of the middle.
+REACH, TAIL = 0.5, 1e-3
 # Principal axes are taken if they make the box smaller by this factor; otherwise the columns are the axes.
 GAIN = 0.9
 
@@ -48,6 +52,10 @@ class Axes(NamedTuple):
         """Coordinates of rows on the axes; shape (n, n_axes)."""
         return in_chunks(lambda part: np.einsum("ij,jk->ik", self.scaled(part), self.directions), rows)
 
+    def of_samples(self, samples: Iterable[Sample]) -> tuple[Sample, ...]:
+        """Samples of coordinates."""
+        return tuple(sample._replace(rows=self.coordinates(sample.rows)) for sample in samples)
+
     def scaled(self, rows: np.ndarray) -> np.ndarray:
         """All features of rows in the unit and from the origin of the coordinates; float64."""
         return (rows.astype(np.float64) / self.unit - self.centre) / self.size
@@ -80,7 +88,9 @@ def find_axes(source, target, n_axes: int | None = None) -> Axes:
     low, high = _ends(both)
     centre, size = (low + high) / 2, float((high - low).max()) or 1.0
     both = [(rows - centre) / size for rows in both]
-    deviations, directions = _principal(both, (source.mass, target.mass))
+    # A few rows far out must not set the axes.
+    middle = [np.clip(rows, *middle_box(both)) for rows in both]
+    deviations, directions = _principal(middle, (source.mass, target.mass))
     n_features = len(directions)
     if n_axes is None and n_features > FEW_FEATURES:
         n_axes = max(1, np.count_nonzero(deviations > LEAST_DEVIATION * deviations[0]))
@@ -91,6 +101,28 @@ def find_axes(source, target, n_axes: int | None = None) -> Axes:
         volumes = [np.prod(np.maximum(side, 1e-3)) for side in sides]
         directions = directions if volumes[0] < GAIN * volumes[1] else np.eye(n_features)
     return Axes(unit, centre, size, directions)
+
+
+def middle_box(samples: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The lower and the upper end of a box of all rows of samples, except those far beyond the middle of each.
+
+    Parameters
+    ----------
+    samples : sequence of ndarrays of shape (n, d)
+        The rows.
+
+    Returns
+    -------
+    low, high : ndarray of shape (d,)
+        The ends.
+    """
+    ends, quantiles = [], []
+    for rows in samples:
+        ends.append([rows.min(axis=0), rows.max(axis=0)])
+        quantiles.append(np.quantile(rows, [TAIL, 1 - TAIL], axis=0))
+    (low, high), (first, last) = ((np.min(part, axis=0)[0], np.max(part, axis=0)[1]) for part in (ends, quantiles))
+    reach = REACH * (last - first)
+    return np.maximum(low, first - reach), np.minimum(high, last + reach)
 
 
 def _principal(both, masses):
@@ -164,10 +196,15 @@ class Solution(NamedTuple):
     distance : float
         An estimate of the Wasserstein-1 distance between the distributions of the rows.
     in_sample, held_out : float or None
-        The dual value of half of the rows, and of their potential on the other half, means of both halves. None if
-        there are too few rows.
+        The dual value on rows from which the potential was found, and on held-out rows. None if there are too few
+        rows.
     sides : pair of Side or None
-        One half of both samples, with values of the potential u of the other half on the source and −u on the target.
+        Held-out rows of both samples, with values of the potential u on the source and −u on the target, made
+        1-Lipschitz, see `sklearn_ot.solvers.lipschitz.held_out_sides`.
+    history : list of dict
+        A row for each block of a training; none without networks.
+    n_iter : int
+        Number of steps of the training of the potential; 1 without networks.
     """
 
     transport: AxesTransport
@@ -175,3 +212,5 @@ class Solution(NamedTuple):
     in_sample: float | None = None
     held_out: float | None = None
     sides: tuple[Side, Side] | None = None
+    history: Sequence[dict] = ()
+    n_iter: int = 1

@@ -121,34 +121,40 @@ class Sample(NamedTuple):
         return self.rows[order[np.searchsorted(ends[:-1], places, side="right")]]
 
     def halves(self, rng: np.random.RandomState) -> tuple["Sample", "Sample"]:
-        """Two samples with half of the rows each.
+        """Two samples with half of the rows each, see `split`."""
+        return self.split(0.5, rng)
+
+    def split(self, share: float, rng: np.random.RandomState) -> tuple["Sample", "Sample"]:
+        """Two samples, with a share of the rows and with all others.
 
         If the weights are numbers of equal rows, these rows are divided, so that a row may be in both halves. Otherwise
         a row is in one half, with its weight.
 
         Parameters
         ----------
+        share : float
+            Share of the first sample, above 0 and below 1.
         rng : RandomState
             Divides the rows.
 
         Returns
         -------
         first, second : Sample
-            The halves.
+            The two samples. One has no rows if there are too few.
 
         Examples
         --------
         >>> import numpy as np
         >>> from sklearn_ot.solvers.samples import Sample
         >>> sample = Sample.of(np.array([[1.0], [2.0]]), [600, 400])
-        >>> [half.size for half in sample.halves(np.random.RandomState(0))]
-        [500.0, 500.0]
+        >>> [part.size for part in sample.split(0.1, np.random.RandomState(0))]
+        [100.0, 900.0]
         """
         count, is_whole = self.count, self._is_divisible
         if is_whole:
-            first = self._drawn_count(int(self.size) // 2, rng)
+            first = self._drawn_count(int(self.size * share), rng)
         else:
-            first = np.where(rng.permutation(len(count)) < len(count) // 2, count, 0.0)
+            first = np.where(rng.permutation(len(count)) < int(len(count) * share), count, 0.0)
         parts = []
         for part in (first, count - first):
             used = part > 0

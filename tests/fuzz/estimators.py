@@ -29,7 +29,11 @@ NEURAL = {
     "lsot": LSOTTransport(max_iter=2, network=Dense((8,), "silu"), random_state=0),
     "qc": QCTransport(max_iter=2, network=Dense((8,), "celu"), random_state=0),
 }
-W1 = {"w1": W1Transport(n_axes=2), "w1-line": W1Transport(n_axes=1, confidence=None)}
+W1 = {
+    "w1": W1Transport(n_axes=2),
+    "w1-line": W1Transport(n_axes=1, confidence=None),
+    "w1-critic": W1Transport("critic", network=Dense((8,), "silu"), max_iter=2, random_state=0),
+}
 TRANSPORTS = GAUSSIAN | SEMIDISCRETE | NEURAL | W1
 GENERATORS = {
     "gan": GAN(**GAME),

@@ -20,6 +20,7 @@ transports = [
     SemiDiscreteTransport(tol=1.0, confidence=None, random_state=0),
     SemiDiscreteTransport(tol=1.0, confidence=None, smoothing=1.0, random_state=0),
     W1Transport(n_axes=2, confidence=None),
+    W1Transport(network=Dense((8,), "silu"), max_iter=2, confidence=None),
     W2Transport(network=Convex((8,)), plan_size=0, **small),
     LSOTTransport(network=Dense((8,), "silu"), **small),
     QCTransport(network=Dense((8,), "silu"), **small),

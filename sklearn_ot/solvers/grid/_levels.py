@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_ot.solvers.axes import Axes, AxesTransport, Solution
+from sklearn_ot.solvers.axes import Axes, AxesTransport, Solution, middle_box
 from sklearn_ot.solvers.grid._flow import GridPotential, GridTransport
 from sklearn_ot.solvers.grid._flux import solve
 from sklearn_ot.solvers.grid._lattice import Lattice
@@ -30,8 +30,6 @@ AXES_OF_CORNERS = 4
 ORDER = 1.25
 # Smallest number of rows of a sample that is divided into halves.
 LEAST_ROWS = 8
-# The box ends so many times the range of the middle rows beyond them; the share of the rows on each side of the middle.
-REACH, TAIL = 0.5, 1e-3
 
 
 class Level(NamedTuple):
@@ -95,16 +93,12 @@ def solve_on_grid(source: Sample, target: Sample, axes: Axes, rng: np.random.Ran
     if min(source.size, target.size) >= LEAST_ROWS:
         halves = list(zip(source.halves(rng), target.halves(rng), strict=True))
     fit = _fit_line if axes.n_axes == 1 else _fit_grid
-    inner, distance, values, half = fit(*(_in_coordinates(axes, pair) for pair in ((source, target), *(halves or ()))))
+    inner, distance, values, half = fit(*(axes.of_samples(pair) for pair in ((source, target), *(halves or ()))))
     transport, unit = AxesTransport(axes, inner), axes.length
     if halves is None:
         return Solution(transport, unit * distance)
     sides = held_out_sides(AxesTransport(axes, half), *halves, rng)
     return Solution(transport, unit * distance, unit * values[0], unit * values[1], sides)
-
-
-def _in_coordinates(axes, pair):
-    return tuple(sample._replace(rows=axes.coordinates(sample.rows)) for sample in pair)
 
 
 def _fit_line(pair, *halves):
@@ -160,23 +154,12 @@ def _potential(level):
 
 def _lattices(pair):
     """Grids over the box of a pair of samples, from coarse to fine."""
-    low, high = _box([sample.rows for sample in pair])
+    low, high = middle_box([sample.rows for sample in pair])
     n_rows = sum(len(sample.rows) for sample in pair)
     finest = Lattice.over(low, high, min(max(CELLS_PER_ROW * n_rows, FEW_CELLS), MAX_CELLS))
     ratio = RATIOS.get(len(low), RATIO)
     grids = [Lattice.of_spacing(low, high, finest.spacing * ratio**level) for level in range(N_LEVELS, 0, -1)]
     return [*(grid for grid in grids if grid.n_cells > FEWEST_CELLS), finest]
-
-
-def _box(samples):
-    """The box of a grid. Rows that are far beyond the middle of both samples are not in it."""
-    ends, quantiles = [], []
-    for rows in samples:
-        ends.append([rows.min(axis=0), rows.max(axis=0)])
-        quantiles.append(np.quantile(rows, [TAIL, 1 - TAIL], axis=0))
-    (low, high), (first, last) = ((np.min(part, axis=0)[0], np.max(part, axis=0)[1]) for part in (ends, quantiles))
-    reach = REACH * (last - first)
-    return np.maximum(low, first - reach), np.minimum(high, last + reach)
 
 
 def _next_level(lattice, pairs, before, n_steps=N_STEPS):
