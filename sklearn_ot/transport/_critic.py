@@ -49,6 +49,11 @@ class Training(NamedTuple):
     callbacks: Sequence
     verbose: int
 
+    @classmethod
+    def of(cls, estimator):
+        """The parameters of an estimator."""
+        return cls(*(getattr(estimator, name) for name in cls._fields))
+
     def net_parameters(self):
         """The arguments of a net that do not depend on the stage."""
         device = resolve_device(self.device)

@@ -216,7 +216,7 @@ class W1Transport(InvertibleTransport):
         source, target = (sample._replace(rows=sample.rows.astype(np.float64)).merged() for sample in (source, target))
         axes = find_axes(source, target, self.n_axes)
         name = self.solver if self.solver != "auto" else "grid" if axes.n_axes <= FEW_AXES else "critic"
-        solver, training = SOLVERS[name], Training(*(getattr(self, name) for name in Training._fields))
+        solver, training = SOLVERS[name], Training.of(self)
         if not solver.is_random:
             rng = np.random.RandomState(0)
         solution = solver.solve(source, target, axes, rng, training)
