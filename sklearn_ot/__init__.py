@@ -48,6 +48,7 @@ ESTIMATORS = {
     "QCTransport": "transport",
     "SemiDiscreteTransport": "transport",
     "W1Transport": "transport",
+    "WpTransport": "transport",
     "W2Transport": "transport",
     "W2TransportCV": "transport",
 }

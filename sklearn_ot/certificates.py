@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_ot.base import names_of, warn_user
+from sklearn_ot.solvers.cost_potentials import CostPotentials
 from sklearn_ot.solvers.costs import Cost
 from sklearn_ot.solvers.gap import Side, cost_bounds, sample_gap, upper_error
 from sklearn_ot.solvers.potentials import Potentials
@@ -192,6 +193,45 @@ def cost_certificate(title, bounds, confidence: float, cost: Cost) -> Certificat
     statements = {"distance": Statement(f"W{cost.power:g}(P, Q)", value, low, high)}
     if len(bounds) > 3:
         statements["excess"] = Statement("excess of the dual", None, None, bounds.excess)
+    return Certificate(title, confidence, statements)
+
+
+def certify_power(
+    title: str, potentials: CostPotentials, source: Side, target: Side, confidence: float, plan_size: int
+) -> Certificate:
+    """The certificate of a map for a power of the distance, from rows that its fit has not seen.
+
+    Parameters
+    ----------
+    title : str
+        The name of the map.
+    potentials : CostPotentials
+        The map.
+    source, target : Side
+        Rows of both samples, with their masses; their values are not used.
+    confidence, plan_size
+        See `sklearn_ot.transport.WpTransport.certificate`.
+
+    Returns
+    -------
+    certificate : Certificate
+        The certificate.
+    """
+    _check_numbers(source, target, names=("X", "X_target"))
+    cost, level = potentials.cost, 1 - (1 - confidence) / 2
+    terms = potentials.dual_terms(source.rows, target.rows)
+    sides = source._replace(values=terms.source), target._replace(values=terms.target)
+    _warn_far(*sides, names=("X", "X_target"))
+    bounds = cost_bounds(*sides, level, plan_size, cost)
+    images = Side(potentials.transport(source.rows), source.mass, np.zeros(len(source.rows)))
+    direct = cost_bounds(images, target._replace(values=np.zeros(len(target.rows))), level, plan_size, cost)
+    name, root = f"W{cost.power:g}", 1 / cost.power
+    statements = {
+        "distance": Statement(f"{name}(P, Q)", max(bounds.value, 0.0) ** root, None, bounds.high**root),
+        "image_distance": Statement(f"{name}(T#P, Q): plan of rows", direct.plan_value**root, None, direct.high**root),
+        "spread": Statement("deviation of Q, over all features", _deviation(target)),
+    }
+    title = f"{title} on {len(source.rows)} source rows and {len(target.rows)} target rows"
     return Certificate(title, confidence, statements)
 
 

@@ -37,6 +37,7 @@ from sklearn_ot.transport import (
     W1Transport,
     W2Transport,
     W2TransportCV,
+    WpTransport,
 )
 
 SMALL, BOUNDED = Dense((8,)), Dense((8,), output_activation="tanh")
@@ -70,6 +71,8 @@ INSTANCES = [
     QCTransport(max_iter=3, network=Dense((8,), "celu")),
     SemiDiscreteTransport(tol=0.5, max_samples=2000, confidence=None),
     SemiDiscreteTransport("normal", cost=1.5, tol=0.5, max_samples=2000, smoothing=0.5, confidence=None),
+    WpTransport(3, max_iter=3, network=Convex((8,))),
+    WpTransport(1.5, max_iter=3, network=Convex((8, 8), "softplus"), early_stopping=False),
     W1Transport(n_axes=1),
     W1Transport(n_axes=2, confidence=None),
     W1Transport(max_iter=3, network=Dense((8,), "silu"), confidence=None),

@@ -19,6 +19,7 @@ from sklearn_ot.transport import (
     SemiDiscreteTransport,
     W1Transport,
     W2Transport,
+    WpTransport,
 )
 
 # A transport, the parameter to search over, its values (the right one first: the others move the domains less well).
@@ -142,6 +143,14 @@ def test_w1_transport():
     assert np.mean(transport.potential(Xs) - transport.potential(images)) > 0.9 * transport.distance_
     # Rows are moved by about 7; the flow of so few rows is not smooth.
     assert np.sqrt(np.mean((transport.inverse_transform(images) - Xs) ** 2)) < 0.1
+
+
+def test_wp_transport():
+    transport = WpTransport(1.5, max_iter=100, batch_size=64, network=Convex((16,)), random_state=0)
+    Z = transport.fit(Xs, Xt).transform(Xs)
+    # A shift by about 7, and the images are distributed as the target.
+    assert transport.score(Xs) > -0.05 * np.mean((Z - Xs) ** 2)
+    assert np.mean((transport.inverse_transform(Z) - Xs) ** 2) < 0.01 * np.mean((Z - Xs) ** 2)
 
 
 def test_generators():

@@ -3,6 +3,7 @@
 from sklearn_ot.nn._activations import ACTIVATIONS, GroupSort
 from sklearn_ot.nn._autoencoder import EncoderDecoder, StandardCode, WithLinear
 from sklearn_ot.nn._classifiers import DenseClassifier, LeNet
+from sklearn_ot.nn._cost_pair import CostPair
 from sklearn_ot.nn._critics import DCGANCritic, LabelledCritic, MLPCritic, normalise_spectra_, with_labels
 from sklearn_ot.nn._curvature import curvature_bound
 from sklearn_ot.nn._generators import DCGANGenerator, MLPGenerator
@@ -24,6 +25,7 @@ __all__ = [
     "ACTIVATIONS",
     "MLP",
     "ConvexPair",
+    "CostPair",
     "DCGANCritic",
     "DCGANGenerator",
     "DenseClassifier",

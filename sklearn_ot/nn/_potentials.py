@@ -28,7 +28,14 @@ class PotentialPair(nn.Module):
         ψ, with the methods of `DenseICNN`.
     inverse : nn.Module
         ω, with the same methods, or a `ResidualMap` if only its gradient is used.
+
+    Attributes
+    ----------
+    rest : callable or None
+        What the cost has in addition to the squared one, see `CostPair`.
     """
+
+    rest = None
 
     def __init__(self, potential: nn.Module, inverse: nn.Module):
         super().__init__()

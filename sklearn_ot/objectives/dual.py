@@ -51,7 +51,7 @@ def preimages(pair: ConvexPair, y: Tensor) -> Tensor:
 def _search(pair, y):
     # For every modulus, the bound adds at most 5e-5 per feature to the value of a row that has converged.
     tol = 1e-2 * math.sqrt(pair.potential.strong_convexity * y.shape[1])
-    return convex_conjugate(pair.potential.value_and_gradient, y, pair.inverse.gradient(y), tol=tol)
+    return convex_conjugate(pair.potential.value_and_gradient, y, pair.inverse.gradient(y), tol=tol, rest=pair.rest)
 
 
 def negative_dual(
@@ -66,13 +66,21 @@ def negative_dual(
 
 @torch.no_grad()
 def gain_exceeds_error(
-    pair: PotentialPair, x: Tensor, y: Tensor, x_weight: Tensor | None = None, y_weight: Tensor | None = None
+    pair: PotentialPair,
+    x: Tensor,
+    y: Tensor,
+    x_weight: Tensor | None = None,
+    y_weight: Tensor | None = None,
+    start: PotentialPair | None = None,
 ) -> bool:
     """Whether the mean gain is more than its standard error; False for a single row, which has none.
 
-    The parameters are those of `negative_dual`.
+    The parameters are those of `negative_dual`, and ``start``, a pair over which the gain is computed; None for the
+    potential ‖·‖²/2 of the squared cost.
     """
     parts, weights = gains(pair, x, y), (x_weight, y_weight)
+    if start is not None:
+        parts = [part - before for part, before in zip(parts, gains(start, x, y), strict=True)]
     if min(map(len, parts)) < 2:
         return False
     gain = sum(map(weighted_mean, parts, weights))

@@ -73,13 +73,13 @@ def exact_dual(
     guess = pair.inverse.gradient(y)
     tol = tol * math.sqrt(y.shape[1])
     start = guess.detach() if amortized else y
-    function = pair.potential.value_and_gradient
+    function, rest = pair.potential.value_and_gradient, pair.rest
     if newton_iter and not y.is_cuda:
         # A move of Newton's method is short, so that rows whose guess is far off need another search before.
-        start = convex_conjugate(function, y, start, tol=10 * tol, max_iter=max_iter // 3).argmax
-        x_hat = newton_conjugate(function, y, start, tol=tol, max_iter=newton_iter).argmax
+        start = convex_conjugate(function, y, start, tol=10 * tol, max_iter=max_iter // 3, rest=rest).argmax
+        x_hat = newton_conjugate(function, y, start, tol=tol, max_iter=newton_iter, rest=rest).argmax
     else:
-        x_hat = convex_conjugate(function, y, start, tol=tol, max_iter=max_iter).argmax
+        x_hat = convex_conjugate(function, y, start, tol=tol, max_iter=max_iter, rest=rest).argmax
     value, value_hat = pair.potential(torch.cat([x, x_hat])).split([len(x), len(y)])
     correlations = weighted_mean(value, x_weight) + weighted_mean((x_hat * y).sum(1) - value_hat, y_weight)
     loss = correlations + mean_squared_norm(guess - x_hat) / 2

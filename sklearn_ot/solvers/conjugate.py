@@ -28,6 +28,8 @@ class Maximum(NamedTuple):
     n_iter: int
 
 
+# Values and gradients in x of a function r(x, y).
+Rest = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 CHECK_EVERY = 4
 # Number of steps that the estimate of the inverse Hessian remembers.
 MEMORY = 3
@@ -41,6 +43,7 @@ def convex_conjugate(
     *,
     tol: float | Tensor = 1e-4,
     max_iter: int = 100,
+    rest: Rest | None = None,
 ) -> Maximum:
     r"""The convex conjugate of a smooth convex function at every row of ``y``.
 
@@ -63,6 +66,10 @@ def convex_conjugate(
         A row has converged when its residual is at most ``tol``. The search ends when all rows have.
     max_iter : int, default=100
         Largest number of steps.
+    rest : callable, default=None
+        A function r(x, y), by its values and gradients in x, that is added to ψ(x). The conjugate is then that of a
+        cost which is not a square, see `sklearn_ot.nn.CostPair`. If the sum is not convex, the search may end at a
+        local maximum.
 
     Returns
     -------
@@ -84,11 +91,12 @@ def convex_conjugate(
     >>> convex_conjugate(quadratic, y, start=torch.zeros(1, 2)).argmax
     tensor([[ 1., -2.]])
     """
-    search = _Search.begin(value_and_gradient, y, start, tol)
+    function = with_rest(value_and_gradient, rest)
+    search = _Search.begin(function, y, start, tol)
     if y.is_cuda and torch.cuda.is_current_stream_capturing():
         # On a GPU, steps of rows that have converged take almost no time.
         for _ in range(max_iter):
-            search = search.step(value_and_gradient)
+            search = search.step(function)
         return Maximum(search.x, -search.objective, search.residual.norm(dim=1), max_iter)
     argmax, objective, residual = start.clone(), search.objective.clone(), search.residual.norm(dim=1)
     rows = torch.arange(len(y), device=y.device)
@@ -102,7 +110,7 @@ def convex_conjugate(
         if len(rows) == 0 or n_iter >= max_iter:
             return Maximum(argmax, -objective, residual, n_iter)
         for _ in range(min(CHECK_EVERY, max_iter - n_iter)):
-            search = search.step(value_and_gradient)
+            search = search.step(function)
             n_iter += 1
 
 
@@ -123,8 +131,8 @@ class _Search(NamedTuple):
     pairs: tuple["_Secant", ...] = ()
 
     @classmethod
-    def begin(cls, value_and_gradient, y, start, tol):
-        value, gradient = value_and_gradient(start)
+    def begin(cls, function, y, start, tol):
+        value, gradient = function(start, y)
         if not isinstance(tol, Tensor):
             tol = torch.full_like(value, tol)
         residual, ones = gradient - y, torch.ones_like(value)
@@ -134,10 +142,10 @@ class _Search(NamedTuple):
         *tensors, pairs = self
         return _Search(*(tensor[rows] for tensor in tensors), tuple(pair.keep(rows) for pair in pairs))
 
-    def step(self, value_and_gradient):
+    def step(self, function):
         """Try one move for every point, and choose the next one."""
         x = self.x - self.move
-        value, gradient = value_and_gradient(x)
+        value, gradient = function(x, self.y)
         objective, residual = value - (x * self.y).sum(1), gradient - self.y
         accepted = is_enough(self.objective - objective, (self.move * self.residual).sum(1), value)
         pairs, length = _remembered(self.pairs, self.move, self.residual - residual, self.length)
@@ -155,6 +163,17 @@ class _Search(NamedTuple):
             self.tol,
             pairs,
         )
+
+
+def with_rest(value_and_gradient: Callable, rest: Rest | None) -> Callable:
+    """Values and gradients of ψ(x) + r(x, y) as a function of x and y."""
+    if rest is None:
+        return lambda x, y: value_and_gradient(x)
+
+    def function(x, y):
+        return tuple(map(torch.add, value_and_gradient(x), rest(x, y)))
+
+    return function
 
 
 def is_enough(decrease: Tensor, linear: Tensor, value: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sklearn_ot.solvers.conjugate import Maximum, is_enough
+from sklearn_ot.solvers.conjugate import Maximum, Rest, is_enough, with_rest
 
 # The largest number of features in which a Hessian is cheap.
 FEW_FEATURES = 4
@@ -24,6 +24,7 @@ def newton_conjugate(
     *,
     tol: float | Tensor = 1e-4,
     max_iter: int = 20,
+    rest: Rest | None = None,
 ) -> Maximum:
     r"""The convex conjugate of a smooth convex function at every row of ``y``, by Newton's method.
 
@@ -48,6 +49,8 @@ def newton_conjugate(
         A row has converged when its residual is at most ``tol``.
     max_iter : int, default=20
         Largest number of steps.
+    rest : callable, default=None
+        See `sklearn_ot.solvers.conjugate.convex_conjugate`; its gradients must be differentiable.
 
     Returns
     -------
@@ -63,7 +66,8 @@ def newton_conjugate(
     >>> newton_conjugate(flat, torch.tensor([[4e-3, -2e-3]]), start=torch.zeros(1, 2)).argmax
     tensor([[ 0.4000, -0.2000]])
     """
-    search = _Newton.begin(value_and_gradient, y, start, tol)
+    function = with_rest(value_and_gradient, rest)
+    search = _Newton.begin(function, y, start, tol)
     argmax, objective, residual = search.x.clone(), search.objective.clone(), search.residual.norm(dim=1)
     rows, n_iter = torch.arange(len(y), device=y.device), 0
     while True:
@@ -71,7 +75,7 @@ def newton_conjugate(
         rows, search = rows[unsolved], _Newton(*(tensor[unsolved] for tensor in search))
         if len(rows) == 0 or n_iter >= max_iter:
             return Maximum(argmax, -objective, residual, n_iter)
-        search = search.step(value_and_gradient)
+        search = search.step(function)
         argmax[rows], objective[rows], residual[rows] = search.x, search.objective, search.residual.norm(dim=1)
         n_iter += 1
 
@@ -88,13 +92,13 @@ class _Newton(NamedTuple):
     tol: Tensor
 
     @classmethod
-    def begin(cls, value_and_gradient, y, x, tol):
-        value, gradient, hessian = _derivatives(value_and_gradient, x)
+    def begin(cls, function, y, x, tol):
+        value, gradient, hessian = _derivatives(function, x, y)
         if not isinstance(tol, Tensor):
             tol = torch.full_like(value, tol)
         return cls(x, y, value - (x * y).sum(1), gradient - y, hessian, torch.ones_like(value), tol)
 
-    def step(self, value_and_gradient):
+    def step(self, function):
         """Try one move for every point."""
         move, info = torch.linalg.solve_ex(self.hessian, self.residual)
         # Where rounding leaves no positive Hessian, the search goes down the gradient.
@@ -102,7 +106,7 @@ class _Newton(NamedTuple):
         move = torch.where(is_descent[:, None], move, self.residual)
         move = move * (self.fraction * (LONGEST / move.norm(dim=1)).clamp(max=1))[:, None]
         x = self.x - move
-        value, gradient, hessian = _derivatives(value_and_gradient, x)
+        value, gradient, hessian = _derivatives(function, x, self.y)
         objective = value - (x * self.y).sum(1)
         accepted = is_enough(self.objective - objective, (move * self.residual).sum(1), value)
         column = accepted[:, None]
@@ -117,11 +121,11 @@ class _Newton(NamedTuple):
         )
 
 
-def _derivatives(value_and_gradient, x):
+def _derivatives(function, x, y):
     """Values, gradients and Hessians at rows."""
     x = x.detach().requires_grad_()
     with torch.enable_grad():
-        value, gradient = value_and_gradient(x)
+        value, gradient = function(x, y)
         columns = [torch.autograd.grad(column.sum(), x, retain_graph=True)[0] for column in gradient.unbind(1)]
     hessian = torch.stack(columns, 1)
     return value.detach(), gradient.detach(), (hessian + hessian.mT) / 2

@@ -291,9 +291,11 @@ class Potentials(OwnSettings):
         with torch.no_grad():
             start = pair.inverse.gradient(y)
         function = pair.potential.value_and_gradient
-        found = convex_conjugate(function, y, start, tol=tol, max_iter=MAX_CONJUGATE_STEPS)
+        found = convex_conjugate(function, y, start, tol=tol, max_iter=MAX_CONJUGATE_STEPS, rest=pair.rest)
         if y.shape[1] <= FEW_FEATURES and not (found.residual <= tol).all():
-            found = newton_conjugate(function, y, found.argmax, tol=tol, max_iter=MAX_CONJUGATE_STEPS // 10)
+            found = newton_conjugate(
+                function, y, found.argmax, tol=tol, max_iter=MAX_CONJUGATE_STEPS // 10, rest=pair.rest
+            )
         return [tensor.cpu().numpy() for tensor in (*found[:3], found.residual <= tol)]
 
 

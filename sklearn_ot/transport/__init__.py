@@ -7,6 +7,7 @@ from sklearn_ot.transport._semidiscrete import SemiDiscreteTransport
 from sklearn_ot.transport._w1 import W1Transport
 from sklearn_ot.transport._w2 import W2Transport
 from sklearn_ot.transport._w2_cv import W2TransportCV
+from sklearn_ot.transport._wp import WpTransport
 
 __all__ = [
     "GaussianTransport",
@@ -16,4 +17,5 @@ __all__ = [
     "W1Transport",
     "W2Transport",
     "W2TransportCV",
+    "WpTransport",
 ]

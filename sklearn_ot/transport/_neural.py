@@ -197,7 +197,7 @@ class NeuralTransport(NetOwner, BaseTransport):
         samples = self._training_samples(source, target, rng)
         if previous is None:
             self._units = [Units.of(sample.rows) for sample in samples]
-            self.coordinates_ = balanced_start(self, source, target, samples)
+            self.coordinates_ = self._start(source, target, samples)
         else:
             # A transport from a pickle of an older version has no units.
             units = getattr(self, "_units", [])
@@ -207,6 +207,10 @@ class NeuralTransport(NetOwner, BaseTransport):
         with torch_seed(rng.randint(2**31), device):
             self._run_stages(previous, train, valid, check, rng, device)
             self._conclude(samples, valid, resumed=previous is not None)
+
+    def _start(self, source, target, samples):
+        """The coordinates in which the Gaussian map is the identity."""
+        return balanced_start(self, source, target, samples)
 
     @staticmethod
     def _training_samples(source, target, rng):

@@ -65,8 +65,8 @@ def balanced_start(transport, source, target, samples):
         small = np.flatnonzero(is_small & np.all([np.ptp(rows, axis=0) > 0 for rows in (X, Y)], axis=0))
         if small.size:
             warn_user(
-                f"The numbers of {names_of(transport, small)} are tiny next to those of other columns. The squared "
-                "cost is that of the large columns, and the map of the tiny ones stays the Gaussian one. Standardise "
+                f"The numbers of {names_of(transport, small)} are tiny next to those of other columns. The cost is "
+                "that of the large columns, and the map of the tiny ones stays the Gaussian one. Standardise "
                 "columns in different units."
             )
     return coordinates

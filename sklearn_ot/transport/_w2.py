@@ -209,47 +209,12 @@ class W2Transport(ConvexTransport, NeuralTransport):
         super()._fit(source, target, rng)
 
     def _architecture(self, n_features):
-        network = Convex() if self.network is None else self.network
-        potential = inverse = module_of(network, "potential", n_features=n_features)
-        if missing := [name for name in NEEDED_METHODS if not hasattr(potential[0], name)]:
-            raise ValueError(
-                f"network must be a convex function with the methods of sklearn_ot.nn.DenseICNN, but "
-                f"{potential[0].__name__} has no {' and no '.join(missing)}. Give Convex(...), for example."
-            )
-        solver = solver_for(self.solver, n_features)
-        if potential[0] is DenseICNN and solver.sharpness != 1:
-            potential = (potential[0], {**potential[1], "sharpness": solver.sharpness})
-        is_guess = solver.exact_inverse
-        if is_guess:
-            has_guess = hasattr(network, "guess") and not isinstance(network, type)
-            inverse = network.guess(n_features) if has_guess else (ResidualMap, {"n_features": n_features})
-        return {"potential": potential, "inverse": inverse, "is_guess": is_guess}
+        return convex_networks(self.network, self.solver, n_features)
 
     def _stages(self):
-        solver = solver_for(self.solver, self.coordinates_.n_axes)
-        reg = solver.reg if self.reg == "auto" else self.reg
-        learning_rate = self.learning_rate
-        if learning_rate == "auto":
-            n_inputs = self.coordinates_.n_axes
-            learning_rate = solver.learning_rate * min(1, math.sqrt(FULL_STEP_FEATURES) / math.sqrt(n_inputs))
-        steps = {"optimizer__param_groups": [("inverse*", {"lr": solver.relative_step * learning_rate})]}
-        last = Stage(
-            self.solver,
-            partial(solver.objective, reg=reg),
-            evaluation=negative_dual,
-            remedy=f"Lower learning_rate (now {learning_rate:g})" + (f" or reg (now {reg:g})." if reg else "."),
-            learning_rate=learning_rate,
-            max_iter=self.max_iter,
-            net_params={
-                **steps,
-                "cooling": COOLING,
-                "losses_of_rows": losses_of_rows,
-                "iterator_train__source_ratio": solver.source_ratio,
-                "iterator_train__is_calibrated": solver.is_calibrated,
-                "short_steps_from": solver.short_steps_from,
-            },
-        )
+        last = dual_stage(self, self.solver, self.reg)
         plan = {"name": "plan", "objective": regression, "rows": self._plan, "is_preliminary": True}
+        steps = {"optimizer__param_groups": last.net_params["optimizer__param_groups"]}
         return [replace(last, **plan, net_params=steps, max_iter=min(PLAN_STEPS, self.max_iter)), last]
 
     def _plan(self, train, rng):
@@ -331,6 +296,50 @@ class W2Transport(ConvexTransport, NeuralTransport):
         net.n_iter_, net.history_ = self.net_.n_iter_, self.net_.history_
         self.net_ = net
         return self
+
+
+def convex_networks(network, name, n_features):
+    """The arguments of a `ConvexPair` for the solver of a name; ``network`` is the parameter of the transport."""
+    network = Convex() if network is None else network
+    potential = inverse = module_of(network, "potential", n_features=n_features)
+    if missing := [name for name in NEEDED_METHODS if not hasattr(potential[0], name)]:
+        raise ValueError(
+            f"network must be a convex function with the methods of sklearn_ot.nn.DenseICNN, but "
+            f"{potential[0].__name__} has no {' and no '.join(missing)}. Give Convex(...), for example."
+        )
+    solver = solver_for(name, n_features)
+    if potential[0] is DenseICNN and solver.sharpness != 1:
+        potential = (potential[0], {**potential[1], "sharpness": solver.sharpness})
+    is_guess = solver.exact_inverse
+    if is_guess:
+        has_guess = hasattr(network, "guess") and not isinstance(network, type)
+        inverse = network.guess(n_features) if has_guess else (ResidualMap, {"n_features": n_features})
+    return {"potential": potential, "inverse": inverse, "is_guess": is_guess}
+
+
+def dual_stage(transport, name, reg="auto"):
+    """The training of a transport by the solver of a name, given its ``coordinates_``."""
+    n_inputs, learning_rate = transport.coordinates_.n_axes, transport.learning_rate
+    solver = solver_for(name, n_inputs)
+    reg = solver.reg if reg == "auto" else reg
+    if learning_rate == "auto":
+        learning_rate = solver.learning_rate * min(1, math.sqrt(FULL_STEP_FEATURES) / math.sqrt(n_inputs))
+    return Stage(
+        name,
+        partial(solver.objective, reg=reg),
+        evaluation=negative_dual,
+        remedy=f"Lower learning_rate (now {learning_rate:g})" + (f" or reg (now {reg:g})." if reg else "."),
+        learning_rate=learning_rate,
+        max_iter=transport.max_iter,
+        net_params={
+            "optimizer__param_groups": [("inverse*", {"lr": solver.relative_step * learning_rate})],
+            "cooling": COOLING,
+            "losses_of_rows": losses_of_rows,
+            "iterator_train__source_ratio": solver.source_ratio,
+            "iterator_train__is_calibrated": solver.is_calibrated,
+            "short_steps_from": solver.short_steps_from,
+        },
+    )
 
 
 def _draw(rows, weight, n_rows, rng):

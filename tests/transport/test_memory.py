@@ -22,6 +22,7 @@ transports = [
     W1Transport(n_axes=2, confidence=None),
     W1Transport(network=Dense((8,), "silu"), max_iter=2, confidence=None),
     W2Transport(network=Convex((8,)), plan_size=0, **small),
+    WpTransport(network=Convex((8,)), **small),
     LSOTTransport(network=Dense((8,), "silu"), **small),
     QCTransport(network=Dense((8,), "silu"), **small),
     W2TransportCV(W2Transport(network=Convex((8,)), plan_size=0, max_iter=0), regs=(0, 1), cv=2),
