@@ -10,20 +10,23 @@ from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.potentials import FrozenModule, on_arrays
 
+# Number of steps along a ray, and the smallest slope by which they are divided.
+N_STEPS, LEAST_SLOPE = 4, 0.5
+
 
 @dataclass(frozen=True, eq=False)
 class RayTransport(OwnSettings):
     r"""A potential u, and the map that moves mass along its rays, in coordinates.
 
-    A ray is a line along which u falls with slope 1. Its label ℓ(x) is its direction, that of ∇u(x), and its foot, the
-    point of the line at which u would be 0,
+    A ray is a line on which u falls with slope 1. A network has such lines up to its errors, which are largest near the
+    ends of rays, where u has a kink. So the rays are here the curves along the gradient of u, each of which leaves such
+    a place after a short way. A row x is moved along its curve to the *foot* of the curve, at which u is 0. The label
+    ℓ(x) is this point and the direction of ∇u there. It is the same for all rows of a curve.
 
-    .. math:: \ell(x) = \left(x - u(x) \frac{\nabla u(x)}{\|\nabla u(x)\|},\ \frac{\nabla u(x)}{\|\nabla u(x)\|}\right)
+    The map keeps the order of the rows on each curve: with the distribution functions F and G of u given the label, for
+    the source and the target, T(x) is the place of the curve at which
 
-    The map keeps the order of the rows on each ray: with the distribution functions F and G of u given the label, for
-    the source and the target,
-
-    .. math:: T(x) = x - (u(x) - G^{-1}(F(u(x)))) \frac{\nabla u(x)}{\|\nabla u(x)\|} .
+    .. math:: u(T(x)) = G^{-1}(F(u(x))) .
 
     No row is moved upwards. Beyond the box of the training rows the potential is that of the nearest place of the box,
     and a row has its step.
@@ -90,10 +93,9 @@ class RayTransport(OwnSettings):
         return self._moved(z, "inverse", 1)
 
     def _places(self, module, u):
-        value, gradient = module.value_and_gradient(u)
-        value = value - self.level
-        direction = torch.nn.functional.normalize(gradient, dim=1)
-        foot = u - value[:, None] * direction
+        value = module(u) - self.level
+        foot = _along(module, u, -value)
+        direction = torch.nn.functional.normalize(module.gradient(foot), dim=1)
         return torch.cat([foot, direction * u.shape[1] ** 0.5, value[:, None]], 1)
 
     def _moved(self, z, name, sign):
@@ -103,8 +105,21 @@ class RayTransport(OwnSettings):
             places = self._places(network, u)
             # Beyond all training rows, a row has the step of the last of them.
             label, value = places[:, :-1], places[:, -1].clamp(rays.edges[0], rays.edges[-1])
-            length = (sign * (getattr(rays, name)(label, value) - value)).clamp(min=0)
-            return sign * length[:, None] * label[:, u.shape[1] :] / u.shape[1] ** 0.5
+            change = (sign * (getattr(rays, name)(label, value) - value)).clamp(min=0)
+            return _along(network, u, sign * change) - u
 
         steps = on_arrays(network, steps)
         return in_chunks(lambda part: part + self.scale * steps(self.inputs(part)), z)
+
+
+def _along(module, u, change):
+    """Rows moved along the gradient of a module until its values have changed by given numbers, to second order."""
+    for _ in range(N_STEPS):
+        middle = u + change[:, None] / (2 * N_STEPS) * _rate(module.gradient(u))
+        u = u + change[:, None] / N_STEPS * _rate(module.gradient(middle))
+    return u
+
+
+def _rate(gradient):
+    """The change of a row for a unit change of the value; less where the slope is small, and no mass should move."""
+    return gradient / torch.linalg.vector_norm(gradient, dim=1, keepdim=True).clamp(min=LEAST_SLOPE).square()

@@ -28,7 +28,7 @@ LEAST_ROWS, HELD_OUT, MAX_HELD_OUT = 20, 0.1, 16_384
 # Largest number of pairs, and largest size (pairs × features) of them: half a gigabyte of float32.
 MAX_PAIRS, MAX_NUMBERS = 2**20, 2**26
 # Decay of the weights of the potential, times the step size: where rows are few, it follows their noise less.
-WEIGHT_DECAY = 0.1
+WEIGHT_DECAY = 0.03
 # Number of rows of which slopes are measured.
 SLOPE_ROWS = 4096
 # Bins of the distributions along rays: their largest number, and the smallest number of rows of each sample in a bin.

@@ -66,7 +66,7 @@ class W1Transport(InvertibleTransport):
     u gives the direction of the map, :math:`x - T(x) = \|x - T(x)\|\, \nabla u(x)`, but not the distance.
     There are many optimal maps. This one keeps the order of rows on a ray. With few features it follows the flux of
     mass on a grid, as [Dacorogna90]_ and [Evans99]_ do, and its inverse is the flow backwards. With more features, the
-    map along each ray is that of the quantiles of the rows near it.
+    map along each ray is that of the quantiles of the rows near it, see `sklearn_ot.solvers.rays.RayTransport`.
 
     Parameters
     ----------
