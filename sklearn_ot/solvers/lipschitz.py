@@ -10,7 +10,7 @@ from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.gap import Side
 from sklearn_ot.solvers.samples import Sample
 
-# Largest numbers of rows for bounds of the distance, and of those that determine the extension of a potential.
+# Largest numbers of rows for bounds of the distance, and of rows that determine the extension of a potential.
 N_BOUND_ROWS, N_ANCHORS = 8192, 2048
 
 
@@ -60,7 +60,11 @@ def lipschitz_extension(anchors: np.ndarray, values: np.ndarray, rows: np.ndarra
 
 
 def held_out_sides(
-    transport: AxesTransport, fitted: Sequence[Sample], held_out: Sequence[Sample], rng: np.random.RandomState
+    transport: AxesTransport,
+    fitted: Sequence[Sample],
+    held_out: Sequence[Sample],
+    rng: np.random.RandomState,
+    n_anchors: int = N_ANCHORS,
 ) -> tuple[Side, Side]:
     """Held-out rows with the values of a potential, made 1-Lipschitz: what `sklearn_ot.solvers.gap.cost_bounds` takes.
 
@@ -72,13 +76,15 @@ def held_out_sides(
         Rows of source and target by which u was found, and other rows of them.
     rng : RandomState
         Draws the anchors of `lipschitz_extension` from the first pair, and at most 8192 rows from the second one.
+    n_anchors : int, default=2048
+        Number of anchors. More of them make the values larger, and their sum nearer to the distance.
 
     Returns
     -------
     source, target : Side
         The rows, with values of u and of −u.
     """
-    anchors = np.concatenate([sample.some(N_ANCHORS // 2, rng)[0] for sample in fitted])
+    anchors = np.concatenate([sample.some(n_anchors // 2, rng)[0] for sample in fitted])
     axes, values = transport.axes, transport.inner.potential(transport.axes.coordinates(anchors))
     sides = []
     for sample, sign in zip(held_out, (1, -1), strict=True):

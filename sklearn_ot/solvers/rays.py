@@ -10,23 +10,22 @@ from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.potentials import FrozenModule, on_arrays
 
-# Number of steps along a ray, and the smallest slope by which they are divided.
-N_STEPS, LEAST_SLOPE = 4, 0.5
-
 
 @dataclass(frozen=True, eq=False)
 class RayTransport(OwnSettings):
     r"""A potential u, and the map that moves mass along its rays, in coordinates.
 
-    A ray is a line on which u falls with slope 1. A network has such lines up to its errors, which are largest near the
-    ends of rays, where u has a kink. So the rays are here the curves along the gradient of u, each of which leaves such
-    a place after a short way. A row x is moved along its curve to the *foot* of the curve, at which u is 0. The label
-    ℓ(x) is this point and the direction of ∇u there. It is the same for all rows of a curve.
+    A ray is a line on which u falls with slope 1. The potential of a network has such lines up to its errors, which are
+    largest near the ends of rays, where u has a kink and the network is smooth. Source rows are near the upper ends of
+    their rays. So the ray of a source row x is found at a point z at a short distance r of it,
 
-    The map keeps the order of the rows on each curve: with the distribution functions F and G of u given the label, for
-    the source and the target, T(x) is the place of the curve at which
+    .. math:: z = x - r\, e(x - r\, e(x)), \qquad \hat u(x) = u(z) + r, \qquad e = \frac{\nabla u}{\|\nabla u\|} ,
 
-    .. math:: u(T(x)) = G^{-1}(F(u(x))) .
+    and that of a target row at a point above it, with -r in the place of r. The label of the ray is its direction e(z)
+    and its foot z - u(z) e(z), where u would be 0. The map keeps the order of the rows on each ray: with the
+    distribution functions F and G of û given the label, for the source and the target,
+
+    .. math:: T(x) = x - \left(\hat u(x) - G^{-1}(F(\hat u(x)))\right) e(z) .
 
     No row is moved upwards. Beyond the box of the training rows the potential is that of the nearest place of the box,
     and a row has its step.
@@ -41,6 +40,8 @@ class RayTransport(OwnSettings):
         The box of the inputs.
     level : float
         The value of the network where u is 0.
+    reach : float
+        The distance r, in ``scale``.
     network : FrozenModule
         The network, with the methods of a `sklearn_ot.nn.MLP`.
     rays : FrozenModule, default=None
@@ -51,6 +52,7 @@ class RayTransport(OwnSettings):
     scale: float
     limits: np.ndarray
     level: float
+    reach: float
     network: FrozenModule
     rays: FrozenModule | None = None
 
@@ -79,10 +81,10 @@ class RayTransport(OwnSettings):
         gradients = on_arrays(module, module.gradient)
         return in_chunks(lambda part: gradients(self.inputs(part)), z)
 
-    def places(self, z: np.ndarray) -> np.ndarray:
-        """Labels of the rays of rows of coordinates, with unit variances, and u in the last column, in ``scale``."""
+    def places(self, z: np.ndarray, is_source: bool) -> np.ndarray:
+        """Labels of the rays of rows of coordinates, with unit variances, and û in the last column, in ``scale``."""
         module = self.network.of(z.dtype)
-        return in_chunks(on_arrays(module, lambda u: self._places(module, u)), self.inputs(z))
+        return in_chunks(on_arrays(module, lambda u: self._places(module, u, is_source)), self.inputs(z))
 
     def transport(self, z: np.ndarray) -> np.ndarray:
         """Images of rows of coordinates."""
@@ -92,34 +94,26 @@ class RayTransport(OwnSettings):
         """Preimages of rows of coordinates."""
         return self._moved(z, "inverse", 1)
 
-    def _places(self, module, u):
-        value = module(u) - self.level
-        foot = _along(module, u, -value)
-        direction = torch.nn.functional.normalize(module.gradient(foot), dim=1)
-        return torch.cat([foot, direction * u.shape[1] ** 0.5, value[:, None]], 1)
+    def _places(self, module, u, is_source):
+        reach = self.reach if is_source else -self.reach
+        z = u - reach * _direction(module, u - reach * _direction(module, u))
+        value, direction = module(z) - self.level, _direction(module, z)
+        foot = z - value[:, None] * direction
+        return torch.cat([foot, direction * u.shape[1] ** 0.5, value[:, None] + reach], 1)
 
     def _moved(self, z, name, sign):
         network, rays = self.network.of(z.dtype), self.rays.of(z.dtype)
 
         def steps(u):
-            places = self._places(network, u)
+            places = self._places(network, u, is_source=sign < 0)
             # Beyond all training rows, a row has the step of the last of them.
             label, value = places[:, :-1], places[:, -1].clamp(rays.edges[0], rays.edges[-1])
-            change = (sign * (getattr(rays, name)(label, value) - value)).clamp(min=0)
-            return _along(network, u, sign * change) - u
+            length = (sign * (getattr(rays, name)(label, value) - value)).clamp(min=0)
+            return sign * length[:, None] * label[:, u.shape[1] :] / u.shape[1] ** 0.5
 
         steps = on_arrays(network, steps)
         return in_chunks(lambda part: part + self.scale * steps(self.inputs(part)), z)
 
 
-def _along(module, u, change):
-    """Rows moved along the gradient of a module until its values have changed by given numbers, to second order."""
-    for _ in range(N_STEPS):
-        middle = u + change[:, None] / (2 * N_STEPS) * _rate(module.gradient(u))
-        u = u + change[:, None] / N_STEPS * _rate(module.gradient(middle))
-    return u
-
-
-def _rate(gradient):
-    """The change of a row for a unit change of the value; less where the slope is small, and no mass should move."""
-    return gradient / torch.linalg.vector_norm(gradient, dim=1, keepdim=True).clamp(min=LEAST_SLOPE).square()
+def _direction(module, u):
+    return torch.nn.functional.normalize(module.gradient(u), dim=1)

@@ -29,8 +29,10 @@ LEAST_ROWS, HELD_OUT, MAX_HELD_OUT = 20, 0.1, 16_384
 MAX_PAIRS, MAX_NUMBERS = 2**20, 2**26
 # Decay of the weights of the potential, times the step size: where rows are few, it follows their noise less.
 WEIGHT_DECAY = 0.03
-# Number of rows of which slopes are measured.
-SLOPE_ROWS = 4096
+# Number of rows of which slopes are measured, and of those that determine the function of the lower bound.
+SLOPE_ROWS, N_ANCHORS = 4096, 8192
+# The distance of a row from the point at which its ray is found, as a share of the distance of the samples.
+REACH = 0.25
 # Bins of the distributions along rays: their largest number, and the smallest number of rows of each sample in a bin.
 N_BINS, ROWS_PER_BIN = 64, 8
 # The distributions: steps for each step of the critic, step size, share of the steps in which it falls, and patience.
@@ -116,7 +118,10 @@ def solve_by_critic(
     if held_out is None:
         return Solution(transport, unit * max(in_sample / slope, 0.0), history=history, n_iter=first.n_iter_)
     on_others = _dual_value(potential, valid)
-    sides, distance = held_out_sides(transport, fitted, held_out, rng), max((in_sample + on_others) / 2 / slope, 0.0)
+    sides, distance = (
+        held_out_sides(transport, fitted, held_out, rng, N_ANCHORS),
+        max((in_sample + on_others) / 2 / slope, 0.0),
+    )
     return Solution(transport, unit * distance, unit * in_sample, unit * on_others, sides, history, first.n_iter_)
 
 
@@ -137,7 +142,7 @@ def _fit_potential(matched, training):
     """The potential from matched rows of coordinates, and its net."""
     limits = np.stack(middle_box(matched))
     units = UnitCoordinates.standard(np.clip(np.concatenate(matched), *limits), _even(2 * len(matched[0])))
-    start = RayTransport(units.center, units.scale, (limits - units.center) / units.scale, 0.0, None)
+    start = RayTransport(units.center, units.scale, (limits - units.center) / units.scale, 0.0, 0.0, None)
     x, y = (torch.as_tensor(start.inputs(rows), dtype=torch.float32) for rows in matched)
     n_axes = x.shape[1]
     network = Dense((128,) * 3, "silu") if training.network is None else training.network
@@ -155,8 +160,8 @@ def _fit_potential(matched, training):
     ).initialize()
     net.partial_fit(TensorRows(torch.cat([x, y], 1).to(net.device)))
     potential = replace(start, network=FrozenModule(net.module_))
-    level = np.mean([potential.potential(rows[:SLOPE_ROWS]).mean() for rows in matched]) / start.scale
-    return replace(potential, level=float(level)), net
+    means = [float(potential.potential(rows[:SLOPE_ROWS]).mean() / start.scale) for rows in matched]
+    return replace(potential, level=sum(means) / 2, reach=REACH * max(means[0] - means[1], 0.0)), net
 
 
 def _mean_slope(potential, matched):
@@ -168,7 +173,8 @@ def _mean_slope(potential, matched):
 
 def _fit_rays(potential, matched, others, training):
     """The distributions along the rays of a potential, and their net."""
-    parts = [potential.places(rows.astype(np.float32)) for rows in (*matched, *(part.rows for part in others))]
+    rows = (*matched, *(part.rows for part in others))
+    parts = [potential.places(part.astype(np.float32), k % 2 == 0) for k, part in enumerate(rows)]
     values = [part[:, -1] for part in parts[:2]]
     n_bins = max(1, min(N_BINS, len(values[0]) // ROWS_PER_BIN))
     edges = np.unique(np.quantile(np.concatenate(values), np.linspace(0, 1, n_bins + 1)))

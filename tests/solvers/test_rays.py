@@ -1,6 +1,7 @@
 """The map along the rays of a potential."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ def transport(axis, quantiles, n_bins=64, **options):
     network = (MLP, {"n_features": 2 * d, "hidden_layer_sizes": (4,), "n_outputs": 2 * (len(edges) - 1)})
     rays = RayDistributions(network, edges.tolist(), [(p / p.sum()).tolist() for p in probabilities])
     box = np.array([[-9.0] * d, [9.0] * d])
-    arguments = {"centre": np.zeros(d), "scale": 1.0, "limits": box, "level": 0.0, **options}
+    arguments = {"centre": np.zeros(d), "scale": 1.0, "limits": box, "level": 0.0, "reach": 0.1, **options}
     return RayTransport(network=FrozenModule(Falling(*axis)), rays=FrozenModule(rays), **arguments)
 
 
@@ -64,12 +65,28 @@ def test_labels_are_constant_on_a_ray():
     axis = np.array([0.6, 0.8])
     fitted = transport(axis.tolist(), (lambda p: p, np.sqrt), level=0.5)
     X = np.random.RandomState(0).randn(50, 2)
-    places, farther = fitted.places(X), fitted.places(X + 0.7 * axis)
+    places, farther = fitted.places(X, True), fitted.places(X + 0.7 * axis, False)
     np.testing.assert_allclose(farther[:, :-1], places[:, :-1], atol=1e-5)
     np.testing.assert_allclose(farther[:, -1], places[:, -1] - 0.7, atol=1e-5)
     np.testing.assert_allclose(places[:, -1], -X @ axis - 0.5, atol=1e-5)
     # Directions have the mean square 1, as the feet of rows of variance 1 have.
     np.testing.assert_allclose(np.mean(places[:, 2:4] ** 2, axis=1), 1, atol=1e-5)
+
+
+def test_the_ray_of_a_row_at_a_kink_is_that_of_a_point_below_it():
+    """For the potential -|z|, with a rounded kink, the direction in the kink is that of the rows around it."""
+
+    class Rounded(Falling):
+        def forward(self, z):
+            distance = z.norm(dim=1)
+            return -torch.where(distance < 0.2, distance**2 / 0.4 + 0.1, distance)
+
+    places = replace(transport([1.0, 0.0], (lambda p: p, np.sqrt)), network=FrozenModule(Rounded(1.0, 0.0)), reach=0.3)
+    X = np.array([[0.1, 0.0], [0.0, -0.02]])
+    found = places.places(X, True)
+    # The distances are those without rounding, u(z) + r.
+    np.testing.assert_allclose(found[:, -1], [-0.1, -0.02], atol=1e-6)
+    np.testing.assert_allclose(found[:, 2:4] / np.sqrt(2), -X / np.linalg.norm(X, axis=1, keepdims=True), atol=1e-6)
 
 
 def test_beyond_the_box_rows_have_the_step_of_its_border():

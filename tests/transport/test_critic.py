@@ -193,7 +193,7 @@ def error_with_the_true_potential(n_features, n_rows, max_iter):
     module = FrozenModule(FlatsPotential(pair.transport.__self__.rays))
     box = np.full((2, n_features), [[-9.0], [9.0]])
     level = float(np.mean([pair.potential(rows).mean() for rows in (pair.source, pair.target)]))
-    start = RayTransport(np.zeros(n_features), 1.0, box, level, module)
+    start = RayTransport(np.zeros(n_features), 1.0, box, level, 0.0, module)
     others = [Sample.of(draw(2000, 5)) for draw in (pair.sample_source, pair.sample_target)]
     training = Training(None, 1.5e-2, 256, max_iter, "cpu", [], 0)
     with torch_seed(0, torch.device("cpu")):
