@@ -156,12 +156,12 @@ class AxesTransport:
 
     def potential(self, rows: np.ndarray) -> np.ndarray:
         """The potential u in the units of the data; float64, shape (n,)."""
-        return self.axes.length * self.inner.potential(self.axes.coordinates(rows))
+        return in_chunks(lambda part: self.axes.length * self.inner.potential(self.axes.coordinates(part)), rows)
 
     def gradient(self, rows: np.ndarray) -> np.ndarray:
         """The gradient of u, whose norm is about 1 on rays; float64, shape (n, n_features)."""
-        inner = self.inner.gradient(self.axes.coordinates(rows))
-        return in_chunks(lambda part: np.einsum("ik,jk->ij", part, self.axes.directions), inner)
+        gradient, turn = self.inner.gradient, self.axes.directions
+        return in_chunks(lambda part: np.einsum("ik,jk->ij", gradient(self.axes.coordinates(part)), turn), rows)
 
     def transport(self, rows: np.ndarray) -> np.ndarray:
         """Images of rows, in their dtype."""
@@ -182,8 +182,11 @@ class AxesTransport:
         return float(fall.sum() / moved) if moved > 0 else 1.0
 
     def _moved(self, rows, function):
-        z = self.axes.coordinates(rows)
-        return self.axes.moved(rows, function(z) - z)
+        def moved(part):
+            z = self.axes.coordinates(part)
+            return self.axes.moved(part, function(z) - z)
+
+        return in_chunks(moved, rows)
 
 
 class Solution(NamedTuple):

@@ -10,6 +10,9 @@ from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.potentials import FrozenModule, on_arrays
 
+# How many numbers are held at once for each row, and each unit and input of the network.
+UNIT_NUMBERS = 12
+
 
 @dataclass(frozen=True, eq=False)
 class RayTransport(OwnSettings):
@@ -73,18 +76,19 @@ class RayTransport(OwnSettings):
         """Values of u at rows of coordinates."""
         module = self.network.of(z.dtype)
         values = on_arrays(module, module)
-        return in_chunks(lambda part: self.scale * (values(self.inputs(part)) - self.level), z)
+        return self._in_chunks(lambda part: self.scale * (values(self.inputs(part)) - self.level), z)
 
     def gradient(self, z: np.ndarray) -> np.ndarray:
         """The gradient of u at rows of coordinates."""
         module = self.network.of(z.dtype)
         gradients = on_arrays(module, module.gradient)
-        return in_chunks(lambda part: gradients(self.inputs(part)), z)
+        return self._in_chunks(lambda part: gradients(self.inputs(part)), z)
 
     def places(self, z: np.ndarray, is_source: bool) -> np.ndarray:
         """Labels of the rays of rows of coordinates, with unit variances, and û in the last column, in ``scale``."""
         module = self.network.of(z.dtype)
-        return in_chunks(on_arrays(module, lambda u: self._places(module, u, is_source)), self.inputs(z))
+        places = on_arrays(module, lambda u: self._places(module, u, is_source))
+        return self._in_chunks(lambda part: places(self.inputs(part)), z)
 
     def transport(self, z: np.ndarray) -> np.ndarray:
         """Images of rows of coordinates."""
@@ -93,6 +97,10 @@ class RayTransport(OwnSettings):
     def inverse(self, z: np.ndarray) -> np.ndarray:
         """Preimages of rows of coordinates."""
         return self._moved(z, "inverse", 1)
+
+    def _in_chunks(self, function, z):
+        n_units = sum(len(weight) for weight in self.network.of(z.dtype).parameters() if weight.ndim > 1)
+        return in_chunks(function, z, row_numbers=UNIT_NUMBERS * (n_units + z.shape[1]))
 
     def _places(self, module, u, is_source):
         reach = self.reach if is_source else -self.reach
@@ -112,7 +120,7 @@ class RayTransport(OwnSettings):
             return sign * length[:, None] * label[:, u.shape[1] :] / u.shape[1] ** 0.5
 
         steps = on_arrays(network, steps)
-        return in_chunks(lambda part: part + self.scale * steps(self.inputs(part)), z)
+        return self._in_chunks(lambda part: part + self.scale * steps(self.inputs(part)), z)
 
 
 def _direction(module, u):
