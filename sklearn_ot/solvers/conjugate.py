@@ -184,10 +184,10 @@ def is_enough(decrease: Tensor, linear: Tensor, value: Tensor) -> Tensor:
     decrease, linear : Tensor
         By how much the objective decreases, and by how much its linear part at the row does.
     value : Tensor
-        ψ after the move, whose rounding error is no reason to reject a move.
+        ψ after the move, whose rounding error is no reason to reject a move, but a value beyond the floats is.
     """
     rounding = 4 * torch.finfo(value.dtype).eps * (1 + value.abs())
-    return decrease >= 1e-4 * linear - rounding
+    return (decrease >= 1e-4 * linear - rounding) & value.isfinite()
 
 
 class _Secant(NamedTuple):
@@ -204,8 +204,9 @@ class _Secant(NamedTuple):
 def _remembered(pairs, move, change, length):
     """The last pairs with a new one, and the step sizes of gradient descent that fit the new one."""
     product, square = (move * change).sum(1), change.square().sum(1)
-    # The product is positive because ψ is convex. If it is not, the change is only rounding.
+    # The product is positive because ψ is convex. If it is not, the change is only rounding, or beyond the floats.
     is_positive = product > 1e-8 * square
+    move, change = (torch.where(is_positive[:, None], rows, 0.0) for rows in (move, change))
     reciprocal = torch.where(is_positive, 1 / product, 0.0)
     pairs = (_Secant(move, change, reciprocal[:, None]), *pairs[: MEMORY - 1])
     return pairs, torch.where(is_positive, (product / square).clamp(1e-5, 1e5), length)

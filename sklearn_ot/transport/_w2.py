@@ -317,13 +317,13 @@ def convex_networks(network, name, n_features):
     return {"potential": potential, "inverse": inverse, "is_guess": is_guess}
 
 
-def dual_stage(transport, name, reg="auto"):
-    """The training of a transport by the solver of a name, given its ``coordinates_``."""
+def dual_stage(transport, name, reg="auto", factor=1.0):
+    """The training of a transport by the solver of a name, given its ``coordinates_``; ``factor`` is that of "auto"."""
     n_inputs, learning_rate = transport.coordinates_.n_axes, transport.learning_rate
     solver = solver_for(name, n_inputs)
     reg = solver.reg if reg == "auto" else reg
     if learning_rate == "auto":
-        learning_rate = solver.learning_rate * min(1, math.sqrt(FULL_STEP_FEATURES) / math.sqrt(n_inputs))
+        learning_rate = factor * solver.learning_rate * min(1, math.sqrt(FULL_STEP_FEATURES) / math.sqrt(n_inputs))
     return Stage(
         name,
         partial(solver.objective, reg=reg),

@@ -20,6 +20,7 @@ from sklearn_ot.solvers.costs import EuclideanPower
 from sklearn_ot.solvers.gap import Side
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 from sklearn_ot.solvers.metric import StepMetric
+from sklearn_ot.solvers.newton import FEW_FEATURES
 from sklearn_ot.solvers.potentials import FrozenModule, Potentials, on_arrays
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.transport._convex import ConvexTransport
@@ -28,6 +29,9 @@ from sklearn_ot.transport._start import balanced_start
 from sklearn_ot.transport._w2 import convex_networks, dual_stage
 
 SOLVER = "dual"
+# Factor of the step size for powers above 4 and more than 4 features. The gradients of long steps are then far
+# larger than those of short ones.
+STEEP_POWER, STEEP_FACTOR = 4, 0.4
 
 
 @documented(**sections(NeuralTransport))
@@ -61,7 +65,8 @@ class WpTransport(ConvexTransport, NeuralTransport):
     conjugate_tol : float, default=1e-4
         Residual at which the searches end, see `W2Transport`.
     learning_rate : float or "auto", default="auto"
-        Step size of Adam, see `W2Transport`.
+        Step size of Adam. "auto" is that of the solver "dual" of `W2Transport`, and 0.4 times as large for p > 4
+        with more than 4 features.
     <parameters>
 
     Attributes
@@ -166,7 +171,8 @@ class WpTransport(ConvexTransport, NeuralTransport):
         return {**networks, "cost": EuclideanPower(float(self.p)), "geometry": self._geometry}
 
     def _stages(self):
-        return [dual_stage(self, SOLVER)]
+        is_steep = self.p > STEEP_POWER and self.coordinates_.n_axes > FEW_FEATURES
+        return [dual_stage(self, SOLVER, factor=STEEP_FACTOR if is_steep else 1.0)]
 
     def _conclude(self, samples, valid, *, resumed):
         """Keep the start if the networks are not better than it, and estimate the distance."""

@@ -89,3 +89,30 @@ def test_the_search_knows_curvatures_of_different_directions():
     search = convex_conjugate(lambda x: (((x @ A) * x).sum(1) / 2, x @ A), y, torch.zeros_like(y), tol=1e-6)
     assert search.residual.max() <= 1e-6
     assert search.n_iter <= 60
+
+
+def test_a_move_beyond_the_floats_is_forgotten():
+    """The first move has the length of the residual, here 8e14, at which the value is infinite."""
+    y, start = torch.ones(4, 2), torch.full((4, 2), 1e2)
+
+    def steep(x):
+        return x.pow(8).sum(1), 8 * x.pow(7)
+
+    conjugate = convex_conjugate(steep, y, start, tol=1e-3, max_iter=300)
+    torch.testing.assert_close(conjugate.argmax, torch.full_like(y, 8 ** (-1 / 7)), rtol=0, atol=1e-3)
+
+
+def test_a_rest_is_part_of_the_function():
+    """Half of the square is given as a rest, in which each row has its own factor."""
+    y, factors = torch.randn(6, 2, generator=torch.Generator().manual_seed(0)), torch.tensor([[1.0, 4.0]])
+
+    def rest(x, y):
+        scale = 1 + y.square().sum(1)
+        return scale * x.square().sum(1) / 2, scale[:, None] * x
+
+    conjugate = convex_conjugate(
+        lambda x: ((factors * x.square()).sum(1) / 2, factors * x), y, torch.zeros_like(y), tol=1e-6, rest=rest
+    )
+    expected = y / (factors + 1 + y.square().sum(1, keepdim=True))
+    torch.testing.assert_close(conjugate.argmax, expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(conjugate.value, (expected * y).sum(1) / 2, rtol=1e-5, atol=1e-6)

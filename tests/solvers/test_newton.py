@@ -91,3 +91,17 @@ def test_the_search_of_a_caller_leaves_no_gradients(clusters):
     found = newton_conjugate(network.value_and_gradient, y, x, tol=0.0, max_iter=2)
     assert not any(tensor.requires_grad for tensor in found[:3])
     assert all(weight.grad is None for weight in network.parameters())
+
+
+def test_a_rest_is_part_of_the_function():
+    y, factors = torch.randn(6, 2, generator=torch.Generator().manual_seed(0)), torch.tensor([[1.0, 4.0]])
+
+    def rest(x, y):
+        scale = 1 + y.square().sum(1)
+        return scale * x.square().sum(1) / 2, scale[:, None] * x
+
+    conjugate = newton_conjugate(
+        lambda x: ((factors * x.square()).sum(1) / 2, factors * x), y, torch.zeros_like(y), tol=1e-6, rest=rest
+    )
+    expected = y / (factors + 1 + y.square().sum(1, keepdim=True))
+    torch.testing.assert_close(conjugate.argmax, expected, rtol=0, atol=1e-5)
