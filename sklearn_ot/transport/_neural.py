@@ -197,6 +197,7 @@ class NeuralTransport(NetOwner, BaseTransport):
         samples = self._training_samples(source, target, rng)
         if previous is None:
             self._units = [Units.of(sample.rows) for sample in samples]
+            self._n_rows = min(len(sample.rows) for sample in samples)
             self.coordinates_ = self._start(source, target, samples)
         else:
             # A transport from a pickle of an older version has no units.

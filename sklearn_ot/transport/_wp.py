@@ -61,7 +61,7 @@ class WpTransport(ConvexTransport, NeuralTransport):
         The power of the distance, above 1 and at most 8. Powers below 2 prefer a few long steps, those above 2 many
         short ones.
     network : specification or nn.Module class, default=None
-        The convex network of the potential, see `W2Transport`; ``Convex()`` if None.
+        The convex network of the potential, with the same default as in `W2Transport`.
     conjugate_tol : float, default=1e-4
         Residual at which the searches end, see `W2Transport`.
     learning_rate : float or "auto", default="auto"
@@ -167,7 +167,7 @@ class WpTransport(ConvexTransport, NeuralTransport):
         return super()._split(samples, rng, device)
 
     def _architecture(self, n_features):
-        networks = convex_networks(self.network, SOLVER, n_features)
+        networks = convex_networks(self.network, SOLVER, n_features, self._n_rows)
         return {**networks, "cost": EuclideanPower(float(self.p)), "geometry": self._geometry}
 
     def _stages(self):

@@ -9,20 +9,20 @@ from sklearn_ot.objectives.w2 import exact_dual, regression, w2gn
 
 
 class Quadratic(nn.Module):
-    """½ a ‖x‖², whose conjugate is ½ ‖y‖² / a."""
+    """½ Σ aᵢ xᵢ², whose conjugate is ½ Σ yᵢ² / aᵢ; one number a is that of all features."""
 
     def __init__(self, a):
         super().__init__()
-        self.a = nn.Parameter(torch.tensor(a, dtype=torch.float64))
+        self.a = nn.Parameter(torch.as_tensor(a, dtype=torch.float64))
 
     def forward(self, x):
-        return self.a * x.square().sum(1) / 2
+        return (self.a * x.square()).sum(1) / 2
 
     def gradient(self, x):
         return self.a * x
 
     def value_and_gradient(self, x):
-        return self.a * x.square().sum(1) / 2, self.a * x
+        return self(x), self.a * x
 
 
 @pytest.fixture
@@ -111,6 +111,20 @@ def test_exact_searches_see_how_a_flat_map_stretches(batches):
     assert errors[0] > 1
     # The size of x̂ is 2 √3 / 4, and its error at most the residual of √3 tol, divided by a.
     assert errors[1] < 4 / 3 * 2 * (tol / a) / (2 / 4)
+
+
+def test_searches_find_the_preimages_of_a_map_with_small_and_large_stretches():
+    """The gradient in the stretches a is minus half the mean squares of the preimages y / a, if x is 0.
+
+    From the guess y, ten steps have a relative error of .21 in this gradient, mostly where the map is flat, and the
+    default has .07.
+    """
+    a = torch.logspace(-1, 0.7, 64, dtype=torch.float64)
+    y = torch.randn(200, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * a.sqrt()
+    pair = PotentialPair(Quadratic(a), Quadratic(1.0))
+    exact_dual(pair, torch.zeros_like(y), y, reg=0.0).backward()
+    expected = -(y / a).square().mean(0) / 2
+    assert (pair.potential.a.grad - expected).norm() < 0.1 * expected.norm()
 
 
 def test_conjugate_pull(batches):

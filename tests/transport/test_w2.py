@@ -351,6 +351,20 @@ def test_warm_start_refuses_rows_in_other_units(samples):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("n_features", "n_rows", "expected"), [(48, 10_000, (256, 128)), (47, 10_000, (128, 128)), (48, 9999, (128, 128))]
+)
+def test_the_default_network_is_wide_with_many_features_and_rows(n_features, n_rows, expected):
+    """A continued fit has the same network, also with fewer rows."""
+    rng = np.random.RandomState(0)
+    Xs, Xt = rng.standard_normal((10_000, n_features)), rng.standard_normal((n_rows, n_features))
+    transport = W2Transport(max_iter=1, warm_start=True, random_state=0)
+    for n_target in (n_rows, 100):
+        transport.fit(Xs, Xt[:n_target])
+        assert transport.net_.module_.potential.hidden_layer_sizes == expected
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_warm_start_refuses_another_architecture(samples):
     transport = W2Transport(**{**SHORT, "warm_start": True}).fit(*samples)
     expected = transport.transform(samples[0])
