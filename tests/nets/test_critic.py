@@ -4,6 +4,7 @@ import time
 
 import pytest
 import torch
+from skorch.callbacks import Callback
 
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.nets import CriticNet, TensorRows, TimeBudget, torch_seed
@@ -69,17 +70,22 @@ def test_weights_of_the_penalty_and_step_sizes():
 
 
 def test_the_result_is_an_average():
-    last = []
+    steps = []
 
-    def criterion(module, x, y):
-        last[:] = [weight.detach().clone() for weight in module.parameters()]
-        return dual_and_excess(module, x, y)
+    class Steps(Callback):
+        def on_batch_end(self, net, **kwargs):
+            steps.append([weight.detach().clone() for weight in net.module_.parameters()])
 
-    net = trained(pairs(), 60, criterion)
-    weights = list(net.module_.parameters())
-    assert any((a - b).abs().max() > 1e-5 for a, b in zip(weights, last, strict=True))
-    again = trained(pairs(), 60)
-    assert all(torch.equal(a, b) for a, b in zip(weights, again.module_.parameters(), strict=True))
+    weights = [weight.detach() for weight in trained(pairs(), 60, callbacks=[Steps()]).module_.parameters()]
+    # Step k has the share 25 / (k + 25) in the average; the first one starts at the untrained weights.
+    average = steps[0]
+    for k, step in enumerate(steps[1:], start=2):
+        average = [a + (b - a) * 25 / (k + 25) for a, b in zip(average, step, strict=True)]
+    for found, expected in zip(weights, average, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert max((a - b).abs().max() for a, b in zip(weights, steps[-1], strict=True)) > 1e-4
+    again = trained(pairs(), 60).module_.parameters()
+    assert all(torch.equal(a, b) for a, b in zip(weights, again, strict=True))
 
 
 def test_step_size_falls_to_0_at_the_end_of_a_budget():

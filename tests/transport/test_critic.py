@@ -74,8 +74,8 @@ def test_the_map_fits_the_target_and_has_an_inverse():
 
     X, Y, new, fresh = 2 * ball(10_000), ball(10_000), 2 * ball(2000), ball(2000)
     transport = W1Transport(**SMALL, confidence=None).fit(X, Y)
-    # The mean radius is 7/8, and each radius is halved.
-    assert transport.distance_ == pytest.approx(7 / 8, rel=0.02)
+    # The mean radius is 7/8, and each radius is halved. Without the division by the slope, the error is 1.5 %.
+    assert transport.distance_ == pytest.approx(7 / 8, rel=0.01)
     images, preimages = transport.transform(new), transport.inverse_transform(fresh)
     assert np.mean(np.sum((images - new / 2) ** 2, axis=1)) < 0.03 * np.mean(np.sum((new / 2) ** 2, axis=1))
     assert np.mean(np.sum((preimages - 2 * fresh) ** 2, axis=1)) < 0.1 * np.mean(np.sum(fresh**2, axis=1))
