@@ -98,7 +98,7 @@ class WpTransport(ConvexTransport, NeuralTransport):
 
     Notes
     -----
-    Rotations, shifts and a common unit of all columns have no effect on the map. The units of single columns have one:
+    Shifts and a common unit of all columns have no effect on the map. The units of single columns have one:
     standardise columns that are not comparable.
 
     In directions in which the standard deviation of one of the samples is at most a hundredth of the mean one, such as

@@ -89,3 +89,11 @@ def test_beyond_the_ball_the_objective_is_bounded_below():
     far = 1e4 * torch.nn.functional.normalize(u, dim=1)
     value, _ = pair.rest(far, v)
     assert (value + far.square().sum(1) / 2 > 1e6).all()
+
+
+@pytest.mark.parametrize("p", [1.5, 3])
+def test_the_rest_has_no_mean_slope_at_the_steps_of_the_start(p):
+    """At the start v = u, and the mean gradient of r is 0, up to that of the rows."""
+    *_, u, _, pair = fitted(p)
+    _, gradient = pair.rest(u, u)
+    assert gradient.mean(0).norm() < 0.1 * pair.unit * (pair.slope @ pair.source.T).norm()

@@ -134,7 +134,7 @@ def test_constant_columns(p):
     assert l2_uvp(np.delete(images, 1, axis=1), np.delete(squared, 1, axis=1)) < 2
 
 
-def test_units_rotations_and_dtypes():
+def test_units_and_dtypes():
     pair = make_wp_pair(3, 2000, p=3, random_state=0)
     X, Y = pair.source, pair.target
     transport = short_fit(X, Y, max_iter=100)
