@@ -35,7 +35,7 @@ class RayTransport(OwnSettings):
 
     Parameters
     ----------
-    centre : ndarray of shape (n_axes,)
+    center : ndarray of shape (n_axes,)
         The middle of the inputs of the networks.
     scale : float
         A distance of 1 between inputs, in coordinates.
@@ -51,7 +51,7 @@ class RayTransport(OwnSettings):
         A `sklearn_ot.nn.RayDistributions`. Without it there is no map.
     """
 
-    centre: np.ndarray
+    center: np.ndarray
     scale: float
     limits: np.ndarray
     level: float
@@ -70,7 +70,7 @@ class RayTransport(OwnSettings):
 
     def inputs(self, z: np.ndarray) -> np.ndarray:
         """Inputs of the networks for rows of coordinates."""
-        return np.clip((z - self.centre) / self.scale, *self.limits).astype(z.dtype)
+        return np.clip((z - self.center) / self.scale, *self.limits).astype(z.dtype)
 
     def potential(self, z: np.ndarray) -> np.ndarray:
         """Values of u at rows of coordinates."""

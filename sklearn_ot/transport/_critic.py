@@ -118,10 +118,8 @@ def solve_by_critic(
     if held_out is None:
         return Solution(transport, unit * max(in_sample / slope, 0.0), history=history, n_iter=first.n_iter_)
     on_others = _dual_value(potential, valid)
-    sides, distance = (
-        held_out_sides(transport, fitted, held_out, rng, N_ANCHORS),
-        max((in_sample + on_others) / 2 / slope, 0.0),
-    )
+    distance = max((in_sample + on_others) / 2 / slope, 0.0)
+    sides = held_out_sides(transport, fitted, held_out, rng, N_ANCHORS)
     return Solution(transport, unit * distance, unit * in_sample, unit * on_others, sides, history, first.n_iter_)
 
 
