@@ -10,6 +10,8 @@ from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.potentials import FrozenModule, on_arrays
 
+# Number of steps along a curve to its foot.
+N_STEPS = 2
 # How many numbers are held at once for each row, and each unit and input of the network.
 UNIT_NUMBERS = 12
 
@@ -24,9 +26,12 @@ class RayTransport(OwnSettings):
 
     .. math:: z = x - r\, e(x - r\, e(x)), \qquad \hat u(x) = u(z) + r, \qquad e = \frac{\nabla u}{\|\nabla u\|} ,
 
-    and that of a target row at a point above it, with -r in the place of r. The label of the ray is its direction e(z)
-    and its foot z - u(z) e(z), where u would be 0. The map keeps the order of the rows on each ray: with the
-    distribution functions F and G of û given the label, for the source and the target,
+    and that of a target row at a point above it, with -r in the place of r. The label of the ray is the line that the
+    curve along the gradient of u through z has where u is 0: its direction, and its point nearest to the middle. All
+    rows of a curve have the same label. A label that tells even a little of the height of a row on its ray would spoil
+    the map, as a network reads the height from it, and finds the target rows of the same label at this height too. The
+    map keeps the order of the rows on each ray: with the distribution functions F and G of û given the label, for the
+    source and the target,
 
     .. math:: T(x) = x - \left(\hat u(x) - G^{-1}(F(\hat u(x)))\right) e(z) .
 
@@ -87,7 +92,7 @@ class RayTransport(OwnSettings):
     def places(self, z: np.ndarray, is_source: bool) -> np.ndarray:
         """Labels of the rays of rows of coordinates, with unit variances, and û in the last column, in ``scale``."""
         module = self.network.of(z.dtype)
-        places = on_arrays(module, lambda u: self._places(module, u, is_source))
+        places = on_arrays(module, lambda u: self._places(module, self._near(module, u, is_source), is_source))
         return self._in_chunks(lambda part: places(self.inputs(part)), z)
 
     def transport(self, z: np.ndarray) -> np.ndarray:
@@ -102,25 +107,42 @@ class RayTransport(OwnSettings):
         n_units = sum(len(weight) for weight in self.network.of(z.dtype).parameters() if weight.ndim > 1)
         return in_chunks(function, z, row_numbers=UNIT_NUMBERS * (n_units + z.shape[1]))
 
-    def _places(self, module, u, is_source):
+    def _near(self, module, u, is_source):
+        """Points at which the rays of rows are found."""
         reach = self.reach if is_source else -self.reach
-        z = u - reach * _direction(module, u - reach * _direction(module, u))
-        value, direction = module(z) - self.level, _direction(module, z)
-        foot = z - value[:, None] * direction
-        return torch.cat([foot, direction * u.shape[1] ** 0.5, value[:, None] + reach], 1)
+        return u - reach * _direction(module, u - reach * _direction(module, u))
+
+    def _places(self, module, z, is_source):
+        value = module(z) - self.level
+        foot = _along(module, z, -value)
+        direction = _direction(module, foot)
+        # The error of the foot is along the ray, and grows with the height of the row.
+        nearest = foot - (foot * direction).sum(1, keepdim=True) * direction
+        label = torch.cat([nearest, direction * z.shape[1] ** 0.5], 1)
+        return torch.cat([label, (value + (self.reach if is_source else -self.reach))[:, None]], 1)
 
     def _moved(self, z, name, sign):
         network, rays = self.network.of(z.dtype), self.rays.of(z.dtype)
 
         def steps(u):
-            places = self._places(network, u, is_source=sign < 0)
+            z = self._near(network, u, is_source=sign < 0)
+            places = self._places(network, z, is_source=sign < 0)
             # Beyond all training rows, a row has the step of the last of them.
             label, value = places[:, :-1], places[:, -1].clamp(rays.edges[0], rays.edges[-1])
             length = (sign * (getattr(rays, name)(label, value) - value)).clamp(min=0)
-            return sign * length[:, None] * label[:, u.shape[1] :] / u.shape[1] ** 0.5
+            return sign * length[:, None] * _direction(network, z)
 
         steps = on_arrays(network, steps)
         return self._in_chunks(lambda part: part + self.scale * steps(self.inputs(part)), z)
+
+
+def _along(module, u, change):
+    """Rows moved along the gradient of a module until its values have changed by given numbers, to second order."""
+    step = change[:, None] / N_STEPS
+    for _ in range(N_STEPS):
+        middle = u + step / 2 * _direction(module, u)
+        u = u + step * _direction(module, middle)
+    return u
 
 
 def _direction(module, u):

@@ -4,6 +4,7 @@ import pickle
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from sklearn_ot.nn import MLP, RayDistributions
@@ -73,6 +74,20 @@ def test_labels_are_constant_on_a_ray():
     np.testing.assert_allclose(np.mean(places[:, 2:4] ** 2, axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.parametrize("slope", [0.9, 1.1])
+def test_labels_do_not_tell_the_height_of_a_row_if_the_slope_is_wrong(slope):
+    """With a slope of 0.9 or 1.1, where u should be 0 is wrong by a tenth of the height."""
+    axis = np.array([0.6, 0.8])
+    fitted = transport((slope * axis).tolist(), (lambda p: p, np.sqrt))
+    X = np.random.RandomState(0).randn(50, 2)
+    for is_source in (True, False):
+        labels = fitted.places(X + 3 * axis, is_source)[:, :-1]
+        np.testing.assert_allclose(labels, fitted.places(X, True)[:, :-1], atol=1e-5)
+    # The label is of use: it has the place of the ray.
+    across = X @ [-0.8, 0.6]
+    np.testing.assert_allclose(labels[:, :2], np.outer(across, [-0.8, 0.6]), atol=1e-5)
+
+
 def test_the_ray_of_a_row_at_a_kink_is_that_of_a_point_below_it():
     """For the potential -|z|, with a rounded kink, the direction in the kink is that of the rows around it."""
 
@@ -81,11 +96,12 @@ def test_the_ray_of_a_row_at_a_kink_is_that_of_a_point_below_it():
             distance = z.norm(dim=1)
             return -torch.where(distance < 0.2, distance**2 / 0.4 + 0.1, distance)
 
-    places = replace(transport([1.0, 0.0], (lambda p: p, np.sqrt)), network=FrozenModule(Rounded(1.0, 0.0)), reach=0.3)
+    straight = transport([1.0, 0.0], (lambda p: p, np.sqrt))
+    places = replace(straight, network=FrozenModule(Rounded(1.0, 0.0)), reach=0.3, level=-2.0)
     X = np.array([[0.1, 0.0], [0.0, -0.02]])
     found = places.places(X, True)
     # The distances are those without rounding, u(z) + r.
-    np.testing.assert_allclose(found[:, -1], [-0.1, -0.02], atol=1e-6)
+    np.testing.assert_allclose(found[:, -1], [1.9, 1.98], atol=1e-6)
     np.testing.assert_allclose(found[:, 2:4] / np.sqrt(2), -X / np.linalg.norm(X, axis=1, keepdims=True), atol=1e-6)
 
 
