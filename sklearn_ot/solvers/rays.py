@@ -10,8 +10,8 @@ from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.potentials import FrozenModule, on_arrays
 
-# Number of steps along a curve to its foot.
-N_STEPS = 2
+# Number of steps along a curve to its foot, of corrections of the foot, and the smallest slope by which they divide.
+N_STEPS, N_CORRECTIONS, LEAST_SLOPE = 2, 2, 0.5
 # How many numbers are held at once for each row, and each unit and input of the network.
 UNIT_NUMBERS = 12
 
@@ -26,11 +26,11 @@ class RayTransport(OwnSettings):
 
     .. math:: z = x - r\, e(x - r\, e(x)), \qquad \hat u(x) = u(z) + r, \qquad e = \frac{\nabla u}{\|\nabla u\|} ,
 
-    and that of a target row at a point above it, with -r in the place of r. The label of the ray is the line that the
-    curve along the gradient of u through z has where u is 0: its direction, and its point nearest to the middle. All
-    rows of a curve have the same label. A label that tells even a little of the height of a row on its ray would spoil
-    the map, as a network reads the height from it, and finds the target rows of the same label at this height too. The
-    map keeps the order of the rows on each ray: with the distribution functions F and G of û given the label, for the
+    and that of a target row at a point above it, with -r in the place of r. The label of the ray is the foot of the
+    curve along the gradient of u through z, where u is 0, and the direction e there. All rows of a curve have the same
+    label. The foot is found precisely: a label that tells even a little of the height of a row on its ray would spoil
+    the map, as a network reads the height from it, and finds the target rows of this label at the same height. The map
+    keeps the order of the rows on each ray: with the distribution functions F and G of û given the label, for the
     source and the target,
 
     .. math:: T(x) = x - \left(\hat u(x) - G^{-1}(F(\hat u(x)))\right) e(z) .
@@ -115,10 +115,9 @@ class RayTransport(OwnSettings):
     def _places(self, module, z, is_source):
         value = module(z) - self.level
         foot = _along(module, z, -value)
-        direction = _direction(module, foot)
-        # The error of the foot is along the ray, and grows with the height of the row.
-        nearest = foot - (foot * direction).sum(1, keepdim=True) * direction
-        label = torch.cat([nearest, direction * z.shape[1] ** 0.5], 1)
+        for _ in range(N_CORRECTIONS):
+            foot = foot - (module(foot) - self.level)[:, None] * _rate(module.gradient(foot))
+        label = torch.cat([foot, _direction(module, foot) * z.shape[1] ** 0.5], 1)
         return torch.cat([label, (value + (self.reach if is_source else -self.reach))[:, None]], 1)
 
     def _moved(self, z, name, sign):
@@ -143,6 +142,11 @@ def _along(module, u, change):
         middle = u + step / 2 * _direction(module, u)
         u = u + step * _direction(module, middle)
     return u
+
+
+def _rate(gradient):
+    """The change of a row for a unit change of the value; less where the slope is small."""
+    return gradient / torch.linalg.vector_norm(gradient, dim=1, keepdim=True).clamp(min=LEAST_SLOPE).square()
 
 
 def _direction(module, u):
