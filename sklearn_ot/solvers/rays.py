@@ -28,7 +28,7 @@ class RayTransport(OwnSettings):
 
     and that of a target row at a point above it, with -r in the place of r. The label of the ray is the foot of the
     curve along the gradient of u through z, where u is 0, and the direction e there. All rows of a curve have the same
-    label. The foot is found precisely: a label that tells even a little of the height of a row on its ray would spoil
+    label. The foot is found precisely: a label that shows even a little of the height of a row on its ray would spoil
     the map, as a network reads the height from it, and finds the target rows of this label at the same height. The map
     keeps the order of the rows on each ray: with the distribution functions F and G of û given the label, for the
     source and the target,

@@ -75,7 +75,7 @@ def test_labels_are_constant_on_a_ray():
 
 
 @pytest.mark.parametrize("slope", [0.9, 1.1])
-def test_labels_do_not_tell_the_height_of_a_row_if_the_slope_is_wrong(slope):
+def test_labels_do_not_show_the_height_of_a_row_if_the_slope_is_wrong(slope):
     """With a slope of 0.9 or 1.1, where u should be 0 is wrong by a tenth of the height."""
     axis = np.array([0.6, 0.8])
     fitted = transport((slope * axis).tolist(), (lambda p: p, np.sqrt))

@@ -216,7 +216,7 @@ def test_map_along_true_rays_in_eight_dimensions():
 
 @pytest.mark.slow
 def test_map_of_a_field_with_many_rows():
-    """The rays are parallel and the potential is learned within 1 %, so labels must not tell the heights of rows."""
+    """The rays are parallel and the potential is learned within 1 %, so labels must not show the heights of rows."""
     pair = make_w1_pair(8, 100_000, kind="field", random_state=3)
     X = pair.sample_source(5000, random_state=9)
     images = W1Transport(confidence=None, random_state=0).fit(pair.source, pair.target).transform(X)
