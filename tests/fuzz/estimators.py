@@ -24,11 +24,14 @@ SEMIDISCRETE = {
         cost=1.5, tol=0.5, max_samples=2000, smoothing=0.5, confidence=None, random_state=0
     ),
 }
-NEURAL = {
-    "w2": W2Transport(max_iter=2, network=Convex((8,)), random_state=0),
-    "w2gn": W2Transport("w2gn", max_iter=2, network=Convex((8, 8), "softplus"), early_stopping=False, random_state=0),
+POWERS = {
     "wp": WpTransport(max_iter=2, network=Convex((8,)), random_state=0),
     "wp-1.5": WpTransport(1.5, max_iter=2, network=Convex((8,)), early_stopping=False, random_state=0),
+}
+NEURAL = {
+    **POWERS,
+    "w2": W2Transport(max_iter=2, network=Convex((8,)), random_state=0),
+    "w2gn": W2Transport("w2gn", max_iter=2, network=Convex((8, 8), "softplus"), early_stopping=False, random_state=0),
     "lsot": LSOTTransport(max_iter=2, network=Dense((8,), "silu"), random_state=0),
     "qc": QCTransport(max_iter=2, network=Dense((8,), "celu"), random_state=0),
 }
