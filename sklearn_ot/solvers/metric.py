@@ -49,7 +49,7 @@ class StepMetric(NamedTuple):
         The power p of :math:`h(z) = \|z\|^p`.
     is_reversed : bool
         Whether the target is the narrow sample.
-    center : ndarray of shape (n_features,)
+    centre : ndarray of shape (n_features,)
         The origin.
     unit : float
         The unit of length, in which the mean variance of both samples is about 1.
@@ -65,7 +65,7 @@ class StepMetric(NamedTuple):
 
     power: float
     is_reversed: bool
-    center: np.ndarray
+    centre: np.ndarray
     unit: float
     root: np.ndarray
     inverse_root: np.ndarray
@@ -101,26 +101,26 @@ class StepMetric(NamedTuple):
         metric : StepMetric
             The metric.
         """
-        center, unit = _unit(source, target)
-        samples = [_part(sample._replace(rows=(sample.rows - center) / unit), rng) for sample in (source, target)]
+        centre, unit = _unit(source, target)
+        samples = [_part(sample._replace(rows=(sample.rows - centre) / unit), rng) for sample in (source, target)]
         rows, mass = samples[0].rows, samples[0].mass
         # So columns that are constant in both samples stay constant, without rounding errors.
         varies = np.any([np.ptp(sample.rows, axis=0) > 0 for sample in samples], axis=0)
-        is_coupled = np.outer(varies, varies) | np.eye(len(center), dtype=bool)
-        factor, curvature = 1.0, np.eye(len(center))
+        is_coupled = np.outer(varies, varies) | np.eye(len(centre), dtype=bool)
+        factor, curvature = 1.0, np.eye(len(centre))
         for _ in range(N_ROUNDS):
             root, inverse_root = _roots(factor * curvature)
             sides = (sample._replace(rows=sample.rows @ root) for sample in samples)
             steps = rows - sample_gaussian_map(*sides, shrinkage).transport(rows @ root) @ inverse_root
             curvature = np.where(is_coupled, _mean_curvature(steps, mass, power), 0)
-            factor = len(center) / np.trace(curvature)
+            factor = len(centre) / np.trace(curvature)
         root, inverse_root = _roots(factor * curvature)
         slope = mass @ EuclideanPower(power).gradient(torch.from_numpy(steps)).numpy()
         spread, target_spread = (_spread(sample, root) for sample in samples)
         is_reversed = target_spread < NARROWER * spread
         sign = -1.0 if is_reversed else 1.0
         linear = {"root": root, "inverse_root": inverse_root, "curvature": curvature, "factor": factor}
-        return cls(power, is_reversed, center, unit, **linear, mean_step=sign * (mass @ steps), mean_slope=sign * slope)
+        return cls(power, is_reversed, centre, unit, **linear, mean_step=sign * (mass @ steps), mean_slope=sign * slope)
 
     def ordered(self, source, target):
         """Anything of source and target, in the order of the narrow sample and the wide one."""
@@ -128,22 +128,22 @@ class StepMetric(NamedTuple):
 
     def to_coordinates(self, X: np.ndarray) -> np.ndarray:
         """Coordinates of rows, in the dtype of ``X``."""
-        return (((X - self.center) / self.unit) @ self.root).astype(X.dtype, copy=False)
+        return (((X - self.centre) / self.unit) @ self.root).astype(X.dtype, copy=False)
 
     def from_coordinates(self, U: np.ndarray) -> np.ndarray:
         """Rows with coordinates, in the dtype of ``U``."""
-        return ((U @ self.inverse_root) * self.unit + self.center).astype(U.dtype, copy=False)
+        return ((U @ self.inverse_root) * self.unit + self.centre).astype(U.dtype, copy=False)
 
     def geometry(self, coordinates: BalancedCoordinates, radius: float) -> dict:
         """The arrays of a `sklearn_ot.nn.CostPair` in coordinates of the two samples, whose networks see a ball."""
         c = coordinates
-        axes = np.eye(len(self.center)) if c.axes is None else c.axes.T
-        origin = np.zeros(len(self.center))
+        axes = np.eye(len(self.centre)) if c.axes is None else c.axes.T
+        origin = np.zeros(len(self.centre))
         linear = c._replace(source_mean=origin, target_mean=origin)
         source, target = (move(axes) @ self.inverse_root for move in (linear.to_source, linear.to_target))
         step = (c.source_mean - c.target_mean) @ self.inverse_root
         slope = self.mean_slope + (step - self.mean_step) @ self.curvature
-        leg, basis = 0.0, np.eye(len(self.center))
+        leg, basis = 0.0, np.eye(len(self.centre))
         if c.axes is not None:
             basis = linalg.orth(np.concatenate([source, target]).T, rcond=LEAST_RANGE)
             leg = float(np.linalg.norm(step - basis @ (basis.T @ step)))
@@ -166,10 +166,10 @@ class StepMetric(NamedTuple):
 
 def _unit(source, target):
     """An origin, and the root of the mean variance of both samples; 1 if no row differs from another."""
-    center = source.mass @ source.rows
-    size = max(np.abs(sample.rows - center).max() for sample in (source, target)) or 1.0
-    variance = np.mean([_spread(sample, np.eye(len(center)) / size) for sample in (source, target)]) / len(center)
-    return center, float(size * np.sqrt(variance)) or 1.0
+    centre = source.mass @ source.rows
+    size = max(np.abs(sample.rows - centre).max() for sample in (source, target)) or 1.0
+    variance = np.mean([_spread(sample, np.eye(len(centre)) / size) for sample in (source, target)]) / len(centre)
+    return centre, float(size * np.sqrt(variance)) or 1.0
 
 
 def _spread(sample, root):

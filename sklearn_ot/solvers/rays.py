@@ -40,7 +40,7 @@ class RayTransport(OwnSettings):
 
     Parameters
     ----------
-    center : ndarray of shape (n_axes,)
+    centre : ndarray of shape (n_axes,)
         The middle of the inputs of the networks.
     scale : float
         A distance of 1 between inputs, in coordinates.
@@ -56,7 +56,7 @@ class RayTransport(OwnSettings):
         A `sklearn_ot.nn.RayDistributions`. Without it there is no map.
     """
 
-    center: np.ndarray
+    centre: np.ndarray
     scale: float
     limits: np.ndarray
     level: float
@@ -75,7 +75,7 @@ class RayTransport(OwnSettings):
 
     def inputs(self, z: np.ndarray) -> np.ndarray:
         """Inputs of the networks for rows of coordinates."""
-        return np.clip((z - self.center) / self.scale, *self.limits).astype(z.dtype)
+        return np.clip((z - self.centre) / self.scale, *self.limits).astype(z.dtype)
 
     def potential(self, z: np.ndarray) -> np.ndarray:
         """Values of u at rows of coordinates."""

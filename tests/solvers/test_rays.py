@@ -35,7 +35,7 @@ def transport(axis, quantiles, n_bins=64, **options):
     network = (MLP, {"n_features": 2 * d, "hidden_layer_sizes": (4,), "n_outputs": 2 * (len(edges) - 1)})
     rays = RayDistributions(network, edges.tolist(), [(p / p.sum()).tolist() for p in probabilities])
     box = np.array([[-9.0] * d, [9.0] * d])
-    arguments = {"center": np.zeros(d), "scale": 1.0, "limits": box, "level": 0.0, "reach": 0.1, **options}
+    arguments = {"centre": np.zeros(d), "scale": 1.0, "limits": box, "level": 0.0, "reach": 0.1, **options}
     return RayTransport(network=FrozenModule(Falling(*axis)), rays=FrozenModule(rays), **arguments)
 
 
@@ -114,7 +114,7 @@ def test_beyond_the_box_rows_have_the_step_of_its_border():
 
 def test_units_and_pickles():
     unit = transport([1.0], (lambda p: p, np.sqrt))
-    wide = transport([1.0], (lambda p: p, np.sqrt), scale=8.0, center=np.array([3.0]))
+    wide = transport([1.0], (lambda p: p, np.sqrt), scale=8.0, centre=np.array([3.0]))
     x = np.linspace(0.1, 0.9, 9)[:, None]
     np.testing.assert_allclose(wide.transport(3 + 8 * x), 3 + 8 * unit.transport(x), rtol=1e-12)
     np.testing.assert_allclose(wide.potential(3 + 8 * x), 8 * unit.potential(x), rtol=1e-12)
