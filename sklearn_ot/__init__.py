@@ -26,6 +26,7 @@ PARTS = (
     "representation",
     "solvers",
     "transport",
+    "vision",
 )
 ESTIMATORS = {
     "ClassifierFeatures": "adaptation",
@@ -51,6 +52,7 @@ ESTIMATORS = {
     "WpTransport": "transport",
     "W2Transport": "transport",
     "W2TransportCV": "transport",
+    "ColorTransfer": "vision",
 }
 
 __all__ = [*ESTIMATORS, *PARTS, "__version__"]

@@ -36,6 +36,7 @@ INSIDE = {
     "generation": {"nn", "objectives", "solvers", "nets", "transport", *CONTRACTS},
     "representation": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "adaptation": {"transport", "solvers", "nets", "objectives", *CONTRACTS},
+    "vision": {"transport", "solvers", *CONTRACTS},
 }
 # Third-party packages that each part may import.
 OUTSIDE = {
@@ -57,6 +58,7 @@ OUTSIDE = {
     "generation": {"numpy", "scipy", "sklearn", "torch", "skorch", "ot"},
     "representation": {"numpy", "sklearn", "torch"},
     "adaptation": {"numpy", "scipy", "sklearn", "torch"},
+    "vision": {"numpy", "scipy", "sklearn"},
 }
 # Extras that a part may import, only inside functions, so that the package works without them.
 OPTIONAL = {
@@ -64,6 +66,7 @@ OPTIONAL = {
     "datasets": {"mlxtend", "pandas"},
     "generation": {"pandas", "polars"},
     "adaptation": {"skada"},
+    "vision": {"PIL"},
 }
 
 

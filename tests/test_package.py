@@ -8,7 +8,13 @@ from sklearn.base import BaseEstimator
 
 import sklearn_ot
 
-PUBLIC_PARTS = (sklearn_ot.transport, sklearn_ot.generation, sklearn_ot.representation, sklearn_ot.adaptation)
+PUBLIC_PARTS = (
+    sklearn_ot.transport,
+    sklearn_ot.generation,
+    sklearn_ot.representation,
+    sklearn_ot.adaptation,
+    sklearn_ot.vision,
+)
 
 
 def test_every_public_estimator_is_importable_from_the_root():

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("doc/*.rst"))]
-LISTED = ["adaptation", "certificates", "datasets", "generation", "plotting", "representation", "transport"]
+LISTED = ["adaptation", "certificates", "datasets", "generation", "plotting", "representation", "transport", "vision"]
 
 
 def names_of_the_reference():
