@@ -36,7 +36,7 @@ REACH = 0.25
 # Bins of the distributions along rays: their largest number, and the smallest number of rows of each sample in a bin.
 N_BINS, ROWS_PER_BIN = 64, 8
 # The distributions: steps for each step of the critic, step size, share of the steps in which it falls, and patience.
-RAY_STEPS, RAY_LEARNING_RATE, RAY_COOLING, RAY_PATIENCE = 1, 5e-3, 0.5, 10
+RAY_STEPS, RAY_LEARNING_RATE, RAY_COOLING, RAY_PATIENCE = 1, 1e-2, 0.5, 10
 HISTORY_KEYS = ("n_iter", "dur", "train_loss", "dual_value", "excess", "valid_loss")
 
 
@@ -175,7 +175,7 @@ def _fit_rays(potential, matched, others, training):
     parts = [potential.places(part.astype(np.float32), k % 2 == 0) for k, part in enumerate(rows)]
     values = [part[:, -1] for part in parts[:2]]
     n_bins = max(1, min(N_BINS, len(values[0]) // ROWS_PER_BIN))
-    edges = np.unique(np.quantile(np.concatenate(values), np.linspace(0, 1, n_bins + 1)))
+    edges = _edges(np.concatenate(values), n_bins)
     if len(edges) == 1:
         edges = edges + np.array([-0.5, 0.5])
     counts = [np.histogram(part, edges)[0] + 0.5 for part in values]
@@ -221,3 +221,12 @@ def _history(**nets):
 
 def _even(n_rows):
     return np.full(n_rows, 1 / n_rows)
+
+
+def _edges(values, n_bins):
+    """The ends of bins: half of the bins have as many values as each other, and half are as wide as each other.
+
+    Rows far up on their rays are few, and have the longest moves. One bin for all of them would make these moves equal.
+    """
+    levels = np.linspace(0, 1, max(1, n_bins // 2) + 1)
+    return np.unique([np.quantile(values, levels), values.min() + np.ptp(values) * levels])

@@ -19,7 +19,7 @@ from sklearn_ot.solvers.potentials import FrozenModule
 from sklearn_ot.solvers.rays import RayTransport
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.transport import W1Transport
-from sklearn_ot.transport._critic import Training, _fit_rays
+from sklearn_ot.transport._critic import Training, _edges, _fit_rays
 
 SHIFT = np.array([3.0, -1.0, 2.0, 0.5, 0, 0, 1, 0])
 SMALL = {"network": Dense((64, 64), "silu"), "max_iter": 300, "random_state": 0}
@@ -223,6 +223,14 @@ def test_map_of_a_field_with_many_rows():
     moves = X - pair.transport(X)
     # 3.5 % was measured; with feet that were wrong by a few per cent of the height it was 26 %.
     assert np.square(images - pair.transport(X)).sum() < 0.06 * np.square(moves).sum()
+
+
+def test_bins_of_the_longest_moves_are_narrow_where_few_rows_are():
+    values = np.sort(np.random.RandomState(0).standard_exponential(10_000)).astype(np.float32)
+    edges = _edges(values, 64)
+    assert len(edges) <= 65
+    assert np.diff(edges).max() < 1.01 / 32 * np.ptp(values)
+    assert np.histogram(values, edges)[0].max() < 1.01 / 32 * len(values)
 
 
 def test_few_rows_warn():
