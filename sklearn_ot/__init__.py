@@ -48,6 +48,7 @@ ESTIMATORS = {
     "LSOTTransport": "transport",
     "QCTransport": "transport",
     "SemiDiscreteTransport": "transport",
+    "StationaryGaussianTransport": "transport",
     "W1Transport": "transport",
     "WpTransport": "transport",
     "W2Transport": "transport",

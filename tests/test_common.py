@@ -34,6 +34,7 @@ from sklearn_ot.transport import (
     LSOTTransport,
     QCTransport,
     SemiDiscreteTransport,
+    StationaryGaussianTransport,
     W1Transport,
     W2Transport,
     W2TransportCV,
@@ -52,6 +53,8 @@ with sklearn.config_context(enable_metadata_routing=True):
 INSTANCES = [
     GaussianTransport(),
     GaussianTransport(shrinkage=None),
+    StationaryGaussianTransport(),
+    StationaryGaussianTransport(smoothing=1),
     DomainAdapter(GaussianTransport(), KNeighborsClassifier()),
     DomainAdapter(None, LOGISTIC),
     LabelAwareTransport(n_rounds=2),

@@ -4,6 +4,7 @@ from sklearn_ot.transport._gaussian import GaussianTransport
 from sklearn_ot.transport._lsot import LSOTTransport
 from sklearn_ot.transport._qc import QCTransport
 from sklearn_ot.transport._semidiscrete import SemiDiscreteTransport
+from sklearn_ot.transport._stationary import StationaryGaussianTransport
 from sklearn_ot.transport._w1 import W1Transport
 from sklearn_ot.transport._w2 import W2Transport
 from sklearn_ot.transport._w2_cv import W2TransportCV
@@ -14,6 +15,7 @@ __all__ = [
     "LSOTTransport",
     "QCTransport",
     "SemiDiscreteTransport",
+    "StationaryGaussianTransport",
     "W1Transport",
     "W2Transport",
     "W2TransportCV",
