@@ -53,7 +53,10 @@ def slope_penalty(function: Callable, real: Tensor, fake: Tensor, *, one_sided: 
 
     with one t for each pair of rows. The first penalty is that of [Gulrajani17]_, on slopes other than 1, and the
     second that of [Petzka18]_, on slopes above 1. Neither bounds the Lipschitz constant of f: each is a mean over
-    points on segments.
+    points on segments. The best critic with the weight λ is the potential of a congested transport [Milne22]_. In one
+    dimension, if the density of :math:`\hat x` is σ and the distribution functions of data and samples differ by w, its
+    slope is :math:`1 + |w| / (2 \lambda \sigma)`. The second penalty is convex in f. The first is not, and a critic
+    may keep a slope near 1 in a wrong direction.
 
     Parameters
     ----------
@@ -74,6 +77,7 @@ def slope_penalty(function: Callable, real: Tensor, fake: Tensor, *, one_sided: 
     .. [Gulrajani17] I. Gulrajani, F. Ahmed, M. Arjovsky, V. Dumoulin, A. Courville, "Improved training of Wasserstein
        GANs", NeurIPS 2017.
     .. [Petzka18] H. Petzka, A. Fischer, D. Lukovnikov, "On the regularization of Wasserstein GANs", ICLR 2018.
+    .. [Milne22] T. Milne, A. Nachman, "Wasserstein GANs with gradient penalty compute congested transport", COLT 2022.
 
     Examples
     --------

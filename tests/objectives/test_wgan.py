@@ -1,11 +1,12 @@
-"""Wasserstein-1 games: the dual, penalties on slopes, parallel lines, and the bias of sample gradients."""
+"""Wasserstein-1 games: the dual, penalties on slopes, their best critics, parallel lines, bias of sample gradients."""
 
+from functools import partial
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binom
+from scipy.stats import binom, norm
 
 from sklearn_ot.metrics import wasserstein_distance
 from sklearn_ot.objectives import wgan
@@ -94,3 +95,71 @@ def test_the_distance_of_bernoulli_samples_is_the_difference_of_their_means():
         rows = np.array(sample)[:, None]
         distance = wasserstein_distance(rows, [[0.0], [1.0]], p=1, target_weight=[0.3, 0.7])
         assert distance == pytest.approx(abs(rows.mean() - 0.7))
+
+
+class PiecewiseLinear(torch.nn.Module):
+    """A function of one feature with a constant slope in each cell."""
+
+    def __init__(self, edges, slope):
+        super().__init__()
+        self.edges = edges
+        self.slopes = torch.nn.Parameter(torch.full((len(edges) - 1,), slope, dtype=edges.dtype))
+
+    def forward(self, x):
+        x = x[:, 0].contiguous()
+        cell = torch.bucketize(x.detach(), self.edges[1:-1])
+        rise = (self.slopes * self.edges.diff()).cumsum(0) - self.slopes * self.edges.diff()
+        return rise[cell] + self.slopes[cell] * (x - self.edges[cell])
+
+
+def best_slopes(reg, one_sided, start):
+    """The slopes of a trained critic of N(0, 1) and N(3, ½²), its dual value and its objective, and the edges."""
+    levels = (torch.arange(50_000, dtype=torch.float64) + 0.5) / 50_000
+    real = torch.special.ndtri(levels)
+    fake = 3 + real[torch.randperm(len(real), generator=torch.Generator().manual_seed(0))] / 2
+    # The edges are so far out that all rows are between them.
+    edges = torch.cat([torch.tensor([-10.0]), torch.linspace(-1, 3.5, 10), torch.tensor([10.0])]).double()
+    critic = PiecewiseLinear(edges, start)
+    optimiser = torch.optim.LBFGS(critic.parameters(), max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss(reg=reg):
+        torch.manual_seed(0)  # the same points at each step
+        return wgan.penalised_critic_loss(
+            critic, real[:, None], fake[:, None], reg=reg, penalty=partial(wgan.slope_penalty, one_sided=one_sided)
+        )
+
+    def step():
+        optimiser.zero_grad()
+        value = loss()
+        value.backward()
+        return value
+
+    optimiser.step(step)
+    return critic.slopes.detach().numpy(), -loss(reg=0).item(), -loss().item(), edges.numpy()
+
+
+def excess(reg, edges):
+    """|w| / (2 λ σ) in all cells but the outer ones, from the means of |w| and σ."""
+    z = (edges[1:-2, None] + np.diff(edges)[1:-1, None] * (np.arange(50) + 0.5) / 50).ravel()
+    t = (np.arange(500)[:, None] + 0.5) / 500
+    crossing = norm.cdf(z) - norm.cdf(z, 3, 0.5)
+    density = norm.pdf(z, 3 * (1 - t), np.hypot(t, (1 - t) / 2)).mean(0)
+    return crossing.reshape(-1, 50).mean(1) / density.reshape(-1, 50).mean(1) / (2 * reg)
+
+
+@pytest.mark.parametrize("reg", [0.3, 10.0])
+@pytest.mark.parametrize(("one_sided", "start"), [(True, 2.0), (False, -2.0)])
+def test_the_best_critic_is_the_potential_of_a_congested_transport(one_sided, start, reg):
+    """Its slope is 1 + |w| / (2 λ σ), and twice the objective minus the dual value is the distance of the rows."""
+    slopes, dual, objective, edges = best_slopes(reg, one_sided, start)
+    # A cell has more than 1300 points, so that the standard error of its share of them is at most 3 %.
+    np.testing.assert_allclose(-slopes[1:-1] - 1, excess(reg, edges), rtol=0.1)
+    # It does not depend on σ. Mass crosses in one direction only, so that the distance is the difference of the means.
+    assert 2 * objective - dual == pytest.approx(3, rel=1e-4)
+
+
+def test_a_two_sided_penalty_has_a_local_optimum_with_the_wrong_sign():
+    """Of the slopes -1 - |w| / (2 λ σ) and 1 - |w| / (2 λ σ), a start at 1 finds the second."""
+    slopes, dual, objective, edges = best_slopes(10.0, False, 1.0)
+    np.testing.assert_allclose(1 - slopes[1:-1], excess(10.0, edges), rtol=0.1)
+    assert objective < dual < 0
