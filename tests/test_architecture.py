@@ -58,7 +58,7 @@ OUTSIDE = {
     "generation": {"numpy", "scipy", "sklearn", "torch", "skorch", "ot"},
     "representation": {"numpy", "sklearn", "torch"},
     "adaptation": {"numpy", "scipy", "sklearn", "torch"},
-    "vision": {"numpy", "scipy", "sklearn"},
+    "vision": {"numpy", "scipy", "sklearn", "torch"},
 }
 # Extras that a part may import, only inside functions, so that the package works without them.
 OPTIONAL = {

@@ -12,27 +12,20 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_ot.base import all_or_nothing, random_source, warn_far
+from sklearn_ot.networks import Convex
 from sklearn_ot.settings import OwnSettings
 from sklearn_ot.transport import W2Transport
+from sklearn_ot.vision._apply import move_picture
 from sklearn_ot.vision._color_map import ColorMap, ColorTable, grid_of_colors
 from sklearn_ot.vision._cube import write_cube
-from sklearn_ot.vision._distinct import DistinctColors
 from sklearn_ot.vision._look import Look, kept_width
-from sklearn_ot.vision._pictures import (
-    Picture,
-    blocks_of,
-    check_pictures,
-    kind_of,
-    n_colors_of,
-    to_levels,
-    to_unit,
-)
+from sklearn_ot.vision._pictures import check_pictures, kind_of, n_colors_of
 from sklearn_ot.vision._sample import draw_colors
 
 # Share of the pixels at an end of the scale, in both pictures, from which on "auto" keeps this end.
 ATOM = 1e-3
-# Number of steps of the default transport.
-MAX_ITER = 300
+# The default transport: networks and a number of steps that are enough for three columns.
+HIDDEN_LAYER_SIZES, MAX_ITER = (64, 64), 300
 # Number of colours on which the error of a table is measured.
 N_CHECKED = 10_000
 
@@ -53,12 +46,16 @@ class ColorTransfer(OwnSettings, TransformerMixin, BaseEstimator, auto_wrap_outp
     ----------
     transport : estimator with ``fit(X, X_target=...)`` and ``transform(X)``, default=None
         The map between colours, as rows with 1 or 3 columns between 0 and 1. A clone of it is fitted. None is a
-        `sklearn_ot.transport.W2Transport` with at most 300 steps.
+        `sklearn_ot.transport.W2Transport` with at most 300 steps and the network ``Convex((64, 64))``.
     n_pixels : int, default=50000
         Number of pixels of each side on which the transport is fitted. They are drawn evenly over the pictures and over
         their colours, with uniform noise of one step of quantisation.
     amount : float, default=1.0
         The fraction α of the displacement: 0 leaves the picture as it is.
+    smooth : float or None, default=8.0
+        A guided filter makes the displacement constant in regions whose colours vary by less than this standard
+        deviation, in levels of 255, and leaves texture alone. Without it (None or 0), a blurred background breaks into
+        blotches where the target has two clusters of colours, and the colours are nearest to those of the target.
     keep_luminance : bool, default=False
         Whether only the hue and the saturation change: every colour keeps its luminance (ITU-R BT.709, of the values as
         they are stored).
@@ -73,7 +70,7 @@ class ColorTransfer(OwnSettings, TransformerMixin, BaseEstimator, auto_wrap_outp
     table_size : int or None, default=65
         Pictures of uint16 and of floats are mapped by a table of the displacements with so many nodes for each channel,
         with linear interpolation, see ``table_error_``. With None every pixel is mapped on its own, which takes
-        minutes for large pictures. Pictures of uint8 are mapped exactly, through their distinct colours.
+        minutes for large pictures. Pictures of uint8 are mapped without one, through their distinct colours.
     random_state : int, RandomState instance or None, default=None
         Draws the pixels, and seeds the transport if ``transport`` is None.
     verbose : int, default=0
@@ -108,8 +105,8 @@ class ColorTransfer(OwnSettings, TransformerMixin, BaseEstimator, auto_wrap_outp
     colour more than 32 levels (of 255) from every colour of the sample therefore has the mean displacement of its
     nearest 8 colours of the sample. No image leaves the range of the sample of the other side.
 
-    *Parameters of the result* (``amount``, ``keep_*`` and ``table_size``) can be changed by ``set_params`` after the
-    fit.
+    *Parameters of the result* (``amount``, ``smooth``, ``keep_*`` and ``table_size``) can be changed by ``set_params``
+    after the fit.
 
     *The inverse.* ``inverse_transform`` gives pictures like the target the colours of the source, with the inverse of
     the map, and the same ``amount``. Both ends that are kept, the range and the rounding are not inverted.
@@ -141,6 +138,7 @@ class ColorTransfer(OwnSettings, TransformerMixin, BaseEstimator, auto_wrap_outp
     _: KW_ONLY
     n_pixels: int = 50_000
     amount: float = 1.0
+    smooth: float | None = 8.0
     keep_luminance: bool = False
     keep_black: bool | str = "auto"
     keep_white: bool | str = "auto"
@@ -153,6 +151,7 @@ class ColorTransfer(OwnSettings, TransformerMixin, BaseEstimator, auto_wrap_outp
         "transport": [HasMethods(["fit", "transform"]), None],
         "n_pixels": [Interval(Integral, 2, None, closed="left")],
         "amount": [Interval(Real, 0, 1, closed="both")],
+        "smooth": [Interval(Real, 0, 255, closed="both"), None],
         "keep_luminance": ["boolean"],
         "keep_black": ["boolean", StrOptions({"auto"})],
         "keep_white": ["boolean", StrOptions({"auto"})],
@@ -211,7 +210,8 @@ class ColorTransfer(OwnSettings, TransformerMixin, BaseEstimator, auto_wrap_outp
         if self.transport is not None:
             self.transport_ = clone(self.transport).fit(source, X_target=target)
             return
-        transport = W2Transport(max_iter=MAX_ITER, random_state=rng.randint(2**31), verbose=self.verbose)
+        network, seed = Convex(HIDDEN_LAYER_SIZES), rng.randint(2**31)
+        transport = W2Transport(max_iter=MAX_ITER, network=network, random_state=seed, verbose=self.verbose)
         with warnings.catch_warnings():
             # The number of steps is chosen for the time: more of them hardly change a picture.
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -254,7 +254,7 @@ class ColorTransfer(OwnSettings, TransformerMixin, BaseEstimator, auto_wrap_outp
         ----------
         path : str or path-like
             The file, which is replaced if it exists. It has ``table_size`` nodes for each channel, or 65 if that is
-            None.
+            None. The smoothing depends on the picture and is not in the table.
         """
         self._check_usable()
         if self.n_colors_ != 3:
@@ -281,23 +281,9 @@ class ColorTransfer(OwnSettings, TransformerMixin, BaseEstimator, auto_wrap_outp
         return results if isinstance(pictures, list | tuple) else results[0]
 
     def _transfer_one(self, picture, method):
-        look, result = self._look(method), np.empty(picture.shape, picture.dtype)
-        colors, new = Picture.of(picture).colors, Picture.of(result)
-        if new.alpha is not None:
-            new.alpha[:] = Picture.of(picture).alpha
-        if picture.dtype == np.uint8:
-            distinct = DistinctColors(colors)
-            unit = to_unit(distinct.colors)
-            levels = to_levels(look.apply(unit, self._map(method).displacement(unit)), np.uint8)
-            for rows in blocks_of(colors):
-                new.colors[rows] = distinct.gather(levels, colors[rows])
-            return result
-        moving = self._map(method) if self.table_size is None else self._table(method)
-        for rows in blocks_of(colors):
-            unit = to_unit(colors[rows]).reshape(-1, self.n_colors_)
-            moved = look.apply(unit, moving.displacement(unit))
-            new.colors[rows] = to_levels(moved, picture.dtype).reshape(colors[rows].shape)
-        return result
+        has_table = self.table_size is not None and picture.dtype != np.uint8
+        moving = self._table(method) if has_table else self._map(method)
+        return move_picture(picture, moving, self._look(method), (self.smooth or 0) / 255)
 
     def _map(self, method):
         """The map of colours of `transform` or of `inverse_transform`."""

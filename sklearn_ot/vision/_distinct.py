@@ -33,13 +33,19 @@ class DistinctColors:
         self._places[codes] = np.arange(len(codes), dtype=np.int32)
 
     def gather(self, values: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-        """The values of the pixels, of shape (height, width, ...), given those of `colors`."""
-        return values[self._places[_codes(pixels)]]
+        """The values of the pixels, of shape (height, width, n), given those of `colors`, of shape (n_distinct, n)."""
+        places = np.take(self._places, _codes(pixels))
+        gathered = np.empty((*places.shape, values.shape[1]), values.dtype)
+        # One channel at a time, which is faster than one row at a time.
+        for channel, column in enumerate(np.ascontiguousarray(values.T)):
+            gathered[..., channel] = np.take(column, places)
+        return gathered
 
 
 def _codes(pixels):
     """One integer for each colour of 8 bits."""
     if pixels.shape[2] == 1:
-        return pixels[..., 0].astype(np.int32)
-    red, green, blue = (pixels[..., k] for k in range(3))
-    return red.astype(np.int32) << 16 | green.astype(np.int32) << 8 | blue
+        return pixels[..., 0].astype(np.uint32)
+    padded = np.zeros((*pixels.shape[:2], 4), np.uint8)
+    padded[..., 2::-1] = pixels
+    return padded.view("<u4")[..., 0]
