@@ -16,9 +16,9 @@ BAND_CELLS = 128
 
 
 class SmoothField:
-    r"""Displacements of the pixels of a picture by a guided filter [He13]_ with the picture itself as the guide.
+    r"""Displacements of the pixels of a picture by a guided filter, with the picture itself as the guide.
 
-    In a window around each pixel, the displacements d are regressed on the colours x,
+    In a window around each pixel, the displacements d are regressed on the colours x [He13]_,
 
     .. math:: \min_{A, b} \sum_i \|A x_i + b - d_i\|^2 + \varepsilon^2 \|A\|^2 ,
 

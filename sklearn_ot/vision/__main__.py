@@ -1,0 +1,121 @@
+"""The command line: ``python -m sklearn_ot.vision color-transfer SOURCE TARGET RESULT``."""
+
+import argparse
+import sys
+
+import numpy as np
+
+from sklearn_ot.metrics import wasserstein_distance
+from sklearn_ot.vision._color_transfer import ColorTransfer
+from sklearn_ot.vision._files import MAX_PIXELS, check_ending, read_picture, write_picture, written_together
+from sklearn_ot.vision._panel import panel
+from sklearn_ot.vision._pictures import kind_of, n_colors_of, to_unit
+from sklearn_ot.vision._sample import draw_colors
+
+# An exact plan of so many pixels takes a few seconds.
+N_REPORTED = 2000
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the arguments."""
+    whole = argparse.ArgumentParser(prog="python -m sklearn_ot.vision", description="Transport between pictures.")
+    command = whole.add_subparsers(dest="command", required=True).add_parser(
+        "color-transfer", help="give SOURCE the colours of TARGET", description="Give SOURCE the colours of TARGET."
+    )
+    command.add_argument("source", help="the picture to change")
+    command.add_argument("target", help="the picture with the colours")
+    command.add_argument("result", help="the file to write: .png, .tif, .jpg or .webp")
+    command.add_argument("--amount", type=float, default=1.0, help="part of the way, from 0 to 1 (1)")
+    command.add_argument(
+        "--smooth", type=float, default=8.0, help="largest deviation of a flat region, in levels of 255; 0: none (8)"
+    )
+    command.add_argument("--keep-luminance", action="store_true", help="change hue and saturation only")
+    command.add_argument("--mask", help="picture of the size of SOURCE: only pixels above half of white are fitted")
+    command.add_argument("--target-mask", help="the same for TARGET")
+    command.add_argument("--cube", help="also write the map as a table (.cube), without the smoothing")
+    command.add_argument("--compare", help="also write a panel with source, target and result")
+    command.add_argument("--report", action="store_true", help="print distances of the colours before and after")
+    command.add_argument("--force", action="store_true", help="replace files that exist")
+    command.add_argument("--max-pixels", type=int, default=MAX_PIXELS, help=f"largest picture ({MAX_PIXELS})")
+    command.add_argument("--random-state", type=int, default=0, help="seed (0)")
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+    return whole
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    argv : list of str, default=None
+        The arguments; those of the process if None.
+
+    Returns
+    -------
+    status : int
+        0, or 1 if it failed. Then there is one line on the standard error, and no file has changed.
+    """
+    args = parser().parse_args(argv)
+    try:
+        color_transfer(args)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def color_transfer(args: argparse.Namespace) -> None:
+    """Transfer colours between files."""
+    source = read_picture(args.source, args.max_pixels)
+    check_ending(args.result, source.mode)
+    if args.compare:
+        check_ending(args.compare, "RGB")
+    results = [path for path in (args.result, args.cube, args.compare) if path]
+    with written_together(results, args.force) as parts:
+        target = read_picture(args.target, args.max_pixels, source.kept.get("icc_profile"))
+        n_colors = [n_colors_of(picture.pixels) for picture in (source, target)]
+        if n_colors[0] != n_colors[1]:
+            raise ValueError(
+                f"{args.source} is {kind_of(n_colors[0])} and {args.target} is {kind_of(n_colors[1])}: convert one."
+            )
+        masks = [read_mask(path, args.max_pixels) for path in (args.mask, args.target_mask)]
+        transfer = ColorTransfer(
+            amount=args.amount,
+            smooth=args.smooth,
+            keep_luminance=args.keep_luminance,
+            random_state=args.random_state,
+            verbose=not args.quiet,
+        ).fit(source.pixels, target.pixels, masks=masks)
+        pixels = transfer.transform(source.pixels)
+        write_picture(parts[args.result], pixels, source.kept)
+        if args.cube:
+            transfer.to_cube(parts[args.cube])
+        if args.compare:
+            write_picture(parts[args.compare], panel(source.pixels, target.pixels, pixels), {})
+        if args.report:
+            report(source.pixels, target.pixels, pixels, transfer)
+
+
+def read_mask(path: str | None, max_pixels: int) -> np.ndarray | None:
+    """The pixels of a picture that are brighter than half of white; None without a file."""
+    if path is None:
+        return None
+    pixels = to_unit(read_picture(path, max_pixels).pixels)
+    return pixels > 0.5 if pixels.ndim == 2 else pixels[..., 0] > 0.5
+
+
+def report(source: np.ndarray, target: np.ndarray, result: np.ndarray, transfer: ColorTransfer) -> None:
+    """Print Wasserstein-2 distances between colours, in levels of 255, and the error of a table if there is one."""
+
+    def colors(picture, seed):
+        return 255 * draw_colors([picture], [None], N_REPORTED, np.random.RandomState(seed), "picture").colors
+
+    print(f"Wasserstein-2 distance of {N_REPORTED} pixels to the target, in levels of 255")
+    for name, picture, seed in (("source", source, 1), ("result", result, 1), ("target itself", target, 2)):
+        print(f"  {name:<14}{wasserstein_distance(colors(picture, seed), colors(target, 3)):7.2f}")
+    if source.dtype != np.uint8:
+        print(f"Mean error of the table: {transfer.table_error_:.2f} levels of 255")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
