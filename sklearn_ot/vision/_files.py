@@ -16,6 +16,10 @@ FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF")
 MODES = ("L", "LA", "RGB", "RGBA", "I;16", "F")
 # Modes that become others without a loss.
 CONVERTED = {"1": "L", "I;16B": "I;16", "I;16L": "I;16"}
+ORIENTATION = 274
+# Description, make, model, software, date, artist, copyright, and the parts of cameras and positions. The other tags
+# of a TIFF file say how its pixels are stored, which is not how those of the result are.
+DESCRIPTIVE_TAGS = {270, 271, 272, 305, 306, 315, 33432, 34665, 34853}
 # Modes that a file can hold, by its ending.
 ENDINGS = {
     ".png": ("L", "LA", "RGB", "RGBA", "I;16"),
@@ -74,6 +78,7 @@ def read_picture(path: str, max_pixels: int = MAX_PIXELS, profile: bytes | bool 
         with _no_limit(Image), Image.open(path, formats=FORMATS) as image:
             _check_header(image, path, max_pixels)
             image.load()
+            exif, is_tiff = image.getexif(), image.format == "TIFF"
             image = ImageOps.exif_transpose(image)
             if image.mode == "P":
                 image = image.convert("RGBA" if "transparency" in image.info else "RGB")
@@ -84,7 +89,9 @@ def read_picture(path: str, max_pixels: int = MAX_PIXELS, profile: bytes | bool 
     if profile is not False:
         image = _converted(image, path, profile)
     kept = {key: image.info[key] for key in ("icc_profile", "dpi") if image.info.get(key)}
-    if exif := image.getexif():
+    for tag in set(exif) - DESCRIPTIVE_TAGS if is_tiff else {ORIENTATION} & set(exif):
+        del exif[tag]
+    if exif:
         kept["exif"] = exif.tobytes()
     return PictureFile(check_picture(np.asarray(image), path), image.mode, kept)
 

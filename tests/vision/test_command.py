@@ -108,6 +108,22 @@ def test_the_orientation_is_applied_once(folder):
     assert np.array_equal(np.asarray(result), np.rot90(SOURCE, -1))
 
 
+@pytest.mark.parametrize("ending", [".tif", ".png", ".jpg"])
+def test_how_a_tiff_stores_its_pixels_is_not_copied(folder, ending):
+    exif = Image.Exif()
+    exif[315], exif[ORIENTATION] = "an artist", 3
+    Image.fromarray(SOURCE).save(folder / "other.tif", compression="tiff_lzw", exif=exif)
+    assert run(folder, "--amount", "0", source="other.tif", result=f"result{ending}") == 0
+    result = opened(folder / f"result{ending}")
+    # The noise of the picture, in a JPEG of quality 95.
+    assert np.abs(np.asarray(result).astype(int) - SOURCE[::-1, ::-1]).mean() < (5 if ending == ".jpg" else 1e-9)
+    kept = result.getexif()
+    assert kept[315] == "an artist"
+    assert kept.get(259, 1) == 1
+    if ending != ".tif":
+        assert set(kept) <= {315, 34665}
+
+
 def profile_bytes(name):
     return ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()
 
