@@ -45,6 +45,7 @@ bench: $(call installed,bench)
 	$(BIN)/python benchmarks/adaptation.py $(BENCH)
 	$(BIN)/python benchmarks/latent.py $(BENCH)
 	$(BIN)/python benchmarks/sparsity.py $(BENCH)
+	$(BIN)/python benchmarks/pictures.py $(BENCH)
 
 docs: $(call installed,docs)
 	$(BIN)/sphinx-build -b html doc doc/_build/html
