@@ -24,6 +24,7 @@ from sklearn_ot.nn import (
     DCGANGenerator,
     DenseClassifier,
     DenseICNN,
+    DistanceCritic,
     EncoderDecoder,
     LeNet,
     MLPCritic,
@@ -216,6 +217,36 @@ class Convolutional(BaseEstimator):
         encoder = self.critic(n_features, n_outputs=latent_dim)
         decoder = clone(self).set_params(output_activation="identity").generator(latent_dim, n_features)
         return _with_linear(encoder, decoder, n_features, latent_dim, self.output_activation)
+
+
+@dataclass(eq=False, repr=False)
+class Distances(BaseEstimator):
+    """A critic of slope at most 1: the sorted distances to learned points, weighted.
+
+    It is the default critic of ``WGANGenerator("spectral-norm")`` for at most two columns. In eight columns it
+    was worse than ``Dense()``.
+
+    Parameters
+    ----------
+    n_points : int, default=128
+        Number of points, an even one.
+
+    Examples
+    --------
+    >>> from sklearn_ot.networks import Distances
+    >>> Distances(n_points=64).critic(n_features=2)[0].__name__
+    'DistanceCritic'
+    """
+
+    n_points: int = 128
+
+    _parameter_constraints: ClassVar[dict] = {"n_points": [POSITIVE]}
+
+    def critic(self, n_features, n_classes=0, n_outputs=None):
+        """`sklearn_ot.nn.DistanceCritic` of rows and their one-hot labels; ``n_outputs`` must be None."""
+        self._validate_params()
+        shape = {"n_features": n_features, "n_classes": n_classes, "n_outputs": n_outputs}
+        return DistanceCritic, {**shape, "n_points": self.n_points}
 
 
 @dataclass(eq=False, repr=False)

@@ -27,7 +27,7 @@ from sklearn_ot.generation import (
     W2Generator,
     WGANGenerator,
 )
-from sklearn_ot.networks import Convex, Dense
+from sklearn_ot.networks import Convex, Dense, Distances
 from sklearn_ot.representation import Autoencoder, GenerativePipeline
 from sklearn_ot.transport import (
     GaussianTransport,
@@ -86,6 +86,7 @@ INSTANCES = [
     SemiDiscreteOTGenerator(BOUNDED, max_iter=0, tol=1.0, n_fit_samples=100),
     WGANGenerator(**TINY),
     WGANGenerator("spectral-norm", **TINY, early_stopping=True, validation_fraction=0.5),
+    WGANGenerator("spectral-norm", **{**TINY, "critic": Distances(4)}),
     WGANGenerator("clip", **{**TINY, "max_iter": 0}),
     CramerGAN(**TINY, instance_noise=0.1),
     MMDGAN(**TINY),

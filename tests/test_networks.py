@@ -5,7 +5,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
-from sklearn_ot.networks import Convex, Convolutional, Dense, module_of
+from sklearn_ot.networks import Convex, Convolutional, Dense, Distances, module_of
 
 # Specification, role, its shape, rows of the input, shape of the output.
 ROLES = [
@@ -14,6 +14,7 @@ ROLES = [
     (Dense((8,), "silu"), "function", {"n_features": 5, "n_outputs": 2}, (4, 5), (4, 2)),
     (Convolutional(2), "generator", {"latent_dim": 3, "n_features": 784}, (4, 3), (4, 784)),
     (Convolutional(2), "critic", {"n_features": 784, "n_classes": 1, "n_outputs": 3}, (4, 785), (4, 3)),
+    (Distances(4), "critic", {"n_features": 5, "n_classes": 2, "n_outputs": None}, (4, 7), (4,)),
     (Convex((16, 8)), "potential", {"n_features": 5}, (4, 5), (4,)),
 ]
 
@@ -40,7 +41,7 @@ def test_a_specification_makes_the_module_of_its_role(network, role, shape, inpu
 
 
 @pytest.mark.parametrize(
-    "network", [Dense((8,), "silu"), Convolutional(2, output_activation="identity"), Convex(rank=1)]
+    "network", [Dense((8,), "silu"), Convolutional(2, output_activation="identity"), Convex(rank=1), Distances(4)]
 )
 def test_a_specification_is_cloned_with_its_parameters(network):
     assert clone(network).get_params() == network.get_params()
@@ -62,6 +63,8 @@ def test_a_class_of_modules_is_called_with_the_shape_alone():
         (Dense((8.5,)), "function", "hidden_layer_sizes must be one or more positive integers"),
         (Dense((8,), "swish"), "function", "The 'activation' parameter of Dense must be a str among"),
         (Convolutional(0), "critic", "The 'n_channels' parameter of Convolutional must be an int"),
+        (Distances(0), "critic", "The 'n_points' parameter of Distances must be an int"),
+        (Distances(), "generator", "cannot be the generator: give a specification"),
         (
             Convex((12,), "logsumexp"),
             "potential",

@@ -95,6 +95,8 @@ class FGAN(VariationalGenerator):
     A divergence does not depend on distances: it is constant for distributions that do not overlap. ``instance_noise``
     makes them overlap.
 
+    If the data have clusters, do not use "reverse-kl", which misses many of them: use "pearson", or `WGANGenerator`.
+
     Parameters
     ----------
     divergence : {"kl", "reverse-kl", "pearson", "squared-hellinger", "jensen-shannon", "gan"}, default="jensen-shannon"

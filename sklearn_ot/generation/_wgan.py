@@ -9,9 +9,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_ot.base import documented, sections
 from sklearn_ot.generation._adversarial import AdversarialGenerator
+from sklearn_ot.networks import Distances
 from sklearn_ot.objectives import wgan
 from sklearn_ot.objectives.constraints import CONSTRAINTS
 from sklearn_ot.objectives.game import Game, value
+
+# Largest number of columns for which a critic of distances to points is the default. In eight columns it was worse than
+# layers with normalised weights.
+MAX_DISTANCES_FEATURES = 2
 
 
 @documented(**sections(AdversarialGenerator))
@@ -26,11 +31,13 @@ class WGANGenerator(AdversarialGenerator):
     `sklearn_ot.objectives.constraints.CONSTRAINTS`:
 
     * "clip" [Arjovsky17]_: all weights are kept between −``reg`` and ``reg``. The slope then has a bound, which is not
-      known.
+      known. If the data have clusters, use another constraint: with this one most samples lie between the clusters.
     * "gradient-penalty" [Gulrajani17]_: ``reg`` times :math:`E (\|\nabla f\| - 1)^2` between data and samples.
     * "one-sided-penalty" [Petzka18]_: the same penalty, but only for slopes above 1.
-    * "spectral-norm" [Miyato18]_: each weight matrix is divided by its norm. The slope is then at most 1. With ReLU it
-      is much smaller; with ``critic=Dense((128,) * 3, "groupsort")`` it is near 1.
+    * "spectral-norm": the slope is at most 1 for any weights. For at most two columns the default critic
+      is ``Distances()``, which needs no constraint for this. In other critics each weight matrix is divided by its norm
+      [Miyato18]_. They stay nearly linear, and leave samples between clusters in the plane. In eight columns
+      they were better than ``Distances()``.
 
     Training works in units in which the data are of size 1; samples have the units of ``X``.
 
@@ -53,8 +60,8 @@ class WGANGenerator(AdversarialGenerator):
     wasserstein_lower_bound_ : float
         ``critic_value_`` divided by a bound of the slope of the critic. It is a lower bound of the Wasserstein-1
         distance between samples and data, up to the error of a finite sample. The attribute only exists with
-        "spectral-norm" and a critic whose module has a method ``lipschitz_bound``, such as that of ``Dense``. With the
-        other constraints the bound of the slope is far above 1.
+        "spectral-norm" and a critic whose module has a method ``lipschitz_bound``, such as those of ``Distances`` and
+        ``Dense``. With the other constraints the bound of the slope is far above 1.
     <attributes>
 
     See Also
@@ -97,6 +104,11 @@ class WGANGenerator(AdversarialGenerator):
     def _constraint(self):
         row = CONSTRAINTS[self.constraint]
         return row if self.reg == "auto" else row._replace(reg=self.reg)
+
+    def _critic_spec(self, n_features):
+        if self.critic is None and self._constraint().is_bound and n_features <= MAX_DISTANCES_FEATURES:
+            return Distances()
+        return super()._critic_spec(n_features)
 
     def _game(self):
         constraint, loss = self._constraint(), wgan.critic_loss

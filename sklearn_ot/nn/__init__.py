@@ -6,6 +6,7 @@ from sklearn_ot.nn._classifiers import DenseClassifier, LeNet
 from sklearn_ot.nn._cost_pair import CostPair
 from sklearn_ot.nn._critics import DCGANCritic, LabelledCritic, MLPCritic, normalise_spectra_, with_labels
 from sklearn_ot.nn._curvature import curvature_bound
+from sklearn_ot.nn._distance_critic import DistanceCritic
 from sklearn_ot.nn._generators import DCGANGenerator, MLPGenerator
 from sklearn_ot.nn._icnn import DenseICNN
 from sklearn_ot.nn._lifted import LiftedPotential
@@ -31,6 +32,7 @@ __all__ = [
     "DenseClassifier",
     "DenseICNN",
     "DisplacementPotential",
+    "DistanceCritic",
     "EncoderDecoder",
     "GroupSort",
     "HalfSquare",

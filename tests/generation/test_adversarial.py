@@ -20,8 +20,8 @@ from sklearn_ot.datasets import grid_modes, make_gaussian_grid, make_gaussian_ri
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.generation import FGAN, GAN, MMDGAN, WGANQC, CramerGAN, SemiDiscreteOTGenerator, WGANGenerator
 from sklearn_ot.metrics import mode_coverage, wasserstein_distance
-from sklearn_ot.networks import Convolutional, Dense
-from sklearn_ot.nn import DCGANGenerator, MLPCritic, MLPGenerator
+from sklearn_ot.networks import Convolutional, Dense, Distances
+from sklearn_ot.nn import DCGANGenerator, DistanceCritic, MLPCritic, MLPGenerator
 from sklearn_ot.objectives.constraints import CONSTRAINTS
 from sklearn_ot.objectives.fgan import DIVERGENCES
 
@@ -265,6 +265,34 @@ def test_the_value_with_a_known_slope_is_a_bound(X):
     assert 0.5 * exact < found < 1.02 * exact
     # The weights have norm 1 up to the error of the power method.
     assert generator.critic_value_ == pytest.approx(found, rel=0.1)
+
+
+@pytest.mark.parametrize("labelled", [False, True], ids=["", "classes"])
+def test_the_critic_of_slope_one_is_one_of_distances(X, y, labelled):
+    y = y if labelled else None
+    whole = new("WGAN spectral-norm", critic=None).fit(X, y)
+    assert isinstance(whole.net_.critic_, DistanceCritic)
+    assert whole.critic_value_ == whole.wasserstein_lower_bound_
+    pieces = pickle.loads(pickle.dumps(new("WGAN spectral-norm", critic=None, max_iter=15, warm_start=True).fit(X, y)))
+    pieces.set_params(max_iter=25).fit(X, y)
+    np.testing.assert_array_equal(pieces.sample(50, random_state=0), whole.sample(50, random_state=0))
+    # The other constraints, and rows of more columns, have a network of layers.
+    assert isinstance(new("WGAN clip", critic=None, max_iter=1).fit(X).net_.critic_, MLPCritic)
+    wider = np.column_stack([X, X[::-1]])
+    assert isinstance(new("WGAN spectral-norm", critic=None, max_iter=1).fit(wider).net_.critic_, MLPCritic)
+
+
+def test_the_value_of_distances_is_nearly_the_distance(X):
+    networks = {"generator": Moved(), "critic": Distances(64)}
+    generator = new("WGAN spectral-norm", n_critic=100, max_iter=5, learning_rate=1e-2, **networks).fit(X)
+    rows = map(generator.coordinates_.to_coordinates, (generator.sample(2000, random_state=0), X))
+    # The distance is that of other samples than the value.
+    assert 0.8 < generator.wasserstein_lower_bound_ / wasserstein_distance(*rows, p=1) < 1.02
+
+
+def test_a_critic_of_distances_embeds_no_rows(X):
+    with pytest.raises(ValueError, match="the game needs 16 outputs: use Dense"):
+        new("CramerGAN", critic=Distances()).fit(X)
 
 
 @pytest.mark.parametrize("name", ["WGAN gradient-penalty", "WGAN one-sided-penalty", "WGAN clip"])
@@ -656,6 +684,16 @@ def test_published_toys_by_the_defaults(method, make, modes, std, quality, diver
     assert coverage.n_modes == len(modes)
     assert coverage.high_quality >= quality
     assert coverage.reverse_kl <= divergence
+
+
+@pytest.mark.slow
+def test_a_critic_of_distances_finds_the_clusters_of_the_grid():
+    """With layers of normalised weights 2 % of the samples were near a cluster."""
+    generator = WGANGenerator("spectral-norm", random_state=1).fit(make_gaussian_grid(2500, random_state=1))
+    coverage = mode_coverage(generator.sample(2500, random_state=501), grid_modes(), 0.05)
+    assert coverage.n_modes == 25
+    assert coverage.high_quality >= 0.9
+    assert coverage.reverse_kl <= 0.05
 
 
 def test_moments_of_samples_are_matched_where_training_is_short():
