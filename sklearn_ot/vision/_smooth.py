@@ -9,8 +9,8 @@ from scipy.ndimage import uniform_filter
 
 # Side of a picture, in pixels, for each pixel of a side of the cells on which the filter works.
 CELL_SIDE = 1000
-# The window has 2 · 8 + 1 cells: under 2 % of the side of a picture.
-RADIUS = 8
+# The window has 2 · 4 + 1 cells: under 1 % of the side of a picture.
+RADIUS = 4
 # Rows of cells that are solved together.
 BAND_CELLS = 128
 
