@@ -32,24 +32,27 @@ def move_picture(picture: np.ndarray, moving: ColorMap | ColorTable, look: Look,
     def unit(rows):
         return to_unit(colors[rows])
 
-    if picture.dtype == np.uint8:
+    if picture.dtype == np.uint8 and not epsilon:
         distinct = DistinctColors(colors)
-        moved = moving.displacement(to_unit(distinct.colors))
-        if not epsilon:
-            levels = to_levels(look.apply(to_unit(distinct.colors), moved), np.uint8)
-            for rows in blocks_of(colors):
-                new.colors[rows] = distinct.gather(levels, colors[rows])
-            return result
-        moved = moved.astype(np.float32)
-
-    def displacement(rows):
-        if picture.dtype == np.uint8:
-            return distinct.gather(moved, colors[rows])
-        return moving.displacement(unit(rows).reshape(-1, colors.shape[2])).reshape(colors[rows].shape)
-
-    field = SmoothField(colors, unit, displacement, epsilon) if epsilon else displacement
+        seen = to_unit(distinct.colors)
+        levels = to_levels(look.apply(seen, moving.displacement(seen)), np.uint8)
+        for rows in blocks_of(colors):
+            new.colors[rows] = distinct.gather(levels, colors[rows])
+        return result
+    displacement = _displacement(colors, unit, moving)
+    if epsilon:
+        displacement = SmoothField(colors, unit, displacement, epsilon)
     for rows in blocks_of(colors):
         flat = unit(rows).reshape(-1, colors.shape[2])
-        moved_flat = field(rows).reshape(flat.shape)
-        new.colors[rows] = to_levels(look.apply(flat, moved_flat), picture.dtype).reshape(colors[rows].shape)
+        moved = displacement(rows).reshape(flat.shape)
+        new.colors[rows] = to_levels(look.apply(flat, moved), picture.dtype).reshape(colors[rows].shape)
     return result
+
+
+def _displacement(colors, unit, moving):
+    """The displacements of the pixels of some rows, as a function of the rows."""
+    if colors.dtype != np.uint8:
+        return lambda rows: moving.displacement(unit(rows).reshape(-1, colors.shape[2])).reshape(colors[rows].shape)
+    distinct = DistinctColors(colors)
+    moved = moving.displacement(to_unit(distinct.colors)).astype(np.float32)
+    return lambda rows: distinct.gather(moved, colors[rows])
