@@ -64,7 +64,8 @@ class DistanceCritic(nn.Module):
         n_columns = n_features + n_classes
         self.points = nn.Parameter(torch.randn(n_points, n_columns))
         self.offsets = nn.Parameter(torch.zeros(n_points))
-        self.weight = nn.Parameter(torch.empty(n_points).uniform_(-1, 1))
+        # Only their ratios count. A step of Adam changes small weights more, and a critic of a game must change fast.
+        self.weight = nn.Parameter(torch.empty(n_points).uniform_(-1, 1) / n_points**0.5)
         self.register_buffer("signs", torch.tensor([1.0, -1.0]).repeat_interleave(n_points // 2))
         self.rounding = ROUNDING * n_columns
 
