@@ -72,11 +72,11 @@ show([transfer.set_params(amount=amount).transform(temple) for amount in amounts
 crop = (slice(0, 213), slice(0, 320))
 transfer.set_params(amount=1.0, smooth=None)
 strict = transfer.transform(temple)
-smooth = transfer.set_params(smooth=8).transform(temple)
+smooth = transfer.set_params(smooth=12).transform(temple)
 same_light = transfer.set_params(keep_luminance=True).transform(temple)
 show(
     [picture[crop] for picture in (temple, strict, smooth, same_light)],
-    ["temple, a part", "smooth=None", "smooth=8", "smooth=8, keep_luminance=True"],
+    ["temple, a part", "smooth=None", "smooth=12", "smooth=12, keep_luminance=True"],
 )
 
 # %%

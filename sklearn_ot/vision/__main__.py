@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("result", help="the file to write: .png, .tif, .jpg or .webp")
     command.add_argument("--amount", type=float, default=1.0, help="part of the way, from 0 to 1 (1)")
     command.add_argument(
-        "--smooth", type=float, default=8.0, help="largest deviation of a flat region, in levels of 255; 0: none (8)"
+        "--smooth", type=float, default=12.0, help="largest deviation of a flat region, in levels of 255; 0: none (12)"
     )
     command.add_argument("--keep-luminance", action="store_true", help="change hue and saturation only")
     command.add_argument("--mask", help="picture of the size of SOURCE: only pixels above half of white are fitted")

@@ -52,7 +52,7 @@ class ColorTransfer(OwnSettings, TransformerMixin, BaseEstimator, auto_wrap_outp
         their colours, with uniform noise of one step of quantisation.
     amount : float, default=1.0
         The fraction α of the displacement: 0 leaves the picture as it is.
-    smooth : float or None, default=8.0
+    smooth : float or None, default=12.0
         A guided filter makes the displacement constant in regions whose colours vary by less than this standard
         deviation, in levels of 255, and leaves texture alone. Without it (None or 0), a blurred background breaks into
         blotches where the target has two clusters of colours, and the colours are nearest to those of the target.
@@ -138,7 +138,7 @@ class ColorTransfer(OwnSettings, TransformerMixin, BaseEstimator, auto_wrap_outp
     _: KW_ONLY
     n_pixels: int = 50_000
     amount: float = 1.0
-    smooth: float | None = 8.0
+    smooth: float | None = 12.0
     keep_luminance: bool = False
     keep_black: bool | str = "auto"
     keep_white: bool | str = "auto"

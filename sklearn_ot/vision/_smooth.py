@@ -22,9 +22,14 @@ class SmoothField:
 
     .. math:: \min_{A, b} \sum_i \|A x_i + b - d_i\|^2 + \varepsilon^2 \|A\|^2 ,
 
-    and a pixel gets the displacement :math:`\bar A x + \bar b`, with the means of A and b over the windows that contain
-    it. Where the colours vary by less than ε, all pixels get about the mean displacement of the window. The regressions
-    use means of cells of pixels, and A and b are interpolated between the cells [He15]_.
+    and a pixel gets the displacement
+
+    .. math:: d + \bar f \, (\bar A x + \bar b - d), \qquad f = \frac{\varepsilon^2}{\varepsilon^2 + \sigma^2} ,
+
+    with the means of A, b and f over the windows that contain it. σ² is the variance of the colours of a window, the
+    mean of its channels. Where the colours vary by less than ε, all pixels get about the mean displacement of the
+    window. In texture they keep their own, where a regression would move the palette away from that of the target. The
+    regressions use means of cells of pixels, and A, b and f are interpolated between the cells [He15]_.
 
     Parameters
     ----------
@@ -45,7 +50,7 @@ class SmoothField:
     """
 
     def __init__(self, colors: np.ndarray, unit: Callable, displacement: Callable, epsilon: float):
-        self.shape, self._unit = colors.shape, unit
+        self.shape, self._unit, self._displacement = colors.shape, unit, displacement
         height, width, n_colors = colors.shape
         self._side = max(1, round(math.sqrt(height * width) / CELL_SIDE))
         n_rows, n_columns = -(-height // self._side), -(-width // self._side)
@@ -56,7 +61,7 @@ class SmoothField:
             rows = slice(cells.start * self._side, min(cells.stop * self._side, height))
             guide[cells] = self._cell_means(unit(rows))
             moved[cells] = self._cell_means(displacement(rows))
-        self._coefficients = np.empty((n_columns, n_rows, n_colors * (n_colors + 1)), np.float32).transpose(2, 1, 0)
+        self._coefficients = np.empty((n_columns, n_rows, n_colors * (n_colors + 1) + 1), np.float32).transpose(2, 1, 0)
         for start in range(0, n_rows, BAND_CELLS):
             stop = min(start + BAND_CELLS, n_rows)
             # Two means in succession depend on cells up to two radii away.
@@ -75,12 +80,13 @@ class SmoothField:
         large = torch.nn.functional.interpolate(small, scale_factor=side, mode="bilinear", align_corners=False)
         large = large[0, :, start - low * side : stop - low * side, : self.shape[1]].numpy()
         unit = self._unit(slice(start, stop)).astype(np.float32, copy=False)
+        own = self._displacement(slice(start, stop))
         moved = np.empty(unit.shape, np.float32)
         for channel in range(n_colors):
-            total = large[n_colors * n_colors + channel].copy()
+            total = large[n_colors * n_colors + channel] - own[..., channel]
             for other in range(n_colors):
                 total += large[channel * n_colors + other] * unit[..., other]
-            moved[..., channel] = total
+            moved[..., channel] = own[..., channel] + large[-1] * total
         return moved
 
     def _cell_means(self, values):
@@ -93,9 +99,9 @@ class SmoothField:
 
 
 def coefficients(guide: np.ndarray, moved: np.ndarray, epsilon: float) -> np.ndarray:
-    """The means of A and b over the windows of each cell, of shape (height, width, n_colors * (n_colors + 1)).
+    """The means of A, b and f over the windows of each cell, of shape (height, width, n_colors * (n_colors + 1) + 1).
 
-    The rows of A come first, then b.
+    The rows of A come first, then b, then f.
     """
     n_colors = guide.shape[2]
 
@@ -109,4 +115,6 @@ def coefficients(guide: np.ndarray, moved: np.ndarray, epsilon: float) -> np.nda
     slopes = np.linalg.solve(outer + np.eye(n_colors, dtype=np.float32) * np.float32(epsilon**2), cross)
     offset = moved_mean - np.einsum("hwi,hwij->hwj", guide_mean, slopes)
     rows = slopes.transpose(0, 1, 3, 2).reshape(*guide.shape[:2], n_colors * n_colors)
-    return mean(np.concatenate([rows, offset], axis=2))
+    variance = np.trace(outer, axis1=2, axis2=3)[..., None] / n_colors
+    flatness = epsilon**2 / (epsilon**2 + np.maximum(variance, 0))
+    return mean(np.concatenate([rows, offset, flatness], axis=2))

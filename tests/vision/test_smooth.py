@@ -22,9 +22,9 @@ def test_a_flat_region_gets_the_mean_displacement():
     new = smoothed(colors, displacement)
     # The mean of 81 displacements of ±30 levels has a standard deviation of 3 levels, and neighbours share most of
     # them. The slope on the noise is its covariance with the displacements over ε², 0.4 here, so neighbours differ by
-    # 0.4 times their noise.
+    # 0.4 times their noise, and by one level more because the share of their own displacements is 1 / 60.
     assert np.abs(new).max() < 8 / 255
-    assert np.abs(np.diff(new, axis=1)).max() < 3 / 255
+    assert np.abs(np.diff(new, axis=1)).max() < 4 / 255
 
 
 @pytest.mark.parametrize("n_colors", [1, 3])
@@ -33,6 +33,13 @@ def test_a_linear_map_of_colours_is_kept_where_they_vary(n_colors):
     matrix, shift = RNG.uniform(-0.3, 0.3, (n_colors, n_colors)), 0.1
     # Regularisation by ε² shrinks the slopes by the factor 1 / (1 + ε² / variance), with variance 1/12: by 1e-5 here.
     assert np.allclose(smoothed(colors, colors @ matrix + shift, 0.001), colors @ matrix + shift, atol=1e-4)
+
+
+def test_texture_keeps_its_displacements():
+    colors = RNG.rand(60, 80, 3)
+    displacement = 0.3 * np.sin(20 * colors)
+    # The regression is nearly 0, and its share ε² / (ε² + variance) is 1.1 %, with variance 1/12.
+    assert np.abs(smoothed(colors, displacement) - displacement).max() < 0.02 * 0.3
 
 
 def test_an_edge_of_the_picture_stays_an_edge():
