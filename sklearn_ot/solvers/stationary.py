@@ -7,7 +7,7 @@ from scipy import fft
 from scipy.ndimage import uniform_filter
 
 from sklearn_ot.settings import in_own_settings
-from sklearn_ot.solvers.chunks import in_chunks
+from sklearn_ot.solvers.chunks import CHUNK_NUMBERS, in_chunks
 from sklearn_ot.solvers.gaussian import RELATIVE_FLOOR, ROUNDING
 from sklearn_ot.solvers.samples import Sample
 
@@ -30,8 +30,7 @@ class StationaryMap(NamedTuple):
     wasserstein_distance : float
         Wasserstein-2 distance between the two Gaussians.
     unvaried : float
-        Share of the variance of the target, in units of that of the source, in directions in which the target varies
-        and the source does not.
+        Share of the variance of the target that is in directions in which the source does not vary.
     """
 
     source_mean: np.ndarray
@@ -104,8 +103,8 @@ def stationary_map(
     shapes of both spectra are the same near k, then this average has no bias.
 
     A direction without variance, that is with less than 1e-6 of the variance of the frequency, has the typical stretch,
-    the median over the frequencies, if the source does not vary there, and a stretch of about 1e-3 of the usual one of
-    its frequency if only the target does not.
+    the median over the frequencies, if the source does not vary there, and a stretch of about 1e-3 of the typical one if
+    only the target does not.
 
     Parameters
     ----------
@@ -158,7 +157,7 @@ def _moments(sample, shape):
 
 def _parts(sample):
     """Chunks of rows and their masses."""
-    size = max(1, 2**22 // sample.rows.shape[1])
+    size = max(1, CHUNK_NUMBERS // sample.rows.shape[1])
     for start in range(0, len(sample.rows), size):
         rows = slice(start, start + size)
         yield sample.rows[rows].astype(np.float64, copy=False), sample.mass[rows]
