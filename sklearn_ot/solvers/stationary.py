@@ -103,8 +103,8 @@ def stationary_map(
     shapes of both spectra are the same near k, then this average has no bias.
 
     A direction without variance, that is with less than 1e-6 of the variance of the frequency, has the typical stretch,
-    the median over the frequencies, if the source does not vary there, and a stretch of about 1e-3 of the typical one if
-    only the target does not.
+    the median over the frequencies, if the source does not vary there, and about 1e-3 of the typical stretch if only
+    the target does not.
 
     Parameters
     ----------
