@@ -61,11 +61,10 @@ class AdversarialGenerator(NeuralGenerator):
     learning_rate : float, default={learning_rate}
         Step size of Adam for both networks in the first rounds; it falls as 1 / √(1 + round / 2000).
     critic : specification of `sklearn_ot.networks` or nn.Module class, default=None
-        The network that judges rows; None is ``Dense((128, 128, 128), "relu")``, or ``Distances()`` for the constraint
-        "spectral-norm" and at most two columns. A class of modules is called with ``n_features``, ``n_classes`` (0
-        without classes) and ``n_outputs`` (None for a scalar), and maps rows of shape (n, n_features + n_classes) to
-        shape (n,) or (n, n_outputs). The last columns are the one-hot label of the row. They are also the last columns
-        of the noise of the generator, and are counted in its ``latent_dim``.
+        The network that judges rows; None is ``Dense((128, 128, 128), "relu")``. A class of modules is called with
+        ``n_features``, ``n_classes`` (0 without classes) and ``n_outputs`` (None for a scalar), and maps rows of shape
+        (n, n_features + n_classes) to shape (n,) or (n, n_outputs). The last columns are the one-hot label of the
+        row. They are also the last columns of the noise of the generator, and are counted in its ``latent_dim``.
     <parameters>
     instance_noise : float, default=0
         Standard deviation of normal noise that is added to data and samples before they are inputs of the critic, in

@@ -34,10 +34,10 @@ class WGANGenerator(AdversarialGenerator):
       known. If the data have clusters, use another constraint: with this one most samples lie between the clusters.
     * "gradient-penalty" [Gulrajani17]_: ``reg`` times :math:`E (\|\nabla f\| - 1)^2` between data and samples.
     * "one-sided-penalty" [Petzka18]_: the same penalty, but only for slopes above 1.
-    * "spectral-norm": the slope is at most 1 for any weights. For at most two columns the default critic
-      is ``Distances()``, which needs no constraint for this. In other critics each weight matrix is divided by its norm
-      [Miyato18]_. They stay nearly linear, and leave samples between clusters in the plane. In eight columns
-      they were better than ``Distances()``.
+    * "spectral-norm": the slope is at most 1 for any weights. For at most two columns ``critic=None`` is
+      ``Distances()``, which needs no constraint for this. In other critics each weight matrix is divided by its norm
+      [Miyato18]_. They stay nearly linear, and leave samples between clusters in the plane. In eight columns they were
+      better than ``Distances()``.
 
     Training works in units in which the data are of size 1; samples have the units of ``X``.
 

@@ -5,16 +5,16 @@ from numbers import Real
 from typing import ClassVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_ot.base import FLOAT_DTYPES
 from sklearn_ot.solvers.potentials import Potentials
+from sklearn_ot.transport._affine import AffineTransport
 from sklearn_ot.transport._convex import ConvexTransport
 from sklearn_ot.transport._start import gaussian_start
 
 
 @dataclass(eq=False, repr=False)
-class GaussianTransport(ConvexTransport):
+class GaussianTransport(AffineTransport, ConvexTransport):
     """The optimal map between two Gaussians with the moments of the samples.
 
     The map is affine and has a closed form [Olkin82]_. It is the optimal map of the squared cost if one distribution is
@@ -121,29 +121,3 @@ class GaussianTransport(ConvexTransport):
         """The map as the gradient of a convex potential, see `sklearn_ot.solvers.potentials`."""
         check_is_fitted(self)
         return Potentials.gaussian(self.map_)
-
-    def _transform(self, X):
-        return self.map_.transport(X)
-
-    def _inverse_transform(self, X):
-        return self.map_.inverse(X)
-
-    def potential(self, X):
-        """The convex potential whose gradient is `transform`.
-
-        .. math:: \\psi(x) = \\tfrac12 (x - m_s)^\\top A (x - m_s) + \\langle m_t, x - m_s \\rangle
-
-        It is 0 at the mean of the source.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Source rows.
-
-        Returns
-        -------
-        potential : ndarray of shape (n_samples,)
-            Values of ψ, in squared units of the data and in the dtype of ``X`` if it is a float dtype, else float64.
-        """
-        check_is_fitted(self)
-        return self.map_.potential(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))

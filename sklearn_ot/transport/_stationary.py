@@ -6,17 +6,17 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport, warn_user
+from sklearn_ot.base import warn_user
 from sklearn_ot.solvers.stationary import stationary_map
+from sklearn_ot.transport._affine import AffineTransport
 
 # Share of the variance of the target, in directions in which the source does not vary, from which on a warning says so.
 LEAST_SHARE = 0.01
 
 
 @dataclass(eq=False, repr=False)
-class StationaryGaussianTransport(InvertibleTransport):
+class StationaryGaussianTransport(AffineTransport):
     r"""The optimal map between two stationary Gaussian pictures with the moments of the samples.
 
     Rows are flattened pictures. A Gaussian picture is stationary if the covariance of two pixels depends on their
@@ -123,30 +123,3 @@ class StationaryGaussianTransport(InvertibleTransport):
         if np.prod(shape) != self.n_features_in_:
             raise ValueError(f"A row of {self.n_features_in_} features is not a picture of shape {shape}.")
         return shape if len(shape) == 3 else (*shape, 1)
-
-    def _transform(self, X):
-        return self.map_.transport(X)
-
-    def _inverse_transform(self, X):
-        return self.map_.inverse(X)
-
-    def potential(self, X):
-        r"""The convex potential whose gradient is `transform`.
-
-        .. math:: \psi(x) = \tfrac12 (x - m_s)^\top C^\top A\, C (x - m_s) + \langle m_t, x - m_s \rangle
-
-        It is 0 at the mean of the source.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Source rows.
-
-        Returns
-        -------
-        potential : ndarray of shape (n_samples,)
-            Values of ψ, in squared units of the data (with the factor ½ in the cost), in the dtype of ``X`` if it is a
-            float dtype, else float64.
-        """
-        check_is_fitted(self)
-        return self.map_.potential(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))
