@@ -48,6 +48,11 @@ def test_a_specification_is_cloned_with_its_parameters(network):
     assert clone(network) is not network
 
 
+def test_a_critic_of_distances_has_as_many_points_as_its_specification():
+    module, arguments = module_of(Distances(6), "critic", n_features=5, n_classes=2, n_outputs=None)
+    assert module(**arguments).points.shape == (6, 7)
+
+
 def test_a_class_of_modules_is_called_with_the_shape_alone():
     class Own(nn.Linear):
         pass
