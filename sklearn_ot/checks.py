@@ -14,6 +14,38 @@ def check_n_samples(n_samples):
         raise ValueError(f"n_samples must be an integer of 1 or more, got {n_samples!r}.")
 
 
+def picture_shape(shape, n_features):
+    """The shape of a flattened picture, with the channels last.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        ``image_shape`` of an estimator or a specification: (height, width, n_channels), or without the last number or
+        the last two numbers, which are then 1.
+    n_features : int
+        Number of features of a row.
+
+    Returns
+    -------
+    shape : tuple of int
+        The same with three numbers, or (length, 1) for a single number.
+
+    Raises
+    ------
+    ValueError
+        If these are no lengths, or a row is no picture of this shape.
+    """
+    is_whole = all(isinstance(length, Integral) and length > 0 for length in shape)
+    if not (1 <= len(shape) <= 3 and is_whole):
+        raise ValueError(
+            f"image_shape={shape!r}: give (height, width, n_channels), (height, width) or (length,), with whole "
+            "numbers above 0."
+        )
+    if np.prod(shape) != n_features:
+        raise ValueError(f"A row of {n_features} features is not a picture of shape {shape}.")
+    return shape if len(shape) == 3 else (*shape, 1)
+
+
 @contextmanager
 def errors_about(name):
     """Make every ValueError and TypeError of a block name an argument; not all errors of scikit-learn's checks do.

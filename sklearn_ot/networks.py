@@ -17,9 +17,11 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
+from sklearn_ot.checks import picture_shape
 from sklearn_ot.nn import (
     ACTIVATIONS,
     MLP,
+    ConvICNN,
     DCGANCritic,
     DCGANGenerator,
     DenseClassifier,
@@ -71,12 +73,12 @@ def named_module(name, module, arguments):
     return {name: module, **{f"{name}__{argument}": value for argument, value in arguments.items()}}
 
 
-def check_sizes(sizes):
+def check_sizes(sizes, name="hidden_layer_sizes"):
     """Widths of hidden layers as a tuple of int; a ValueError unless they are one or more positive integers."""
     checked = tuple(sizes)
     if not checked or not all(isinstance(n, Integral) and not isinstance(n, bool) and n > 0 for n in checked):
         raise ValueError(
-            f"hidden_layer_sizes must be one or more positive integers, got {sizes!r}. "
+            f"{name} must be one or more positive integers, got {sizes!r}. "
             "Give for example (128, 128) for two hidden layers."
         )
     return tuple(map(int, checked))
@@ -309,3 +311,70 @@ class Convex(BaseEstimator):
     def guess(self, n_features):
         """`sklearn_ot.nn.ResidualMap` with as wide layers, to guess the inverse of the gradient of the potential."""
         return ResidualMap, {"n_features": n_features, "hidden_layer_sizes": check_sizes(self.hidden_layer_sizes)}
+
+
+@dataclass(eq=False, repr=False)
+class ConvexConvolutional(BaseEstimator):
+    """Convolutional layers of a convex function of flattened pictures of any size.
+
+    A transport with this network starts at the map between stationary Gaussian pictures, see
+    `sklearn_ot.transport.StationaryGaussianTransport`, and not at the Gaussian map: its coordinates are pictures again,
+    and no matrix has as many rows and columns as a picture has numbers. The parameter ``shrinkage`` of the transport
+    has no effect.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        The shape of a picture: (height, width, n_channels), or (height, width) for one channel.
+    n_channels : sequence of int, default=(16, 32)
+        Number of channels of each hidden layer. Each layer after the first one has half the resolution of the previous
+        one.
+    kernel_size : int, default=5
+        Width of the convolutions of the picture, an odd number.
+    activation : {"mixed", "logsumexp", "celu", "softplus"}, default="celu"
+        Activation of the hidden layers, as in `Convex`.
+    pool_size : int, default=4
+        Units in a pool; with "logsumexp" it must divide the numbers of channels.
+    strong_convexity : float, default=1e-2
+        Least stretch of the gradient, above 0 and below 1, in the coordinates of the network. The inverse map then
+        stretches by at most ``1 / strong_convexity``.
+
+    Examples
+    --------
+    >>> from sklearn_ot.networks import ConvexConvolutional
+    >>> ConvexConvolutional((16, 16, 3)).potential(n_features=768)[0].__name__
+    'ConvICNN'
+    """
+
+    image_shape: tuple[int, ...]
+    n_channels: Sequence[int] = (16, 32)
+    kernel_size: int = 5
+    activation: str = "celu"
+    pool_size: int = 4
+    strong_convexity: float = 1e-2
+
+    _parameter_constraints: ClassVar[dict] = {
+        "image_shape": [tuple],
+        "n_channels": ["array-like"],
+        "kernel_size": [POSITIVE],
+        "activation": [StrOptions({"mixed", "logsumexp", "celu", "softplus"})],
+        "pool_size": [POSITIVE],
+        "strong_convexity": [Interval(Real, 0, 1, closed="neither")],
+    }
+
+    def potential(self, n_features):
+        """`sklearn_ot.nn.ConvICNN` of rows."""
+        self._validate_params()
+        if len(self.image_shape) not in (2, 3):
+            raise ValueError(f"image_shape={self.image_shape!r}: give (height, width, n_channels) or (height, width).")
+        names = ("kernel_size", "activation", "pool_size", "strong_convexity")
+        return ConvICNN, {
+            "n_features": n_features,
+            "image_shape": picture_shape(self.image_shape, n_features),
+            "n_channels": check_sizes(self.n_channels, "n_channels"),
+            **{name: getattr(self, name) for name in names},
+        }
+
+    def guess(self, n_features):
+        """The same as `potential`: the inverse of the gradient of a convex function is the gradient of another one."""
+        return self.potential(n_features)

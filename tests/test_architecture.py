@@ -27,7 +27,7 @@ INSIDE = {
     "nets": {"settings", "nn", "objectives", "solvers", "exceptions"},
     "checks": set(),
     "certificates": {"base", "solvers"},
-    "networks": {"nn"},
+    "networks": {"checks", "nn"},
     "metrics": {"settings", "checks", "solvers", "exceptions"},
     "datasets": {"settings", "nn", "solvers", "exceptions"},
     "plotting": {"settings", "base", "exceptions", "metrics"},

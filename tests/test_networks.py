@@ -5,7 +5,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
-from sklearn_ot.networks import Convex, Convolutional, Dense, Distances, module_of
+from sklearn_ot.networks import Convex, ConvexConvolutional, Convolutional, Dense, Distances, module_of
 
 # Specification, role, its shape, rows of the input, shape of the output.
 ROLES = [
@@ -16,6 +16,8 @@ ROLES = [
     (Convolutional(2), "critic", {"n_features": 784, "n_classes": 1, "n_outputs": 3}, (4, 785), (4, 3)),
     (Distances(4), "critic", {"n_features": 5, "n_classes": 2, "n_outputs": None}, (4, 7), (4,)),
     (Convex((16, 8)), "potential", {"n_features": 5}, (4, 5), (4,)),
+    (ConvexConvolutional((3, 5, 2), (4, 6)), "potential", {"n_features": 30}, (4, 30), (4,)),
+    (ConvexConvolutional((3, 5), (4,), activation="logsumexp"), "potential", {"n_features": 15}, (4, 15), (4,)),
 ]
 
 
@@ -41,7 +43,14 @@ def test_a_specification_makes_the_module_of_its_role(network, role, shape, inpu
 
 
 @pytest.mark.parametrize(
-    "network", [Dense((8,), "silu"), Convolutional(2, output_activation="identity"), Convex(rank=1), Distances(4)]
+    "network",
+    [
+        Dense((8,), "silu"),
+        Convolutional(2, output_activation="identity"),
+        Convex(rank=1),
+        Distances(4),
+        ConvexConvolutional((8, 8, 3)),
+    ],
 )
 def test_a_specification_is_cloned_with_its_parameters(network):
     assert clone(network).get_params() == network.get_params()
@@ -76,12 +85,17 @@ def test_a_class_of_modules_is_called_with_the_shape_alone():
             r"hidden_layer_sizes=\(12,\) cannot be split into pools of pool_size=8",
         ),
         (Convex(strong_convexity=1.0), "potential", "The 'strong_convexity' parameter of Convex must be a float"),
+        (ConvexConvolutional((4, 4)), "potential", r"A row of 2 features is not a picture of shape \(4, 4\)"),
+        (ConvexConvolutional((1, 2.5)), "potential", r"image_shape=\(1, 2.5\): give \(height, width, n_channels\)"),
+        (ConvexConvolutional((2,)), "potential", r"image_shape=\(2,\): give \(height, width, n_channels\) or"),
+        (ConvexConvolutional((1, 2), ()), "potential", r"n_channels must be one or more positive integers, got \(\)"),
+        (ConvexConvolutional((1, 2), kernel_size=4), "potential", "kernel_size must be an odd number, got 4"),
         (Convex(), "generator", "cannot be the generator: give a specification"),
         ("mlp", "critic", "'mlp' cannot be the critic: give a specification"),
         (Dense, "critic", "cannot be the critic: give a specification"),
     ],
 )
 def test_unusable_networks_are_refused(network, role, message):
-    shape = {"n_features": 2}
     with pytest.raises(ValueError, match=message):
-        module_of(network, role, **shape)
+        module, arguments = module_of(network, role, n_features=2)
+        module(**arguments)

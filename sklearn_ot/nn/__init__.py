@@ -3,6 +3,7 @@
 from sklearn_ot.nn._activations import ACTIVATIONS, GroupSort
 from sklearn_ot.nn._autoencoder import EncoderDecoder, StandardCode, WithLinear
 from sklearn_ot.nn._classifiers import DenseClassifier, LeNet
+from sklearn_ot.nn._conv_icnn import ConvICNN
 from sklearn_ot.nn._cost_pair import CostPair
 from sklearn_ot.nn._critics import DCGANCritic, LabelledCritic, MLPCritic, normalise_spectra_, with_labels
 from sklearn_ot.nn._curvature import curvature_bound
@@ -25,6 +26,7 @@ from sklearn_ot.nn._residual import ResidualMap
 __all__ = [
     "ACTIVATIONS",
     "MLP",
+    "ConvICNN",
     "ConvexPair",
     "CostPair",
     "DCGANCritic",

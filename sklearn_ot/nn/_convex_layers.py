@@ -111,7 +111,10 @@ class ConvexLayer(NamedTuple):
 
     @classmethod
     def of(cls, activation: str, size: int | tuple[int, ...], pool_size: int) -> "ConvexLayer":
-        """A layer of the given width, or with the given number of units of each kind."""
+        """A layer of the given width, or with the given number of units of each kind.
+
+        A ValueError is raised if the units cannot be split into pools.
+        """
         activations = ACTIVATIONS[activation]
         if not isinstance(size, int):
             sizes = size
@@ -121,7 +124,10 @@ class ConvexLayer(NamedTuple):
             n_pooled = pool_size * math.ceil(size // pool_size / 2)
             sizes = (n_pooled, size - n_pooled)
         pairs = zip(activations, sizes, strict=True)
-        return cls(tuple(Units(kind, n_units, pool_size if kind is LogSumExp else 1) for kind, n_units in pairs))
+        kinds = tuple(Units(kind, n_units, pool_size if kind is LogSumExp else 1) for kind, n_units in pairs)
+        if any(units.n_units % units.pool_size for units in kinds):
+            raise ValueError(f"A layer of {size} units cannot be split into pools of {pool_size}: choose a multiple.")
+        return cls(kinds)
 
     @property
     def size(self) -> int | tuple[int, ...]:

@@ -98,11 +98,6 @@ class DenseICNN(nn.Module):
         self.activation = activation
         self.pool_size = pool_size if activation in ("logsumexp", "mixed") else 1
         self.layers = [ConvexLayer.of(activation, size, pool_size) for size in self.hidden_layer_sizes]
-        if any(units.n_units % units.pool_size for layer in self.layers for units in layer.kinds):
-            raise ValueError(
-                f"Hidden layers of {self.hidden_layer_sizes} units cannot be split into pools of {self.pool_size}: "
-                "choose widths that pool_size divides."
-            )
         widths = [layer.width for layer in self.layers]
         n_hidden, scale = sum(widths), 1 / math.sqrt(n_features)
         is_small = n_features <= MAX_MATRIX_FEATURES

@@ -10,17 +10,19 @@ from torch import Tensor, nn
 from sklearn_ot.nn import ConvexPair
 from sklearn_ot.objectives.dual import preimages
 from sklearn_ot.solvers.coordinates import BalancedCoordinates
+from sklearn_ot.solvers.stationary_coordinates import StationaryCoordinates
 
 # Share of a distance by which a map may be worse than the start.
 SLACK = 0.1
 # Directions of sliced distances.
 N_PROJECTIONS = 100
 
+Coordinates = BalancedCoordinates | StationaryCoordinates
 Sides = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
 
 
 def start_check(
-    samples: tuple[Tensor, Tensor], compared: Sides, n_far: tuple[int, int], coordinates: BalancedCoordinates
+    samples: tuple[Tensor, Tensor], compared: Sides, n_far: tuple[int, int], coordinates: Coordinates
 ) -> Callable[[nn.Module], bool]:
     """A function that decides whether a map is on no stratum of two samples worse than the Gaussian map.
 
@@ -35,7 +37,7 @@ def start_check(
         Source rows and target rows whose images are compared, and their weights, which have sum 1 or are None.
     n_far : pair of int
         How many of both are far rows, which come first.
-    coordinates : BalancedCoordinates
+    coordinates : BalancedCoordinates or StationaryCoordinates
         The coordinates. Distances are measured in the units of the data.
 
     Returns
@@ -44,7 +46,7 @@ def start_check(
         ``check(module) -> bool`` for a module with a method ``transport``.
     """
     (x, y, x_weight, y_weight), (all_x, all_y) = compared, samples
-    source_lengths, target_lengths = (torch.as_tensor(part, dtype=x.dtype).to(x.device) for part in coordinates.lengths)
+    source_lengths, target_lengths = map(_of_tensors, coordinates.lengths)
     forward = StartImages.of((x, y), (x_weight, y_weight), n_far, all_y, target_lengths)
     backward = StartImages.of((y, x), (y_weight, x_weight), n_far[::-1], all_x, source_lengths)
 
@@ -78,8 +80,8 @@ class StartImages(NamedTuple):
     ----------
     start, rows : Tensor of shape (n, d), (m, d)
         The images at the start, and rows of the other sample.
-    lengths : Tensor of shape (d, d)
-        A matrix. The product of a row with it has the length of the row in the units of the data.
+    lengths : callable
+        A linear function of rows, whose results have the lengths of the rows in the units of the data.
     centre : Tensor of shape (d,)
         Medians of the columns of the other sample.
     reach, unit : Tensor of shape ()
@@ -92,7 +94,7 @@ class StartImages(NamedTuple):
 
     start: Tensor
     rows: Tensor
-    lengths: Tensor
+    lengths: Callable[[Tensor], Tensor]
     centre: Tensor
     reach: Tensor
     unit: Tensor
@@ -102,9 +104,9 @@ class StartImages(NamedTuple):
     @classmethod
     def of(cls, samples, weights, n_far, all_y, lengths):
         """The images of the first sample, and rows of the other one, some of ``all_y``."""
-        start, rows = (sample @ lengths for sample in samples)
+        start, rows = map(lengths, samples)
         centre = rows.median(0).values
-        reach = torch.linalg.vector_norm(all_y @ lengths - centre, dim=1).max()
+        reach = torch.linalg.vector_norm(lengths(all_y) - centre, dim=1).max()
         distances = torch.pdist(rows)
         unit = distances.median() if len(distances) else reach
         near = [None if w is None else w[n:] / w[n:].sum() for w, n in zip(weights, n_far, strict=True)]
@@ -116,7 +118,7 @@ class StartImages(NamedTuple):
 
     def beat(self, images: Tensor) -> bool:
         """Whether other images of the same rows are worse."""
-        images = images @ self.lengths
+        images = self.lengths(images)
         pairs = zip(self.distances(images), self.distances(self.start), strict=True)
         return self._is_farther(images) or any(after > (1 + SLACK) * before for after, before in pairs)
 
@@ -132,3 +134,8 @@ class StartImages(NamedTuple):
     def _is_farther(self, images):
         before, after = (torch.linalg.vector_norm(z - self.centre, dim=1) for z in (self.start, images))
         return bool((after > (1 + SLACK) * before.clamp(min=self.reach) + self.unit).any())
+
+
+def _of_tensors(function):
+    """A function of arrays as one of tensors on any device."""
+    return lambda rows: torch.from_numpy(function(rows.cpu().numpy())).to(rows)

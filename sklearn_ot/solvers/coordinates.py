@@ -213,18 +213,19 @@ class BalancedCoordinates(NamedTuple):
         return self._like(self.target_mean, V) + scaled(rows, self.roots * self.scale)
 
     @property
-    def lengths(self) -> tuple[np.ndarray, np.ndarray]:
-        """Matrices for source and target, of shape (n_axes, n_axes); U times one has the lengths of the data.
+    def lengths(self) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
+        """Linear functions of coordinates of source and target whose results have the lengths of the data.
 
-        U are coordinates along ``axes``, and lengths are those of differences of rows, in a unit in which the largest
-        entry of the matrix is 1.
+        They take coordinates along ``axes`` and return arrays of the same shape. Lengths are those of differences of
+        rows, in a unit in which the largest entry of the matrix of the function is 1.
         """
         origin = np.zeros(len(self.source_mean))
         centred = self._replace(source_mean=origin, target_mean=origin)
         axes = np.eye(len(origin)) if self.axes is None else self.axes.T
         moved = centred.to_source(axes), centred.to_target(axes)
         factors = [linalg.qr(rows.T, mode="r")[0][: len(axes)].T for rows in moved]
-        return tuple(factor / np.abs(factor).max() for factor in factors)
+        matrices = [factor / np.abs(factor).max() for factor in factors]
+        return tuple(lambda rows, matrix=matrix: rows @ self._like(matrix, rows) for matrix in matrices)
 
     @staticmethod
     def _like(array, X):

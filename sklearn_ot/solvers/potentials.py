@@ -18,6 +18,7 @@ from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.costs import COSTS, Cost
 from sklearn_ot.solvers.gaussian import GaussianMap
 from sklearn_ot.solvers.newton import FEW_FEATURES, newton_conjugate
+from sklearn_ot.solvers.stationary_coordinates import StationaryCoordinates
 from sklearn_ot.solvers.units import UnitCoordinates
 
 # Largest number of steps of the search for a preimage. With few features, a tenth as many of Newton's method follow.
@@ -100,8 +101,8 @@ class Potentials(OwnSettings):
 
     Parameters
     ----------
-    coordinates : BalancedCoordinates or UnitCoordinates
-        The coordinates in which the networks work. Balanced coordinates are for the squared cost.
+    coordinates : BalancedCoordinates, StationaryCoordinates or UnitCoordinates
+        The coordinates in which the networks work. The first two are for the squared cost.
     module : FrozenModule
         The networks. For the squared cost, a module with a method ``transport``; all methods but `transport` and
         `residual` need a `sklearn_ot.nn.ConvexPair`, and raise an AttributeError without one. For another cost, a
@@ -113,7 +114,7 @@ class Potentials(OwnSettings):
         rows v with ‖v‖ > √n_axes, whose rounding errors are larger, it is multiplied by ‖v‖ / √n_axes.
     """
 
-    coordinates: BalancedCoordinates | UnitCoordinates
+    coordinates: BalancedCoordinates | StationaryCoordinates | UnitCoordinates
     module: FrozenModule
     cost: Cost = COSTS["sqeuclidean"]
     conjugate_tol: float = 1e-4

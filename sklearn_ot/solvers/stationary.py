@@ -11,6 +11,8 @@ from sklearn_ot.solvers.chunks import CHUNK_NUMBERS, in_chunks
 from sklearn_ot.solvers.gaussian import RELATIVE_FLOOR, ROUNDING
 from sklearn_ot.solvers.samples import Sample
 
+# Larger numbers, and numbers all smaller than the reciprocal, have squares beyond the range of floats.
+MAX_SIZE = 1e150
 # Coefficients of so many rows and neighbouring frequencies determine the covariance of one frequency.
 LEAST_COEFFICIENTS = 128
 
@@ -52,19 +54,33 @@ class StationaryMap(NamedTuple):
 
         def values(x):
             centred = x - self.source_mean
-            return np.sum((self._stretch(centred, self.blocks) / 2 + self.target_mean) * centred, axis=1)
+            return np.sum((stretched(centred, self.blocks) / 2 + self.target_mean) * centred, axis=1)
 
         return in_chunks(lambda x: values(x).astype(X.dtype, copy=False), X)
 
     def _affine(self, X, mean, new_mean, blocks):
-        return in_chunks(lambda x: (new_mean + self._stretch(x - mean, blocks)).astype(X.dtype, copy=False), X)
+        return in_chunks(lambda x: (new_mean + stretched(x - mean, blocks)).astype(X.dtype, copy=False), X)
 
-    def _stretch(self, rows, blocks):
-        """Rows times :math:`C^\\top A\\, C`."""
-        coefficients = cosine_coefficients(rows, blocks.shape[:-1])
-        axes = tuple(range(1, coefficients.ndim - 1))
-        coefficients = np.einsum("n...c,...cd->n...d", coefficients, blocks)
-        return fft.idctn(coefficients, axes=axes, norm="ortho").reshape(rows.shape)
+
+def stretched(rows: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    r"""Flattened pictures times :math:`C^\top A\, C`, where C is the cosine transform.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_samples, n_features)
+        The pictures.
+    blocks : ndarray of shape (*picture_shape, n_channels)
+        A, a symmetric matrix of the channels for each frequency.
+
+    Returns
+    -------
+    images : ndarray of shape (n_samples, n_features)
+        The products.
+    """
+    coefficients = cosine_coefficients(rows, blocks.shape[:-1])
+    axes = tuple(range(1, coefficients.ndim - 1))
+    coefficients = np.einsum("n...c,...cd->n...d", coefficients, blocks)
+    return fft.idctn(coefficients, axes=axes, norm="ortho").reshape(rows.shape)
 
 
 def cosine_coefficients(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -122,8 +138,20 @@ def stationary_map(
     -------
     map : StationaryMap
         The map, and the distance between the Gaussians.
+
+    Raises
+    ------
+    ValueError
+        If squares of the data would leave the range of floats.
     """
     n_channels = shape[-1]
+    for sample in filter(None, (source, target)):
+        size = float(max(np.abs(sample.rows.max()), np.abs(sample.rows.min())))
+        if size > MAX_SIZE or 0 < size < 1 / MAX_SIZE:
+            raise ValueError(
+                f"The numbers of a sample are up to {size:.3g}. Their squares are no floats unless they are between "
+                f"{1 / MAX_SIZE:g} and {MAX_SIZE:g}: divide both samples by a unit."
+            )
     source_mean, source_covariance = _moments(source, shape)
     if target is None:
         target_mean = np.zeros_like(source_mean)

@@ -49,14 +49,16 @@ def calibrated_weights(rows: Tensor, mean: Tensor) -> Tensor:
     """
     n_rows, n_features = rows.shape
     centre = rows.mean(0)
-    centred = rows - centre
-    covariance = centred.T @ centred / n_rows
-    variance = covariance.diagonal().mean().clamp(min=torch.finfo(rows.dtype).tiny)
-    covariance.diagonal().add_(n_features / n_rows * variance)
+    centred, target = rows - centre, (mean - centre)[:, None]
+    # With C for the centred rows, C (Cᵀ C + r)⁻¹ = (C Cᵀ + r)⁻¹ C: the smaller one of both matrices is solved.
+    is_wide = n_features > n_rows
+    matrix = (centred @ centred.T if is_wide else centred.T @ centred) / n_rows
+    variance = (matrix.diagonal().sum() / n_features).clamp(min=torch.finfo(rows.dtype).tiny)
+    matrix.diagonal().add_(n_features / n_rows * variance)
     # Without a test of the result, for which a GPU would have to wait: the ridge keeps the matrix positive.
-    root, _ = torch.linalg.cholesky_ex(covariance)
-    slope = torch.cholesky_solve((mean - centre)[:, None], root)
-    return (1 + (centred @ slope)[:, 0]) / n_rows
+    root, _ = torch.linalg.cholesky_ex(matrix)
+    slopes = torch.cholesky_solve(centred @ target, root) if is_wide else centred @ torch.cholesky_solve(target, root)
+    return (1 + slopes[:, 0]) / n_rows
 
 
 def squared_error(values, weight=None):

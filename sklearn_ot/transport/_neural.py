@@ -33,7 +33,7 @@ from sklearn_ot.nets import (
 from sklearn_ot.objectives.strata import start_check
 from sklearn_ot.solvers.potentials import FrozenModule, Potentials
 from sklearn_ot.solvers.samples import Sample
-from sklearn_ot.transport._start import balanced_start
+from sklearn_ot.transport._start import coordinates_at_start
 from sklearn_ot.transport._units import Units, refuse_other_units
 
 # Largest size (rows × features) of the training rows of each sample: half a gigabyte of float32.
@@ -127,10 +127,11 @@ class NeuralTransport(NetOwner, BaseTransport):
 
     Attributes
     ----------
-    coordinates_ : BalancedCoordinates
-        The coordinates in which the net works. They leave out directions in which the standard deviation of one of the
-        samples is at most a hundredth of the mean one, such as those of constant columns; there the map is the Gaussian
-        map. With fewer rows than columns they are in the span of the rows.
+    coordinates_ : BalancedCoordinates or StationaryCoordinates
+        The coordinates in which the net works, `StationaryCoordinates` of pictures with a network for pictures.
+        Balanced coordinates leave out directions in which the standard deviation of one of the samples is at most a
+        hundredth of the mean one, such as those of constant columns; there the map is the Gaussian map. With fewer rows
+        than columns they are in the span of the rows.
     potentials_ : Potentials
         The fitted map as a frozen value, see `sklearn_ot.solvers.potentials`.
     target_reference_ : ndarray of shape (<= 4096, n_features_in_)
@@ -211,7 +212,7 @@ class NeuralTransport(NetOwner, BaseTransport):
 
     def _start(self, source, target, samples):
         """The coordinates in which the Gaussian map is the identity."""
-        return balanced_start(self, source, target, samples)
+        return coordinates_at_start(self, source, target, samples)
 
     @staticmethod
     def _training_samples(source, target, rng):

@@ -3,11 +3,16 @@
 import numpy as np
 
 from sklearn_ot.base import names_of, warn_user
+from sklearn_ot.checks import picture_shape
 from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
+from sklearn_ot.solvers.stationary import stationary_map
+from sklearn_ot.solvers.stationary_coordinates import StationaryCoordinates
 
 # Share of a column in directions in which the source does not vary, or the coordinates do, that is named in a warning.
 LEAST_SHARE = 0.3
+# Share of the variance of pictures, in directions of the channels in which the source does not vary, that is told.
+LEAST_PICTURE_SHARE = 0.01
 
 
 def gaussian_start(transport, source, target):
@@ -70,3 +75,45 @@ def balanced_start(transport, source, target, samples):
                 "columns in different units."
             )
     return coordinates
+
+
+def stationary_gaussian_start(source, target, image_shape, smoothing="auto"):
+    """The map between two stationary Gaussian pictures; warns if the source does not determine it.
+
+    Parameters
+    ----------
+    source : Sample
+        Source rows, flattened pictures.
+    target : Sample or None
+        Target rows; None for N(0, I).
+    image_shape : tuple of int
+        The shape of a picture, see `sklearn_ot.checks.picture_shape`.
+    smoothing : int or "auto", default="auto"
+        See `sklearn_ot.solvers.stationary.stationary_map`.
+
+    Returns
+    -------
+    map : StationaryMap
+        The map.
+    """
+    shape = picture_shape(image_shape, source.rows.shape[1])
+    stationary = stationary_map(source, target, shape, smoothing)
+    if stationary.unvaried > LEAST_PICTURE_SHARE:
+        warn_user(
+            f"{100 * stationary.unvaried:.0f} % of the variance of the target are in directions of the channels in "
+            "which the source does not vary, such as the colours of grey pictures. The images of the source do not "
+            "vary there either."
+        )
+    return stationary
+
+
+def coordinates_at_start(transport, source, target, samples):
+    """The coordinates in which a transport is trained, where its Gaussian map is the identity.
+
+    They are those of the map between stationary pictures if the network has an ``image_shape``, and balanced ones
+    otherwise, which mix all columns. The parameters are those of `balanced_start`.
+    """
+    image_shape = getattr(transport.network, "image_shape", None)
+    if image_shape is None:
+        return balanced_start(transport, source, target, samples)
+    return StationaryCoordinates.balance(stationary_gaussian_start(source, target, image_shape), *samples)

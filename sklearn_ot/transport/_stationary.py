@@ -4,15 +4,10 @@ from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from typing import ClassVar
 
-import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklearn_ot.base import warn_user
-from sklearn_ot.solvers.stationary import stationary_map
 from sklearn_ot.transport._affine import AffineTransport
-
-# Share of the variance of the target, in directions in which the source does not vary, from which on a warning says so.
-LEAST_SHARE = 0.01
+from sklearn_ot.transport._start import stationary_gaussian_start
 
 
 @dataclass(eq=False, repr=False)
@@ -101,25 +96,7 @@ class StationaryGaussianTransport(AffineTransport):
     }
 
     def _fit(self, source, target, rng):
-        self.map_ = stationary_map(source, target, self._shape(), self.smoothing)
+        shape = (self.n_features_in_,) if self.image_shape is None else self.image_shape
+        self.map_ = stationary_gaussian_start(source, target, shape, self.smoothing)
         self.source_mean_, self.target_mean_ = self.map_.source_mean, self.map_.target_mean
         self.wasserstein_distance_ = self.map_.wasserstein_distance
-        if self.map_.unvaried > LEAST_SHARE:
-            warn_user(
-                f"{100 * self.map_.unvaried:.0f} % of the variance of the target are in directions of the channels in "
-                "which the source does not vary, such as the colours of grey pictures. The images of the source do not "
-                "vary there either."
-            )
-
-    def _shape(self):
-        """The shape of a picture, with the channels last."""
-        shape = (self.n_features_in_,) if self.image_shape is None else self.image_shape
-        is_whole = all(isinstance(length, Integral) and length > 0 for length in shape)
-        if not (1 <= len(shape) <= 3 and is_whole):
-            raise ValueError(
-                f"image_shape={shape!r}: give (height, width, n_channels), (height, width) or (length,), with whole "
-                "numbers above 0."
-            )
-        if np.prod(shape) != self.n_features_in_:
-            raise ValueError(f"A row of {self.n_features_in_} features is not a picture of shape {shape}.")
-        return shape if len(shape) == 3 else (*shape, 1)

@@ -92,7 +92,9 @@ class W2Transport(ConvexTransport, NeuralTransport):
         "expectile".
     network : specification or nn.Module class, default=None
         The convex networks, see `sklearn_ot.networks`. If None, they are ``Convex()``, and ``Convex((256, 128))``
-        with at least 48 features that vary and 10 000 rows of each sample. A specification of your own, or a class with
+        with at least 48 features that vary and 10 000 rows of each sample. ``ConvexConvolutional(image_shape)`` is for
+        flattened pictures; training then starts at the map of `StationaryGaussianTransport`, which is meant wherever
+        the Gaussian map is mentioned here. A specification of your own, or a class with
         the methods of `sklearn_ot.nn.DenseICNN`, is used for ψ, and also for ω if the inverse map is ∇ω. The networks
         work in coordinates in which the Gaussian map is the identity. In these coordinates ``strong_convexity`` is the
         least stretch of the map, and its reciprocal the largest stretch of an exact inverse.
@@ -143,6 +145,7 @@ class W2Transport(ConvexTransport, NeuralTransport):
     See Also
     --------
     GaussianTransport : The map in closed form at which training starts.
+    StationaryGaussianTransport : The map in closed form at which training starts with a network for pictures.
     sklearn_ot.adaptation.DomainAdapter : A transport and an estimator for domain adaptation. The ``predict`` of a plain
         Pipeline would also transport the target rows.
 

@@ -146,6 +146,11 @@ class WpTransport(ConvexTransport, NeuralTransport):
         return CostPotentials(Potentials(self.coordinates_, module, conjugate_tol=self.conjugate_tol), self.metric_)
 
     def _fit(self, source, target, rng):
+        if hasattr(self.network, "image_shape"):
+            raise ValueError(
+                f"network={self.network!r}: WpTransport has no networks of pictures, because its coordinates mix their "
+                "places. Give Convex(...), or use W2Transport."
+            )
         if target is None:
             n_rows = max(len(source.merged().rows), MIN_REFERENCE_ROWS)
             target = Sample.of(rng.standard_normal((n_rows, source.rows.shape[1])))

@@ -150,3 +150,14 @@ def test_calibrated_weights_of_few_rows_are_near_equal_ones(n_rows):
     # No row stands for more than a few.
     assert weights.abs().max() < 3 / n_rows
     torch.testing.assert_close(calibrated_weights(rows, rows.mean(0)), torch.full((n_rows,), 1 / n_rows))
+
+
+def test_calibrated_weights_of_wide_rows_are_those_of_the_formula():
+    torch.manual_seed(0)
+    rows, mean = torch.randn(10, 64).double() * torch.arange(64), torch.ones(64).double()
+    centre = rows.mean(0)
+    centred = rows - centre
+    covariance = centred.T @ centred / 10
+    ridge = 64 / 10 * covariance.diagonal().mean() * torch.eye(64)
+    expected = (1 + centred @ torch.linalg.solve(covariance + ridge, mean - centre)) / 10
+    torch.testing.assert_close(calibrated_weights(rows, mean), expected)

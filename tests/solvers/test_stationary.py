@@ -121,3 +121,10 @@ def test_constant_pixels_and_frequencies():
     same = stationary_map(*[Sample.of(np.ones((5, 16)))] * 2, (4, 4, 1))
     np.testing.assert_allclose(same.blocks, 1)
     assert same.wasserstein_distance == 0
+
+
+@pytest.mark.parametrize("unit", [1e160, 1e-160])
+def test_numbers_whose_squares_are_no_floats_are_refused(unit):
+    sample = Sample.of(unit * drawn(factors(SHAPE, 0), 20, 0))
+    with pytest.raises(ValueError, match="Their squares are no floats"):
+        stationary_map(sample, Sample.of(np.ones_like(sample.rows)), SHAPE)
