@@ -11,7 +11,7 @@ from sklearn_ot.solvers.stationary_coordinates import StationaryCoordinates
 
 # Share of a column in directions in which the source does not vary, or the coordinates do, that is named in a warning.
 LEAST_SHARE = 0.3
-# Share of the variance of pictures, in directions of the channels in which the source does not vary, that is told.
+# Share of the variance of pictures, in directions in which the source does not vary, that is named in a warning.
 LEAST_PICTURE_SHARE = 0.01
 
 

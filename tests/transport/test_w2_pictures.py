@@ -1,4 +1,4 @@
-"""`W2Transport` with a convolutional network: maps of flattened pictures, which start at the stationary Gaussian map."""
+"""`W2Transport` with a convolutional network: maps of pictures, which start at the stationary Gaussian map."""
 
 import pickle
 import warnings
