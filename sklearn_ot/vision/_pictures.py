@@ -8,7 +8,7 @@ import numpy as np
 LEVELS = {"uint8": 255, "uint16": 65535, "float32": 1, "float64": 1}
 MODES = {"L", "LA", "RGB", "RGBA", "I;16"}
 # Number of pixels that are worked on together, so that only the memory of the result grows with a picture.
-BLOCK_PIXELS = 2**18
+BLOCK_PIXELS = 2**16
 
 
 class Picture(NamedTuple):

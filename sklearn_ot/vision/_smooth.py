@@ -7,12 +7,14 @@ import numpy as np
 import torch
 from scipy.ndimage import uniform_filter
 
+from sklearn_ot.vision._pictures import BLOCK_PIXELS
+
 # Side of a picture, in pixels, for each pixel of a side of the cells on which the filter works.
 CELL_SIDE = 1000
 # The window has 2 · 4 + 1 cells: under 1 % of the side of a picture.
 RADIUS = 4
 # Rows of cells that are solved together.
-BAND_CELLS = 128
+BAND_CELLS = 64
 
 
 class SmoothField:
@@ -55,19 +57,14 @@ class SmoothField:
         self._side = max(1, round(math.sqrt(height * width) / CELL_SIDE))
         n_rows, n_columns = -(-height // self._side), -(-width // self._side)
         guide, moved = (np.empty((n_rows, n_columns, n_colors), np.float32) for _ in range(2))
-        step = max(1, 2**18 // (self._side * width))
+        step = max(1, BLOCK_PIXELS // (self._side * width))
         for start in range(0, n_rows, step):
             cells = slice(start, min(start + step, n_rows))
             rows = slice(cells.start * self._side, min(cells.stop * self._side, height))
             guide[cells] = self._cell_means(unit(rows))
             moved[cells] = self._cell_means(displacement(rows))
-        self._coefficients = np.empty((n_columns, n_rows, n_colors * (n_colors + 1) + 1), np.float32).transpose(2, 1, 0)
-        for start in range(0, n_rows, BAND_CELLS):
-            stop = min(start + BAND_CELLS, n_rows)
-            # Two means in succession depend on cells up to two radii away.
-            low, high = max(0, start - 2 * RADIUS), min(n_rows, stop + 2 * RADIUS)
-            band = coefficients(guide[low:high], moved[low:high], epsilon)
-            self._coefficients[:, start:stop] = band[start - low : stop - low].transpose(2, 0, 1)
+        self._guide, self._moved, self._epsilon = guide, moved, epsilon
+        self._band = 0, 0, None
 
     def __call__(self, rows: slice) -> np.ndarray:
         """The displacements of the pixels of some rows, of shape (n_rows, width, n_colors), in float32."""
@@ -75,8 +72,8 @@ class SmoothField:
         side, n_colors = self._side, self.shape[2]
         first, last = start // side, -(-stop // side)
         # One more cell to each side, between which a pixel may be.
-        low, high = max(0, first - 1), min(self._coefficients.shape[1], last + 1)
-        small = torch.from_numpy(np.ascontiguousarray(self._coefficients[:, low:high]))[None]
+        low, high = max(0, first - 1), min(len(self._guide), last + 1)
+        small = torch.from_numpy(self._coefficients(low, high))[None]
         large = torch.nn.functional.interpolate(small, scale_factor=side, mode="bilinear", align_corners=False)
         large = large[0, :, start - low * side : stop - low * side, : self.shape[1]].numpy()
         unit = self._unit(slice(start, stop)).astype(np.float32, copy=False)
@@ -88,6 +85,22 @@ class SmoothField:
                 total += large[channel * n_colors + other] * unit[..., other]
             moved[..., channel] = own[..., channel] + large[-1] * total
         return moved
+
+    def _coefficients(self, low, high):
+        """The means of A, b and f of some rows of cells, of shape (n_coefficients, n_rows, n_columns).
+
+        They are computed for a band of rows, and only the last band is kept: all of them would be twice as large
+        as the means of the cells.
+        """
+        start, stop, band = self._band
+        if not start <= low < high <= stop:
+            start, stop = low, min(max(high, low + BAND_CELLS), len(self._guide))
+            # Two means in succession depend on cells up to two radii away.
+            first, last = max(0, start - 2 * RADIUS), min(len(self._guide), stop + 2 * RADIUS)
+            band = coefficients(self._guide[first:last], self._moved[first:last], self._epsilon)
+            band = np.ascontiguousarray(band[start - first : stop - first].transpose(2, 0, 1))
+            self._band = start, stop, band
+        return np.ascontiguousarray(band[:, low - start : high - start])
 
     def _cell_means(self, values):
         """Means over cells of ``side`` × ``side`` pixels; the last ones repeat the pixels at the edge."""
