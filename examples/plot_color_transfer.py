@@ -53,6 +53,25 @@ show(
 )
 
 # %%
+# Clouds of colours
+# -----------------
+# Each pixel is a point in the cube of red, green and blue. The map moves the cloud of the temple onto that of the
+# flower. It is the gradient of a convex function: it stretches the cloud, and does not turn it. The bright colours of
+# the sky are torn apart, because the flower has two groups of colours.
+
+pictures = [temple, flower, transfer.transform(temple)]
+figure, axes = plt.subplots(1, 3, figsize=(11, 4), subplot_kw={"projection": "3d"}, layout="constrained")
+for ax, picture, title in zip(axes, pictures, ["temple", "flower", "temple, colours of the flower"], strict=True):
+    colors = picture.reshape(-1, 3)[::97] / 255
+    ax.scatter(*colors.T, c=colors, s=3, alpha=0.8, linewidths=0)
+    ax.set(title=title, xlabel="red", ylabel="green", xlim=(0, 1), ylim=(0, 1), zlim=(0, 1))
+    ax.set(xticks=[0, 1], yticks=[0, 1], zticks=[0, 1])
+    ax.set_zlabel("blue", labelpad=-10)
+    ax.set_box_aspect(None, zoom=0.85)
+    ax.view_init(elev=20, azim=-60)
+plt.show()
+
+# %%
 # Part of the way
 # ---------------
 # Colours can go a part of the way to their images. This is the geodesic between the two distributions of colours. The
@@ -67,17 +86,29 @@ show([transfer.set_params(amount=amount).transform(temple) for amount in amounts
 # A map of colours alone must send near colours to different ones where the other picture has two groups of colours, and
 # the noise of a flat region then becomes blotches. By default a guided filter makes the displacement of colours
 # constant in such regions. ``smooth=None`` switches it off. With ``keep_luminance=True`` only hue and saturation
-# change.
+# change. The pictures show the blurred leaves behind the flower at full size.
 
-crop = (slice(0, 213), slice(0, 320))
+crop = (slice(50, 210), slice(0, 240))
 transfer.set_params(amount=1.0, smooth=None)
-strict = transfer.transform(temple)
-smooth = transfer.set_params(smooth=12).transform(temple)
-same_light = transfer.set_params(keep_luminance=True).transform(temple)
+strict = transfer.inverse_transform(flower)
+smooth = transfer.set_params(smooth=12).inverse_transform(flower)
+same_light = transfer.set_params(keep_luminance=True).inverse_transform(flower)
 show(
-    [picture[crop] for picture in (temple, strict, smooth, same_light)],
-    ["temple, a part", "smooth=None", "smooth=12", "smooth=12, keep_luminance=True"],
+    [picture[crop] for picture in (flower, strict, smooth, same_light)],
+    ["flower, a part", "smooth=None", "smooth=12", "smooth=12, keep_luminance=True"],
 )
+
+# %%
+# One look for a series
+# ---------------------
+# ``fit`` also takes lists of pictures, as one sample of colours. Here both halves of a photograph stand for a series.
+# With a fit for each of them, one colour becomes two: the sky and the lake have a seam. With one fit for the series,
+# each colour has the same image in all pictures. Pictures that come later get it too, without another fit.
+
+series = [temple[:, :320], temple[:, 320:]]
+alone = [ColorTransfer(random_state=0).fit(half, flower).transform(half) for half in series]
+together = ColorTransfer(random_state=0).fit(series, flower).transform(series)
+show([np.hstack(alone), np.hstack(together)], ["a fit for each half", "one fit for both halves"])
 
 # %%
 # The map grades a picture. It moves no edge, and it knows nothing of what a picture shows: the sky gets colours of the
