@@ -46,6 +46,7 @@ ESTIMATORS = {
     "GenerativePipeline": "representation",
     "GaussianTransport": "transport",
     "LSOTTransport": "transport",
+    "PatchTransport": "transport",
     "QCTransport": "transport",
     "SemiDiscreteTransport": "transport",
     "StationaryGaussianTransport": "transport",
@@ -54,6 +55,7 @@ ESTIMATORS = {
     "W2Transport": "transport",
     "W2TransportCV": "transport",
     "ColorTransfer": "vision",
+    "ImageTranslator": "vision",
 }
 
 __all__ = [*ESTIMATORS, *PARTS, "__version__"]

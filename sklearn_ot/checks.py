@@ -19,9 +19,9 @@ def picture_shape(shape, n_features):
 
     Parameters
     ----------
-    shape : tuple of int
+    shape : tuple of int or None
         ``image_shape`` of an estimator or a specification: (height, width, n_channels), or without the last number or
-        the last two numbers, which are then 1.
+        the last two numbers, which are then 1. None is (n_features,).
     n_features : int
         Number of features of a row.
 
@@ -35,6 +35,7 @@ def picture_shape(shape, n_features):
     ValueError
         If these are no lengths, or a row is no picture of this shape.
     """
+    shape = (n_features,) if shape is None else shape
     is_whole = all(isinstance(length, Integral) and length > 0 for length in shape)
     if not (1 <= len(shape) <= 3 and is_whole):
         raise ValueError(

@@ -20,6 +20,7 @@ from sklearn_ot.solvers.far import far_numbers
 
 FLOAT_DTYPES = (np.float64, np.float32)
 MAX_REFERENCE_ROWS = 4096
+MAX_REFERENCE_NUMBERS = 2**24
 # A warning is shown at the innermost line outside these folders, which is the user's.
 INNER_FOLDERS = tuple(
     f"{folder}{os.sep}"
@@ -61,12 +62,16 @@ def frame_library(X):
 
 
 def draw_reference(X, target, rng):
-    """At most ``MAX_REFERENCE_ROWS`` rows of a target sample; rows of N(0, I) like those of ``X`` if it is None."""
+    """At most ``MAX_REFERENCE_ROWS`` rows of a target sample; rows of N(0, I) like those of ``X`` if it is None.
+
+    Wide rows, such as pictures, are fewer, so that they are no more than ``MAX_REFERENCE_NUMBERS`` numbers.
+    """
+    n_rows = min(MAX_REFERENCE_ROWS, max(2, MAX_REFERENCE_NUMBERS // X.shape[1]))
     if target is None:
-        return rng.standard_normal((MAX_REFERENCE_ROWS, X.shape[1])).astype(X.dtype)
-    if target.weight is None and len(target.rows) <= MAX_REFERENCE_ROWS:
+        return rng.standard_normal((n_rows, X.shape[1])).astype(X.dtype)
+    if target.weight is None and len(target.rows) <= n_rows:
         return target.rows.copy()
-    return target.draw(MAX_REFERENCE_ROWS, rng)
+    return target.draw(n_rows, rng)
 
 
 def warn_user(message, category=UserWarning):

@@ -12,6 +12,7 @@ from sklearn_ot.nn._generators import DCGANGenerator, MLPGenerator
 from sklearn_ot.nn._icnn import DenseICNN
 from sklearn_ot.nn._lifted import LiftedPotential
 from sklearn_ot.nn._mlp import MLP
+from sklearn_ot.nn._patches import PatchPotential
 from sklearn_ot.nn._potentials import (
     ConvexPair,
     DisplacementPotential,
@@ -22,6 +23,7 @@ from sklearn_ot.nn._potentials import (
 )
 from sklearn_ot.nn._rays import RayDistributions
 from sklearn_ot.nn._residual import ResidualMap
+from sklearn_ot.nn._units_potential import UnitsPotential
 
 __all__ = [
     "ACTIVATIONS",
@@ -43,11 +45,13 @@ __all__ = [
     "LiftedPotential",
     "MLPCritic",
     "MLPGenerator",
+    "PatchPotential",
     "PotentialPair",
     "PotentialsAndMap",
     "RayDistributions",
     "ResidualMap",
     "StandardCode",
+    "UnitsPotential",
     "WithLinear",
     "WithRim",
     "curvature_bound",

@@ -81,6 +81,16 @@ class BalancedCoordinates(NamedTuple):
         inverse_root[np.ix_(coupled, coupled)] = (axes / np.sqrt(stretches)) @ axes.T
         return cls(gaussian.source_mean, gaussian.target_mean, roots, root, inverse_root, gaussian.basis, scale)
 
+    @classmethod
+    def of_deviations(
+        cls, source_mean: np.ndarray, target_mean: np.ndarray, source_deviation: float, target_deviation: float
+    ) -> "BalancedCoordinates":
+        """Coordinates of the map that moves the means and stretches all columns alike; no matrix is made."""
+        n_features, none = len(source_mean), np.empty((0, 0))
+        roots = np.full(n_features, np.sqrt(target_deviation / source_deviation))
+        scale = float(np.sqrt(source_deviation * target_deviation))
+        return cls(source_mean, target_mean, roots, none, none, np.empty((n_features, 0)), scale)
+
     def focus(
         self, X: np.ndarray, Y: np.ndarray, x_weight: np.ndarray | None = None, y_weight: np.ndarray | None = None
     ) -> "BalancedCoordinates":

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sklearn_ot.nn import ConvexPair, HalfSquare, curvature_bound
+from sklearn_ot.nn import ConvexPair, HalfSquare, UnitsPotential, curvature_bound
 from sklearn_ot.settings import OwnSettings, in_own_settings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.conjugate import convex_conjugate
@@ -268,6 +268,18 @@ class Potentials(OwnSettings):
             return float(np.linalg.eigvalsh((matrix + matrix.T) / 2)[-1])
         curvature, root = (max([1.0, *np.linalg.eigvalsh(part)]) for part in (bound, coordinates.root))
         return float(curvature * root**2 * np.square(coordinates.roots).max())
+
+    def module_in_units(self) -> UnitsPotential:
+        """The potential as a torch module of rows in the units of the data, in float64."""
+        coordinates, centred = self.coordinates, self._centred()
+        identity = np.eye(len(coordinates.source_mean))
+        # Rows of the identity give the columns of a matrix.
+        matrix = centred.of_source(identity).T
+        axes = identity if coordinates.axes is None else coordinates.axes
+        arrays = (coordinates.source_mean, coordinates.target_mean, matrix, axes)
+        pair = copy.deepcopy(self._pair(np.float64))
+        tensors = [torch.tensor(array, dtype=torch.float64, device=_device(pair)) for array in arrays]
+        return UnitsPotential(pair.potential, *tensors, float(coordinates.scale))
 
     def _centred(self):
         """The linear parts of the coordinates."""

@@ -101,6 +101,27 @@ def cosine_coefficients(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return fft.dctn(rows.reshape(-1, *shape), axes=tuple(range(1, len(shape))), norm="ortho")
 
 
+def octaves(shape: tuple[int, ...]) -> list[np.ndarray]:
+    """Places of the cosine coefficients of each band of frequencies; the frequency 0 is in none.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Numbers of pixels along each axis.
+
+    Returns
+    -------
+    bands : list of ndarray of int
+        For each k with such coefficients, those with 2ᵏ to 2ᵏ⁺¹ half waves in the length of the longest axis. The last
+        band has all higher frequencies of the corner as well.
+    """
+    waves = np.meshgrid(*(np.arange(n) * max(shape) / n for n in shape), indexing="ij")
+    size = np.linalg.norm(waves, axis=0).ravel()
+    # The corner of highest frequencies has few coefficients.
+    octave = np.minimum(np.floor(np.log2(np.maximum(size, 0.5))), max(0, np.ceil(np.log2(max(shape))) - 1))
+    return [np.flatnonzero(octave == k) for k in np.unique(octave[size > 0])]
+
+
 @in_own_settings
 def stationary_map(
     source: Sample, target: Sample | None, shape: tuple[int, ...], smoothing: int | str = "auto"

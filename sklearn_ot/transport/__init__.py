@@ -2,6 +2,7 @@
 
 from sklearn_ot.transport._gaussian import GaussianTransport
 from sklearn_ot.transport._lsot import LSOTTransport
+from sklearn_ot.transport._patch import PatchTransport
 from sklearn_ot.transport._qc import QCTransport
 from sklearn_ot.transport._semidiscrete import SemiDiscreteTransport
 from sklearn_ot.transport._stationary import StationaryGaussianTransport
@@ -13,6 +14,7 @@ from sklearn_ot.transport._wp import WpTransport
 __all__ = [
     "GaussianTransport",
     "LSOTTransport",
+    "PatchTransport",
     "QCTransport",
     "SemiDiscreteTransport",
     "StationaryGaussianTransport",

@@ -86,7 +86,7 @@ def stationary_gaussian_start(source, target, image_shape, smoothing="auto"):
         Source rows, flattened pictures.
     target : Sample or None
         Target rows; None for N(0, I).
-    image_shape : tuple of int
+    image_shape : tuple of int or None
         The shape of a picture, see `sklearn_ot.checks.picture_shape`.
     smoothing : int or "auto", default="auto"
         See `sklearn_ot.solvers.stationary.stationary_map`.

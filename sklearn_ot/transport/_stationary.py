@@ -96,7 +96,6 @@ class StationaryGaussianTransport(AffineTransport):
     }
 
     def _fit(self, source, target, rng):
-        shape = (self.n_features_in_,) if self.image_shape is None else self.image_shape
-        self.map_ = stationary_gaussian_start(source, target, shape, self.smoothing)
+        self.map_ = stationary_gaussian_start(source, target, self.image_shape, self.smoothing)
         self.source_mean_, self.target_mean_ = self.map_.source_mean, self.map_.target_mean
         self.wasserstein_distance_ = self.map_.wasserstein_distance
