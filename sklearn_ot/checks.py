@@ -14,6 +14,13 @@ def check_n_samples(n_samples):
         raise ValueError(f"n_samples must be an integer of 1 or more, got {n_samples!r}.")
 
 
+def number_of_axes(array):
+    """The number of axes of an array, of a list, or of an object that holds an array."""
+    # np.ndim calls __array_function__, which some array-likes do not support.
+    ndim = getattr(array, "ndim", None)
+    return np.asarray(array).ndim if ndim is None else ndim
+
+
 def picture_shape(shape, n_features):
     """The shape of a flattened picture, with the channels last.
 

@@ -13,7 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_ot import adaptation, generation, representation, transport
+from sklearn_ot import adaptation, generation, representation, transport, vision
 from sklearn_ot.adaptation import ClassifierFeatures, DomainAdapter, DomainAdapterCV, LabelAwareTransport
 from sklearn_ot.base import sections
 from sklearn_ot.generation import (
@@ -32,6 +32,7 @@ from sklearn_ot.representation import Autoencoder, GenerativePipeline
 from sklearn_ot.transport import (
     GaussianTransport,
     LSOTTransport,
+    PatchTransport,
     QCTransport,
     SemiDiscreteTransport,
     StationaryGaussianTransport,
@@ -40,7 +41,7 @@ from sklearn_ot.transport import (
     W2TransportCV,
     WpTransport,
 )
-from sklearn_ot.vision import ColorTransfer
+from sklearn_ot.vision import ColorTransfer, ImageTranslator
 
 SMALL, BOUNDED = Dense((8,)), Dense((8,), output_activation="tanh")
 TINY = {"generator": SMALL, "critic": SMALL, "max_iter": 2, "batch_size": 8}
@@ -55,6 +56,11 @@ INSTANCES = [
     GaussianTransport(shrinkage=None),
     StationaryGaussianTransport(),
     StationaryGaussianTransport(smoothing=1),
+    PatchTransport(transport=GaussianTransport(), n_patches=200),
+    PatchTransport(transport=W2Transport(max_iter=3, network=Convex((8,)), plan_size=0), patch_size=2, n_patches=100),
+    ImageTranslator(PatchTransport(transport=GaussianTransport(), n_patches=200)),
+    ImageTranslator(None),
+    ImageTranslator(None, statistics=False),
     DomainAdapter(GaussianTransport(), KNeighborsClassifier()),
     DomainAdapter(None, LOGISTIC),
     LabelAwareTransport(n_rounds=2),
@@ -111,18 +117,18 @@ def test_common_checks(estimator, check, routing):
         check(estimator)
 
 
-PARTS = (transport, generation, representation, adaptation)
+PARTS = (transport, generation, representation, adaptation, vision)
 
 
 def test_every_public_estimator_has_an_instance():
     public = [getattr(module, name) for module in PARTS for name in module.__all__]
     estimators = {thing for thing in public if isinstance(thing, type) and issubclass(thing, BaseEstimator)}
-    assert estimators == {type(instance) for instance in INSTANCES}
+    # The checks have no pictures, which ColorTransfer needs.
+    assert estimators == {*(type(instance) for instance in INSTANCES), ColorTransfer}
 
 
 @pytest.mark.parametrize(
     "estimator",
-    # The checks above have no pictures.
     dict.fromkeys([*(type(instance) for instance in INSTANCES), ColorTransfer]),
     ids=lambda cls: cls.__name__,
 )

@@ -10,6 +10,7 @@ from sklearn_ot.base._fitting import (
     names_of,
     random_source,
     sections,
+    seeded,
     warn_far,
     warn_user,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "names_of",
     "random_source",
     "sections",
+    "seeded",
     "sliced_score",
     "uses_labels",
     "warn_far",

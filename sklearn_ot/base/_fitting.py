@@ -13,6 +13,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import sklearn
+from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils._set_output import ADAPTERS_MANAGER
 
@@ -50,6 +51,14 @@ def all_or_nothing(estimator):
 def random_source(random_state):
     """The RandomState of `sklearn.utils.check_random_state`; None gives a new one instead of NumPy's global one."""
     return np.random.RandomState() if random_state is None else check_random_state(random_state)
+
+
+def seeded(estimator, seed):
+    """A copy of an estimator that another one fits, with a seed if its ``random_state`` is None."""
+    estimator = clone(estimator)
+    if getattr(estimator, "random_state", 0) is None:
+        estimator.set_params(random_state=int(seed))
+    return estimator
 
 
 def frame_library(X):

@@ -11,7 +11,7 @@ from sklearn.utils.validation import _get_feature_names, check_is_fitted, valida
 
 from sklearn_ot.base._fitting import FLOAT_DTYPES, all_or_nothing, draw_reference, random_source, warn_far, warn_user
 from sklearn_ot.base._reach import Reach
-from sklearn_ot.checks import check_rows, check_weight
+from sklearn_ot.checks import check_rows, check_weight, number_of_axes
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.metrics import sliced_wasserstein_distance
 from sklearn_ot.settings import OwnSettings
@@ -225,9 +225,7 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
     def _read_target(self, X, y, X_target):
         """The target rows, ``X_target`` or a two-dimensional ``y``, checked against the source; None without them."""
         if X_target is None:
-            # np.ndim calls __array_function__, which some array-likes do not support.
-            ndim = getattr(y, "ndim", None)
-            if y is None or (np.asarray(y).ndim if ndim is None else ndim) != 2:
+            if y is None or number_of_axes(y) != 2:
                 return None
             X_target = y
         name = type(self).__name__

@@ -7,12 +7,11 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn import config_context
-from sklearn.base import clone
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, BaseGenerator, finite, fit_units, kept_units, random_source
+from sklearn_ot.base import FLOAT_DTYPES, BaseGenerator, finite, fit_units, kept_units, random_source, seeded
 from sklearn_ot.certificates import Certificate, certify, check_certificate, warn_seen
 from sklearn_ot.checks import check_weight
 from sklearn_ot.solvers.gap import Side
@@ -228,11 +227,3 @@ class W2Generator(BaseGenerator):
         check_is_fitted(self)
         noise = check_array(noise, dtype=FLOAT_DTYPES, input_name="noise", force_writeable=True)
         return finite(self._rows(noise), "The rows of noise")
-
-
-def seeded(estimator, seed):
-    """A copy of an estimator, with a seed if its ``random_state`` is None."""
-    estimator = clone(estimator)
-    if getattr(estimator, "random_state", 0) is None:
-        estimator.set_params(random_state=int(seed))
-    return estimator

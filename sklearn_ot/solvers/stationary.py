@@ -101,25 +101,36 @@ def cosine_coefficients(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return fft.dctn(rows.reshape(-1, *shape), axes=tuple(range(1, len(shape))), norm="ortho")
 
 
-def octaves(shape: tuple[int, ...]) -> list[np.ndarray]:
-    """Places of the cosine coefficients of each band of frequencies; the frequency 0 is in none.
+def octaves(shape: tuple[int, ...], least: int = 1) -> list[np.ndarray]:
+    """Places of the cosine coefficients of bands of frequencies.
 
     Parameters
     ----------
     shape : tuple of int
         Numbers of pixels along each axis.
+    least : int, default=1
+        Smallest number of coefficients of a band after the first one. An octave with fewer of them is joined with the
+        next one, and what is left in the end with the last band.
 
     Returns
     -------
     bands : list of ndarray of int
-        For each k with such coefficients, those with 2ᵏ to 2ᵏ⁺¹ half waves in the length of the longest axis. The last
-        band has all higher frequencies of the corner as well.
+        First those with less than 2 half waves in the length of the longest axis: the mean and the slopes. Then for
+        each k > 0 with such coefficients those with 2ᵏ to 2ᵏ⁺¹ half waves. The last band has all higher frequencies of
+        the corner as well.
     """
     waves = np.meshgrid(*(np.arange(n) * max(shape) / n for n in shape), indexing="ij")
-    size = np.linalg.norm(waves, axis=0).ravel()
+    octave = np.floor(np.log2(np.maximum(np.linalg.norm(waves, axis=0).ravel(), 1)))
     # The corner of highest frequencies has few coefficients.
-    octave = np.minimum(np.floor(np.log2(np.maximum(size, 0.5))), max(0, np.ceil(np.log2(max(shape))) - 1))
-    return [np.flatnonzero(octave == k) for k in np.unique(octave[size > 0])]
+    octave = np.minimum(octave, max(0, np.ceil(np.log2(max(shape))) - 1))
+    bands, rest = [np.flatnonzero(octave == 0)], np.empty(0, int)
+    for k in np.unique(octave[octave > 0]):
+        rest = np.concatenate([rest, np.flatnonzero(octave == k)])
+        if len(rest) >= least:
+            bands, rest = [*bands, rest], rest[:0]
+    if len(rest) and len(bands) > 1:
+        bands, rest = bands[:-1], np.concatenate([bands[-1], rest])
+    return [*bands, rest] if len(rest) else bands
 
 
 @in_own_settings

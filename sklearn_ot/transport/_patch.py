@@ -9,11 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_ot.base import seeded
 from sklearn_ot.checks import picture_shape
 from sklearn_ot.networks import Convex
 from sklearn_ot.nn import ConvexPair, HalfSquare, PatchPotential
@@ -67,7 +67,7 @@ class PatchTransport(ConvexTransport):
         Residual at which the searches for preimages end, a root mean square over the pixels, in units of the geometric
         mean of the standard deviations of both samples.
     random_state : int, RandomState instance or None, default=None
-        Draws the patches, and seeds the transport if ``transport`` is None.
+        Draws the patches, and seeds the transport if its own ``random_state`` is None.
     verbose : int, default=0
         Whether to show a progress bar of the fit, if ``transport`` is None.
 
@@ -134,6 +134,8 @@ class PatchTransport(ConvexTransport):
     }
 
     def _fit(self, source, target, rng):
+        # As many patches of a row with a weight as of equal rows.
+        source, target = source.merged(), None if target is None else target.merged()
         shape = self._shape()
         self.coordinates_ = _channel_units(source, target, shape[-1])
         cut = partial(self._draw_patches, PatchPotential(HalfSquare(), shape, **self._cuts()), rng)
@@ -150,20 +152,23 @@ class PatchTransport(ConvexTransport):
 
     def _fitted(self, source, target, rng):
         """The fitted transport of patches."""
-        seed = rng.randint(2**31)
-        if self.transport is not None:
-            transport = clone(self.transport).fit(source, X_target=target)
-            if not isinstance(getattr(transport, "potentials_", None), Potentials):
-                raise ValueError(
-                    f"transport={self.transport!r} has no convex potential: give a transport with potentials_, such as "
-                    "W2Transport or GaussianTransport."
-                )
-            return transport
-        network = Convex(HIDDEN_LAYER_SIZES)
-        transport = W2Transport(max_iter=MAX_ITER, network=network, random_state=seed, verbose=self.verbose)
+        transport = self.transport
+        if transport is None:
+            network = Convex(HIDDEN_LAYER_SIZES)
+            transport = W2Transport(max_iter=MAX_ITER, network=network, verbose=self.verbose)
+        transport = seeded(transport, rng.randint(2**31))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            return transport.fit(source, X_target=target)
+            if self.transport is None:
+                warnings.simplefilter("ignore", ConvergenceWarning)
+            transport.fit(source, X_target=target)
+        try:
+            transport.potentials_.module_in_units()
+        except AttributeError as error:
+            raise ValueError(
+                f"transport={self.transport!r} has no convex potential: give one such as W2Transport or "
+                "GaussianTransport."
+            ) from error
+        return transport
 
     def _draw_patches(self, potential, rng, sample, to_coordinates):
         """Random patches of a sample, in the proportion of their weights in the map."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_ot.checks import picture_shape
+from sklearn_ot.checks import number_of_axes, picture_shape
 from sklearn_ot.vision._pictures import LEVELS, to_levels, to_unit
 
 # Numbers of channels by which the axis of the channels is found.
@@ -73,9 +73,9 @@ def read_rows(X, image_shape: tuple[int, ...] | None, name: str):
     ValueError
         If ``X`` has another shape or dtype.
     """
-    if isinstance(X, list | tuple) and len(X) and any(np.ndim(picture) > 1 for picture in X):
+    if isinstance(X, list | tuple) and len(X) and any(number_of_axes(picture) > 1 for picture in X):
         X = _stacked(X, name)
-    if getattr(X, "ndim", 2) <= 2:
+    if number_of_axes(X) <= 2:
         return X, Layout()
     X = np.asarray(X)
     if X.dtype.name not in LEVELS:

@@ -12,24 +12,28 @@ from sklearn_ot.solvers.stationary import cosine_coefficients, octaves
 from sklearn_ot.solvers.units import UnitCoordinates
 
 # Smallest variance of a direction of the channels in a band of a picture, relative to the mean one of the source.
-LEAST_VARIANCE = 1e-3
+LEAST_VARIANCE = 1e-4
+# Smallest number of coefficients of a band for each channel: with fewer, variances are often near 0.
+LEAST_COEFFICIENTS = 3
 
 
 @dataclass(eq=False, repr=False)
 class StatisticsTransport(InvertibleTransport):
     r"""Give each picture the statistics to which a Gaussian map sends its own.
 
-    The statistics of a picture are the mean m of its pixels, and for each band of frequencies the covariance
-    :math:`S_k` of the channels of its cosine coefficients, which is the contrast of the picture at one size of details.
-    The bands are octaves. Over all pictures the vectors :math:`(m, \tfrac12 \log S_1, \tfrac12 \log S_2, \dots)` have a
-    distribution. The Gaussian map between the distributions of source and target sends one vector to another one, with
-    :math:`m'` and :math:`S_k'`. The mean of the picture becomes :math:`m'`, and the coefficients of each band move by
-    the optimal map between Gaussians with these covariances,
+    The statistics of a picture are those of the cosine coefficients of its channels: the coefficients m of the lowest
+    frequencies, which are its mean and its slopes, and for each higher band of frequencies the covariance :math:`S_k`
+    between the channels, which is the contrast at one size of details. The bands are octaves. Over all pictures the
+    vectors :math:`(m, \tfrac12 \log S_1, \tfrac12 \log S_2, \dots)` have a distribution. The Gaussian map between the
+    distributions of source and target sends one vector to another one, with :math:`m'` and :math:`S_k'`. The lowest
+    coefficients of the picture become :math:`m'`, and those of each band move by the optimal map between Gaussians with
+    these covariances,
 
     .. math:: z \mapsto A_k z, \qquad A_k S_k A_k = S_k' .
 
-    Means are in units of the standard deviation of all pixels of the source. The inverse map has the same form. It is
-    exact, unless a picture hardly varies in a direction of the channels.
+    Coefficients are in units in which all pixels of the source have the variance 1, and the frequency 0 is the mean.
+    Variances below 1e-4 of the mean one of their band are taken as that. The inverse map has the same form, and is
+    exact but for such variances.
 
     Parameters
     ----------
@@ -43,11 +47,18 @@ class StatisticsTransport(InvertibleTransport):
         n_channels = self.image_shape[-1]
         n_pixels = self.n_features_in_ // n_channels
         weight = np.repeat(source.mass / n_pixels, n_pixels)
-        self._deviation = UnitCoordinates.standard(source.rows.reshape(-1, n_channels), weight).scale
-        self._bands = octaves(self.image_shape[:-1])
-        shares = in_chunks(lambda rows: self._covariances(self._coefficients(rows)), source.rows)
-        self._floors = LEAST_VARIANCE * np.einsum("i,ikcc->k", source.mass, shares) / n_channels
-        moments = [sample._replace(rows=in_chunks(self._statistics, sample.rows)) for sample in (source, target)]
+        # In these units the coefficient of the frequency 0 is the mean of a picture.
+        deviation = UnitCoordinates.standard(source.rows.reshape(-1, n_channels), weight).scale
+        self._unit = deviation * np.sqrt(n_pixels)
+        self._low, *self._bands = octaves(self.image_shape[:-1], LEAST_COEFFICIENTS * n_channels)
+        covariances = in_chunks(lambda rows: self._covariances(self._coefficients(rows)), source.rows)
+        variances = np.trace(covariances, axis1=-2, axis2=-1) / n_channels
+        # Bands in which no picture varies keep their unit.
+        self._floors = LEAST_VARIANCE * np.where(variances.any(axis=0), source.mass @ variances, 1)
+        moments = [
+            sample._replace(rows=in_chunks(lambda rows: self._statistics(self._coefficients(rows)), sample.rows))
+            for sample in (source, target)
+        ]
         self.map_ = sample_gaussian_map(*moments, "auto")
 
     def _transform(self, X):
@@ -57,33 +68,33 @@ class StatisticsTransport(InvertibleTransport):
         return in_chunks(lambda rows: self._moved(rows, self.map_.inverse), X)
 
     def _coefficients(self, rows):
-        """The cosine coefficients of pictures, shape (n, n_pixels, n_channels); the first is their mean, times √n."""
-        coefficients = cosine_coefficients(rows.astype(np.float64, copy=False) / self._deviation, self.image_shape)
+        """The cosine coefficients of pictures, shape (n, n_pixels, n_channels)."""
+        coefficients = cosine_coefficients(rows.astype(np.float64, copy=False) / self._unit, self.image_shape)
         return coefficients.reshape(len(rows), -1, self.image_shape[-1])
 
     def _covariances(self, coefficients):
-        """Covariances of the channels in all bands, shape (n, n_bands, n_channels, n_channels)."""
-        parts = (coefficients[:, band] for band in self._bands)
-        return np.stack([np.einsum("npc,npd->ncd", part, part) / part.shape[1] for part in parts], axis=1)
+        """Sums over the coefficients of each band of their products, shape (n, n_bands, n_channels, n_channels)."""
+        n_channels = self.image_shape[-1]
+        sums = np.empty((len(coefficients), len(self._bands), n_channels, n_channels))
+        for k, band in enumerate(self._bands):
+            sums[:, k] = np.einsum("npc,npd->ncd", coefficients[:, band], coefficients[:, band])
+        return sums
 
-    def _statistics(self, rows):
-        return self._statistics_of(self._coefficients(rows))
-
-    def _statistics_of(self, coefficients):
+    def _statistics(self, coefficients):
         """m and the upper halves of ½ log S, scaled so that their lengths are those of the whole matrices."""
         variance, axes = np.linalg.eigh(self._covariances(coefficients))
         log_roots = _function_of(np.log(np.maximum(variance, self._floors[:, None])) / 2, axes)
         (i, j), scale = self._upper()
-        mean = coefficients[:, 0] / np.sqrt(coefficients.shape[1])
-        return np.hstack([mean, (log_roots[..., i, j] * scale).reshape(len(mean), -1)])
+        contrasts = log_roots[..., i, j] * scale
+        return np.hstack([part.reshape(len(part), -1) for part in (coefficients[:, self._low], contrasts)])
 
     def _moments(self, statistics):
         """m and ½ log S of statistics."""
         n_channels, ((i, j), scale) = self.image_shape[-1], self._upper()
-        mean, upper = np.split(statistics, [n_channels], axis=1)
+        low, upper = np.split(statistics, [len(self._low) * n_channels], axis=1)
         log_roots = np.zeros((len(upper), len(self._bands), n_channels, n_channels))
-        log_roots[..., i, j] = log_roots[..., j, i] = upper.reshape(*log_roots.shape[:2], -1) / scale
-        return mean, log_roots
+        log_roots[..., i, j] = log_roots[..., j, i] = upper.reshape(*log_roots.shape[:2], len(scale)) / scale
+        return low.reshape(len(low), -1, n_channels), log_roots
 
     def _upper(self):
         i, j = np.triu_indices(self.image_shape[-1])
@@ -91,14 +102,14 @@ class StatisticsTransport(InvertibleTransport):
 
     def _moved(self, rows, move):
         coefficients = self._coefficients(rows)
-        before = self._statistics_of(coefficients)
-        (_, log_roots), (mean, new_log_roots) = map(self._moments, (before, move(before)))
+        before = self._statistics(coefficients)
+        (_, log_roots), (low, new_log_roots) = map(self._moments, (before, move(before)))
         moved = np.empty_like(coefficients)
-        moved[:, 0] = mean * np.sqrt(coefficients.shape[1])
+        moved[:, self._low] = low
         for k, band in enumerate(self._bands):
             moved[:, band] = coefficients[:, band] @ _gaussian_stretch(log_roots[:, k], new_log_roots[:, k])
         axes = tuple(range(1, len(self.image_shape)))
-        pictures = fft.idctn(moved.reshape(-1, *self.image_shape), axes=axes, norm="ortho") * self._deviation
+        pictures = fft.idctn(moved.reshape(-1, *self.image_shape), axes=axes, norm="ortho") * self._unit
         return pictures.reshape(rows.shape).astype(rows.dtype, copy=False)
 
 

@@ -3,13 +3,11 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
-import numpy as np
-from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport, all_or_nothing, warn_far
-from sklearn_ot.checks import errors_about, picture_shape
+from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport, all_or_nothing, draw_reference, seeded, warn_far
+from sklearn_ot.checks import errors_about, number_of_axes, picture_shape
 from sklearn_ot.networks import ConvexConvolutional
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.transport import PatchTransport, StationaryGaussianTransport, W2Transport
@@ -52,7 +50,7 @@ class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
     statistics : bool, default=True
         Whether there is a third map.
     random_state : int, RandomState instance or None, default=None
-        Seeds the second map, unless it is a transport.
+        Seeds the second map, unless it is a transport with a ``random_state`` of its own.
     verbose : int, default=0
         Whether to show a progress bar of the second map, unless it is a transport.
 
@@ -82,7 +80,7 @@ class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
     of the argument.
 
     The maps are optimal between the stages, each for its own model, but their chain is not an optimal map. ``fit`` uses
-    all pictures; mirrored copies of them are worth adding if left and right have no meaning.
+    all pictures; add mirrored copies of them if left and right have no meaning.
 
     References
     ----------
@@ -161,8 +159,9 @@ class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
     def _fit(self, source, target, rng):
         self.image_shape_ = picture_shape(self.image_shape_, self.n_features_in_)
         if target is None:
-            n_rows = max(2, len(source.rows))
-            target = Sample.of(rng.standard_normal((n_rows, self.n_features_in_)).astype(source.rows.dtype))
+            target = Sample.of(draw_reference(source.rows, None, rng))
+        # Weights and as many equal pictures give the same random numbers.
+        source, target = source.merged(), target.merged()
         self.transports_, rows = [], source.rows
         for transport in self._chain(rng):
             transport.fit(rows, X_target=target.rows, sample_weight=source.count, target_weight=target.count)
@@ -180,13 +179,12 @@ class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
             network = ConvexConvolutional(shape)
             second = W2Transport(network=network, random_state=seed, verbose=self.verbose)
         elif self.network is not None:
-            second = clone(self.network)
+            second = seeded(self.network, seed)
             if second.get_params(deep=False).get("image_shape", ()) is None:
                 second.set_params(image_shape=shape)
-        closed = [StationaryGaussianTransport(shape)]
-        return (
-            closed + [second] * (self.network is not None) + [StatisticsTransport(self.image_shape_)] * self.statistics
-        )
+        chain = [StationaryGaussianTransport(shape)]
+        chain += [second] if self.network is not None else []
+        return [*chain, StatisticsTransport(self.image_shape_)] if self.statistics else chain
 
     def _transform(self, X):
         for transport in self.transports_:
@@ -302,6 +300,6 @@ class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
     def _rows_of(self, **parts):
         """Flat rows of pictures with the shape of the source; arguments that are None, and labels, stay as they are."""
         return [
-            part if part is None or np.ndim(part) == 1 else read_rows(part, self.image_shape_, name)[0]
+            part if part is None or number_of_axes(part) == 1 else read_rows(part, self.image_shape_, name)[0]
             for name, part in parts.items()
         ]

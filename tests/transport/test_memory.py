@@ -18,6 +18,7 @@ small = {"max_iter": 0, "early_stopping": False}
 transports = [
     GaussianTransport(),
     StationaryGaussianTransport((8, 8)),
+    PatchTransport((8, 8), GaussianTransport()),
     SemiDiscreteTransport(tol=1.0, confidence=None, random_state=0),
     SemiDiscreteTransport(tol=1.0, confidence=None, smoothing=1.0, random_state=0),
     W1Transport(n_axes=2, confidence=None),

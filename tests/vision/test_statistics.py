@@ -1,0 +1,70 @@
+"""StatisticsTransport: statistics of the images, exact inverse, flat pictures; and the octaves."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from sklearn_ot.solvers.stationary import octaves
+from sklearn_ot.transport import GaussianTransport
+from sklearn_ot.vision._statistics import StatisticsTransport
+
+SHAPE = (10, 12, 3)
+
+
+def pictures(n, seed, light, contrast):
+    rng = np.random.RandomState(seed)
+    noise = gaussian_filter(rng.randn(n, *SHAPE), (0, 1, 1, 0)) @ np.random.RandomState(9 + seed).randn(3, 3)
+    own = contrast * np.exp(0.4 * rng.randn(n, 1, 1, 1))
+    return (light + 0.3 * rng.randn(n, 1, 1, 3) + own * noise).reshape(n, -1)
+
+
+X, Y = pictures(300, 0, 0, 1), pictures(250, 1, 2, 3)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return StatisticsTransport(SHAPE).fit(X, Y)
+
+
+def test_statistics_of_the_images_are_those_of_the_gaussian_map(fitted):
+    images, before, after = (fitted._statistics(fitted._coefficients(rows)) for rows in (fitted.transform(X), X, Y))
+    np.testing.assert_allclose(images, GaussianTransport().fit(before, after).transform(before), atol=1e-8)
+    np.testing.assert_allclose(images.mean(axis=0), after.mean(axis=0), atol=1e-8)
+
+
+def test_inverse_is_exact(fitted):
+    np.testing.assert_allclose(fitted.inverse_transform(fitted.transform(X)), X, atol=1e-9)
+
+
+def test_equal_samples_stay_as_they_are():
+    np.testing.assert_allclose(StatisticsTransport(SHAPE).fit(X, X).transform(X), X, atol=1e-8)
+
+
+def test_the_images_of_grey_and_of_constant_pictures_are_finite(fitted):
+    colourless = np.repeat(X.reshape(300, -1, 3)[..., :1], 3, axis=2).reshape(300, -1)
+    for rows in (colourless, np.full((2, X.shape[1]), 0.3)):
+        images = fitted.transform(rows)
+        assert np.isfinite(images).all()
+        assert np.abs(images).max() < 20 * np.abs(Y).max()
+
+
+def test_units():
+    scaled = StatisticsTransport(SHAPE).fit(1e-3 * X, 1e-3 * Y).transform(1e-3 * X)
+    np.testing.assert_allclose(1e3 * scaled, StatisticsTransport(SHAPE).fit(X, Y).transform(X), rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("least", [1, 12])
+@pytest.mark.parametrize("shape", [(64, 64), (10, 12), (1, 30), (12,), (3, 2), (2, 2), (1, 1), (5,), (1,)])
+def test_octaves_are_a_partition(shape, least):
+    bands, n = octaves(shape, least), int(np.prod(shape))
+    np.testing.assert_array_equal(np.sort(np.concatenate(bands)), np.arange(n))
+    # All but the first one, unless there are too few coefficients for one band.
+    assert all(len(band) >= least for band in bands[1:]) or len(bands) == 2
+
+
+def test_octaves_of_a_square():
+    waves = np.hypot(*np.meshgrid(np.arange(64), np.arange(64), indexing="ij")).ravel()
+    ends = [(waves[band].min(), waves[band].max()) for band in octaves((64, 64))]
+    np.testing.assert_array_equal([low for low, _ in ends], [0, 2, 4, 8, 16, 32])
+    # The last octave has the corner.
+    np.testing.assert_array_less([high for _, high in ends], [2, 4, 8, 16, 32, 90])
