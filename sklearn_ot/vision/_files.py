@@ -167,6 +167,23 @@ def write_picture(path: str, pixels: np.ndarray, kept: dict) -> None:
 
 
 @contextmanager
+def new_folder(path: str):
+    """A folder for a block; if it did not exist and the block raises an error, there is none afterwards."""
+    place = Path(path)
+    is_new = not place.exists()
+    try:
+        place.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be made as a folder ({error.strerror}).") from error
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            place.rmdir()
+        raise
+
+
+@contextmanager
 def written_together(paths: list[str], force: bool):
     """Write files all or none: a block writes to the files that it gets, which then take the places of others.
 

@@ -11,6 +11,8 @@ from sklearn_ot.solvers.stationary import cosine_coefficients, octaves
 
 # Cells of the grid, along each axis, and principal components of the features.
 N_CELLS, N_COMPONENTS = 4, 32
+# Fewest pictures of a side: two halves of them have covariances.
+LEAST_PICTURES = 4
 FEATURES = "means and deviations of the channels in a grid of cells, and contrasts in octaves of frequencies"
 
 
@@ -73,7 +75,7 @@ def compare(source, target, to_target, to_source, shape) -> TranslationReport:
     features = [picture_features(rows, shape) for rows in (*real, *forth)]
     # The distances of both directions are in the same features, those of the real pictures.
     scaler = StandardScaler().fit(np.concatenate(features[:2]))
-    n_components = min(N_COMPONENTS, min(map(len, real)) // 2, features[0].shape[1])
+    n_components = min(N_COMPONENTS, min(map(len, real)) // 4, features[0].shape[1])
     pca = PCA(n_components, svd_solver="full").fit(scaler.transform(np.concatenate(features[:2])))
     X, Y, images, preimages = (pca.transform(scaler.transform(part)) for part in features)
     before = frechet_distance(X, Y)

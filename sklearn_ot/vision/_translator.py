@@ -11,12 +11,9 @@ from sklearn_ot.checks import errors_about, number_of_axes, picture_shape
 from sklearn_ot.networks import ConvexConvolutional
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.transport import PatchTransport, StationaryGaussianTransport, W2Transport
-from sklearn_ot.vision._report import TranslationReport, compare
+from sklearn_ot.vision._report import LEAST_PICTURES, TranslationReport, compare
 from sklearn_ot.vision._rows import read_rows
 from sklearn_ot.vision._statistics import StatisticsTransport
-
-# Fewest pictures of a side in a report: two halves of them have covariances.
-LEAST_PICTURES = 4
 
 
 @dataclass(eq=False, repr=False)
