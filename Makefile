@@ -46,6 +46,7 @@ bench: $(call installed,bench)
 	$(BIN)/python benchmarks/latent.py $(BENCH)
 	$(BIN)/python benchmarks/sparsity.py $(BENCH)
 	$(BIN)/python benchmarks/pictures.py $(BENCH)
+	$(BIN)/python benchmarks/translation.py $(BENCH)
 
 docs: $(call installed,docs)
 	$(BIN)/sphinx-build -b html doc doc/_build/html
