@@ -47,6 +47,7 @@ bench: $(call installed,bench)
 	$(BIN)/python benchmarks/sparsity.py $(BENCH)
 	$(BIN)/python benchmarks/pictures.py $(BENCH)
 	$(BIN)/python benchmarks/translation.py $(BENCH)
+	$(BIN)/python benchmarks/known_pictures.py $(BENCH)
 
 docs: $(call installed,docs)
 	$(BIN)/sphinx-build -b html doc doc/_build/html

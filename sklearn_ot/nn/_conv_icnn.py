@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -95,19 +96,22 @@ class ConvICNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the values, shape (n,)."""
-        outputs, _, _ = self._hidden(x)
-        return self._value(x, self._quadratic_gradient(x), outputs)
+        with _all_digits(x):
+            outputs, _, _ = self._hidden(x)
+            return self._value(x, self._quadratic_gradient(x), outputs)
 
     def gradient(self, x: Tensor) -> Tensor:
         """Compute the gradients, shape (n, d): a monotone map, differentiable in ``x`` and in the weights."""
-        _, slopes, sizes = self._hidden(x)
-        return self._gradient(self._quadratic_gradient(x), slopes, sizes)
+        with _all_digits(x):
+            _, slopes, sizes = self._hidden(x)
+            return self._gradient(self._quadratic_gradient(x), slopes, sizes)
 
     def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Compute values and gradients in the time of one forward and one backward pass, without autograd."""
-        outputs, slopes, sizes = self._hidden(x)
-        quadratic = self._quadratic_gradient(x)
-        return self._value(x, quadratic, outputs), self._gradient(quadratic, slopes, sizes)
+        with _all_digits(x):
+            outputs, slopes, sizes = self._hidden(x)
+            quadratic = self._quadratic_gradient(x)
+            return self._value(x, quadratic, outputs), self._gradient(quadratic, slopes, sizes)
 
     @property
     def hidden_weights(self) -> list[Tensor]:
@@ -123,7 +127,7 @@ class ConvICNN(nn.Module):
     def _hidden(self, x):
         """The outputs and the slopes of all layers, and the heights and widths of the pictures that they see."""
         # The memory of a row is that of channels that come last.
-        p = x.view(-1, *self.image_shape).permute(0, 3, 1, 2)
+        p = x.reshape(-1, *self.image_shape).permute(0, 3, 1, 2)
         outputs, slopes, sizes = [], [], []
         for k, (layer, skip, bias) in enumerate(zip(self.layers, self.skips, self.biases, strict=True)):
             if k:
@@ -138,7 +142,7 @@ class ConvICNN(nn.Module):
         return outputs, slopes, sizes
 
     def _quadratic_gradient(self, x):
-        colours = x.view(-1, *self.image_shape) @ (self.quadratic.T @ self.quadratic)
+        colours = x.reshape(-1, *self.image_shape) @ (self.quadratic.T @ self.quadratic)
         return torch.add(self.shift, x, alpha=self.strong_convexity) + colours.flatten(1)
 
     def _value(self, x, quadratic, outputs):
@@ -162,6 +166,11 @@ class ConvICNN(nn.Module):
                 part = part + _cropped(F.interpolate(gradient, scale_factor=2) / 2, sizes[k])
             gradient = part
         return quadratic + gradient.permute(0, 2, 3, 1).flatten(1)
+
+
+def _all_digits(x):
+    """A context without TensorFloat-32 on a GPU, whose convolutions have three digits: too few for a conjugate."""
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if x.is_cuda else nullcontext()
 
 
 def _even(pictures):

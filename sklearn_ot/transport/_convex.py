@@ -141,7 +141,7 @@ class ConvexTransport(InvertibleTransport):
             - "spread": the standard deviation of Q over all features, the error of the best constant map.
 
             There is no bound of M, and of the error, if the network has squares in its skip connections (``rank`` above
-            0) or is of a class of your own.
+            0), is convolutional, or is of a class of your own.
 
         References
         ----------

@@ -139,7 +139,8 @@ class W2Transport(ConvexTransport, NeuralTransport):
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` holds the networks ``potential`` and ``inverse``.
     sparsity_ : float
-        Share of zeros among the non-negative weights of the convex networks; `prune` removes units that have no effect.
+        Share of zeros among the non-negative weights of fully connected convex networks, whose units without effect
+        `prune` removes.
     <attributes>
 
     See Also

@@ -1,9 +1,12 @@
 """Properties of the input-convex convolutional network."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from sklearn_ot.nn import ConvICNN
+from sklearn_ot.nn import ConvICNN, curvature_bound
+from sklearn_ot.nn._conv_icnn import _all_digits
 from sklearn_ot.nn._convex_layers import ACTIVATIONS
 
 # Even lengths, odd ones, lengths that become odd after they are halved, a line and a column.
@@ -55,6 +58,11 @@ def test_training_gradients_agree_with_double_backward(activation, shape):
     double = torch.autograd.grad(gradient.square().sum(), weights, allow_unused=True)
     for one, other in zip(closed, double, strict=True):
         torch.testing.assert_close(one, torch.zeros_like(one) if other is None else other, rtol=1e-9, atol=1e-9)
+
+
+def test_rows_may_have_any_layout_in_memory():
+    network, x = trained((5, 7, 3)), rows((5, 7, 3))
+    torch.testing.assert_close(network.gradient(x.T.contiguous().T), network.gradient(x))
 
 
 def test_float32_gradient_is_that_of_autograd_to_1e_5():
@@ -149,6 +157,18 @@ def test_projection_removes_exactly_the_negative_weights():
         torch.testing.assert_close(weight, before[name].clamp(min=0) if is_constrained else before[name])
     assert any((before[name] < 0).any() for name in before if name.startswith("inner"))
     assert all(weight is other for weight, other in zip(network.hidden_weights, network.inner, strict=True))
+
+
+def test_its_curvature_has_no_bound():
+    assert curvature_bound(trained((4, 4, 1)), 16) is None
+
+
+def test_convolutions_on_a_gpu_have_all_digits():
+    before = torch.backends.cudnn.allow_tf32
+    with _all_digits(SimpleNamespace(is_cuda=True)):
+        assert not torch.backends.cudnn.allow_tf32
+        assert torch.backends.cudnn.enabled
+    assert torch.backends.cudnn.allow_tf32 == before
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,14 @@ def test_a_picture_far_out_does_no_harm(samples):
     assert sizes[0] < 1.2 * sizes[1]
 
 
+def test_the_target_may_be_the_standard_normal_distribution(samples):
+    transport = fit(samples[0], None, max_iter=20)
+    generated = transport.inverse_transform(np.random.RandomState(0).standard_normal((500, samples[0].shape[1])))
+    # Means of 500 rows with variances of about 1, and means of all their pixels.
+    np.testing.assert_allclose(generated.mean(axis=0), samples[0].mean(axis=0), atol=0.25)
+    assert generated.var() == pytest.approx(samples[0].var(), rel=0.1)
+
+
 def test_weights_of_rows_are_taken(samples):
     X, Y = samples
     weight = np.random.RandomState(0).exponential(size=len(X))
