@@ -1,10 +1,13 @@
 """The guided filter of displacements: flat regions, texture, edges, and bands."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from sklearn_ot.transport import GaussianTransport
 from sklearn_ot.vision import ColorTransfer, _smooth
+from sklearn_ot.vision._pictures import blocks_of
 from sklearn_ot.vision._smooth import RADIUS, SmoothField, coefficients
 
 RNG = np.random.RandomState(0)
@@ -63,8 +66,28 @@ def test_bands_have_no_effect(monkeypatch):
     colors, displacement = RNG.rand(70, 30, 3), RNG.uniform(-0.2, 0.2, (70, 30, 3))
     whole = smoothed(colors, displacement)
     monkeypatch.setattr(_smooth, "BAND_CELLS", 9)
-    # The means of a band are those of the picture, up to rounding in float32.
-    assert np.allclose(smoothed(colors, displacement), whole, atol=1e-5)
+    field = SmoothField(colors, lambda rows: colors[rows], lambda rows: displacement[rows], 0.03)
+    # The means of a band are those of the picture, up to rounding in float32; in any order of the rows.
+    for start in (*range(0, 70, 4), 3, 41):
+        assert np.allclose(field(slice(start, start + 4)), whole[start : start + 4], atol=1e-5)
+
+
+def test_memory_is_that_of_the_means_and_of_one_band():
+    # The means of the cells have 24 MB here, and the coefficients of all cells would have 52.
+    picture = np.full((1000, 1000, 3), 90, np.uint8)
+
+    def unit(rows):
+        return picture[rows] / 255
+
+    tracemalloc.start()
+    try:
+        field = SmoothField(picture, unit, unit, 0.05)
+        for rows in blocks_of(picture):
+            field(rows)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 70e6
 
 
 def test_rows_can_be_asked_for_in_parts(monkeypatch):
