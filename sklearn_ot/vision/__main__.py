@@ -150,10 +150,9 @@ def translate(args: argparse.Namespace) -> None:
         fitted, held_out = sides, None
         if args.report:
             fitted, held_out = zip(*(split(side, args.random_state) for side in sides), strict=True)
-        if args.mirror:
-            fitted = [np.concatenate([side, side[:, :, ::-1]]) for side in fitted]
         network = None if args.network == "none" else args.network
-        translator = ImageTranslator(network, random_state=args.random_state, verbose=not args.quiet).fit(*fitted)
+        options = {"mirror": args.mirror, "random_state": args.random_state, "verbose": not args.quiet}
+        translator = ImageTranslator(network, **options).fit(*fitted)
         pictures = sides[args.inverse]
         if args.inverse:
             translated = translator.inverse_transform(pictures)

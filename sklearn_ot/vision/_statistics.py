@@ -7,7 +7,7 @@ from scipy import fft
 
 from sklearn_ot.base import InvertibleTransport
 from sklearn_ot.solvers.chunks import in_chunks
-from sklearn_ot.solvers.gaussian import sample_gaussian_map
+from sklearn_ot.solvers.pooled import pooled_gaussian_map
 from sklearn_ot.solvers.stationary import cosine_coefficients, octaves
 from sklearn_ot.solvers.units import UnitCoordinates
 
@@ -24,14 +24,15 @@ class StatisticsTransport(InvertibleTransport):
     The statistics of a picture are those of the cosine coefficients of its channels: the coefficients m of the lowest
     frequencies, which are its mean and its slopes, and for each higher band of frequencies the covariance :math:`S_k`
     between the channels, which is the contrast at one size of details. The bands are octaves. Over all pictures the
-    vectors :math:`(m, \tfrac12 \log S_1, \tfrac12 \log S_2, \dots)` have a distribution. The Gaussian map between the
-    distributions of source and target sends one vector to another one, with :math:`m'` and :math:`S_k'`. The lowest
-    coefficients of the picture become :math:`m'`, and those of each band move by the optimal map between Gaussians with
-    these covariances,
+    vectors :math:`(m, \tfrac{r_1}{2} \log S_1, \tfrac{r_2}{2} \log S_2, \dots)` have a distribution. The Gaussian map
+    between the distributions of source and target sends one vector to another one, with :math:`m'` and :math:`S_k'`.
+    The lowest coefficients of the picture become :math:`m'`, and those of each band move by the optimal map between
+    Gaussians with these covariances,
 
     .. math:: z \mapsto A_k z, \qquad A_k S_k A_k = S_k' .
 
-    Coefficients are in units in which all pixels of the source have the variance 1, and the frequency 0 is the mean.
+    :math:`r_k` is the typical size of :math:`S_k^{1/2}`. The squared distance of two vectors is then, for small
+    differences, the one by which the pixels move, so that the Gaussian map moves them no more than it needs to.
     Variances below 1e-4 of the mean one of their band are taken as that. The inverse map has the same form, and is
     exact but for such variances.
 
@@ -39,9 +40,12 @@ class StatisticsTransport(InvertibleTransport):
     ----------
     image_shape : tuple of int
         The shape of a picture, with the channels last.
+    n_copies : int, default=1
+        So many pictures of a sample that follow each other are versions of one picture.
     """
 
     image_shape: tuple[int, ...]
+    n_copies: int = 1
 
     def _fit(self, source, target, rng):
         n_channels = self.image_shape[-1]
@@ -54,12 +58,13 @@ class StatisticsTransport(InvertibleTransport):
         covariances = in_chunks(lambda rows: self._covariances(self._coefficients(rows)), source.rows)
         variances = np.trace(covariances, axis1=-2, axis2=-1) / n_channels
         # Bands in which no picture varies keep their unit.
-        self._floors = LEAST_VARIANCE * np.where(variances.any(axis=0), source.mass @ variances, 1)
+        typical = np.where(variances.any(axis=0), source.mass @ variances, 1)
+        self._floors, self._sizes = LEAST_VARIANCE * typical, np.sqrt(typical)
         moments = [
             sample._replace(rows=in_chunks(lambda rows: self._statistics(self._coefficients(rows)), sample.rows))
             for sample in (source, target)
         ]
-        self.map_ = sample_gaussian_map(*moments, "auto")
+        self.map_ = pooled_gaussian_map(*moments, rng, self.n_copies)
 
     def _transform(self, X):
         return in_chunks(lambda rows: self._moved(rows, self.map_.transport), X)
@@ -81,11 +86,11 @@ class StatisticsTransport(InvertibleTransport):
         return sums
 
     def _statistics(self, coefficients):
-        """m and the upper halves of ½ log S, scaled so that their lengths are those of the whole matrices."""
+        """m and the upper halves of ½ r log S, scaled so that their lengths are those of the whole matrices."""
         variance, axes = np.linalg.eigh(self._covariances(coefficients))
         log_roots = _function_of(np.log(np.maximum(variance, self._floors[:, None])) / 2, axes)
         (i, j), scale = self._upper()
-        contrasts = log_roots[..., i, j] * scale
+        contrasts = log_roots[..., i, j] * scale * self._sizes[:, None]
         return np.hstack([part.reshape(len(part), -1) for part in (coefficients[:, self._low], contrasts)])
 
     def _moments(self, statistics):
@@ -93,7 +98,8 @@ class StatisticsTransport(InvertibleTransport):
         n_channels, ((i, j), scale) = self.image_shape[-1], self._upper()
         low, upper = np.split(statistics, [len(self._low) * n_channels], axis=1)
         log_roots = np.zeros((len(upper), len(self._bands), n_channels, n_channels))
-        log_roots[..., i, j] = log_roots[..., j, i] = upper.reshape(*log_roots.shape[:2], len(scale)) / scale
+        log_roots[..., i, j] = upper.reshape(*log_roots.shape[:2], len(scale)) / scale / self._sizes[:, None]
+        log_roots[..., j, i] = log_roots[..., i, j]
         return low.reshape(len(low), -1, n_channels), log_roots
 
     def _upper(self):

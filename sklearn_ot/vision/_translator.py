@@ -3,6 +3,7 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
+import numpy as np
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -46,6 +47,8 @@ class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
         they are series of one channel.
     statistics : bool, default=True
         Whether there is a third map.
+    mirror : bool, default=False
+        Whether the mirror images of the pictures, left and right exchanged, are also fitted to.
     random_state : int, RandomState instance or None, default=None
         Seeds the second map, unless it is a transport with a ``random_state`` of its own.
     verbose : int, default=0
@@ -77,7 +80,7 @@ class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
     of the argument.
 
     The maps are optimal between the stages, each for its own model, but their chain is not an optimal map. ``fit`` uses
-    all pictures; add mirrored copies of them if left and right have no meaning.
+    all pictures.
 
     References
     ----------
@@ -102,6 +105,7 @@ class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
     _: KW_ONLY
     image_shape: tuple[int, ...] | None = None
     statistics: bool = True
+    mirror: bool = False
     random_state: object = None
     verbose: int = 0
 
@@ -113,6 +117,7 @@ class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
         ],
         "image_shape": [tuple, None],
         "statistics": ["boolean"],
+        "mirror": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -158,12 +163,20 @@ class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
         if target is None:
             target = Sample.of(draw_reference(source.rows, None, rng))
         # Weights and as many equal pictures give the same random numbers.
-        source, target = source.merged(), target.merged()
-        self.transports_, rows = [], source.rows
-        for transport in self._chain(rng):
-            transport.fit(rows, X_target=target.rows, sample_weight=source.count, target_weight=target.count)
-            rows = transport.transform(rows)
-            self.transports_.append(transport)
+        sides = [self._with_mirrored(sample.merged()) for sample in (source, target)]
+        self.transports_ = self._chain(rng)
+        for transport in self.transports_:
+            (X, Y), weights = zip(*((sample.rows, sample.count) for sample in sides), strict=True)
+            transport.fit(X, X_target=Y, sample_weight=weights[0], target_weight=weights[1])
+            sides[0] = sides[0]._replace(rows=transport.transform(X))
+
+    def _with_mirrored(self, sample):
+        """A sample of pictures, each followed by its mirror image if ``mirror`` is True."""
+        if not self.mirror:
+            return sample
+        pictures = sample.rows.reshape(-1, *self.image_shape_)
+        both = np.stack([pictures, np.flip(pictures, axis=-2)], axis=1)
+        return Sample.of(both.reshape(-1, sample.rows.shape[1]), np.repeat(sample.count, 2))
 
     def _chain(self, rng):
         """The maps to be fitted."""
@@ -181,7 +194,7 @@ class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
                 second.set_params(image_shape=shape)
         chain = [StationaryGaussianTransport(shape)]
         chain += [second] if self.network is not None else []
-        return [*chain, StatisticsTransport(self.image_shape_)] if self.statistics else chain
+        return [*chain, StatisticsTransport(self.image_shape_, 1 + self.mirror)] if self.statistics else chain
 
     def _transform(self, X):
         for transport in self.transports_:

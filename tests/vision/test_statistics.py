@@ -5,7 +5,6 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from sklearn_ot.solvers.stationary import octaves
-from sklearn_ot.transport import GaussianTransport
 from sklearn_ot.vision._statistics import StatisticsTransport
 
 SHAPE = (10, 12, 3)
@@ -28,8 +27,28 @@ def fitted():
 
 def test_statistics_of_the_images_are_those_of_the_gaussian_map(fitted):
     images, before, after = (fitted._statistics(fitted._coefficients(rows)) for rows in (fitted.transform(X), X, Y))
-    np.testing.assert_allclose(images, GaussianTransport().fit(before, after).transform(before), atol=1e-8)
+    np.testing.assert_allclose(images, fitted.map_.transport(before), atol=1e-8)
     np.testing.assert_allclose(images.mean(axis=0), after.mean(axis=0), atol=1e-8)
+
+
+def test_distances_of_statistics_are_those_of_pixels(fitted):
+    rows = X[:50]
+    # Contrasts 2 % higher, in all bands and in the slopes.
+    moved = 1.02 * rows
+    statistics = (fitted._statistics(fitted._coefficients(part)) for part in (rows, moved))
+    distances = np.square(np.subtract(*statistics)).sum(axis=1) * fitted._unit**2
+    assert np.median(distances / np.square(moved - rows).sum(axis=1)) == pytest.approx(1, abs=0.3)
+
+
+def test_pixels_move_no_more_than_they_need_to():
+    rng = np.random.RandomState(0)
+    pictures = 10 + rng.randn(400, 1, 1, 1) + 0.01 * np.exp(rng.randn(400, 1, 1, 1)) * rng.randn(400, 12, 12, 1)
+    source, target = pictures[:200], 10 + 2 * (pictures[200:] - 10)
+    source, target = source.reshape(200, -1), target.reshape(200, -1)
+    images = StatisticsTransport((12, 12, 1)).fit(source, target).transform(source)
+    expected = target.mean() + (source - source.mean()) * target.mean(axis=1).std() / source.mean(axis=1).std()
+    # The contrasts are a hundredth of the differences of light: they have no effect on the map of these.
+    assert np.abs(images.mean(axis=1) - expected.mean(axis=1)).max() < 0.05
 
 
 def test_inverse_is_exact(fitted):

@@ -138,6 +138,20 @@ def test_weights_leave_pictures_out(fitted):
     np.testing.assert_allclose(weighted.transform(DARK / 255), plain.transform(DARK / 255), atol=1e-10)
 
 
+def test_mirror_images_count_as_pictures():
+    lit = np.clip(DARK + np.linspace(0, 60, 8)[:, None], 0, 255).astype(np.uint8)  # brighter on the right
+    plain, mirrored = (ImageTranslator(None, mirror=mirror).fit(DARK, lit) for mirror in (False, True))
+    right = plain.transform(DARK)[:, :, 4:].mean() - plain.transform(DARK)[:, :, :4].mean()
+    assert right > 20
+    images = mirrored.transform(DARK / 255)
+    # Half of the pictures to fit to are brighter on the left: the map does not know left from right.
+    np.testing.assert_allclose(mirrored.transform(DARK[:, :, ::-1] / 255), images[:, :, ::-1], atol=1e-6)
+    both = [np.concatenate([pictures, pictures[:, :, ::-1]]) for pictures in (DARK, lit)]
+    by_hand = ImageTranslator(None, statistics=False).fit(*both)
+    by_name = ImageTranslator(None, statistics=False, mirror=True).fit(DARK, lit)
+    np.testing.assert_allclose(by_name.transform(DARK / 255), by_hand.transform(DARK / 255), atol=1e-6)
+
+
 def test_in_a_pipeline():
     pipeline = make_pipeline(FunctionTransformer(np.sqrt), ImageTranslator(None, image_shape=SHAPE))
     rows, target = DARK.reshape(len(DARK), -1) / 255, LIGHT.reshape(len(LIGHT), -1) / 255
