@@ -33,7 +33,7 @@ def tiles(name):
 
 
 def second_camera(pictures):
-    """What the second camera makes of pictures of the first one."""
+    """Pictures of the first camera, as the second one would have taken them."""
     colours = np.array([[0.9, 0.1, 0.0], [0.1, 0.8, 0.1], [0.0, 0.1, 0.6]])
     curve = (pictures / 255) ** 0.7 @ colours
     return np.rint(255 * gaussian_filter(curve, (0, 0.6, 0.6, 0))).astype(np.uint8)
@@ -87,8 +87,8 @@ figure.tight_layout(h_pad=0.8, w_pad=0.3)
 plt.show()
 
 # %%
-# What it does not do
-# -------------------
+# No stroke moves
+# ---------------
 # A map of pixels moves light, colours and contrasts. It moves no stroke to another place: between threes and eights it
 # finds the strokes that eights have more of, and lays a shadow of them on every three.
 
