@@ -68,6 +68,8 @@ from _translation_data import PAIRS, is_available, load
 from _translation_methods import METHODS, SLOW
 from _translation_scores import N_STEPS, Scores
 
+from sklearn_ot.vision import ImageTranslator
+
 DISTANCES = ("network", "hand")
 RESULTS = Results(
     "translation.csv",
@@ -105,9 +107,14 @@ class Pair:
             self.shown[method] = [as_levels(self.maps[k](part[:N_SHOWN])) for k, part in enumerate(self.held_out)]
 
     def fit(self, method):
-        sides = self.pictures.to_fit()
+        sides, is_mirrored = self.pictures.to_fit(), self.pictures.is_mirrored
+        fitted = METHODS[method](sides[0].shape[1:], self.seed)
+        if is_mirrored and isinstance(fitted, ImageTranslator):
+            # It makes the mirror images itself.
+            sides = [side[: len(side) // 2] for side in sides]
+            fitted.set_params(mirror=True)
         clock = Clock()
-        fitted = METHODS[method](sides[0].shape[1:], self.seed).fit(*sides)
+        fitted.fit(*sides)
         self.maps = fitted.transform, fitted.inverse_transform
         return {"fit_s": clock()}
 
