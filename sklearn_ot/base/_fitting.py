@@ -75,9 +75,10 @@ def draw_reference(X, target, rng):
 
     Wide rows, such as pictures, are fewer, so that they are no more than ``MAX_REFERENCE_NUMBERS`` numbers.
     """
-    n_rows = min(MAX_REFERENCE_ROWS, max(2, MAX_REFERENCE_NUMBERS // X.shape[1]))
+    n_features = (X if target is None else target.rows).shape[1]
+    n_rows = min(MAX_REFERENCE_ROWS, max(2, MAX_REFERENCE_NUMBERS // n_features))
     if target is None:
-        return rng.standard_normal((n_rows, X.shape[1])).astype(X.dtype)
+        return rng.standard_normal((n_rows, n_features)).astype(X.dtype)
     if target.weight is None and len(target.rows) <= n_rows:
         return target.rows.copy()
     return target.draw(n_rows, rng)
