@@ -242,6 +242,14 @@ def test_reference_is_a_copy_of_few_rows():
     assert not np.shares_memory(GaussianTransport().fit(XS, XT).target_reference_, XT)
 
 
+@pytest.mark.parametrize("target", [XT, None])
+def test_reference_of_wide_rows_is_small(monkeypatch, target):
+    monkeypatch.setattr("sklearn_ot.base._fitting.MAX_REFERENCE_NUMBERS", 17)
+    reference = GaussianTransport().fit(XS, X_target=target).target_reference_
+    assert reference.shape == (5, 3)
+    assert target is None or np.isin(reference, target).all()
+
+
 def test_global_random_state_is_neither_read_nor_advanced():
     before = np.random.get_state()[1].copy()  # noqa: NPY002 (the state that must stay)
     scores = {GaussianTransport().fit(XS).score(XS) for _ in range(2)}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_ot.solvers.gaussian import gaussian_map
-from sklearn_ot.solvers.pooled import pooled_gaussian_map
+from sklearn_ot.solvers.pooled import _map, pooled_gaussian_map
 from sklearn_ot.solvers.samples import Sample
 
 D = 6
@@ -62,3 +62,16 @@ def test_copies_are_in_one_fold():
     # If a copy of each row that is left out is known, the noise looks like a difference of the distributions.
     copied, whole = np.mean(errors, axis=0)
     assert whole < 0.5 * copied
+
+
+def test_pooled_covariances_have_the_weights_of_the_samples():
+    rng = np.random.RandomState(0)
+    rows, target = rng.randn(30, D), rng.randn(90, D) @ ROOT
+    weight = 1 + np.arange(30) % 3
+    found = _map((Sample.of(rows, weight), Sample.of(target)), 0.25)
+    rows = np.repeat(rows, weight, axis=0)
+    covariances = [np.cov(part.T, bias=True) for part in (rows, target)]
+    pooled = (len(rows) * covariances[0] + 90 * covariances[1]) / (len(rows) + 90)
+    source, image = (0.75 * covariance + 0.25 * pooled for covariance in covariances)
+    expected = gaussian_map(rows.mean(axis=0), source, target.mean(axis=0), image)
+    np.testing.assert_allclose(found.linear, expected.linear, atol=1e-10)

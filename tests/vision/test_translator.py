@@ -138,6 +138,16 @@ def test_weights_leave_pictures_out(fitted):
     np.testing.assert_allclose(weighted.transform(DARK / 255), plain.transform(DARK / 255), atol=1e-10)
 
 
+def test_a_pixel_that_is_rarely_bright_is_no_reason_to_warn(recwarn):
+    rare = DARK.copy()
+    rare[:, 0, 0] = np.random.RandomState(0).randint(5, 9, (len(rare), 3))
+    rare[3, 0, 0] = 255
+    ImageTranslator(None).fit(rare, LIGHT)
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="far out"):
+        ImageTranslator(None, image_shape=SHAPE).fit(rare.reshape(len(rare), -1) / 255, LIGHT.reshape(120, -1) / 255)
+
+
 def test_mirror_images_count_as_pictures():
     lit = np.clip(DARK + np.linspace(0, 60, 8)[:, None], 0, 255).astype(np.uint8)  # brighter on the right
     plain, mirrored = (ImageTranslator(None, mirror=mirror).fit(DARK, lit) for mirror in (False, True))
