@@ -103,7 +103,7 @@ def color_transport(seed):
 
 
 # A method that takes hours for pictures of 64 x 64 pixels.
-SLOW = "convolutional"
+SLOW = "conv"
 # Functions of the shape of a picture and of the seed, by the names of the methods.
 METHODS = {
     "nothing": lambda shape, seed: Identity(),
@@ -116,5 +116,5 @@ METHODS = {
     "patches": lambda shape, seed: translator("patches", seed),
     "patches 8 x 8": lambda shape, seed: translator(PatchTransport(patch_size=8), seed),
     "patches, no statistics": lambda shape, seed: translator("patches", seed, statistics=False),
-    "convolutional": lambda shape, seed: translator("convolutional", seed),
+    "conv": lambda shape, seed: translator("conv", seed),
 }

@@ -28,7 +28,7 @@ Methods:
     A `GaussianTransport` of the first 50 principal components of both sets.
 ``stationary``
     A `StationaryGaussianTransport`.
-``closed``, ``patches``, ``patches 8 x 8``, ``patches, no statistics``, ``convolutional``
+``closed``, ``patches``, ``patches 8 x 8``, ``patches, no statistics``, ``conv``
     `ImageTranslator` without a network; with its default, potentials of patches; with patches of 8 x 8 pixels; without
     the statistics of each picture; and with a convolutional network, which runs only if it is named, because it takes
     hours.

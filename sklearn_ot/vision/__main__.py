@@ -71,7 +71,7 @@ def add_translate(commands) -> None:
     command.add_argument("--inverse", action="store_true", help="translate TARGET to SOURCE instead, by the inverse")
     command.add_argument("--amount", type=float, default=1.0, help="part of the way, from 0 to 1 (1)")
     command.add_argument(
-        "--network", choices=["patches", "convolutional", "none"], default="patches", help="the second map (patches)"
+        "--network", choices=["patches", "conv", "none"], default="patches", help="the second map (patches)"
     )
     command.add_argument("--mirror", action="store_true", help="also fit to the mirrored pictures")
     command.add_argument("--compare", help="also write a grid of pictures and their translations")

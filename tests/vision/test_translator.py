@@ -10,6 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from sklearn_ot.nn import ConvICNN
 from sklearn_ot.transport import GaussianTransport, PatchTransport
 from sklearn_ot.vision import ImageTranslator
 
@@ -181,6 +182,9 @@ def test_networks_by_name(monkeypatch):
     monkeypatch.setattr("sklearn_ot.transport._patch.MAX_ITER", 1)
     patches = ImageTranslator(random_state=0).fit(DARK[:40], LIGHT[:40])
     assert type(patches.transports_[1]) is PatchTransport
+    monkeypatch.setattr("sklearn_ot.vision._translator.CONV", {"batch_size": 4, "max_iter": 1})
+    conv = ImageTranslator("conv", random_state=0).fit(DARK[:40], LIGHT[:40])
+    assert type(conv.transports_[1].net_.module_.potential) is ConvICNN
     assert len(ImageTranslator(None, statistics=False).fit(DARK, LIGHT).transports_) == 1
 
 
