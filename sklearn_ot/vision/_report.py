@@ -72,21 +72,31 @@ def compare(source, target, to_target, to_source, shape) -> TranslationReport:
     """
     real, forth = (source, target), (to_target(source), to_source(target))
     back = to_source(forth[0]), to_target(forth[1])
-    features = [picture_features(rows, shape) for rows in (*real, *forth)]
-    # The distances of both directions are in the same features, those of the real pictures.
-    scaler = StandardScaler().fit(np.concatenate(features[:2]))
-    n_components = min(N_COMPONENTS, min(map(len, real)) // 4, features[0].shape[1])
-    pca = PCA(n_components, svd_solver="full").fit(scaler.transform(np.concatenate(features[:2])))
-    X, Y, images, preimages = (pca.transform(scaler.transform(part)) for part in features)
+    X, Y, images, preimages = _components([*real, *forth], shape)
     before = frechet_distance(X, Y)
     return TranslationReport(
         FEATURES,
-        n_components,
+        X.shape[1],
         (before, before),
         (frechet_distance(images, Y), frechet_distance(preimages, X)),
         tuple(frechet_distance(rows[::2], rows[1::2]) for rows in (Y, X)),
         tuple(float(np.mean((b - a) ** 2) / np.mean(a.var(axis=0))) for a, b in zip(real, back, strict=True)),
     )
+
+
+def distances_after(source, target, images, preimages, shape) -> tuple[float, float]:
+    """Fréchet distances of images from the target, and of preimages from the source, in the features of a report."""
+    X, Y, images, preimages = _components([source, target, images, preimages], shape)
+    return frechet_distance(images, Y), frechet_distance(preimages, X)
+
+
+def _components(parts, shape):
+    """Principal components of the features of pictures; the first two parts are real ones, which determine them."""
+    features = [picture_features(rows, shape) for rows in parts]
+    scaler = StandardScaler().fit(np.concatenate(features[:2]))
+    n_components = min(N_COMPONENTS, max(1, min(map(len, parts[:2])) // 4), features[0].shape[1])
+    pca = PCA(n_components, svd_solver="full").fit(scaler.transform(np.concatenate(features[:2])))
+    return [pca.transform(scaler.transform(part)) for part in features]
 
 
 def picture_features(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -1,5 +1,6 @@
 """ImageTranslator: a map between two collections of pictures that are not paired."""
 
+import warnings
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
@@ -7,15 +8,26 @@ import numpy as np
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport, all_or_nothing, draw_reference, seeded, warn_far
+from sklearn_ot.base import (
+    FLOAT_DTYPES,
+    InvertibleTransport,
+    all_or_nothing,
+    draw_reference,
+    seeded,
+    warn_far,
+    warn_user,
+)
 from sklearn_ot.checks import errors_about, number_of_axes, picture_shape
 from sklearn_ot.networks import ConvexConvolutional
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.transport import PatchTransport, StationaryGaussianTransport, W2Transport
-from sklearn_ot.vision._report import LEAST_PICTURES, TranslationReport, compare
+from sklearn_ot.vision._report import LEAST_PICTURES, TranslationReport, compare, distances_after
 from sklearn_ot.vision._rows import read_rows
 from sklearn_ot.vision._statistics import StatisticsTransport
 
+# Number of pictures of each side on which the third map is checked, and the largest ratio of distances with it and
+# without it.
+N_CHECKED, MAX_RATIO = 100, 1.5
 # Batches of whole pictures are large arrays, and smaller ones are noisy.
 CONV = {"batch_size": 64, "max_iter": 1000}
 
@@ -50,7 +62,9 @@ class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
         The shape of a picture, (height, width, n_channels) or (height, width). It is needed for flat rows; with None
         they are series of one channel.
     statistics : bool, default=True
-        Whether there is a third map.
+        Whether there is a third map. It is left out, with a warning, if translations of 100 pictures of the fit are
+        more than 1.5 times as far from real pictures with it. This happens if pictures have large areas of one value,
+        as digits have.
     mirror : bool, default=False
         Whether the mirror images of the pictures, left and right exchanged, are also fitted to.
     random_state : int, RandomState instance or None, default=None
@@ -173,6 +187,30 @@ class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
             (X, Y), weights = zip(*((sample.rows, sample.count) for sample in sides), strict=True)
             transport.fit(X, X_target=Y, sample_weight=weights[0], target_weight=weights[1])
             sides[0] = sides[0]._replace(rows=transport.transform(X))
+        if self.statistics:
+            self._drop_harmful_statistics(source.merged(), target.merged(), rng)
+
+    def _drop_harmful_statistics(self, source, target, rng):
+        """Go without the third map if translations are much farther from real pictures with it than without it."""
+        rows = [sample.rows[rng.permutation(len(sample.rows))[:N_CHECKED]] for sample in (source, target)]
+        if min(map(len, rows)) < 2 * LEAST_PICTURES:
+            return
+        chain, after = self.transports_, []
+        for self.transports_ in (chain[:-1], chain):
+            with warnings.catch_warnings():
+                # Preimages that are far out are one of the harms.
+                warnings.simplefilter("ignore")
+                moved = self._transform(rows[0]), self._inverse_transform(rows[1])
+            after.append(distances_after(*rows, *moved, self.image_shape_))
+        without, with_it = after
+        worse = [there > MAX_RATIO * here for there, here in zip(with_it, without, strict=True)]
+        if any(worse):
+            self.transports_ = chain[:-1]
+            direction = "source to target" if worse[0] else "target to source"
+            warn_user(
+                f"The statistics of each picture take translations from {direction} farther from real pictures, so "
+                "they are not changed. Give statistics=False to silence this warning."
+            )
 
     def _with_mirrored(self, sample):
         """A sample of pictures, each followed by its mirror image if ``mirror`` is True."""

@@ -13,6 +13,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn_ot.nn import ConvICNN
 from sklearn_ot.transport import GaussianTransport, PatchTransport
 from sklearn_ot.vision import ImageTranslator
+from sklearn_ot.vision._statistics import StatisticsTransport
 
 SHAPE = (12, 8, 3)
 PATCHES = PatchTransport(transport=GaussianTransport(), n_patches=2000, random_state=0)
@@ -137,6 +138,20 @@ def test_weights_leave_pictures_out(fitted):
     weighted = ImageTranslator(None).fit(np.concatenate([DARK, LIGHT]), X_target=LIGHT, sample_weight=weight)
     plain = ImageTranslator(None).fit(DARK, LIGHT)
     np.testing.assert_allclose(weighted.transform(DARK / 255), plain.transform(DARK / 255), atol=1e-10)
+
+
+def test_statistics_that_do_harm_are_left_out(monkeypatch):
+    moved = StatisticsTransport._moved
+
+    def noisy(self, rows, move):
+        is_inverse = move == self.map_.inverse
+        return moved(self, rows, move) + is_inverse * np.random.RandomState(0).randn(*rows.shape).astype(rows.dtype)
+
+    monkeypatch.setattr(StatisticsTransport, "_moved", noisy)
+    with pytest.warns(UserWarning, match="from target to source farther from real pictures"):
+        translator = ImageTranslator(None).fit(DARK, LIGHT)
+    plain = ImageTranslator(None, statistics=False).fit(DARK, LIGHT)
+    np.testing.assert_array_equal(translator.transform(DARK), plain.transform(DARK))
 
 
 def test_a_pixel_that_is_rarely_bright_is_no_reason_to_warn(recwarn):
