@@ -190,7 +190,8 @@ class PatchTransport(ConvexTransport):
         check_is_fitted(self, "transport_")
         patches = self.transport_.potentials_.module_in_units()
         arguments = {"potential": patches, "image_shape": self._shape(), **self._cuts()}
-        pair = ConvexPair((PatchPotential, arguments), (HalfSquare, {}), is_guess=True).double()
+        pair = ConvexPair((PatchPotential, arguments), (HalfSquare, {}), is_guess=True)
+        pair = pair.to(next(patches.parameters()).device, torch.float64)
         return Potentials(self.coordinates_, FrozenModule(pair), conjugate_tol=self.conjugate_tol)
 
     def _shape(self):
