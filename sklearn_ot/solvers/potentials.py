@@ -274,8 +274,7 @@ class Potentials(OwnSettings):
         coordinates, centred = self.coordinates, self._centred()
         identity = np.eye(len(coordinates.source_mean))
         # Rows of the identity give the columns of a matrix.
-        matrix = centred.of_source(identity).T
-        axes = identity if coordinates.axes is None else coordinates.axes
+        matrix, axes = centred.of_source(identity).T, coordinates.within(identity)
         arrays = (coordinates.source_mean, coordinates.target_mean, matrix, axes)
         pair = copy.deepcopy(self._pair(np.float64))
         tensors = [torch.tensor(array, dtype=torch.float64, device=_device(pair)) for array in arrays]

@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.stats import wasserstein_distance
 
-from sklearn_ot.networks import Convex, Dense
+from sklearn_ot.networks import Convex, ConvexConvolutional, Dense
 from sklearn_ot.transport import GaussianTransport, LSOTTransport, PatchTransport, W2Transport
 
 SHAPE = (12, 8, 3)
@@ -95,6 +95,17 @@ def test_units():
     images = transport.fit(X, Y).transform(X)
     scaled = transport.fit(1e-6 * X, 1e3 * Y).transform(1e-6 * X)
     np.testing.assert_allclose(scaled, 1e3 * images, rtol=1e-6, atol=1e-6)
+
+
+def test_patches_can_be_small_pictures_with_a_convolutional_network():
+    network = ConvexConvolutional((4, 4, 3), (4,), kernel_size=3)
+    patches = W2Transport(max_iter=5, network=network, early_stopping=False, random_state=0)
+    transport = PatchTransport(SHAPE, patches, n_patches=200, random_state=0).fit(X, Y)
+    images = transport.transform(X[:5])
+    np.testing.assert_allclose(transport.inverse_transform(images), X[:5], atol=1e-2)
+    assert transport.dual_value(X, transport.transform(X)) == pytest.approx(
+        transport.wasserstein_distance_**2 / 2, rel=0.1
+    )
 
 
 def test_series_and_no_target():
