@@ -31,7 +31,7 @@ class SmoothField:
     with the means of A, b and f over the windows that contain it. σ² is the variance of the colours of a window, the
     mean of its channels. Where the colours vary by less than ε, all pixels get about the mean displacement of the
     window. In texture they keep their own, where a regression would move the palette away from that of the target. The
-    regressions use means of cells of pixels, and A, b and f are interpolated between the cells [He15]_.
+    regressions use means of cells of pixels, and A, b and f are interpolated between the cells [He15b]_.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class SmoothField:
     ----------
     .. [He13] K. He, J. Sun, X. Tang, "Guided image filtering", IEEE Transactions on Pattern Analysis and Machine
        Intelligence, 2013.
-    .. [He15] K. He, J. Sun, "Fast guided filter", arXiv:1505.00996, 2015.
+    .. [He15b] K. He, J. Sun, "Fast guided filter", arXiv:1505.00996, 2015.
     """
 
     def __init__(self, colors: np.ndarray, unit: Callable, displacement: Callable, epsilon: float):
