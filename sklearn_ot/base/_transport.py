@@ -39,6 +39,8 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
     # The target is requested by default, so that users need not call set_fit_request.
     __metadata_request__fit: ClassVar[dict] = {"X_target": True, "target_weight": True}
     __metadata_request__score: ClassVar[dict] = {"X_target": True, "target_weight": True}
+    # Requested only so that `fit_transform` can refuse it.
+    __metadata_request__transform: ClassVar[dict] = {"sample_domain": True}
     _parameter_constraints: ClassVar[dict] = {}
     _min_samples = 2
     # Whether the image of a row that is far from those of the fit is an extrapolation.
@@ -91,6 +93,36 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
             self._reach = Reach.of(source.rows)
             self.target_reference_ = self._draw_reference(source, target, rng)
         return self
+
+    def fit_transform(self, X, y=None, *, sample_domain=None, **fit_params):
+        """Learn the map, and map the source rows; see `fit` for the parameters.
+
+        Parameters
+        ----------
+        X, y : array-likes
+            As in `fit`.
+        sample_domain : None
+            The domains of rows of several domains, with which a pipeline of skada calls its steps; refused.
+        **fit_params : dict
+            Further arguments of `fit`.
+
+        Returns
+        -------
+        X_mapped : ndarray of shape (n_samples, n_features)
+            Images of the rows of ``X``.
+
+        Raises
+        ------
+        ValueError
+            If an argument is unusable, or the transport is a step of a pipeline of skada.
+        """
+        if sample_domain is not None:
+            name = type(self).__name__
+            raise ValueError(
+                f"{name} got sample_domain: as a step of skada's make_da_pipeline it would be fitted to the rows of "
+                f"all domains and move all of them. Use TransportAdapter({name}(...)) of sklearn_ot.adaptation.skada."
+            )
+        return super().fit_transform(X, y, **fit_params)
 
     def _labels(self, X, y, X_target, sample_weight):
         """The labels of the source as an argument of ``_fit``; nothing for a map that uses none, see `uses_labels`."""
