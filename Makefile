@@ -10,13 +10,19 @@ BIN := $(VENV)/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 installed = $(VENV)/.installed-$(1)
 
-.PHONY: demo test test-slow lint format bench docs clean
+.PHONY: demo test test-minimum test-slow lint format bench docs clean
 
 demo: $(call installed,demo)
 	$(BIN)/python examples/demo_digits.py
 
 test: $(call installed,test)
 	$(PYTEST) -m "not slow"
+
+# The fast tests with the lowest versions that pyproject.toml admits. torch alone is several GB here, unless pip is told
+# where a CPU build of it is: make PIP_EXTRA_INDEX_URL=... test-minimum
+PYTHON_MINIMUM ?= python3.11
+test-minimum:
+	$(MAKE) test PYTHON=$(PYTHON_MINIMUM) VENV=.venv-minimum PIP_CONSTRAINT=$(CURDIR)/.ci/constraints-minimum.txt
 
 test-slow: $(call installed,test)
 	$(PYTEST) -m slow
@@ -53,10 +59,10 @@ docs: $(call installed,docs)
 	$(BIN)/sphinx-build -b html doc doc/_build/html
 
 clean:
-	rm -rf $(VENV) doc/_build doc/auto_examples doc/generated demo_output
+	rm -rf $(VENV) .venv-minimum doc/_build doc/auto_examples doc/generated demo_output
 
 # One stamp per extra, renewed when the requirements change: a second `make` installs nothing.
-$(VENV)/.installed-%: pyproject.toml .ci/constraints.txt | $(BIN)/python
+$(VENV)/.installed-%: pyproject.toml $(wildcard $(PIP_CONSTRAINT)) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable ".[$*]"
 	@touch $@
 
