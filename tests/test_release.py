@@ -1,4 +1,4 @@
-"""What is published: the wheel and the source archive, their metadata, and the quick start in an empty environment."""
+"""The wheel and the source archive, their metadata, and the quick start in an empty environment."""
 
 import os
 import re
