@@ -15,6 +15,7 @@ from sklearn_ot.base._fitting import (
     warn_user,
 )
 from sklearn_ot.base._generator import BaseGenerator, contained, sliced_score
+from sklearn_ot.base._resume import CHECKPOINT, resumable
 from sklearn_ot.base._transport import (
     BaseTransport,
     InvertibleTransport,
@@ -25,6 +26,7 @@ from sklearn_ot.base._transport import (
 from sklearn_ot.base._units import fit_units, kept_units
 
 __all__ = [
+    "CHECKPOINT",
     "FLOAT_DTYPES",
     "MAX_REFERENCE_ROWS",
     "BaseGenerator",
@@ -40,6 +42,7 @@ __all__ = [
     "kept_units",
     "names_of",
     "random_source",
+    "resumable",
     "sections",
     "seeded",
     "sliced_score",

@@ -10,6 +10,7 @@ from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_ot.base._fitting import FLOAT_DTYPES, MAX_REFERENCE_ROWS, all_or_nothing, random_source, warn_far
+from sklearn_ot.base._resume import resumable
 from sklearn_ot.base._transport import weighted_sample
 from sklearn_ot.checks import check_n_samples, check_weight
 from sklearn_ot.metrics import sliced_wasserstein_distance
@@ -85,9 +86,11 @@ class BaseGenerator(OwnSettings, OneToOneFeatureMixin, BaseEstimator, metaclass=
             warn_far(self, X=(X, sample_weight))
             labels = {} if y is None else {"y": _labels(y, len(X))[check_weight(sample_weight, len(X)) > 0]}
             _check_size(X)
-            # Of merged rows, whose sums do not depend on the order of the rows.
-            self.coordinates_ = self._units(sample.merged())
-            self._fit(sample, random_source(getattr(self, "random_state", 0)), **labels)
+            rng = random_source(getattr(self, "random_state", 0))
+            with resumable(self, rng, X, sample_weight, labels):
+                # Of merged rows, whose sums do not depend on the order of the rows.
+                self.coordinates_ = self._units(sample.merged())
+                self._fit(sample, rng, **labels)
             self._dtype = X.dtype
         return self
 

@@ -11,6 +11,7 @@ from sklearn.utils.validation import _get_feature_names, check_is_fitted, valida
 
 from sklearn_ot.base._fitting import FLOAT_DTYPES, all_or_nothing, draw_reference, random_source, warn_far, warn_user
 from sklearn_ot.base._reach import Reach
+from sklearn_ot.base._resume import resumable
 from sklearn_ot.checks import check_rows, check_weight, number_of_axes
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.metrics import sliced_wasserstein_distance
@@ -89,7 +90,9 @@ class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEst
             # The points of a map from a given source are X themselves.
             warn_far(self, X=(X, sample_weight), X_target=(None if Y is X else Y, target_weight))
             rng = random_source(getattr(self, "random_state", 0))
-            self._fit(source, target, rng, *self._labels(X, y, X_target, sample_weight))
+            labels = self._labels(X, y, X_target, sample_weight)
+            with resumable(self, rng, X, Y, sample_weight, target_weight, labels):
+                self._fit(source, target, rng, *labels)
             self._reach = Reach.of(source.rows)
             self.target_reference_ = self._draw_reference(source, target, rng)
         return self

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
+from os import PathLike
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklearn_ot.base import BaseGenerator, fit_units, kept_units, warn_user
+from sklearn_ot.base import CHECKPOINT, BaseGenerator, documented, fit_units, kept_units, warn_user
 from sklearn_ot.generation._correction import Correction
 from sklearn_ot.nets import NetOwner, refuse_changes
 from sklearn_ot.networks import Dense, module_of, named_module
@@ -19,6 +20,7 @@ from sklearn_ot.solvers.chunks import CHUNK_ROWS
 MAX_LATENT_DIM = 100
 
 
+@documented(checkpoint=CHECKPOINT)
 @dataclass(eq=False, repr=False)
 class NeuralGenerator(NetOwner, BaseGenerator):
     """Base class of generators with one net, whose module maps normal noise to rows in ``coordinates_``.
@@ -44,6 +46,7 @@ class NeuralGenerator(NetOwner, BaseGenerator):
         Number of columns of the normal noise. "auto" is the number of features, but at most 100.
     device : str or torch.device, default="auto"
         Device of the training: "auto" (CUDA if there is a device, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
+    <checkpoint>
     random_state : int, RandomState instance or None, default=None
         Seeds initial weights, noise and batches. With None each fit has a new seed. The global random states of NumPy
         and PyTorch are neither read nor changed.
@@ -70,6 +73,7 @@ class NeuralGenerator(NetOwner, BaseGenerator):
     warm_start: bool = False
     device: str | torch.device = "auto"
     callbacks: list | None = None
+    checkpoint: str | PathLike | None = None
     random_state: int | np.random.RandomState | None = None
     verbose: int = 0
 
@@ -83,6 +87,7 @@ class NeuralGenerator(NetOwner, BaseGenerator):
         "warm_start": ["boolean"],
         "device": [str, torch.device],
         "callbacks": [list, None],
+        "checkpoint": [str, PathLike, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }

@@ -76,6 +76,7 @@ class AdversarialNet(BlockNet):
 
     ITERATION = "round"
     FACTS = ("n_iter", "random", "start_score")
+    TRAINING = ("best_score",)
 
     def __init__(
         self,
@@ -147,7 +148,7 @@ class AdversarialNet(BlockNet):
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Continue the random stream of the last fit, and score the start."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
-        if self.n_iter_:
+        if self.random_ is not None:
             set_random_stream(self.random_, self.device)
         self.latent_dim_ = self.get_params_for("module")["latent_dim"] - X.labels.shape[1]
         self.averaged_ = [_floats(self.average_), _floats(self.module_)]

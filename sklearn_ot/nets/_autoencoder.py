@@ -50,6 +50,8 @@ class AutoencoderNet(BlockNet):
        rates", 2019.
     """
 
+    TRAINING = ("best_loss",)
+
     def __init__(self, module, criterion, *, max_iter, n_iter_no_change, **kwargs):
         self.n_iter_no_change = n_iter_no_change
         super().__init__(

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from functools import partial
 
 import torch
 from skorch import NeuralNet
@@ -11,6 +12,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.nets._callbacks import Progress, Schedule, is_raised
+from sklearn_ot.nets._checkpoint import TrainingLog
 from sklearn_ot.nets._device import limited_threads
 
 
@@ -23,7 +25,8 @@ class BlockNet(NeuralNet):
     A subclass overrides ``train_step`` if it needs more than one step down the gradient of ``criterion(module,
     *batch)``, and any of the hooks ``after_step``, ``summary``, ``faults``, ``step_factor`` and ``shown``. Networks and
     optimisers from its ``initialize_module`` and ``initialize_optimizer`` are part of its state. ``FACTS`` names all
-    other attributes on which the next step depends, without their last underscore.
+    other attributes on which another fit depends, without their last underscore, and ``TRAINING`` those on which the
+    next block of the same fit depends in addition.
 
     Every gradient step calls `backward` and `apply_gradients`. A subclass for mixed precision or several devices
     overrides only these two methods::
@@ -63,6 +66,7 @@ class BlockNet(NeuralNet):
 
     ITERATION = "step"
     FACTS = ("n_iter",)
+    TRAINING = ()
 
     def __init__(self, module, criterion, *, max_iter, block_size, remedy, **kwargs):
         self.max_iter = max_iter
@@ -152,6 +156,13 @@ class BlockNet(NeuralNet):
         self.load_state(copy.deepcopy(other.state()))  # without the copy both would share tensors
         self.history_ = copy.deepcopy(other.history_)
 
+    def partial_fit(self, X, y=None, **fit_params):
+        """Train; a fit with a checkpoint goes on from it, see `sklearn_ot.checkpoints`."""
+        self.log_ = TrainingLog(self)
+        self.log_.run(partial(super().partial_fit, X, y, **fit_params))
+        del self.log_
+        return self
+
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Set the count of iterations of this fit to 0."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
@@ -168,15 +179,23 @@ class BlockNet(NeuralNet):
             self.ended_ = is_raised(interrupt)
             if not (self.ended_ and method_name == "on_train_begin"):
                 raise
+        if method_name == "on_epoch_end":
+            self.log_.end_block()
 
-    def fit_loop(self, *args, **kwargs):
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Train, unless a callback has ended the fit at its begin."""
-        return self if self.ended_ else super().fit_loop(*args, **kwargs)
+        if self.ended_:
+            return self
+        self.log_.begin()
+        epochs = self.max_epochs if epochs is None else epochs
+        return super().fit_loop(X, y, epochs=epochs - self.log_.n_blocks, **fit_params)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Run a block, record its summary, and raise an error if training has diverged."""
         if iterator is None:  # there is no validation
             return
+        if training:
+            self.log_.begin_epoch(iterator)
         measured = []
         width = math.isqrt(max(weight.numel() for _, weight in self.get_all_learnable_params()))
         with limited_threads(self.batch_size, width):

@@ -175,6 +175,17 @@ class TimeBudget(Callback):
         self.deadline_ = self.begin_ + (self.end_ - self.begin_) / max(self.n_left_, 1)
         self.n_left_ -= 1
 
+    def state(self):
+        """The times from now on, and the number of stages that are left."""
+        now, times = self.clock(), ("end_", "begin_", "now_", "deadline_")
+        return {"n_left_": self.n_left_, "times": {name: getattr(self, name) - now for name in times}}
+
+    def load_state(self, state):
+        """Set the clock so that as much time is left as at the time of `state`."""
+        now, self.n_left_ = self.clock(), state["n_left_"]
+        for name, time_left in state["times"].items():
+            setattr(self, name, now + time_left)
+
     def spent(self):
         """The share of the time of this stage that was over after the last step, 1 if it has none."""
         whole = self.deadline_ - self.begin_

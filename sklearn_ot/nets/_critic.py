@@ -41,6 +41,8 @@ class CriticNet(BlockNet):
         As in `BlockNet`.
     """
 
+    TRAINING = ("level", "average")
+
     def __init__(self, module, criterion, *, max_iter, **kwargs):
         super().__init__(
             module,

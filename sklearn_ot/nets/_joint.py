@@ -86,6 +86,11 @@ class JointNet(BlockNet):
         The validation loss at the start of the last fit, and the best one.
     """
 
+    TRAINING = (
+        *("cut", "row_losses", "is_cooling", "last", "average"),
+        *("start_loss", "best_loss", "best_weights", "best_zeros"),
+    )
+
     def __init__(
         self,
         module,

@@ -4,6 +4,7 @@ import torch
 from sklearn.neighbors import KDTree
 from torch.utils.data import Dataset
 
+from sklearn_ot.nets._device import random_stream, set_random_stream
 from sklearn_ot.solvers.tensors import calibrated_weights, weighted_mean
 
 MAX_TREE_FEATURES = 8
@@ -103,9 +104,20 @@ class PairLoader:
         self.remaining = n_batches
         self.block_size = block_size
         sizes = [source_ratio * batch_size, batch_size][-len(dataset.samples) :]
-        parts = zip(dataset.samples, sizes, strict=True)
-        self.batches = zip(*(_batches(*sample, size) for sample, size in parts), strict=True)
+        self.parts = [_batches(*sample, size) for sample, size in zip(dataset.samples, sizes, strict=True)]
+        self.device = dataset.samples[0][0].device
         self.means = [_mean(*sample) for sample in dataset.samples] if is_calibrated else []
+
+    def state(self):
+        """Where the loader is, as a nested dict."""
+        return {"remaining": self.remaining, "parts": [part.state() for part in self.parts]}
+
+    def load_state(self, state):
+        """Go on where another loader of the same samples was; torch's random stream does not change."""
+        self.remaining, stream = state["remaining"], random_stream(self.device)
+        for part, place in zip(self.parts, state["parts"], strict=True):
+            part.load_state(place)
+        set_random_stream(stream, self.device)
 
     def __len__(self):
         return min(self.block_size, self.remaining)
@@ -113,7 +125,7 @@ class PairLoader:
     def __iter__(self):
         for _ in range(len(self)):
             self.remaining -= 1
-            batch = next(self.batches)
+            batch = [part.draw() for part in self.parts]
             # Without means there are no weights.
             weights = (calibrated_weights(*part) for part in zip(batch, self.means, strict=False))
             yield *batch, *weights
@@ -124,29 +136,69 @@ def _mean(sample, weight):
 
 
 def _batches(sample, weight, batch_size):
-    """Yield batches of a sample, without end."""
-    return _equal_batches(sample, batch_size) if weight is None else _weighted_batches(sample, weight, batch_size)
+    """Batches of a sample, without end."""
+    if weight is not None:
+        return _WeightedBatches(sample, weight, batch_size)
+    return _WholeBatches(sample) if batch_size >= len(sample) else _EqualBatches(sample, batch_size)
 
 
-def _equal_batches(sample, batch_size):
-    """Yield batches of a sample with equal weights, without end."""
-    while batch_size >= len(sample):
-        yield sample
-    order = spatial_order(sample, batch_size)
-    n_batches, n_spare = divmod(len(sample), batch_size)
-    while True:
-        kept = torch.randperm(len(sample), device=sample.device)[n_spare:]
-        strata = order[kept.sort().values].view(batch_size, n_batches)
-        shuffled = strata.gather(1, torch.rand(strata.shape, device=sample.device).argsort(1))
-        for rows in shuffled.T:
-            yield sample[rows]
+class _WholeBatches:
+    """The whole sample as each batch."""
+
+    def __init__(self, sample):
+        self.sample = sample
+
+    def draw(self):
+        return self.sample
+
+    def state(self):
+        return {}
+
+    def load_state(self, state):
+        pass
 
 
-def _weighted_batches(sample, weight, batch_size):
-    """Yield batches of a weighted sample, without end."""
-    order = MassOrder(spatial_order(sample, min(batch_size, len(sample))), weight)
-    while True:
-        yield sample[order.draw(batch_size)]
+class _WeightedBatches(_WholeBatches):
+    """Independent batches of a weighted sample."""
+
+    def __init__(self, sample, weight, batch_size):
+        super().__init__(sample)
+        self.order, self.batch_size = MassOrder(spatial_order(sample, min(batch_size, len(sample))), weight), batch_size
+
+    def draw(self):
+        return self.sample[self.order.draw(self.batch_size)]
+
+
+class _EqualBatches(_WholeBatches):
+    """Batches through one permutation after another of a sample with equal weights."""
+
+    def __init__(self, sample, batch_size):
+        super().__init__(sample)
+        self.order, self.batch_size = spatial_order(sample, batch_size), batch_size
+        self.n_batches, self.n_spare = divmod(len(sample), batch_size)
+        self.n_drawn = self.n_batches
+
+    def draw(self):
+        if self.n_drawn == self.n_batches:
+            self._shuffle()
+        self.n_drawn += 1
+        return self.sample[self.shuffled[:, self.n_drawn - 1]]
+
+    def _shuffle(self):
+        device = self.sample.device
+        # The permutation can be drawn again, so that a state needs no memory for it.
+        self.stream, self.n_drawn = random_stream(device), 0
+        kept = torch.randperm(len(self.sample), device=device)[self.n_spare :]
+        strata = self.order[kept.sort().values].view(self.batch_size, self.n_batches)
+        self.shuffled = strata.gather(1, torch.rand(strata.shape, device=device).argsort(1))
+
+    def state(self):
+        return {"n_drawn": self.n_drawn, "stream": self.stream}
+
+    def load_state(self, state):
+        set_random_stream(state["stream"], self.sample.device)
+        self._shuffle()
+        self.n_drawn = state["n_drawn"]
 
 
 class MassOrder:

@@ -68,6 +68,14 @@ class RoundLoader:
         self.dataset, self.n_batches, self.remaining = dataset, n_batches, n_rounds
         self.sizes = halves(batch_size)
 
+    def state(self):
+        """The number of rounds that are left, as a dict."""
+        return {"remaining": self.remaining}
+
+    def load_state(self, state):
+        """Go on where another loader was."""
+        self.remaining = state["remaining"]
+
     def __len__(self):
         return min(BLOCK_ROUNDS, self.remaining)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
+from os import PathLike
 from typing import ClassVar
 
 import numpy as np
@@ -13,12 +14,15 @@ from sklearn.utils.extmath import randomized_svd
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_ot.base import (
+    CHECKPOINT,
     FLOAT_DTYPES,
     all_or_nothing,
+    documented,
     finite,
     fit_units,
     kept_units,
     random_source,
+    resumable,
     warn_far,
     warn_user,
     weighted_sample,
@@ -48,6 +52,7 @@ MAX_VALIDATION_ROWS = 512
 HISTORY_KEYS = ("n_iter", "dur", "train_loss", "valid_loss")
 
 
+@documented(checkpoint=CHECKPOINT)
 @dataclass(eq=False, repr=False)
 class Autoencoder(NetOwner, OwnSettings, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""Codes of rows by a network, from which another network restores the rows: a curved PCA.
@@ -102,6 +107,7 @@ class Autoencoder(NetOwner, OwnSettings, ClassNamePrefixFeaturesOutMixin, Transf
     callbacks : list of skorch callbacks, default=None
         Further callbacks of the net, for which an epoch is a block of 100 steps; they are cloned. If a callback such as
         `sklearn_ot.nets.TimeBudget` ends the training, the step size has not fallen to 0.
+    <checkpoint>
     random_state : int, RandomState instance or None, default=None
         Seeds initial weights and batches. With None each fit has a new seed. The global random states of NumPy and
         PyTorch are neither read nor changed.
@@ -166,6 +172,7 @@ class Autoencoder(NetOwner, OwnSettings, ClassNamePrefixFeaturesOutMixin, Transf
     warm_start: bool = False
     device: str | torch.device = "auto"
     callbacks: list | None = None
+    checkpoint: str | PathLike | None = None
     random_state: int | np.random.RandomState | None = None
     verbose: int = 0
 
@@ -182,6 +189,7 @@ class Autoencoder(NetOwner, OwnSettings, ClassNamePrefixFeaturesOutMixin, Transf
         "warm_start": ["boolean"],
         "device": [str, torch.device],
         "callbacks": [list, None],
+        "checkpoint": [str, PathLike, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -224,7 +232,9 @@ class Autoencoder(NetOwner, OwnSettings, ClassNamePrefixFeaturesOutMixin, Transf
             if previous is not None:
                 self._refuse_changes(previous, X.shape[1], architecture)
                 kept_units(self, sample, self._is_bounded)
-            self._train(previous, sample, architecture, random_source(self.random_state))
+            rng = random_source(self.random_state)
+            with resumable(self, rng, X, sample_weight):
+                self._train(previous, sample, architecture, rng)
         return self
 
     def _latent_dim(self, n_features):

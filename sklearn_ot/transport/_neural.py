@@ -5,6 +5,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from skorch.helper import predefined_split
 
-from sklearn_ot.base import BaseTransport, warn_user
+from sklearn_ot.base import CHECKPOINT, BaseTransport, documented, warn_user
 from sklearn_ot.nets import (
     BLOCK_SIZE,
     JointNet,
@@ -83,6 +84,7 @@ class Stage:
     net_params: dict[str, Any] = field(default_factory=dict)
 
 
+@documented(checkpoint=CHECKPOINT)
 @dataclass(eq=False, repr=False)
 class NeuralTransport(NetOwner, BaseTransport):
     """Base class of transports that train the networks of one module, in balanced coordinates.
@@ -119,6 +121,7 @@ class NeuralTransport(NetOwner, BaseTransport):
         Further callbacks of the net, such as `sklearn_ot.nets.TimeBudget` or skorch's EarlyStopping. They are cloned,
         once for all stages. A callback that stops training ends the stage, and the best map so far is kept. The
         training on an exact plan, which prepares the first stage, has only the callback TimeBudget.
+    <checkpoint>
     random_state : int, RandomState instance or None, default=None
         Seeds initial weights, held-out rows and batches. With None each fit has a new seed. The global random states of
         NumPy and PyTorch are neither read nor changed.
@@ -154,6 +157,7 @@ class NeuralTransport(NetOwner, BaseTransport):
     validation_fraction: float = 0.1
     device: str | torch.device = "auto"
     callbacks: list | None = None
+    checkpoint: str | PathLike | None = None
     random_state: int | np.random.RandomState | None = None
     verbose: int = 0
 
@@ -171,6 +175,7 @@ class NeuralTransport(NetOwner, BaseTransport):
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "device": [str, torch.device],
         "callbacks": [list, None],
+        "checkpoint": [str, PathLike, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
+from os import PathLike
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport, warn_user
+from sklearn_ot.base import CHECKPOINT, FLOAT_DTYPES, InvertibleTransport, documented, warn_user
 from sklearn_ot.solvers.axes import find_axes
 from sklearn_ot.solvers.costs import COSTS
 from sklearn_ot.solvers.gap import cost_bounds
@@ -54,6 +55,7 @@ NORMAL_ROWS = 2**15
 PLAN_ROWS = 2000
 
 
+@documented(checkpoint=CHECKPOINT)
 @dataclass(eq=False, repr=False)
 class W1Transport(InvertibleTransport):
     r"""The Kantorovich potential, the distance and the optimal map of Wasserstein-1.
@@ -95,6 +97,7 @@ class W1Transport(InvertibleTransport):
     callbacks : list of skorch callbacks, default=None
         Further callbacks of the nets. They are cloned, once for both trainings. With
         ``sklearn_ot.nets.TimeBudget(seconds, n_stages=2)`` the step sizes fall to 0 at the end of the time.
+    <checkpoint>
     random_state : int, RandomState instance or None, default=None
         Seeds held-out rows, matched rows, initial weights and batches of the critic. With None each fit has a new seed.
         The grid needs no seed.
@@ -191,6 +194,7 @@ class W1Transport(InvertibleTransport):
     max_iter: int = 3_000
     device: str | torch.device = "auto"
     callbacks: list | None = None
+    checkpoint: str | PathLike | None = None
     random_state: int | np.random.RandomState | None = None
     verbose: int = 0
 
@@ -204,6 +208,7 @@ class W1Transport(InvertibleTransport):
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "device": [str, torch.device],
         "callbacks": [list, None],
+        "checkpoint": [str, PathLike, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
