@@ -15,6 +15,7 @@ import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from pickle import PicklingError
 from types import FunctionType
 
 import numpy as np
@@ -149,10 +150,12 @@ class CheckpointFile:
         if not self.path.is_file():
             raise ValueError(f"{self._name} is no file. Give the path of a file, which need not exist.")
         try:
-            stored = torch.load(self.path, map_location="cpu", weights_only=True)
-            version, fit, places = (stored[key] for key in ("format", "fit", "parts"))
+            data = io.BytesIO(self.path.read_bytes())
         except OSError as error:
             raise ValueError(f"{self._name} cannot be read ({error.strerror}). {ADVICE}") from error
+        try:
+            stored = torch.load(data, map_location="cpu", weights_only=True)
+            version, fit, places = (stored[key] for key in ("format", "fit", "parts"))
         # Errors of torch for other files and damaged ones are of many classes.
         except Exception as error:
             raise ValueError(f"{self._name} is no checkpoint of this package, or is damaged. {ADVICE}") from error
@@ -249,7 +252,7 @@ def plain(value):
 
 
 class _Hasher(NumpyHasher):
-    """joblib's hash of any object, also of tensors and functions without a name, but without the times of a history."""
+    """joblib's hash of objects, also of tensors, functions without a name and local classes, but of no times."""
 
     def save(self, obj):
         if torch.is_tensor(obj):
@@ -257,11 +260,22 @@ class _Hasher(NumpyHasher):
         elif isinstance(obj, FunctionType) and "<" in obj.__qualname__:
             cells = [cell.cell_contents for cell in obj.__closure__ or ()]
             obj = (obj.__module__, obj.__qualname__, obj.__code__.co_code, repr(obj.__code__.co_consts), cells)
-        elif isinstance(obj, dict) and "dur" in obj:
+        elif isinstance(obj, type) and "<" in obj.__qualname__:
+            obj = (obj.__module__, obj.__qualname__)
+        elif isinstance(obj, dict) and "dur" in obj:  # a row of a history
             obj = {key: value for key, value in obj.items() if key != "dur"}
         super().save(obj)
 
 
 def digest(value):
-    """A text that differs for other values of any kind, and is the same in another process."""
-    return _Hasher("sha256", coerce_mmap=True).hash(value)
+    """A text that differs for other values, and is the same in another process.
+
+    Raises
+    ------
+    ValueError
+        If a value cannot be read, such as an open file.
+    """
+    try:
+        return _Hasher("sha256", coerce_mmap=True).hash(value)
+    except (PicklingError, TypeError, AttributeError) as error:
+        raise ValueError(f"A {type(value).__name__} cannot be recognised in a later fit ({error}).") from error

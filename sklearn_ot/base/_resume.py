@@ -69,7 +69,10 @@ def description(estimator, data):
     facts = {"class": type(estimator).__name__, "version of sklearn-ot": __version__, "data": digest(data)}
     for name, value in parameters.items():
         if name.rpartition("__")[2] not in WITHOUT_EFFECT:
-            facts[name] = digest(_fitted_part(value) if hasattr(value, "get_params") else value)
+            try:
+                facts[name] = digest(_fitted_part(value) if hasattr(value, "get_params") else value)
+            except ValueError as error:
+                raise ValueError(f"A fit with this {name} can have no checkpoint: {error}") from error
     goes_on = any(value is True for name, value in parameters.items() if name.rpartition("__")[2] == "warm_start")
     if goes_on and estimator.__sklearn_is_fitted__():
         facts["start"] = digest(_fitted_part(estimator))
