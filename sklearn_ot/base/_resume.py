@@ -64,7 +64,7 @@ def resumable(estimator, rng, *data):
 
 
 def description(estimator, data):
-    """What a fit depends on, as texts by their names."""
+    """The facts on which a fit depends, as texts by their names."""
     parameters = estimator.get_params()
     facts = {"class": type(estimator).__name__, "version of sklearn-ot": __version__, "data": digest(data)}
     for name, value in parameters.items():
