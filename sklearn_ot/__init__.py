@@ -17,6 +17,7 @@ PARTS = (
     "datasets",
     "exceptions",
     "generation",
+    "io",
     "metrics",
     "nets",
     "networks",

@@ -15,7 +15,7 @@ import sklearn_ot
 ROOT = Path(sklearn_ot.__file__).parent
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-CONTRACTS = {"base", "certificates", "checks", "exceptions", "metrics", "networks", "settings"}
+CONTRACTS = {"base", "certificates", "checks", "exceptions", "metrics", "networks", "plain", "settings"}
 # Parts of the package that each part may import, besides itself. A new folder must be added here.
 INSIDE = {
     "__init__": set(),
@@ -24,20 +24,22 @@ INSIDE = {
     "checkpoints": set(),
     "nn": set(),
     "objectives": {"settings", "nn", "solvers"},
-    "solvers": {"settings", "checks", "nn", "exceptions"},
-    "nets": {"settings", "checkpoints", "nn", "objectives", "solvers", "exceptions"},
+    "plain": {"settings", "nn"},
+    "solvers": {"settings", "plain", "checks", "nn", "exceptions"},
+    "nets": {"settings", "plain", "checkpoints", "nn", "objectives", "solvers", "exceptions"},
     "checks": set(),
     "certificates": {"base", "solvers"},
     "networks": {"checks", "nn"},
     "metrics": {"settings", "checks", "solvers", "exceptions"},
     "datasets": {"settings", "nn", "solvers", "exceptions"},
     "plotting": {"settings", "base", "exceptions", "metrics"},
-    "base": {"settings", "checkpoints", "checks", "metrics", "solvers", "exceptions"},
+    "base": {"settings", "plain", "checkpoints", "checks", "metrics", "solvers", "exceptions"},
     "transport": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "generation": {"nn", "objectives", "solvers", "nets", "transport", *CONTRACTS},
     "representation": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "adaptation": {"transport", "solvers", "nets", "objectives", *CONTRACTS},
     "vision": {"transport", "solvers", *CONTRACTS},
+    "io": {"ESTIMATORS", "networks", "plain", "settings"},
 }
 # Third-party packages that each part may import.
 OUTSIDE = {
@@ -46,6 +48,7 @@ OUTSIDE = {
     "settings": {"numpy", "torch"},
     "checkpoints": {"joblib", "numpy", "torch"},
     "nn": {"torch"},
+    "plain": {"numpy", "sklearn", "torch"},
     "objectives": {"torch", "ot"},
     "solvers": {"numpy", "scipy", "sklearn", "torch", "ot"},
     "nets": {"numpy", "sklearn", "torch", "skorch", "tqdm"},
@@ -61,6 +64,7 @@ OUTSIDE = {
     "representation": {"numpy", "sklearn", "torch"},
     "adaptation": {"numpy", "scipy", "sklearn", "torch"},
     "vision": {"numpy", "scipy", "sklearn", "torch"},
+    "io": {"numpy", "sklearn"},
 }
 # Extras that a part may import, only inside functions, so that the package works without them.
 OPTIONAL = {
@@ -69,6 +73,7 @@ OPTIONAL = {
     "generation": {"pandas", "polars"},
     "adaptation": {"skada"},
     "vision": {"PIL"},
+    "io": {"safetensors", "skops"},
 }
 
 

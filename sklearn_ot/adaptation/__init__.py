@@ -10,6 +10,7 @@ from sklearn_ot.adaptation._scorers import (
     transport_match,
     transported_source_accuracy,
 )
+from sklearn_ot.base import publish
 
 __all__ = [
     "ClassifierFeatures",
@@ -21,3 +22,5 @@ __all__ = [
     "transport_match",
     "transported_source_accuracy",
 ]
+
+publish(__name__)

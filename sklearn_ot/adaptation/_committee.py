@@ -5,11 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_ot.adaptation._maps import bring_to_estimator
+from sklearn_ot.plain import stored
 
 # The vote of the candidate that is best for all rows together, and that of no transport, as probabilities.
 VOTE = 0.2
 
 
+@stored
 class Committee(NamedTuple):
     """Fitted candidates that predict together.
 

@@ -1,6 +1,5 @@
 """Criteria of a map without labels of the target: one number for each target row, from moved labelled rows."""
 
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +9,10 @@ from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.validation import _num_samples
 
 from sklearn_ot.adaptation._columns import read_table
-from sklearn_ot.adaptation._proportions import linear_classifier
+from sklearn_ot.adaptation._proportions import Probabilities, linear_classifier
 from sklearn_ot.adaptation._sources import is_several, origin_of
 from sklearn_ot.checks import check_weight
+from sklearn_ot.plain import stored
 
 NEIGHBORS = 10
 # A class is found in the target if it is predicted for at least this part of its share in the source.
@@ -107,13 +107,28 @@ def judge(view, proportions=None):
     if proportions is None:
         return linear
     share = source_shares(view)
-    return partial(_with_ratios, linear, np.divide(proportions, share, out=np.zeros_like(share), where=share > 0))
+    return WithRatios(linear, np.divide(proportions, share, out=np.zeros_like(share), where=share > 0))
 
 
-def _with_ratios(linear, ratios, rows):
-    # No row may have the sum 0.
-    probabilities = (linear(rows) + np.finfo(np.float64).tiny) * ratios
-    return probabilities / probabilities.sum(axis=1, keepdims=True)
+@stored
+class WithRatios(NamedTuple):
+    """A function from rows to probabilities of the classes, if those of another function are in given ratios.
+
+    Attributes
+    ----------
+    linear : Probabilities
+        The other function.
+    ratios : ndarray of shape (n_classes,)
+        The ratios of the proportions of the classes.
+    """
+
+    linear: Probabilities
+    ratios: np.ndarray
+
+    def __call__(self, rows):
+        # No row may have the sum 0.
+        probabilities = (self.linear(rows) + np.finfo(np.float64).tiny) * self.ratios
+        return probabilities / probabilities.sum(axis=1, keepdims=True)
 
 
 def certainty(probabilities):

@@ -6,6 +6,7 @@ from scipy.stats import beta, binom
 from sklearn.preprocessing import RobustScaler
 from sklearn.utils import gen_batches
 
+from sklearn_ot.plain import stored
 from sklearn_ot.settings import in_own_settings
 
 # Rows and columns of both samples for the test, at most; the time of the test at fit grows with the cube of the rows.
@@ -22,6 +23,7 @@ BEYOND = (0, 1, 2, 5, 10, 20)
 KEY_ROWS = 4096
 
 
+@stored
 class Domains:
     """Two samples, remembered by the keys of the rows of the source and by a test for other rows.
 
@@ -90,6 +92,7 @@ def keys_of_the_source(source, target):
     return keys[~contains(other, keys)]
 
 
+@stored
 class DomainTest:
     """A test whether rows come from the source rather than from any part of the target.
 

@@ -17,13 +17,16 @@ from sklearn_ot.base import FLOAT_DTYPES, all_or_nothing, random_source
 from sklearn_ot.nets import ClassifierNet, LabelledSamples, NetOwner, resolve_device, torch_seed
 from sklearn_ot.networks import Convolutional, Dense, module_of
 from sklearn_ot.objectives.classification import smooth_cross_entropy
+from sklearn_ot.plain import PlainState
 from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.potentials import FrozenModule, on_arrays
 
 
 @dataclass(eq=False, repr=False)
-class ClassifierFeatures(NetOwner, OwnSettings, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class ClassifierFeatures(
+    NetOwner, PlainState, OwnSettings, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Features of rows: the last hidden layer of a network that was trained to classify them.
 
     Squared distances between pixels, or between columns of different meaning, depend little on the class of a row.

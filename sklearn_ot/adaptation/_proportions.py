@@ -1,6 +1,7 @@
 """Proportions of the classes in a target without labels."""
 
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import nnls
@@ -11,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array
 from sklearn.utils.multiclass import type_of_target
 
+from sklearn_ot.plain import stored
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.transport import GaussianTransport
 
@@ -197,24 +199,38 @@ def held_out_probabilities(source, codes):
 
 
 def linear_classifier(rows, codes, weight, n_classes=None):
-    """Fit a logistic regression on standardised columns; returns a function from rows to probabilities.
+    """Fit a logistic regression on standardised columns; the result is a function from rows to probabilities.
 
-    The function can be pickled. A weight is a number of equal rows.
+    A weight is a number of equal rows.
     """
     scaler = StandardScaler().fit(rows, sample_weight=weight)
-    n_classes = n_classes or codes.max() + 1
     present = np.unique(codes)
-    if len(present) == 1:
-        return partial(_of_one_class, present[0], n_classes)
-    model = LogisticRegression(max_iter=200).fit(scaler.transform(rows), codes, sample_weight=weight)
-    return partial(_probabilities, scaler, model, n_classes)
+    model = None
+    if len(present) > 1:
+        model = LogisticRegression(max_iter=200).fit(scaler.transform(rows), codes, sample_weight=weight)
+    return Probabilities(scaler, model, present, n_classes or codes.max() + 1)
 
 
-def _of_one_class(code, n_classes, rows):
-    return np.tile(np.arange(n_classes) == code, (len(rows), 1)).astype(float)
+@stored
+class Probabilities(NamedTuple):
+    """A function from rows to probabilities of classes, of shape (n_samples, n_classes).
 
+    Attributes
+    ----------
+    scaler, model : transformer and classifier
+        The rows are scaled for the classifier, which is None if there is only one class.
+    present : ndarray of shape (n_present_classes,)
+        The classes of the training rows, in order; the probability of other classes is 0.
+    n_classes : int
+        Number of classes.
+    """
 
-def _probabilities(scaler, model, n_classes, rows):
-    found = np.zeros((len(rows), n_classes))
-    found[:, model.classes_] = model.predict_proba(scaler.transform(rows))
-    return found
+    scaler: StandardScaler
+    model: LogisticRegression | None
+    present: np.ndarray
+    n_classes: int
+
+    def __call__(self, rows):
+        found = np.zeros((len(rows), self.n_classes))
+        found[:, self.present] = 1 if self.model is None else self.model.predict_proba(self.scaler.transform(rows))
+        return found

@@ -15,6 +15,7 @@ from sklearn_ot.base._fitting import (
     warn_user,
 )
 from sklearn_ot.base._generator import BaseGenerator, contained, sliced_score
+from sklearn_ot.base._public import publish
 from sklearn_ot.base._resume import CHECKPOINT, resumable
 from sklearn_ot.base._transport import (
     BaseTransport,
@@ -41,6 +42,7 @@ __all__ = [
     "frame_library",
     "kept_units",
     "names_of",
+    "publish",
     "random_source",
     "resumable",
     "sections",

@@ -14,6 +14,7 @@ from sklearn_ot.base._resume import resumable
 from sklearn_ot.base._transport import weighted_sample
 from sklearn_ot.checks import check_n_samples, check_weight
 from sklearn_ot.metrics import sliced_wasserstein_distance
+from sklearn_ot.plain import PlainState
 from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.units import UnitCoordinates
 
@@ -21,7 +22,7 @@ from sklearn_ot.solvers.units import UnitCoordinates
 SPARE = 1e-4
 
 
-class BaseGenerator(OwnSettings, OneToOneFeatureMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseGenerator(PlainState, OwnSettings, OneToOneFeatureMixin, BaseEstimator, metaclass=ABCMeta):
     """Base class of estimators that draw new rows with the distribution of their training rows.
 
     A subclass writes ``_fit(sample, rng)`` and ``_sample(n_samples, rng)``. ``_fit`` gets the validated rows with their

@@ -5,11 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_ot.base._fitting import names_of, warn_user
+from sklearn_ot.plain import stored
 
 # A number is far if its distance from the numbers of the fit is more than this many times their range.
 N_RANGES = 10
 
 
+@stored
 class Reach(NamedTuple):
     """The smallest and the largest number of each column of a sample.
 

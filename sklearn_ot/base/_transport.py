@@ -15,11 +15,12 @@ from sklearn_ot.base._resume import resumable
 from sklearn_ot.checks import check_rows, check_weight, number_of_axes
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.metrics import sliced_wasserstein_distance
+from sklearn_ot.plain import PlainState
 from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.samples import Sample
 
 
-class BaseTransport(OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseTransport(PlainState, OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metaclass=ABCMeta):
     """Base class of maps that carry a source sample onto a target sample.
 
     A subclass writes ``_fit(source, target, rng)`` and ``_transform(X)``. ``source`` and ``target`` are samples of

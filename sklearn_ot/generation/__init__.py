@@ -1,5 +1,6 @@
 """Generators: estimators that draw new rows with the distribution of their training rows."""
 
+from sklearn_ot.base import publish
 from sklearn_ot.generation._cramer import CramerGAN
 from sklearn_ot.generation._fgan import FGAN, GAN
 from sklearn_ot.generation._mmd import MMDGAN
@@ -20,3 +21,5 @@ __all__ = [
     "W2Generator",
     "WGANGenerator",
 ]
+
+publish(__name__)

@@ -299,6 +299,9 @@ class AdversarialGenerator(NeuralGenerator):
             self._check_shapes(net, n_axes)
             net.evaluation = partial(self._score_of, reference=reference, labels=labels)
             net.partial_fit(self._dataset(rows, device))
+            # The parameters on which the game depends are those that not all of these generators have.
+            names = {*self._get_param_names()}.difference(AdversarialGenerator._get_param_names())
+            self._played = {name: getattr(self, name) for name in sorted(names)}
             # The evaluation holds rows of the data, which a pickle should not store.
             net.evaluation = None
             self._store(net, ("n_iter", "dur", *GAME_MEASURES, "score"))
@@ -379,7 +382,7 @@ class AdversarialGenerator(NeuralGenerator):
         parameters["critic_optimizer__fused"] = parameters["optimizer__fused"]
         constraint = self._constraint()
         return AdversarialNet(
-            criterion=game or self._game(),
+            criterion=self._game() if game is None else type(self)(**game)._game(),
             evaluation=None,
             n_critic=self.n_critic,
             project=None if constraint.project is None else partial(constraint.project, reg=constraint.reg),
@@ -400,5 +403,5 @@ class AdversarialGenerator(NeuralGenerator):
     def _net_state(self, net):
         state = super()._net_state(net)
         # The game of the last fit, even if parameters have changed since.
-        state["architecture"]["game"] = net.criterion_
+        state["architecture"]["game"] = self._played
         return state

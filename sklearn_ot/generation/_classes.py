@@ -7,7 +7,10 @@ import torch
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_ot.plain import stored
 
+
+@stored
 @dataclass(frozen=True)
 class Classes:
     """The classes of the training rows of a generator; without classes, ``names`` and ``prior`` are empty.

@@ -8,6 +8,9 @@ from scipy.special import ndtr, ndtri
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import _safe_indexing
 
+from sklearn_ot.generation._entries import is_polars, plain_column, restored_column
+from sklearn_ot.plain import stored
+
 # Deviation of the noise around the point of a code, at a distance of √2 from the others. Without noise a generator,
 # which is continuous, would have to learn rows that are equal.
 CODE_NOISE = 0.15
@@ -31,11 +34,6 @@ def is_missing(column):
     return np.asarray((column != column) | np.equal(column, None), dtype=bool)
 
 
-def is_polars(column):
-    """Whether a column is a Series of polars, which need not be installed."""
-    return hasattr(column, "is_null")
-
-
 def numbers_of(column):
     """The entries of a column without missing ones as an array of numbers or times; None if they are categories."""
     plain = NUMBERS_OF_POLARS.get(str(column.dtype).split("(")[0])
@@ -48,6 +46,7 @@ def numbers_of(column):
     return values if len(values) and values.dtype.kind in "iufMm" else None
 
 
+@stored
 class Scale:
     """The numbers of a column beside ranks, which are uniform in [0, 1].
 
@@ -113,6 +112,7 @@ def _unsigned(numbers):
     return np.asarray(numbers).astype(np.int64).reshape(-1).view(np.uint64)
 
 
+@stored
 class Column:
     """A column of a table as columns of numbers, and back.
 
@@ -145,8 +145,8 @@ class Column:
         kept = np.flatnonzero(mass >= (atom_share if self.is_number else 0))
         # A row with each code shows the type of the column.
         examples = np.unique(index, return_index=True)[1][kept]
-        self.codes = dict(zip(entries[examples].tolist(), range(len(kept)), strict=True))
         self.entries, masses, rows = entries[examples], [*mass[kept]], [*present[examples]]
+        self.codes = self._codes()
         self.missing = self.number = -1
         self.scale = None
         if missing.any():
@@ -165,6 +165,19 @@ class Column:
     def _entries(column):
         numbers = numbers_of(column)
         return (np.asarray(column, dtype=object), False) if numbers is None else (numbers, True)
+
+    def __getstate__(self):
+        state = {name: value for name, value in vars(self).items() if name != "codes"}
+        return {**state, "examples": plain_column(self.examples)}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self.examples = restored_column(self.examples)
+        self.codes = self._codes()
+
+    def _codes(self):
+        """The numbers of the codes by the entries that have one."""
+        return {entry: number for number, entry in enumerate(self.entries.tolist())}
 
     def encode(self, column, rng):
         """Numbers of shape (n_samples, n_columns) for the entries of a column.

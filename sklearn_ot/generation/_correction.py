@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_ot.plain import stored
 from sklearn_ot.solvers.gaussian import GaussianMap, sample_gaussian_map
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.solvers.units import UnitCoordinates
@@ -14,6 +15,7 @@ N_CORRECTION_ROWS = 20_000
 CORRECTION_REACH = 3.0
 
 
+@stored
 class Correction(NamedTuple):
     """The Gaussian map from samples to points within limits; beyond them, the displacement is that at the limits.
 

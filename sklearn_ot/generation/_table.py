@@ -16,8 +16,10 @@ from sklearn_ot.base import MAX_REFERENCE_ROWS, all_or_nothing, frame_library, r
 from sklearn_ot.checks import check_n_samples, check_weight
 from sklearn_ot.generation._classes import Classes
 from sklearn_ot.generation._columns import Column
+from sklearn_ot.generation._entries import plain_names, restored_names
 from sklearn_ot.generation._wgan import WGANGenerator
 from sklearn_ot.metrics import sliced_wasserstein_distance
+from sklearn_ot.plain import PlainState
 from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
 
@@ -28,7 +30,7 @@ MAX_EXCESS = 20
 
 
 @dataclass(eq=False, repr=False)
-class TableGenerator(OwnSettings, MetaEstimatorMixin, BaseEstimator):
+class TableGenerator(PlainState, OwnSettings, MetaEstimatorMixin, BaseEstimator):
     r"""A generator of tables: columns of any type, missing entries and values that occur often.
 
     A generator of this package learns a distribution of numbers with a density. Here each column of the table becomes
@@ -318,6 +320,15 @@ class TableGenerator(OwnSettings, MetaEstimatorMixin, BaseEstimator):
         X = type(self._empty)({str(j): column for j, column in enumerate(columns)})
         X.columns = self._empty.columns
         return X
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        return {**state, "_empty": plain_names(self._empty)} if "_empty" in state else state
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "_empty" in state:
+            self._empty = restored_names(self._empty)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_empty")

@@ -8,6 +8,8 @@ from numbers import Real
 from skorch.callbacks import Callback, EarlyStopping
 from tqdm.auto import tqdm
 
+from sklearn_ot.plain import stored
+
 
 class Schedule(Callback):
     """Multiply the step sizes of all optimisers by ``net.step_factor()`` in each step, and restore them at the end.
@@ -122,6 +124,7 @@ class StopAtPlateau(StopWithoutGain):
             net.begin_to_cool(self.patience - self.misses_)
 
 
+@stored
 class TimeBudget(Callback):
     """End training after a number of seconds.
 

@@ -5,6 +5,7 @@ import torch
 from sklearn.base import clone
 
 from sklearn_ot.nets._device import resolve_device, torch_seed
+from sklearn_ot.plain import from_plain, to_plain
 from sklearn_ot.settings import in_own_settings
 
 
@@ -21,14 +22,14 @@ class NetOwner:
     def __getstate__(self):
         state = dict(super().__getstate__())
         if "net_" in state:
-            state["net_"] = self._net_state(state["net_"])
+            state["net_"] = to_plain(self._net_state(state["net_"]))
         return state
 
     @in_own_settings
     def __setstate__(self, state):
         super().__setstate__(state)
         if "net_" in state:
-            self.net_ = self._restore_net(**state["net_"])
+            self.net_ = self._restore_net(**from_plain(state["net_"]))
 
     def _net_parameters(self, device):
         """The arguments of a net that depend neither on the method nor on the data."""

@@ -40,8 +40,9 @@ class LiftedPotential(nn.Module):
         module, arguments = network
         self.network = module(**arguments)
         for layer in self.network.modules():
-            # A layer of zeros is the last one, with which the network starts at 0.
-            if isinstance(layer, nn.Linear) and layer.weight.any():
+            # A layer of zeros is the last one, with which the network starts at 0. On the device "meta" there is no
+            # weight to draw.
+            if isinstance(layer, nn.Linear) and not layer.weight.is_meta and layer.weight.any():
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.normal_(layer.bias, std=BIAS)
         self.linear = nn.Parameter(torch.zeros(n_features + 1))

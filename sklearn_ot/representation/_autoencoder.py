@@ -42,6 +42,7 @@ from sklearn_ot.nets import (
 from sklearn_ot.networks import Dense, module_of, named_module
 from sklearn_ot.nn import StandardCode
 from sklearn_ot.objectives.reconstruction import reconstruction
+from sklearn_ot.plain import PlainState
 from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.potentials import FrozenModule, on_arrays
@@ -54,7 +55,7 @@ HISTORY_KEYS = ("n_iter", "dur", "train_loss", "valid_loss")
 
 @documented(checkpoint=CHECKPOINT)
 @dataclass(eq=False, repr=False)
-class Autoencoder(NetOwner, OwnSettings, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class Autoencoder(NetOwner, PlainState, OwnSettings, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""Codes of rows by a network, from which another network restores the rows: a curved PCA.
 
     An encoder u and a decoder v are trained together to minimise :math:`E \|x - v(u(x))\|^2`. `transform` encodes and

@@ -27,6 +27,7 @@ from sklearn_ot.base import (
 )
 from sklearn_ot.certificates import Certificate, certify_decoding, check_certificate
 from sklearn_ot.checks import check_n_samples, check_weight
+from sklearn_ot.plain import PlainState
 from sklearn_ot.settings import in_own_settings
 from sklearn_ot.solvers.gap import Side
 from sklearn_ot.solvers.sources import source_of
@@ -61,7 +62,7 @@ def _scores(pipeline):
     return _decodes(pipeline) if hasattr(step, "sample") else hasattr(step, "score")
 
 
-class GenerativePipeline(Pipeline):
+class GenerativePipeline(PlainState, Pipeline):
     """A pipeline that draws rows: its last step draws codes, and ``inverse_transform`` of the other steps decodes them.
 
     Any transformer with an ``inverse_transform`` can make the codes, such as scalers, PCA and `Autoencoder`. The last

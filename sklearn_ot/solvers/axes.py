@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sklearn_ot.plain import stored
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.gap import Side
 from sklearn_ot.solvers.samples import Sample
@@ -18,6 +19,7 @@ REACH, TAIL = 0.5, 1e-3
 GAIN = 0.9
 
 
+@stored
 class Axes(NamedTuple):
     """Coordinates in which both samples fill a box of size 1.
 
@@ -100,7 +102,8 @@ def find_axes(source, target, n_axes: int | None = None) -> Axes:
         sides = [np.subtract(*_ends([rows @ turn for rows in both])[::-1]) for turn in (directions, np.eye(n_features))]
         volumes = [np.prod(np.maximum(side, 1e-3)) for side in sides]
         directions = directions if volumes[0] < GAIN * volumes[1] else np.eye(n_features)
-    return Axes(unit, centre, size, directions)
+    # As it is stored: sums of products depend on the order of the numbers in memory, by rounding errors.
+    return Axes(unit, centre, size, np.ascontiguousarray(directions))
 
 
 def middle_box(samples: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -139,6 +142,7 @@ def _ends(both):
     return np.min([rows.min(axis=0) for rows in both], axis=0), np.max([rows.max(axis=0) for rows in both], axis=0)
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class AxesTransport:
     """A potential and a map of coordinates, for rows in the units of the data.

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
+from sklearn_ot.plain import stored
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.gaussian import GaussianMap, times
 
@@ -17,6 +18,7 @@ RANK_ROWS = 8192
 MAX_SIZE = 1e150
 
 
+@stored
 class BalancedCoordinates(NamedTuple):
     r"""Coordinates of source and target in which the Gaussian map between them is the identity.
 

@@ -8,6 +8,8 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+from sklearn_ot.plain import stored
+
 # Size of a block of differences (rows x rows x features), for costs without a faster method: 16 MB of float32.
 BLOCK_NUMBERS = 2**22
 
@@ -72,6 +74,7 @@ class Cost:
         )
 
 
+@stored
 class Cityblock(Cost):
     """The sum of the absolute differences of all features."""
 
@@ -81,11 +84,18 @@ class Cityblock(Cost):
     def __repr__(self):
         return "Cityblock()"
 
+    def __getstate__(self):
+        return {}
+
+    def __setstate__(self, state):
+        self.__init__()
+
     def pairwise(self, x: Tensor, y: Tensor, *, by_product: bool = False) -> Tensor:
         """See `Cost.pairwise`."""
         return torch.cdist(x, y, p=1.0)
 
 
+@stored
 class EuclideanPower(Cost):
     r"""The power :math:`\|x - y\|^p` of the Euclidean distance, with p = 1 or more.
 
@@ -105,6 +115,12 @@ class EuclideanPower(Cost):
 
     def __repr__(self):
         return f"EuclideanPower({self.power:g})"
+
+    def __getstate__(self):
+        return {"power": self.power}
+
+    def __setstate__(self, state):
+        self.__init__(state["power"])
 
     # Two partial functions are never equal, so the value is left out.
     def __eq__(self, other):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
+from sklearn_ot.plain import stored
 from sklearn_ot.settings import in_own_settings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.moments import RARE_PEAK, Moments, sample_moments
@@ -22,6 +23,7 @@ MAX_RARE_STRETCH = 10
 LEAST_GRADED, LEAST_UNIT = 1e-6, 1e-30
 
 
+@stored
 class GaussianMap(NamedTuple):
     r"""An affine map :math:`T(x) = m_t + A (x - m_s)` with a symmetric positive definite A.
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from scipy import linalg
 
+from sklearn_ot.plain import stored
 from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.costs import EuclideanPower
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
@@ -28,6 +29,7 @@ LEAST_RANGE = 1e-6
 LEAST_RIM = 0.3
 
 
+@stored
 class StepMetric(NamedTuple):
     r"""The mean curvature of a cost at the steps of a map, and coordinates in which it is the identity.
 

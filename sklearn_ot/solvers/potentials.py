@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_ot.nn import ConvexPair, HalfSquare, UnitsPotential, curvature_bound
+from sklearn_ot.plain import stored
 from sklearn_ot.settings import OwnSettings, in_own_settings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.conjugate import convex_conjugate
@@ -27,6 +28,7 @@ MAX_CONJUGATE_STEPS = 500
 MAX_MATRIX_FEATURES = 2048
 
 
+@stored
 class FrozenModule(OwnSettings):
     """A copy of a torch module, evaluated in the dtype of the rows and on the device of the module.
 
@@ -34,12 +36,28 @@ class FrozenModule(OwnSettings):
     ----------
     module : nn.Module
         The module. Later changes of its weights do not change the copy.
+    build : tuple of type and dict, default=None
+        The class of the module, and its arguments, from which a pickle builds it again. Without them a pickle holds the
+        module itself.
     """
 
     @in_own_settings
-    def __init__(self, module: nn.Module):
+    def __init__(self, module: nn.Module, build: tuple[type, dict] | None = None):
+        self._build = build
         copied = copy.deepcopy(module).requires_grad_(False).eval()
         self._of_dtype = {next(copied.parameters()).dtype: copied}
+
+    def __getstate__(self):
+        # On the CPU, so that a pickle can be loaded without the device of the training.
+        module = copy.deepcopy(next(iter(self._of_dtype.values()))).cpu()
+        if self._build is None:
+            return {"module": module}
+        return {"build": self._build, "weights": {name: part.numpy() for name, part in module.state_dict().items()}}
+
+    @in_own_settings
+    def __setstate__(self, state):
+        module = state["module"] if "module" in state else _built(*state["build"], state["weights"])
+        self.__init__(module, state.get("build"))
 
     def of(self, dtype: np.dtype) -> nn.Module:
         """The module in a NumPy dtype; it is on the CPU if its device does not support the dtype."""
@@ -320,6 +338,15 @@ def on_arrays(module: nn.Module, function: Callable[[Tensor], Tensor]) -> Callab
         return function(torch.from_numpy(rows).to(device)).cpu().numpy()
 
     return on_arrays
+
+
+def _built(cls: type, arguments: dict, weights: dict[str, np.ndarray]) -> nn.Module:
+    """A module with given weights. No memory is taken and no random number drawn for other ones."""
+    with torch.device("meta"):
+        module = cls(**arguments)
+    # A copy: an array from a pickle may be read-only.
+    module.load_state_dict({name: torch.as_tensor(np.array(part)) for name, part in weights.items()}, assign=True)
+    return module
 
 
 def _device(module: nn.Module) -> torch.device:

@@ -1,11 +1,11 @@
 """A potential of Wasserstein-1 as a network, and the map along its rays."""
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from sklearn_ot.plain import stored
 from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.potentials import FrozenModule, on_arrays
@@ -16,6 +16,7 @@ N_STEPS, N_CORRECTIONS, LEAST_SLOPE = 2, 2, 0.5
 UNIT_NUMBERS = 12
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class RayTransport(OwnSettings):
     r"""A potential u, and the map that moves mass along its rays, in coordinates.
@@ -63,15 +64,6 @@ class RayTransport(OwnSettings):
     reach: float
     network: FrozenModule
     rays: FrozenModule | None = None
-
-    def __getstate__(self):
-        modules = {name: getattr(self, name) for name in ("network", "rays")}
-        # On the CPU, so that a pickle can be loaded without the device of the training.
-        on_cpu = {
-            name: module and FrozenModule(copy.deepcopy(module.of(np.float32)).cpu())
-            for name, module in modules.items()
-        }
-        return {**self.__dict__, **on_cpu}
 
     def inputs(self, z: np.ndarray) -> np.ndarray:
         """Inputs of the networks for rows of coordinates."""

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import fft
 from scipy.ndimage import uniform_filter
 
+from sklearn_ot.plain import stored
 from sklearn_ot.settings import in_own_settings
 from sklearn_ot.solvers.chunks import CHUNK_NUMBERS, in_chunks
 from sklearn_ot.solvers.gaussian import RELATIVE_FLOOR, ROUNDING
@@ -17,6 +18,7 @@ MAX_SIZE = 1e150
 LEAST_COEFFICIENTS = 128
 
 
+@stored
 class StationaryMap(NamedTuple):
     r"""An affine map :math:`T(x) = m_t + C^\top A\, C (x - m_s)` of flattened pictures.
 

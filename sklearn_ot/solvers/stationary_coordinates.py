@@ -5,12 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_ot.plain import stored
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.coordinates import BalancedCoordinates, mean_square
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.solvers.stationary import StationaryMap, stretched
 
 
+@stored
 class StationaryCoordinates(NamedTuple):
     r"""Coordinates of flattened pictures that are pictures again, of the same shape.
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import gen_batches
 
+from sklearn_ot.plain import stored
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
 
 # Numbers whose spread is below this multiple of their rounding are equal.
@@ -19,6 +20,7 @@ BEND = 6.0
 CHANGE = 3.0
 
 
+@stored
 class UnitCoordinates(NamedTuple):
     r"""Coordinates in which the columns of a sample have size 1.
 

@@ -1,5 +1,6 @@
 """Maps that carry one sample onto another."""
 
+from sklearn_ot.base import publish
 from sklearn_ot.transport._gaussian import GaussianTransport
 from sklearn_ot.transport._lsot import LSOTTransport
 from sklearn_ot.transport._patch import PatchTransport
@@ -23,3 +24,5 @@ __all__ = [
     "W2TransportCV",
     "WpTransport",
 ]
+
+publish(__name__)

@@ -157,7 +157,7 @@ def _fit_potential(matched, training):
         **training.net_parameters(),
     ).initialize()
     net.partial_fit(TensorRows(torch.cat([x, y], 1).to(net.device)))
-    potential = replace(start, network=FrozenModule(net.module_))
+    potential = replace(start, network=_frozen(net))
     means = [float(potential.potential(rows[:SLOPE_ROWS]).mean() / start.scale) for rows in matched]
     return replace(potential, level=sum(means) / 2, reach=REACH * max(means[0] - means[1], 0.0)), net
 
@@ -204,7 +204,14 @@ def _fit_rays(potential, matched, others, training):
     weights = [None if part.weight is None else torch.from_numpy(part.weight) for part in others]
     net.set_params(train_split=predefined_split(TensorPairs(*rows[2:], *weights)))
     net.partial_fit(TensorPairs(*rows[:2]))
-    return FrozenModule(net.module_), net
+    return _frozen(net), net
+
+
+def _frozen(net):
+    arguments = net.get_params_for("module")
+    # A class of the user may be one that can only be built with weights.
+    is_own = arguments["network"][0].__module__.startswith("sklearn_ot.nn.")
+    return FrozenModule(net.module_, (net.module, arguments) if is_own else None)
 
 
 def _history(**nets):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_ot.base import names_of
+from sklearn_ot.plain import stored
 
 # Number of rows for quantiles.
 MAX_ROWS = 8192
@@ -14,6 +15,7 @@ QUANTILE = 0.9
 LARGEST_CHANGE = 10.0
 
 
+@stored
 class Units(NamedTuple):
     """Centres and spreads of the columns of a sample.
 

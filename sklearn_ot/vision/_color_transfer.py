@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_ot.base import all_or_nothing, random_source, warn_far
 from sklearn_ot.networks import Convex
+from sklearn_ot.plain import PlainState
 from sklearn_ot.settings import OwnSettings
 from sklearn_ot.transport import W2Transport
 from sklearn_ot.vision._apply import move_picture
@@ -31,7 +32,7 @@ N_CHECKED = 10_000
 
 
 @dataclass(eq=False, repr=False)
-class ColorTransfer(OwnSettings, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class ColorTransfer(PlainState, OwnSettings, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     r"""Give one picture the colours of another.
 
     The colours of the pixels of each picture are a distribution, and a transport T is fitted between the two. For the

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import fft
 
 from sklearn_ot.base import InvertibleTransport
+from sklearn_ot.plain import stored
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.pooled import pooled_gaussian_map
 from sklearn_ot.solvers.stationary import cosine_coefficients, octaves
@@ -17,6 +18,7 @@ LEAST_VARIANCE = 1e-4
 LEAST_COEFFICIENTS = 3
 
 
+@stored
 @dataclass(eq=False, repr=False)
 class StatisticsTransport(InvertibleTransport):
     r"""Give each picture the statistics to which a Gaussian map sends its own.

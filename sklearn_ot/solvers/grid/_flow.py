@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from sklearn_ot.plain import stored
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.grid._flux import gradient
 from sklearn_ot.solvers.grid._lattice import Lattice
@@ -21,6 +22,7 @@ LEAST_DENSITY = 0.3
 LEAST_KERNEL, KERNEL = 0.5, 1.4
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class GridPotential:
     """A potential on a grid.
@@ -68,6 +70,7 @@ class GridPotential:
         return found
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class GridTransport(GridPotential):
     r"""The potential u and the map T between two distributions on a grid.

@@ -5,12 +5,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy.fft import next_fast_len
 
+from sklearn_ot.plain import stored
 from sklearn_ot.solvers.chunks import CHUNK_ROWS, in_chunks
 
 # Ratio of the spacings that are tried.
 STEP = 1.002
 
 
+@stored
 class Lattice(NamedTuple):
     """A regular grid of cubic cells, in coordinates whose first ones are the axes of the grid.
 

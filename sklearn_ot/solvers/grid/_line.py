@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sklearn_ot.plain import stored
 from sklearn_ot.solvers.samples import Sample
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class LineTransport:
     r"""The potential and the map between two samples on a line.
