@@ -1,6 +1,6 @@
 """Nested plain values, arrays and estimators as a tree for JSON, beside a dict of arrays and a dict of other parts.
 
-JSON has words, numbers, lists and None. Any other value is an object with one entry, ``{kind: content}``, where the kind
+JSON has words, numbers, lists and None. Any other value is an object with one entry, ``{kind: content}``; its kind
 is a key of `KINDS`. A kind that is not in the table is an error.
 """
 
