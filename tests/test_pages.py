@@ -9,7 +9,27 @@ import sklearn
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("doc/*.rst"))]
-LISTED = ["adaptation", "certificates", "datasets", "generation", "plotting", "representation", "transport", "vision"]
+LISTED = [
+    "adaptation",
+    "certificates",
+    "datasets",
+    "generation",
+    "io",
+    "plotting",
+    "representation",
+    "transport",
+    "vision",
+]
+    "adaptation",
+    "certificates",
+    "datasets",
+    "generation",
+    "io",
+    "plotting",
+    "representation",
+    "transport",
+    "vision",
+]
 
 
 def names_of_the_reference():

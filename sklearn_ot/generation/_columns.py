@@ -167,12 +167,17 @@ class Column:
         return (np.asarray(column, dtype=object), False) if numbers is None else (numbers, True)
 
     def __getstate__(self):
-        state = {name: value for name, value in vars(self).items() if name != "codes"}
+        # Categories may be objects of any type: they are in the examples, too.
+        left_out = {"codes"} if self.is_number else {"codes", "entries"}
+        state = {name: value for name, value in vars(self).items() if name not in left_out}
         return {**state, "examples": plain_column(self.examples)}
 
     def __setstate__(self, state):
         vars(self).update(state)
         self.examples = restored_column(self.examples)
+        if not self.is_number:
+            n_entries = len(self.masses) - (self.missing >= 0)
+            self.entries = np.asarray(_safe_indexing(self.examples, np.arange(n_entries)), dtype=object)
         self.codes = self._codes()
 
     def _codes(self):

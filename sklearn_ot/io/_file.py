@@ -76,10 +76,10 @@ def save(estimator: BaseEstimator, path: str | os.PathLike) -> None:
     head = {"format": FORMAT, "sklearn_ot": __version__, "packages": packages, "estimator": tree}
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(TREE, json.dumps(head, allow_nan=False))
-        archive.writestr(ARRAYS, safetensors.save(contents.arrays))
-        for name, part in contents.parts.items():
-            archive.writestr(name + PART, part)
+        members = {TREE: json.dumps(head, allow_nan=False), ARRAYS: safetensors.save(contents.arrays)}
+        for name, member in {**members, **{name + PART: part for name, part in contents.parts.items()}}.items():
+            # Without the time of the call, so that equal estimators have equal files.
+            archive.writestr(zipfile.ZipInfo(name), member)
     _replace(Path(path), data.getbuffer())
 
 

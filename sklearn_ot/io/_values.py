@@ -4,6 +4,7 @@ JSON has words, numbers, lists and None. Any other value is an object with one e
 is a key of `KINDS`. A kind that is not in the table is an error.
 """
 
+import json
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -39,6 +40,7 @@ class Contents:
         self.arrays, self.parts = arrays or {}, parts or {}
         # Names by the identities of objects, with the objects, so that no other object gets such an identity.
         self._names: dict[int, tuple[str, Any]] = {}
+        self._made: dict[str, Any] = {}
 
     def name(self, value, store, make):
         """The name of a value in a store; one that comes again has the same name."""
@@ -47,6 +49,13 @@ class Contents:
             store[name] = make(value)
             self._names[id(value)] = name, value
         return self._names[id(value)][0]
+
+    def made(self, kind, content, make):
+        """A loaded value, which is made once: what was one object is one again."""
+        key = json.dumps([kind, content])
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
 
 class Kind(NamedTuple):
@@ -138,13 +147,13 @@ def _bytes_of(array):
 
 
 def _decode_array(content, contents):
-    array = contents.arrays[content["name"]]
-    if "dtype" in content:
-        dtype = np.dtype(content["dtype"])
-        array = np.frombuffer(array.tobytes(), dtype).reshape(content["shape"]).copy()
-    elif content.get("order") == "F":
-        array = array.T
-    return array
+    def make():
+        array = contents.arrays[content["name"]]
+        if "dtype" in content:
+            return np.frombuffer(array.tobytes(), np.dtype(content["dtype"])).reshape(content["shape"]).copy()
+        return array.T if content.get("order") == "F" else array
+
+    return contents.made("array", content, make)
 
 
 def _decode_objects(content, contents):
@@ -211,7 +220,7 @@ KINDS: dict[str, Kind] = {
     "scikit-learn": Kind(
         lambda value: isinstance(value, BaseEstimator) and type(value).__module__.startswith("sklearn."),
         lambda value, contents, where: contents.name(value, contents.parts, lambda part: dump_part(part, where)),
-        lambda content, contents: load_part(contents.parts[content]),
+        lambda content, contents: contents.made("part", content, lambda: load_part(contents.parts[content])),
     ),
     "objects": Kind(
         lambda value: type(value) is np.ndarray and value.dtype == object,
