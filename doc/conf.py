@@ -136,8 +136,17 @@ def find_source(app, modname):
     return code, tags
 
 
+def follow_estimator(app, modname, fullname):
+    """The module with the code of an estimator, which names its folder as its module; None for all other objects."""
+    thing = getattr(import_module(modname), fullname, None)
+    if not inspect.isclass(thing) or thing.__name__ not in sklearn_ot.ESTIMATORS:
+        return None
+    return next(member.__module__ for member in vars(thing).values() if inspect.isfunction(member))
+
+
 def setup(app):
     app.connect("viewcode-find-source", find_source)
+    app.connect("viewcode-follow-imported", follow_estimator)
     # These run before numpydoc, whose priority is 500, parses the docstring.
     app.connect("autodoc-process-docstring", quote_attributes_in_shapes, priority=400)
     app.connect("autodoc-process-docstring", link_guides_of_others, priority=400)
