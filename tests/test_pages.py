@@ -20,16 +20,6 @@ LISTED = [
     "transport",
     "vision",
 ]
-    "adaptation",
-    "certificates",
-    "datasets",
-    "generation",
-    "io",
-    "plotting",
-    "representation",
-    "transport",
-    "vision",
-]
 
 
 def names_of_the_reference():
