@@ -17,6 +17,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 VERSION, SOURCE = PROJECT["version"], PROJECT["urls"]["Source"]
+# Fits of a few steps by default, so that the quick start runs in seconds, with poor results.
+SHORT_TRAINING = """
+import sklearn_ot
+sklearn_ot.W2Transport.__init__.__kwdefaults__.update(max_iter=2, plan_size=0)
+"""
 # Folders and files that commands of the Makefile write into the folders of the source archive.
 WRITTEN = {"__pycache__", "_build", "auto_examples", "generated", "sg_execution_times.rst"}
 
@@ -99,11 +104,14 @@ def quick_start():
     return re.search(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.M)[1]
 
 
-def run_the_quick_start(python, folder):
-    """Run the quick start in a folder without the checkout, and return the place of the package that it imports."""
+def check_the_quick_start(python, packages, folder, before=""):
+    """Run the quick start in a folder without the checkout: it imports the package from the folder of packages."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    code = f"{quick_start()}\nimport sklearn_ot\nprint(sklearn_ot.__version__, sklearn_ot.__file__, sep='\\n')"
-    return run(python, "-c", code, cwd=folder, env=environment).splitlines()[-2:]
+    code = (
+        f"{before}\n{quick_start()}\nimport sklearn_ot\nprint(sklearn_ot.__version__, sklearn_ot.__file__, sep='\\n')"
+    )
+    version, place = run(python, "-c", code, cwd=folder, env=environment).splitlines()[-2:]
+    assert (version, Path(place)) == (VERSION, packages / "sklearn_ot" / "__init__.py")
 
 
 def new_environment(folder):
@@ -119,8 +127,7 @@ def test_the_quick_start_runs_with_the_wheel(archives, tmp_path):
     python, packages = new_environment(tmp_path / "environment")
     run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", archives[0])
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
-    version, place = run_the_quick_start(python, tmp_path)
-    assert (version, Path(place)) == (VERSION, packages / "sklearn_ot" / "__init__.py")
+    check_the_quick_start(python, packages, tmp_path, before=SHORT_TRAINING)
 
 
 @pytest.mark.slow
@@ -128,5 +135,4 @@ def test_the_quick_start_runs_after_an_installation_of_everything(archives, tmp_
     """pip installs the wheel and what it needs, and nothing else, from the package index."""
     python, packages = new_environment(tmp_path / "environment")
     run(sys.executable, "-m", "pip", "--python", python, "install", archives[0])
-    version, place = run_the_quick_start(python, tmp_path)
-    assert (version, Path(place)) == (VERSION, packages / "sklearn_ot" / "__init__.py")
+    check_the_quick_start(python, packages, tmp_path)
