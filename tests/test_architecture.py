@@ -68,6 +68,7 @@ OUTSIDE = {
 }
 # Extras that a part may import, only inside functions, so that the package works without them.
 OPTIONAL = {
+    "nets": {"accelerate"},
     "plotting": {"matplotlib"},
     "datasets": {"mlxtend", "pandas"},
     "generation": {"pandas", "polars"},

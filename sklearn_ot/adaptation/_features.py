@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_ot.base import FLOAT_DTYPES, all_or_nothing, random_source
-from sklearn_ot.nets import ClassifierNet, LabelledSamples, NetOwner, resolve_device, torch_seed
+from sklearn_ot.nets import ClassifierNet, LabelledSamples, NetOwner, torch_seed, training_device
 from sklearn_ot.networks import Convolutional, Dense, module_of
 from sklearn_ot.objectives.classification import smooth_cross_entropy
 from sklearn_ot.plain import PlainState
@@ -52,6 +52,7 @@ class ClassifierFeatures(
         Number of steps.
     device : str or torch.device, default="auto"
         Device of the training: "auto" (CUDA if there is a device, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
+        With "accelerate", several processes train together, see :ref:`together`.
     callbacks : list of skorch callbacks, default=None
         Further callbacks of the net, for which all steps are one epoch; they are cloned.
     random_state : int, RandomState instance or None, default=None
@@ -197,7 +198,7 @@ class ClassifierFeatures(
         self.center_, self.scale_ = X.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
 
     def _train(self, samples, max_iter, previous):
-        device = resolve_device(self.device)
+        device = training_device(self.device)
         network = Dense((120, 84), "relu") if self.network is None else self.network
         module, arguments = module_of(
             network, "classifier", n_features=self.n_features_in_, n_classes=len(self.classes_)

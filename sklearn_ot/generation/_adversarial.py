@@ -25,8 +25,8 @@ from sklearn_ot.nets import (
     AdversarialNet,
     LabelledRows,
     refuse_changes,
-    resolve_device,
     torch_seed,
+    training_device,
 )
 from sklearn_ot.networks import module_of, named_module
 from sklearn_ot.nn import with_labels
@@ -279,7 +279,7 @@ class AdversarialGenerator(NeuralGenerator):
         return torch.cat([witness(chunk, real, fake) for chunk in outputs.split(CHUNK_ROWS)]).numpy()
 
     def _fit(self, sample, rng, y=None):
-        device, n_axes = resolve_device(self.device), self.coordinates_.n_axes
+        device, n_axes = training_device(self.device), self.coordinates_.n_axes
         classes, index = Classes.of(y, len(sample.rows), sample.weight)
         if self.warm_start and hasattr(self, "net_"):
             refuse_changes({"classes": self._classes.names.tolist()}, {"classes": classes.names.tolist()})

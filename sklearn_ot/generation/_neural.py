@@ -46,6 +46,7 @@ class NeuralGenerator(NetOwner, BaseGenerator):
         Number of columns of the normal noise. "auto" is the number of features, but at most 100.
     device : str or torch.device, default="auto"
         Device of the training: "auto" (CUDA if there is a device, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
+        With "accelerate", several processes train together, see :ref:`together`.
     <checkpoint>
     random_state : int, RandomState instance or None, default=None
         Seeds initial weights, noise and batches. With None each fit has a new seed. The global random states of NumPy

@@ -12,7 +12,7 @@ from sklearn_ot.base import FLOAT_DTYPES, documented, sections
 from sklearn_ot.certificates import Certificate, check_certificate
 from sklearn_ot.generation._correction import N_CORRECTION_ROWS
 from sklearn_ot.generation._neural import NeuralGenerator
-from sklearn_ot.nets import AssignedNoise, SemiDiscreteNet, resolve_device, torch_seed
+from sklearn_ot.nets import AssignedNoise, SemiDiscreteNet, torch_seed, training_device
 from sklearn_ot.objectives.semidiscrete import assigned_regression
 from sklearn_ot.solvers.costs import COSTS, Cost
 from sklearn_ot.solvers.sources import even_noise
@@ -148,7 +148,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
     }
 
     def _fit(self, sample, rng):
-        device = resolve_device(self.device)
+        device = training_device(self.device)
         architecture = self._architecture(self.coordinates_.n_axes)
         # Equal points are merged, because their cells would not be unique.
         sample = sample.merged()

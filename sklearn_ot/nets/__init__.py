@@ -12,6 +12,7 @@ from sklearn_ot.nets._held_out import WeightedRows, far_and_near, far_rows, hold
 from sklearn_ot.nets._joint import BLOCK_SIZE, JointNet
 from sklearn_ot.nets._owner import NetOwner, refuse_changes
 from sklearn_ot.nets._pairs import PairLoader, TensorPairs, TensorRows, spatial_order
+from sklearn_ot.nets._processes import Processes, processes_of, training_device
 from sklearn_ot.nets._rounds import LabelledRows
 from sklearn_ot.nets._semidiscrete import SemiDiscreteNet
 
@@ -29,6 +30,7 @@ __all__ = [
     "LabelledSamples",
     "NetOwner",
     "PairLoader",
+    "Processes",
     "SemiDiscreteNet",
     "TensorPairs",
     "TensorRows",
@@ -38,9 +40,11 @@ __all__ = [
     "far_rows",
     "hold_out",
     "limited_threads",
+    "processes_of",
     "refuse_changes",
     "resolve_device",
     "spatial_order",
     "torch_seed",
+    "training_device",
     "validation_size",
 ]

@@ -152,7 +152,7 @@ class AdversarialNet(BlockNet):
             set_random_stream(self.random_, self.device)
         self.latent_dim_ = self.get_params_for("module")["latent_dim"] - X.labels.shape[1]
         self.averaged_ = [_floats(self.average_), _floats(self.module_)]
-        score = self.evaluation(self)
+        score = self.processes.first(self.evaluation(self))
         if not self.n_iter_:
             self.start_score_ = score
         self.best_score_ = -math.inf if math.isnan(score) else score
@@ -218,7 +218,7 @@ class AdversarialNet(BlockNet):
         """Score the samples, and keep the best generator."""
         super().on_epoch_end(net, **kwargs)
         self.history.record("n_iter", self.n_iter_)
-        score = self.evaluation(self)
+        score = self.processes.first(self.evaluation(self))
         self.history.record("score", score)
         if self.early_stopping and score > self.best_score_:
             self.best_score_ = score
@@ -236,8 +236,9 @@ class AdversarialNet(BlockNet):
 
     def _draw_noise(self, n_batches, batch_size, labels):
         """Noise of shape (n_batches, batch_size, latent_dim), with the labels in its last columns."""
-        parts = [even_noise(n_batches, size, self.latent_dim_, self.device) for size in halves(batch_size)]
-        return with_labels(torch.cat(parts, dim=1), labels)
+        sizes = [self.processes.count * size for size in halves(batch_size)]
+        parts = [even_noise(n_batches, size, self.latent_dim_, self.device) for size in sizes]
+        return with_labels(torch.cat([self.processes.own(part, dim=1) for part in parts], dim=1), labels)
 
     @torch.no_grad()
     def generate(self, noise):
@@ -249,8 +250,12 @@ class AdversarialNet(BlockNet):
         """The critic, and its inputs (data and samples) in step i of a round."""
         if self.instance_noise:
             std = self.instance_noise * self.step_factor() ** 2
-            real, fake = (rows + std * torch.randn_like(rows) for rows in (real, fake))
+            real, fake = (rows + std * self._normal_like(rows) for rows in (real, fake))
         return LabelledCritic(self.critic_, labels[i]), real, fake
+
+    def _normal_like(self, rows):
+        joint = rows.new_empty(self.processes.count * len(rows), *rows.shape[1:])
+        return self.processes.own(torch.randn_like(joint))
 
 
 def _gradient_norm(optimizer):

@@ -6,6 +6,8 @@ from itertools import islice
 import torch
 from torch.utils.data import Dataset
 
+from sklearn_ot.nets._processes import ALONE
+
 
 class AssignedNoise(Dataset):
     """Points, and rows of noise with the index of the point to which each row is assigned.
@@ -36,8 +38,8 @@ class AssignedNoise(Dataset):
 class AssignedLoader:
     """Random batches of an `AssignedNoise`, through one permutation of its noise after another."""
 
-    def __init__(self, dataset, batch_size, n_batches):
-        self.dataset, self.batch_size, self.n_batches = dataset, batch_size, n_batches
+    def __init__(self, dataset, batch_size, n_batches, processes=ALONE):
+        self.dataset, self.batch_size, self.n_batches, self.processes = dataset, batch_size, n_batches, processes
 
     def __len__(self):
         return self.n_batches
@@ -47,7 +49,6 @@ class AssignedLoader:
 
     def _batches(self):
         noise = self.dataset.noise
-        batch_size = min(self.batch_size, len(noise))
         while True:
             order = torch.randperm(len(noise), device=noise.device)
-            yield from order.split(batch_size)[: len(noise) // batch_size]
+            yield from self.processes.batches(order, self.batch_size)

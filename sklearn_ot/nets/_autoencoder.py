@@ -89,7 +89,7 @@ class AutoencoderNet(BlockNet):
     def validation_step(self, batch, **fit_params):
         """Evaluate the networks."""
         self.standardise(self.some_rows_)
-        return {"loss": self.criterion_(self.module_, *batch), "y_pred": None}
+        return {"loss": self.processes.mean(self.criterion_(self.module_, *batch)), "y_pred": None}
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Evaluate the start."""

@@ -14,6 +14,7 @@ from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.nets._callbacks import Progress, Schedule, is_raised
 from sklearn_ot.nets._checkpoint import TrainingLog
 from sklearn_ot.nets._device import limited_threads
+from sklearn_ot.nets._processes import ALONE, late_interrupt, tensors_in
 
 
 class BlockNet(NeuralNet):
@@ -28,8 +29,10 @@ class BlockNet(NeuralNet):
     other attributes on which another fit depends, without their last underscore, and ``TRAINING`` those on which the
     next block of the same fit depends in addition.
 
-    Every gradient step calls `backward` and `apply_gradients`. A subclass for mixed precision or several devices
-    overrides only these two methods::
+    Several processes can train together, see `Processes`. Then an iteration is one of all processes.
+
+    Every gradient step calls `backward` and `apply_gradients`. A subclass for mixed precision overrides only these two
+    methods::
 
         def backward(self, loss):
             self.scaler_.scale(loss).backward()
@@ -50,6 +53,8 @@ class BlockNet(NeuralNet):
         Number of iterations in a block.
     remedy : str
         Advice in the message of a `DivergenceError`.
+    processes : Processes, default=ALONE
+        The processes that train together. ``batch_size`` is the number of rows in each of them.
     **kwargs
         As in `skorch.NeuralNet`.
 
@@ -68,10 +73,17 @@ class BlockNet(NeuralNet):
     FACTS = ("n_iter",)
     TRAINING = ()
 
-    def __init__(self, module, criterion, *, max_iter, block_size, remedy, **kwargs):
+    def __init__(self, module, criterion, *, max_iter, block_size, remedy, processes=ALONE, **kwargs):
         self.max_iter = max_iter
         self.remedy = remedy
-        super().__init__(module, criterion, max_epochs=math.ceil(max_iter / block_size), **kwargs)
+        self.processes = processes
+        super().__init__(
+            module,
+            criterion,
+            max_epochs=math.ceil(max_iter / block_size),
+            iterator_train__processes=processes,
+            **kwargs,
+        )
 
     @property
     def _default_callbacks(self):
@@ -164,8 +176,12 @@ class BlockNet(NeuralNet):
         return self
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Set the count of iterations of this fit to 0."""
+        """Check that all processes start alike, and set the count of iterations of this fit to 0."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
+        settings = {"net": type(self).__name__, "n_iter": self.n_iter_}
+        settings |= {name: getattr(self, name) for name in ("max_iter", "batch_size", "lr")}
+        weights = [tensor for module in self._networks() for tensor in module.state_dict().values()]
+        self.processes.check(settings, tensors_in(X), tensors_in(weights))
         self.n_fitted_, self.ended_ = 0, False
 
     def notify(self, method_name, **cb_kwargs):
@@ -188,7 +204,8 @@ class BlockNet(NeuralNet):
             return self
         self.log_.begin()
         epochs = self.max_epochs if epochs is None else epochs
-        return super().fit_loop(X, y, epochs=epochs - self.log_.n_blocks, **fit_params)
+        with late_interrupt(self.processes) as self.interrupts_:
+            return super().fit_loop(X, y, epochs=epochs - self.log_.n_blocks, **fit_params)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Run a block, record its summary, and raise an error if training has diverged."""
@@ -206,10 +223,15 @@ class BlockNet(NeuralNet):
                 if training:
                     self.after_step()
                 self.notify("on_batch_end", batch=batch, training=training, **step)
-        summary = self.summary(prefix, torch.stack(measured))
+        if training:
+            # Buffers, such as means of a batch normalisation, depend on the rows of a process.
+            self.processes.copy_first_([buffer for module in self._networks() for buffer in module.buffers()])
+        summary = self.summary(prefix, self.processes.mean(torch.stack(measured)))
         for name, value in {**summary, f"{prefix}_batch_count": len(measured)}.items():
             self.history.record(name, value)
         self._guard(summary, training)
+        if training and self.processes.any(bool(self.interrupts_)):
+            raise KeyboardInterrupt
 
     def _guard(self, summary, training):
         faults = [f"{name} is {value}" for name, value in summary.items() if not math.isfinite(value)]
@@ -219,6 +241,9 @@ class BlockNet(NeuralNet):
         if faults := faults + self.faults(summary):
             where = f"after {self.n_iter_} {self.ITERATION}s"
             raise DivergenceError(f"Training diverged {where}: {', '.join(faults)}. {self.remedy}")
+
+    def _networks(self):
+        return [getattr(self, f"{name}_") for name in self._modules]
 
     def _has_finite_moments(self):
         # Squares of gradients overflow long before losses do, and then the weights no longer change, without an error.
@@ -247,7 +272,8 @@ class BlockNet(NeuralNet):
         loss.backward()
 
     def apply_gradients(self, optimizer, module):
-        """Let the optimiser of a network take a step with its gradients."""
+        """Let the optimiser of a network take a step with its gradients, averaged over all processes."""
+        self.processes.average_([weight.grad for weight in module.parameters() if weight.grad is not None])
         self.notify("on_grad_computed", named_parameters=TeeGenerator(module.named_parameters()), training=True)
         optimizer.step()
 

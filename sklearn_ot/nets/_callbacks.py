@@ -174,8 +174,10 @@ class TimeBudget(Callback):
 
     def on_train_begin(self, net, **kwargs):
         """Set the deadline of this stage."""
-        self.begin_ = self.now_ = self.clock()
-        self.deadline_ = self.begin_ + (self.end_ - self.begin_) / max(self.n_left_, 1)
+        # All processes that train together follow the clock of the first one.
+        self.begin_, end = net.processes.first(self.clock(), self.end_)
+        self.now_ = self.begin_
+        self.deadline_ = self.begin_ + (end - self.begin_) / max(self.n_left_, 1)
         self.n_left_ -= 1
 
     def state(self):
@@ -204,7 +206,7 @@ class TimeBudget(Callback):
         self._end_if_over(net)
 
     def _end_if_over(self, net):
-        self.now_ = self.clock()
+        self.now_ = net.processes.first(self.clock())
         if self.now_ >= self.deadline_:
             raise KeyboardInterrupt
 

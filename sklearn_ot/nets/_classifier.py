@@ -5,6 +5,7 @@ from torch.utils.data import Dataset
 
 from sklearn_ot.nets._autoencoder import one_cycle
 from sklearn_ot.nets._block import BlockNet
+from sklearn_ot.nets._processes import ALONE
 
 
 class LabelledSamples(Dataset):
@@ -34,10 +35,12 @@ class SampleLoader:
         Rows of each sample in a batch.
     n_batches : int
         Number of batches.
+    processes : Processes, default=ALONE
+        The processes that train together. ``batch_size`` is the number of rows in each of them.
     """
 
-    def __init__(self, dataset, batch_size, n_batches):
-        self.dataset, self.batch_size, self.n_batches = dataset, batch_size, n_batches
+    def __init__(self, dataset, batch_size, n_batches, processes=ALONE):
+        self.dataset, self.batch_size, self.n_batches, self.processes = dataset, batch_size, n_batches, processes
 
     def __iter__(self):
         batches = [self._batches(*sample) for sample in self.dataset.samples]
@@ -45,10 +48,9 @@ class SampleLoader:
             yield tuple(torch.cat(parts) for parts in zip(*(next(batch) for batch in batches), strict=True))
 
     def _batches(self, x, y):
-        size = min(self.batch_size, len(y))
         while True:
             order = torch.randperm(len(y), device="cpu").to(y.device)
-            for rows in order.split(size)[: len(y) // size]:
+            for rows in self.processes.batches(order, self.batch_size):
                 yield x[rows], y[rows]
 
 

@@ -164,10 +164,11 @@ class JointNet(BlockNet):
         """Evaluate the averaged module."""
         with self._averaged():
             if self.losses_of_rows is None:
-                return {"loss": self.evaluation(self.module_, *batch), "y_pred": None}
-            losses = self.losses_of_rows(self.module_, *batch[:2])
-        self.row_losses_.append(losses)
-        return {"loss": sum(map(weighted_mean, losses, batch[2:])), "y_pred": None}
+                loss = self.evaluation(self.module_, *batch)
+            else:
+                self.row_losses_.append(self.losses_of_rows(self.module_, *batch[:2]))
+                loss = sum(map(weighted_mean, self.row_losses_[-1], batch[2:]))
+        return {"loss": self.processes.mean(loss), "y_pred": None}
 
     def still_gains(self, dataset):
         """Whether the average is better than that at half as many steps, by more than a small part and than its error.
@@ -184,7 +185,7 @@ class JointNet(BlockNet):
         gain = sum(map(weighted_mean, differences, weights))
         whole = sum(weighted_mean(s - a, w) for s, a, w in zip(start, after, weights, strict=True))
         error = sum(map(squared_error, differences, weights)).sqrt()
-        return bool(gain > torch.maximum(error, SMALL_GAIN * whole))
+        return bool(self.processes.first(bool(gain > torch.maximum(error, SMALL_GAIN * whole))))
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Start the average, and keep the start as the best result so far."""
@@ -263,7 +264,7 @@ class JointNet(BlockNet):
 
     def _passes(self):
         with self._averaged():
-            return self.check is None or self.check(self.module_)
+            return self.check is None or bool(self.processes.first(self.check(self.module_)))
 
     def _keep_if_best(self, loss):
         """Keep the average if it is the best so far and passes the check, and return whether it is kept."""

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
-from sklearn_ot.nets._device import resolve_device, torch_seed
+from sklearn_ot.nets._device import torch_seed
+from sklearn_ot.nets._processes import processes_of, training_device
 from sklearn_ot.plain import from_plain, to_plain
 from sklearn_ot.settings import in_own_settings
 
@@ -33,6 +34,7 @@ class NetOwner:
 
     def _net_parameters(self, device):
         """The arguments of a net that depend neither on the method nor on the data."""
+        processes = processes_of(self.device)
         return {
             "optimizer": torch.optim.Adam,
             "optimizer__fused": device.type != "mps",
@@ -41,7 +43,8 @@ class NetOwner:
             "max_iter": self.max_iter,
             "callbacks": [clone(callback) for callback in self.callbacks or []],
             "device": device,
-            "verbose": int(self.verbose),
+            "processes": processes,
+            "verbose": int(self.verbose and processes.is_first),
         }
 
     def _architecture_of(self, net):
@@ -62,8 +65,8 @@ class NetOwner:
     def _untrained_net(self, architecture):
         """Build a net of this architecture, on the CPU if the device of the fit does not exist here."""
         try:
-            device = resolve_device(self.device)
-        except ValueError:
+            device = training_device(self.device)
+        except (ImportError, ValueError):
             device = torch.device("cpu")
         with torch_seed(0, device):
             return self._build_net(device, **architecture)

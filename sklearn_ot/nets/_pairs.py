@@ -5,6 +5,7 @@ from sklearn.neighbors import KDTree
 from torch.utils.data import Dataset
 
 from sklearn_ot.nets._device import random_stream, set_random_stream
+from sklearn_ot.nets._processes import ALONE
 from sklearn_ot.solvers.tensors import calibrated_weights, weighted_mean
 
 MAX_TREE_FEATURES = 8
@@ -98,13 +99,18 @@ class PairLoader:
     is_calibrated : bool, default=False
         Whether a batch also has weights of its rows, see `sklearn_ot.solvers.tensors.calibrated_weights`, after the
         rows of all samples.
+    processes : Processes, default=ALONE
+        The processes that train together. ``batch_size`` is the number of rows in each of them.
     """
 
-    def __init__(self, dataset, batch_size, n_batches, block_size, source_ratio=1, is_calibrated=False):
+    def __init__(
+        self, dataset, batch_size, n_batches, block_size, source_ratio=1, is_calibrated=False, processes=ALONE
+    ):
         self.remaining = n_batches
         self.block_size = block_size
         sizes = [source_ratio * batch_size, batch_size][-len(dataset.samples) :]
-        self.parts = [_batches(*sample, size) for sample, size in zip(dataset.samples, sizes, strict=True)]
+        parts = zip(dataset.samples, sizes, strict=True)
+        self.parts = [_batches(*sample, size, processes) for sample, size in parts]
         self.device = dataset.samples[0][0].device
         self.means = [_mean(*sample) for sample in dataset.samples] if is_calibrated else []
 
@@ -135,11 +141,14 @@ def _mean(sample, weight):
     return weighted_mean(sample, None if weight is None else (weight / weight.sum()).to(sample))
 
 
-def _batches(sample, weight, batch_size):
-    """Batches of a sample, without end."""
+def _batches(sample, weight, batch_size, processes):
+    """The rows of this process in joint batches of a sample, without end."""
     if weight is not None:
-        return _WeightedBatches(sample, weight, batch_size)
-    return _WholeBatches(sample) if batch_size >= len(sample) else _EqualBatches(sample, batch_size)
+        return _WeightedBatches(sample, weight, processes.count * batch_size, processes)
+    size = processes.joint_size(batch_size, len(sample))
+    if size in (0, len(sample)):
+        return _WholeBatches(processes.own(sample) if size else sample)
+    return _EqualBatches(sample, size, processes)
 
 
 class _WholeBatches:
@@ -161,35 +170,37 @@ class _WholeBatches:
 class _WeightedBatches(_WholeBatches):
     """Independent batches of a weighted sample."""
 
-    def __init__(self, sample, weight, batch_size):
+    def __init__(self, sample, weight, size, processes):
         super().__init__(sample)
-        self.order, self.batch_size = MassOrder(spatial_order(sample, min(batch_size, len(sample))), weight), batch_size
+        self.size, self.processes = size, processes
+        self.order = MassOrder(spatial_order(sample, min(size, len(sample))), weight)
 
     def draw(self):
-        return self.sample[self.order.draw(self.batch_size)]
+        return self.sample[self.processes.own(self.order.draw(self.size))]
 
 
 class _EqualBatches(_WholeBatches):
     """Batches through one permutation after another of a sample with equal weights."""
 
-    def __init__(self, sample, batch_size):
+    def __init__(self, sample, size, processes):
         super().__init__(sample)
-        self.order, self.batch_size = spatial_order(sample, batch_size), batch_size
-        self.n_batches, self.n_spare = divmod(len(sample), batch_size)
+        self.size, self.processes = size, processes
+        self.order = spatial_order(sample, size)
+        self.n_batches, self.n_spare = divmod(len(sample), size)
         self.n_drawn = self.n_batches
 
     def draw(self):
         if self.n_drawn == self.n_batches:
             self._shuffle()
         self.n_drawn += 1
-        return self.sample[self.shuffled[:, self.n_drawn - 1]]
+        return self.sample[self.processes.own(self.shuffled[:, self.n_drawn - 1])]
 
     def _shuffle(self):
         device = self.sample.device
         # The permutation can be drawn again, so that a state needs no memory for it.
         self.stream, self.n_drawn = random_stream(device), 0
         kept = torch.randperm(len(self.sample), device=device)[self.n_spare :]
-        strata = self.order[kept.sort().values].view(self.batch_size, self.n_batches)
+        strata = self.order[kept.sort().values].view(self.size, self.n_batches)
         self.shuffled = strata.gather(1, torch.rand(strata.shape, device=device).argsort(1))
 
     def state(self):

@@ -4,6 +4,7 @@ import torch
 from torch.utils.data import Dataset
 
 from sklearn_ot.nets._pairs import MassOrder, spatial_order
+from sklearn_ot.nets._processes import ALONE
 
 BLOCK_ROUNDS = 100
 
@@ -62,11 +63,13 @@ class RoundLoader:
         Number of batches in a round.
     n_rounds : int
         Number of rounds in all epochs; an epoch is a block of 100 rounds.
+    processes : Processes, default=ALONE
+        The processes that train together. ``batch_size`` is the number of rows in each of them.
     """
 
-    def __init__(self, dataset, batch_size, n_batches, n_rounds):
+    def __init__(self, dataset, batch_size, n_batches, n_rounds, processes=ALONE):
         self.dataset, self.n_batches, self.remaining = dataset, n_batches, n_rounds
-        self.sizes = halves(batch_size)
+        self.sizes, self.processes = halves(batch_size), processes
 
     def state(self):
         """The number of rounds that are left, as a dict."""
@@ -81,11 +84,14 @@ class RoundLoader:
 
     def __iter__(self):
         n_rows, options = len(self.dataset), {"dtype": self.dataset.masses.dtype, "device": self.dataset.x.device}
-        strata = torch.cat([torch.arange(size, **options) for size in self.sizes])
-        lengths = torch.cat([torch.full((size,), n_rows / size, **options) for size in self.sizes])
+        sizes = [self.processes.count * size for size in self.sizes]
+        strata = torch.cat([torch.arange(size, **options) for size in sizes])
+        lengths = torch.cat([torch.full((size,), n_rows / size, **options) for size in sizes])
         for _ in range(len(self)):
             self.remaining -= 1
-            yield self.dataset.rows_at((strata + torch.rand(self.n_batches, len(strata), **options)) * lengths)
+            places = (strata + torch.rand(self.n_batches, len(strata), **options)) * lengths
+            own = [self.processes.own(half, dim=1) for half in places.split(sizes, dim=1)]
+            yield self.dataset.rows_at(torch.cat(own, dim=1))
 
 
 def halves(n_rows):

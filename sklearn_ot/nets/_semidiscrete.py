@@ -192,7 +192,8 @@ class SemiDiscreteNet(BlockNet):
             max_samples=self.max_samples,
             start=start,
         )
-        self.potential_ = solution.potential
+        self.potential_ = solution.potential.contiguous()
+        self.processes.copy_first_([self.potential_])
         self.history.record("n_iter", self.n_iter_)
         self.history.record("distance", self._assign(dataset))
         self.history.record("mass_error", solution.mass_error)

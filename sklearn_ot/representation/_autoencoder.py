@@ -35,8 +35,8 @@ from sklearn_ot.nets import (
     WeightedRows,
     hold_out,
     refuse_changes,
-    resolve_device,
     torch_seed,
+    training_device,
     validation_size,
 )
 from sklearn_ot.networks import Dense, module_of, named_module
@@ -105,6 +105,7 @@ class Autoencoder(NetOwner, PlainState, OwnSettings, ClassNamePrefixFeaturesOutM
         ``coordinates_`` do not change; rows in other units raise a warning.
     device : str or torch.device, default="auto"
         Device of the training: "auto" (CUDA if there is a device, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
+        With "accelerate", several processes train together, see :ref:`together`.
     callbacks : list of skorch callbacks, default=None
         Further callbacks of the net, for which an epoch is a block of 100 steps; they are cloned. If a callback such as
         `sklearn_ot.nets.TimeBudget` ends the training, the step size has not fallen to 0.
@@ -272,7 +273,7 @@ class Autoencoder(NetOwner, PlainState, OwnSettings, ClassNamePrefixFeaturesOutM
         refuse_changes(*facts)
 
     def _train(self, previous, sample, architecture, rng):
-        device = resolve_device(self.device)
+        device = training_device(self.device)
         whole, train, valid = self._split(sample, rng, device)
         seed = rng.randint(2**31)
         with torch_seed(seed, device):

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from skorch.helper import predefined_split
 
 from sklearn_ot.base import warn_user
-from sklearn_ot.nets import CriticNet, JointNet, TensorPairs, TensorRows, resolve_device, torch_seed
+from sklearn_ot.nets import CriticNet, JointNet, TensorPairs, TensorRows, processes_of, torch_seed, training_device
 from sklearn_ot.networks import Dense, module_of
 from sklearn_ot.nn import LiftedPotential, RayDistributions
 from sklearn_ot.objectives.rays import ray_cross_entropy
@@ -58,14 +58,15 @@ class Training(NamedTuple):
 
     def net_parameters(self):
         """The arguments of a net that do not depend on the stage."""
-        device = resolve_device(self.device)
+        device, processes = training_device(self.device), processes_of(self.device)
         return {
             "optimizer": torch.optim.AdamW,
             "optimizer__fused": device.type != "mps",
             "batch_size": self.batch_size,
             "callbacks": list(self.callbacks),
             "device": device,
-            "verbose": int(self.verbose),
+            "processes": processes,
+            "verbose": int(self.verbose and processes.is_first),
         }
 
     def started(self):
@@ -107,7 +108,7 @@ def solve_by_critic(
     valid, train = (None if pair is None else axes.of_samples(pair) for pair in (held_out, fitted))
     n_pairs = int(min(max(max(len(part.rows), part.size) for part in train), MAX_PAIRS))
     matched = match_samples(*train, max(1, min(n_pairs, MAX_NUMBERS // axes.n_axes)), rng)
-    with torch_seed(rng.randint(2**31), resolve_device(training.device)):
+    with torch_seed(rng.randint(2**31), training_device(training.device)):
         potential, first = _fit_potential(matched, training)
         # Without training, the distributions are the same on all rays.
         rest = training._replace(max_iter=0) if first.interrupted_ else training

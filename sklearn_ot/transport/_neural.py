@@ -27,8 +27,8 @@ from sklearn_ot.nets import (
     far_and_near,
     far_rows,
     hold_out,
-    resolve_device,
     torch_seed,
+    training_device,
     validation_size,
 )
 from sklearn_ot.objectives.strata import start_check
@@ -117,6 +117,7 @@ class NeuralTransport(NetOwner, BaseTransport):
         whole must be as near to the target, at the scale of its near rows. Otherwise the start is kept, with a warning.
     device : str or torch.device, default="auto"
         Device of the training: "auto" (CUDA if there is a device, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
+        With "accelerate", several processes train together, see :ref:`together`.
     callbacks : list of skorch callbacks, default=None
         Further callbacks of the net, such as `sklearn_ot.nets.TimeBudget` or skorch's EarlyStopping. They are cloned,
         once for all stages. A callback that stops training ends the stage, and the best map so far is kept. The
@@ -196,7 +197,7 @@ class NeuralTransport(NetOwner, BaseTransport):
         """Set the remaining attributes, after the net has been trained on ``samples``."""
 
     def _fit(self, source, target, rng):
-        device = resolve_device(self.device)
+        device = training_device(self.device)
         # Equal rows are one row, which cannot be a training row and a validation row.
         source, target = source.merged(), None if target is None else target.merged()
         previous = self._net_to_resume(source.rows.shape[1])

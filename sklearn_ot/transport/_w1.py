@@ -94,6 +94,7 @@ class W1Transport(InvertibleTransport):
         Number of steps of the potential, and largest number of those of the map.
     device : str or torch.device, default="auto"
         Device of the training: "auto" (CUDA if there is a device, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
+        With "accelerate", several processes train together, see :ref:`together`.
     callbacks : list of skorch callbacks, default=None
         Further callbacks of the nets. They are cloned, once for both trainings. With
         ``sklearn_ot.nets.TimeBudget(seconds, n_stages=2)`` the step sizes fall to 0 at the end of the time.

@@ -258,7 +258,9 @@ class W2Transport(ConvexTransport, NeuralTransport):
         is_better = any(row.get("valid_loss_best") for row in net.history if row["stage"] == "plan")
         self.start_ = "plan" if is_better else "gaussian"
         if not resumed or self.is_gaussian_:
-            self.is_gaussian_ = self.early_stopping and not gain_exceeds_error(net.module_, *valid.whole())
+            self.is_gaussian_ = self.early_stopping and not net.processes.first(
+                gain_exceeds_error(net.module_, *valid.whole())
+            )
             if self.is_gaussian_:
                 gaussian = self._build_net(torch.device(net.device), **net.get_params_for("module"))
                 net.module_.load_state_dict(gaussian.module_.state_dict())

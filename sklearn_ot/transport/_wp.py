@@ -184,7 +184,9 @@ class WpTransport(ConvexTransport, NeuralTransport):
         net = self.net_
         del self._geometry
         start = self._build_net(torch.device(net.device), **net.get_params_for("module")).module_
-        self.is_start_ = self.early_stopping and not gain_exceeds_error(net.module_, *valid.whole(), start=start)
+        self.is_start_ = self.early_stopping and not net.processes.first(
+            gain_exceeds_error(net.module_, *valid.whole(), start=start)
+        )
         if self.is_start_:
             net.module_.load_state_dict(start.state_dict())
             net.best_loss_ = net.start_loss_

@@ -1,0 +1,176 @@
+"""Fits of processes that train together: ``torchrun --standalone --nproc-per-node 2 -m tests.nets.together FOLDER``.
+
+Each process writes what it got to a file of the folder. With the argument ``maps`` they are errors of maps.
+"""
+
+import contextlib
+import io
+import os
+import pickle
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from skorch.callbacks import Callback
+from torch import nn
+
+from sklearn_ot import GAN, Autoencoder, SemiDiscreteOTGenerator, W1Transport, W2Transport, WGANGenerator
+from sklearn_ot.adaptation import ClassifierFeatures
+from sklearn_ot.datasets import make_potential_pair
+from sklearn_ot.metrics import l2_uvp
+from sklearn_ot.nets import TimeBudget
+from sklearn_ot.networks import Convex, Dense
+
+RNG = np.random.RandomState(0)
+X = RNG.randn(240, 3)
+Y = np.abs(RNG.randn(200, 3)) ** 1.3
+WEIGHTS = np.linspace(0.1, 1, len(X))
+LABELS = (X[:, 0] > 0).astype(int)
+N_PROCESSES = 2
+BATCH_SIZE = 32
+
+
+class Normalised(nn.Sequential):
+    """A generator with batch normalisation, whose buffers depend on the rows of a process."""
+
+    def __init__(self, latent_dim, n_features):
+        super().__init__(nn.Linear(latent_dim, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, n_features))
+
+
+class Interrupt(Callback):
+    """Press Ctrl-C in one of the processes."""
+
+    def __init__(self, index, step):
+        self.index, self.step = index, step
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        """Send the signal after a step."""
+        if net.n_fitted_ == self.step and int(os.environ["RANK"]) == self.index:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+class Clock:
+    """A clock that runs in the first process only."""
+
+    def __init__(self):
+        self.now = 0
+
+    def __call__(self):
+        """One second later than the last time."""
+        self.now += os.environ["RANK"] == "0"
+        return self.now
+
+
+def transport(sample_weight=None, **parameters):
+    """A transport whose objective is a mean over the rows of a batch."""
+    settings = {"solver": "w2gn", "max_iter": 20, "tol": 1.0, "n_iter_no_change": 3, "plan_size": 0}
+    return W2Transport(network=Convex((8,)), **{**settings, **parameters}).fit(X, Y, sample_weight=sample_weight)
+
+
+def game(**parameters):
+    """A game whose losses are means over the rows of a batch."""
+    networks = {"generator": Dense((8,)), "critic": Dense((8,)), "latent_dim": 3}
+    settings = {"constraint": "clip", "max_iter": 20, "early_stopping": False, "instance_noise": 0.1}
+    return WGANGenerator(**{**networks, **settings, **parameters}).fit(X)
+
+
+def autoencoder(**parameters):
+    """An autoencoder that is chosen by held-out rows."""
+    return Autoencoder(1, network=Dense((8,), "silu"), max_iter=20, early_stopping=True, **parameters).fit(X)
+
+
+def semidiscrete(**parameters):
+    """A generator by rounds of regression."""
+    settings = {"n_fit_samples": 256, "n_fit_steps": 20, "max_iter": 2, "max_samples": 2000, "latent_dim": 2}
+    return SemiDiscreteOTGenerator(Dense((8,)), **settings, **parameters).fit(X[:40])
+
+
+def features(**parameters):
+    """Features of a classifier."""
+    return ClassifierFeatures(Dense((8,)), max_iter=20, **parameters).fit(X, LABELS)
+
+
+# Fits with objectives that are means over rows, so that two processes take the steps of one with twice the batch.
+LINEAR = {"transport": transport, "game": game, "semidiscrete": semidiscrete}
+# Other fits, which are only the same in both processes.
+OTHERS = {
+    "plan and dual": lambda **p: transport(**p, solver="dual", plan_size="auto", sample_weight=WEIGHTS),
+    "critic": lambda **p: W1Transport(solver="critic", network=Dense((8,), "silu"), max_iter=20, **p).fit(X, Y),
+    "normalised": lambda **p: GAN(generator=Normalised, max_iter=110, n_critic=1, early_stopping=True, **p).fit(X),
+    "autoencoder": autoencoder,
+    "features": features,
+}
+# Fits that end early.
+ENDS = {
+    "interrupted": lambda **p: transport(**p, max_iter=300, tol=0.0, callbacks=[Interrupt(1, 120)]),
+    "in time": lambda **p: transport(**p, max_iter=300, tol=0.0, callbacks=[TimeBudget(50, clock=Clock())]),
+}
+# Fits that raise an error.
+ERRORS = {
+    "diverged": lambda **p: transport(**p, learning_rate=1e30, max_iter=300),
+    "other rows": lambda **p: W2Transport(network=Convex((8,)), **p).fit(X ** (1 + 2 * int(os.environ["RANK"])), Y),
+    "other seed": lambda **p: transport(**{**p, "random_state": None}),
+    "other steps": lambda **p: transport(**p, max_iter=20 + int(os.environ["RANK"])),
+}
+FITS = {**LINEAR, **OTHERS, **ENDS, **ERRORS}
+
+
+def outcome(fit, **parameters):
+    """The weights and facts of a fit, or its error."""
+    screen = io.StringIO()
+    with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stderr(screen):
+        warnings.simplefilter("always")
+        try:
+            estimator = fit(random_state=0, verbose=1, **parameters)
+        except Exception as error:
+            return {"error": f"{type(error).__name__}: {error}"}
+    messages = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+    facts = {"n_iter": estimator.n_iter_, "warnings": messages, "screen": screen.getvalue()}
+    history = [{**row, "dur": None} for row in getattr(estimator, "history_", [])]
+    return {**facts, "arrays": arrays_of(estimator), "history": history}
+
+
+def arrays_of(estimator):
+    """The weights and buffers of all networks of an estimator."""
+    if isinstance(estimator, W1Transport):  # it stores no net
+        return [estimator.transform(X)]
+    networks = [getattr(estimator.net_, f"{name}_") for name in estimator.net_._modules]
+    return [tensor.numpy() for network in networks for tensor in network.state_dict().values()]
+
+
+SEEDS = range(3)
+
+
+def map_errors(seed, **parameters):
+    """L2-UVP, in %, of a map of 16 features and of its inverse."""
+    pair = make_potential_pair(16, 10_000, random_state=seed)
+    transport = W2Transport(max_iter=1000, random_state=seed, **parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        transport.fit(pair.source, pair.target)
+    X = pair.sample_source(10_000, random_state=seed + 500)
+    Y = pair.transport(X)
+    return l2_uvp(transport.transform(X), Y), l2_uvp(transport.inverse_transform(Y), X)
+
+
+def main(folder, what="fits"):
+    """Run all fits in this process, and store what it got."""
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(cpu=True)
+    parameters = {"device": "accelerate", "batch_size": BATCH_SIZE}
+    if what == "fits":
+        outcomes = {name: outcome(fit, **parameters) for name, fit in FITS.items()}
+    else:
+        outcomes = [map_errors(seed, device="accelerate", batch_size=64) for seed in SEEDS]
+    path = Path(folder) / f"{accelerator.process_index}.pickle"
+    path.write_bytes(pickle.dumps(outcomes))
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
