@@ -50,6 +50,7 @@ sphinx_gallery_conf = {
     # The demo trains for minutes and is not part of the gallery.
     "filename_pattern": r"/plot_",
     "ignore_pattern": r"demo_",
+    "subsection_order": [f"../examples/{name}" for name in ("stories", "maps", "generators", "adaptation", "pictures")],
     "within_subsection_order": "FileNameSortKey",
     "doc_module": ("sklearn_ot",),
     "backreferences_dir": "generated",
@@ -85,7 +86,7 @@ html_theme_options = {
     "footer_end": [],
 }
 # Pages without a section of their own have no sidebar, so that their tables are not squeezed beside an empty one.
-html_sidebars = {page: [] for page in ("index", "benchmarks", "api")}
+html_sidebars = {page: [] for page in ("index", "choosing", "benchmarks", "api")}
 # Formulas need no network: one file of MathJax, from a Python package, is copied beside the pages.
 MATHJAX = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax" / "tex-svg.js"
 html_static_path = ["_static", str(MATHJAX)]

@@ -2,10 +2,15 @@
 
 import importlib
 import re
+import tomllib
+from email.message import Message
 from pathlib import Path
 
 import pytest
 import sklearn
+
+import sklearn_ot
+from sklearn_ot.base import _documentation
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("doc/*.rst"))]
@@ -53,3 +58,43 @@ def test_imports_of_the_snippets_run(page):
             # skada changes settings of scikit-learn when it is imported.
             with sklearn.config_context():
                 exec(line.strip(), {})
+
+
+@pytest.fixture
+def address(monkeypatch):
+    """The address of the documentation in pyproject.toml, as the metadata of an installed package have it."""
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+    metadata = Message()
+    for name, url in urls.items():
+        metadata["Project-URL"] = f"{name}, {url}"
+    monkeypatch.setattr(_documentation, "metadata", lambda name: metadata)
+    _documentation.address_of_documentation.cache_clear()
+    yield urls["Documentation"]
+    _documentation.address_of_documentation.cache_clear()
+
+
+@pytest.mark.parametrize("name", sklearn_ot.ESTIMATORS)
+def test_the_diagram_of_an_estimator_links_its_page(name, address):
+    estimator = object.__new__(getattr(sklearn_ot, name))
+    # The page that the entry of the reference makes.
+    pages = {f"{address}generated/{entry}.html" for entry in names_of_the_reference()}
+    assert estimator._get_doc_link() in pages
+    assert estimator._get_doc_link().endswith(f".{name}.html")
+
+
+def test_the_link_is_in_the_diagram(address):
+    from sklearn.neighbors import KNeighborsClassifier
+
+    adapter = sklearn_ot.DomainAdapter(sklearn_ot.GaussianTransport(), KNeighborsClassifier())
+    diagram = adapter._repr_html_()
+    for page in ("adaptation.DomainAdapter", "transport.GaussianTransport"):
+        assert f'href="{address}generated/sklearn_ot.{page}.html"' in diagram
+    assert "scikit-learn.org" in diagram  # the classifier has the page of its own package
+
+
+def test_every_estimator_has_a_place_on_the_page_of_the_choice():
+    page = (ROOT / "doc" / "choosing.rst").read_text(encoding="utf-8")
+    listed = set(
+        re.findall(r"`~sklearn_ot\.\w+\.(\w+)`", page.partition("All estimators")[2].partition("Seven tasks")[0])
+    )
+    assert set(sklearn_ot.ESTIMATORS) <= listed

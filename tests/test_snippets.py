@@ -1,4 +1,13 @@
-"""The snippets of the documentation, run as a user would type them, with each transport."""
+"""The snippets of the documentation: as they are on the page, and as a user would type them with each transport."""
+
+import ast
+import builtins
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pytest
@@ -8,6 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import sklearn_ot
 from sklearn_ot.adaptation import DomainAdapter, transport_match, transported_source_accuracy
 from sklearn_ot.generation import SemiDiscreteOTGenerator, W2Generator, WGANGenerator
 from sklearn_ot.networks import Convex, Dense
@@ -21,6 +31,9 @@ from sklearn_ot.transport import (
     W2Transport,
     WpTransport,
 )
+
+ROOT = Path(__file__).parents[1]
+PASTED = ["README.md", "doc/quickstart.rst"]
 
 # A transport, the parameter to search over, its values (the right one first: the others move the domains less well).
 W2 = W2Transport(max_iter=100, network=Convex((16,)), random_state=0)
@@ -185,3 +198,66 @@ def test_generation_in_the_space_of_codes():
         pipe, {"ae__latent_dim": [1, 16], "gen__transport__max_iter": [10]}, cv=cv, error_score="raise"
     )
     assert search.fit(X).best_params_["ae__latent_dim"] == 16
+
+
+def snippets(page):
+    """The blocks of Python of a page, one after another."""
+    fence = r"```python\n((?:.*\n)*?)```" if page.endswith(".md") else r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)"
+    return "\n".join(map(dedent, re.findall(fence, (ROOT / page).read_text(encoding="utf-8"))))
+
+
+def unknown_names(code):
+    """Names that the code reads and that stand nowhere before."""
+    known, unknown = set(dir(builtins)), set()
+    for statement in ast.parse(code).body:
+        nodes = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
+        # Names of a function or of a comprehension are known inside it.
+        inside = {node.id for node in nodes if isinstance(node.ctx, ast.Store)}
+        inside |= {node.arg for node in ast.walk(statement) if isinstance(node, ast.arg)}
+        is_block = isinstance(statement, ast.With | ast.FunctionDef) or any(
+            isinstance(node, ast.comprehension) for node in ast.walk(statement)
+        )
+        unknown |= (
+            {node.id for node in nodes if isinstance(node.ctx, ast.Load)} - known - (inside if is_block else set())
+        )
+        known |= inside | {getattr(statement, "name", "")}
+        known |= {
+            (alias.asname or alias.name).partition(".")[0]
+            for node in ast.walk(statement)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+    return unknown
+
+
+@pytest.mark.parametrize("page", PASTED)
+def test_snippets_of_a_page_use_names_of_the_page(page):
+    assert unknown_names(snippets(page)) == set()
+
+
+def test_a_name_that_stands_nowhere_is_found():
+    assert unknown_names("import numpy as np\nZ = np.ones(3)\nT.fit(Z, [k for k in Xt])\nXt = Z") == {"T", "Xt"}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_quick_start_runs_and_its_adapter_gains(monkeypatch):
+    """With fits of two steps; the adapter has the closed form, which undoes the matrix of the second device."""
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    for name in ("W2Transport", "W2Generator"):
+        defaults = getattr(sklearn_ot, name).__init__.__kwdefaults__
+        for parameter in {"max_iter", "plan_size"} & set(defaults):
+            monkeypatch.setitem(defaults, parameter, 2)
+    names = {}
+    exec(snippets("doc/quickstart.rst"), names)
+    accuracies = [np.mean(names[name].predict(names["Xt"]) == names["yt"]) for name in ("alone", "adapter")]
+    assert accuracies[0] < 0.8
+    assert accuracies[1] > 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PASTED)
+def test_snippets_of_a_page_run_as_they_are(page, tmp_path):
+    environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", snippets(page)]
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr

@@ -10,7 +10,7 @@ import sklearn_ot
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(sklearn_ot.__file__).parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("doc/*.rst"), *ROOT.glob("examples/*.py")]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("doc/*.rst"), *ROOT.glob("examples/**/*.py")]
 TESTS = [path for path in ROOT.glob("tests/**/*.py") if path.name != Path(__file__).name]
 FILES = sorted([*PACKAGE.rglob("*.py"), *PAGES, *TESTS, *ROOT.glob("benchmarks/*.py")])
 # Words with a plainer one in their place. A word between underscores is part of a name, and not matched.

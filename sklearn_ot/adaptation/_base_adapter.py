@@ -21,12 +21,12 @@ from sklearn_ot.adaptation._columns import read_table
 from sklearn_ot.adaptation._maps import bring_to_estimator
 from sklearn_ot.adaptation._sources import AUTO, origin_of
 from sklearn_ot.adaptation._weights import settles_weights
-from sklearn_ot.base import warn_user
+from sklearn_ot.base import DocumentationLink, warn_user
 from sklearn_ot.exceptions import SourceRowsWarning
 from sklearn_ot.plain import PlainState
 
 
-class BaseAdapter(PlainState, MetaEstimatorMixin, BaseEstimator):
+class BaseAdapter(DocumentationLink, PlainState, MetaEstimatorMixin, BaseEstimator):
     """Base class of estimators that predict rows of two domains.
 
     A subclass has the parameters ``estimator``, ``align`` and ``columns`` of `DomainAdapter`, and its ``fit`` sets the

@@ -25,7 +25,13 @@ from sklearn_ot.solvers.potentials import FrozenModule, on_arrays
 
 @dataclass(eq=False, repr=False)
 class ClassifierFeatures(
-    NetOwner, PlainState, OwnSettings, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    DocumentationLink,
+    NetOwner,
+    PlainState,
+    OwnSettings,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Features of rows: the last hidden layer of a network that was trained to classify them.
 

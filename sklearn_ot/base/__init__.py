@@ -1,5 +1,6 @@
 """Base classes of transports and generators, and helpers of every fit."""
 
+from sklearn_ot.base._documentation import DocumentationLink
 from sklearn_ot.base._fitting import (
     FLOAT_DTYPES,
     MAX_REFERENCE_ROWS,
@@ -32,6 +33,7 @@ __all__ = [
     "MAX_REFERENCE_ROWS",
     "BaseGenerator",
     "BaseTransport",
+    "DocumentationLink",
     "InvertibleTransport",
     "all_or_nothing",
     "contained",

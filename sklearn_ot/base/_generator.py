@@ -9,6 +9,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_ot.base._documentation import DocumentationLink
 from sklearn_ot.base._fitting import FLOAT_DTYPES, MAX_REFERENCE_ROWS, all_or_nothing, random_source, warn_far
 from sklearn_ot.base._resume import resumable
 from sklearn_ot.base._transport import weighted_sample
@@ -22,7 +23,7 @@ from sklearn_ot.solvers.units import UnitCoordinates
 SPARE = 1e-4
 
 
-class BaseGenerator(PlainState, OwnSettings, OneToOneFeatureMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseGenerator(DocumentationLink, PlainState, OwnSettings, OneToOneFeatureMixin, BaseEstimator, metaclass=ABCMeta):
     """Base class of estimators that draw new rows with the distribution of their training rows.
 
     A subclass writes ``_fit(sample, rng)`` and ``_sample(n_samples, rng)``. ``_fit`` gets the validated rows with their

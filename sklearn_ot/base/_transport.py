@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import _get_feature_names, check_is_fitted, validate_data
 
+from sklearn_ot.base._documentation import DocumentationLink
 from sklearn_ot.base._fitting import FLOAT_DTYPES, all_or_nothing, draw_reference, random_source, warn_far, warn_user
 from sklearn_ot.base._reach import Reach
 from sklearn_ot.base._resume import resumable
@@ -20,7 +21,9 @@ from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.samples import Sample
 
 
-class BaseTransport(PlainState, OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseTransport(
+    DocumentationLink, PlainState, OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metaclass=ABCMeta
+):
     """Base class of maps that carry a source sample onto a target sample.
 
     A subclass writes ``_fit(source, target, rng)`` and ``_transform(X)``. ``source`` and ``target`` are samples of

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import MAX_REFERENCE_ROWS, all_or_nothing, frame_library, random_source
+from sklearn_ot.base import MAX_REFERENCE_ROWS, DocumentationLink, all_or_nothing, frame_library, random_source
 from sklearn_ot.checks import check_n_samples, check_weight
 from sklearn_ot.generation._classes import Classes
 from sklearn_ot.generation._columns import Column
@@ -30,7 +30,7 @@ MAX_EXCESS = 20
 
 
 @dataclass(eq=False, repr=False)
-class TableGenerator(PlainState, OwnSettings, MetaEstimatorMixin, BaseEstimator):
+class TableGenerator(DocumentationLink, PlainState, OwnSettings, MetaEstimatorMixin, BaseEstimator):
     r"""A generator of tables: columns of any type, missing entries and values that occur often.
 
     A generator of this package learns a distribution of numbers with a density. Here each column of the table becomes

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_ot.base import (
     CHECKPOINT,
     FLOAT_DTYPES,
+    DocumentationLink,
     all_or_nothing,
     documented,
     finite,
@@ -55,7 +56,15 @@ HISTORY_KEYS = ("n_iter", "dur", "train_loss", "valid_loss")
 
 @documented(checkpoint=CHECKPOINT)
 @dataclass(eq=False, repr=False)
-class Autoencoder(NetOwner, PlainState, OwnSettings, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class Autoencoder(
+    DocumentationLink,
+    NetOwner,
+    PlainState,
+    OwnSettings,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
     r"""Codes of rows by a network, from which another network restores the rows: a curved PCA.
 
     An encoder u and a decoder v are trained together to minimise :math:`E \|x - v(u(x))\|^2`. `transform` encodes and

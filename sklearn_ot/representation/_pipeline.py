@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_ot.base import (
     FLOAT_DTYPES,
     MAX_REFERENCE_ROWS,
+    DocumentationLink,
     all_or_nothing,
     contained,
     finite,
@@ -62,7 +63,7 @@ def _scores(pipeline):
     return _decodes(pipeline) if hasattr(step, "sample") else hasattr(step, "score")
 
 
-class GenerativePipeline(PlainState, Pipeline):
+class GenerativePipeline(DocumentationLink, PlainState, Pipeline):
     """A pipeline that draws rows: its last step draws codes, and ``inverse_transform`` of the other steps decodes them.
 
     Any transformer with an ``inverse_transform`` can make the codes, such as scalers, PCA and `Autoencoder`. The last

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_ot.base import all_or_nothing, random_source, warn_far
+from sklearn_ot.base import DocumentationLink, all_or_nothing, random_source, warn_far
 from sklearn_ot.networks import Convex
 from sklearn_ot.plain import PlainState
 from sklearn_ot.settings import OwnSettings
@@ -32,7 +32,9 @@ N_CHECKED = 10_000
 
 
 @dataclass(eq=False, repr=False)
-class ColorTransfer(PlainState, OwnSettings, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class ColorTransfer(
+    DocumentationLink, PlainState, OwnSettings, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     r"""Give one picture the colours of another.
 
     The colours of the pixels of each picture are a distribution, and a transport T is fitted between the two. For the
