@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, all_or_nothing, random_source
+from sklearn_ot.base import FLOAT_DTYPES, DocumentationLink, all_or_nothing, random_source
 from sklearn_ot.nets import ClassifierNet, LabelledSamples, NetOwner, torch_seed, training_device
 from sklearn_ot.networks import Convolutional, Dense, module_of
 from sklearn_ot.objectives.classification import smooth_cross_entropy
