@@ -15,6 +15,8 @@ picture, a generator learns the codes, and new codes become new pictures.
 # digits are at least ten clusters: the noise is a mixture, and the optimal map corrects its shape. The trainings are
 # short, to keep this example short.
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
@@ -40,7 +42,9 @@ pipeline = GenerativePipeline(
         ),
     ],
     scaling="common",
-).fit(X)
+)
+with warnings.catch_warnings(action="ignore"):  # 300 steps are few
+    pipeline.fit(X)
 
 # %%
 # New pictures
