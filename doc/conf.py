@@ -36,6 +36,8 @@ default_role = "autolink"
 suppress_warnings = ["ref.citation"]
 
 autosummary_generate = True
+# Types are in the docstrings, with shapes and ranges.
+autodoc_typehints = "none"
 numpydoc_show_class_members = False
 toc_object_entries_show_parents = "hide"
 # Prompts and outputs are not copied.
@@ -114,6 +116,18 @@ def link_guides_of_others(app, what, name, obj, options, lines):
     ]
 
 
+def break_formulas(app, what, name, obj, options, lines):
+    """Begin a line of a formula at each of its gaps: in one line, two equations are wider than a page."""
+    text = "\n".join(lines)
+    for formula in re.findall(r"^ *\.\. math::.*(?:\n +\S.*)*", text, re.MULTILINE):
+        if r"\qquad" in formula:
+            indent, _, equations = formula.partition(".. math::")
+            rows = [" ".join(row.split()) for row in equations.split(r"\qquad")]
+            parts = [f"{indent}    & {row}" for row in rows]
+            text = text.replace(formula, f"{indent}.. math::\n\n" + " \\\\\n".join(parts))
+    lines[:] = text.split("\n")
+
+
 def find_source(app, modname):
     """The source of a module and the places in it; Sphinx's own parser fails at a decorator that unpacks a dict."""
     try:
@@ -151,3 +165,4 @@ def setup(app):
     # These run before numpydoc, whose priority is 500, parses the docstring.
     app.connect("autodoc-process-docstring", quote_attributes_in_shapes, priority=400)
     app.connect("autodoc-process-docstring", link_guides_of_others, priority=400)
+    app.connect("autodoc-process-docstring", break_formulas, priority=400)

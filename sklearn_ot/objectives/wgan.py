@@ -48,8 +48,9 @@ def slope_penalty(function: Callable, real: Tensor, fake: Tensor, *, one_sided: 
     r"""Penalty on the slopes of a function between data and samples.
 
     .. math::
-        E\,(\|\nabla f(\hat x)\| - 1)^2 \quad\text{or}\quad E \max(\|\nabla f(\hat x)\| - 1,\, 0)^2, \qquad
-        \hat x = t x + (1 - t) y, \quad t \sim U[0, 1]
+        & E\,(\|\nabla f(\hat x)\| - 1)^2 \quad\text{or} \\
+        & E \max(\|\nabla f(\hat x)\| - 1,\, 0)^2, \\
+        & \hat x = t x + (1 - t) y, \quad t \sim U[0, 1]
 
     with one t for each pair of rows. The first penalty is that of [Gulrajani17]_, on slopes other than 1, and the
     second that of [Petzka18]_, on slopes above 1. Neither bounds the Lipschitz constant of f: each is a mean over

@@ -98,9 +98,9 @@ class ConvexTransport(InvertibleTransport):
         With the cost :math:`\tfrac12 \|x - y\|^2`, the excess of the potential ψ is the amount by which its dual value
         is below the optimum, and M is a Lipschitz constant of the map :math:`T = \nabla\psi`. Then
 
-        .. math:: W_2^2(T\#P, Q) \le E\|T(x) - T^*(x)\|^2 \le 2 M \varepsilon, \qquad
-            \varepsilon = \tfrac12 W_2^2 - \left(\tfrac12 E\|x\|^2 + \tfrac12 E\|y\|^2 - E\,\psi(x)
-            - E\,\psi^*(y)\right) ,
+        .. math::
+            & W_2^2(T\#P, Q) \le E\|T(x) - T^*(x)\|^2 \le 2 M \varepsilon, \\
+            & \varepsilon = \tfrac12 W_2^2 - \tfrac12 E\|x\|^2 - \tfrac12 E\|y\|^2 + E\,\psi(x) + E\,\psi^*(y) ,
 
         where :math:`T^*` is the optimal map [Korotin21]_. The dual value on rows is a lower bound of :math:`W_2^2`, and
         the cost of a plan between rows, which is too large on average, an upper bound [DelBarrio19]_; see

@@ -24,8 +24,10 @@ class LSOTTransport(NeuralTransport):
     the barycentric images of their plan,
 
     .. math::
-        \max_{u, v}\ E_P\, u(x) + E_Q\, v(y) - E_{P \times Q}\, G(u(x) + v(y) - \tfrac12 \|x - y\|^2), \qquad
-        T(x) = E_\pi [y \mid x], \quad \frac{d\pi}{d (P \times Q)} = G'(u(x) + v(y) - \tfrac12 \|x - y\|^2) .
+        & \max_{u, v}\ E_P\, u(x) + E_Q\, v(y) \\
+        & \quad - E_{P \times Q}\, G(u(x) + v(y) - \tfrac12 \|x - y\|^2), \\
+        & T(x) = E_\pi [y \mid x], \\
+        & \frac{d\pi}{d (P \times Q)} = G'(u(x) + v(y) - \tfrac12 \|x - y\|^2) .
 
     See `sklearn_ot.objectives.lsot`. As in `W2Transport`, training works in coordinates in which the Gaussian map is
     the identity, and starts at this map, with u = v = 0 and T(x) = x.

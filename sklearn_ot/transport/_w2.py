@@ -49,8 +49,8 @@ class W2Transport(ConvexTransport, NeuralTransport):
     :math:`\nabla\psi^*`. The potential is the solution of the dual problem
 
     .. math::
-        \tfrac12 W_2^2(P, Q) = \tfrac12 E\|x\|^2 + \tfrac12 E\|y\|^2
-        - \min_{\psi\ \text{convex}} \left\{ E_P\, \psi(x) + E_Q\, \psi^*(y) \right\} .
+        \tfrac12 W_2^2(P, Q) = {} & \tfrac12 E\|x\|^2 + \tfrac12 E\|y\|^2 \\
+        & - \min_{\psi\ \text{convex}} \left\{ E_P\, \psi(x) + E_Q\, \psi^*(y) \right\} .
 
     The potential ψ is an input-convex network. Training starts at the Gaussian map (`GaussianTransport`), in
     coordinates in which that map is the identity, so that units and correlations have no effect on training. With few
