@@ -211,10 +211,10 @@ def unknown_names(code):
     known, unknown = set(dir(builtins)), set()
     for statement in ast.parse(code).body:
         nodes = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
-        # Names of a function or of a comprehension are known inside it.
+        # Names of a function, a loop or a comprehension are known inside it.
         inside = {node.id for node in nodes if isinstance(node.ctx, ast.Store)}
         inside |= {node.arg for node in ast.walk(statement) if isinstance(node, ast.arg)}
-        is_block = isinstance(statement, ast.With | ast.FunctionDef) or any(
+        is_block = isinstance(statement, ast.With | ast.For | ast.FunctionDef) or any(
             isinstance(node, ast.comprehension) for node in ast.walk(statement)
         )
         unknown |= (
