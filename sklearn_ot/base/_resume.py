@@ -37,10 +37,11 @@ def resumable(estimator, rng, *data):
     Raises
     ------
     ValueError
-        If the file cannot be written or read, or belongs to another fit.
+        If the file cannot be written or read, or belongs to another fit, or if several processes would write it.
     """
     path, checkpoint = getattr(estimator, "checkpoint", None), current_checkpoint()
     if path is not None:
+        _refuse_processes(estimator)
         file = CheckpointFile(path, description(estimator, data), warn_user)
         checkpoint = Checkpoint(file, file.places)
     if checkpoint is None:
@@ -61,6 +62,16 @@ def resumable(estimator, rng, *data):
         if path is not None:  # the same call would diverge again
             Path(path).unlink(missing_ok=True)
         raise
+
+
+def _refuse_processes(estimator):
+    """Raise a ValueError if processes train together: each of them would write the file."""
+    for name, value in estimator.get_params().items():
+        if name.split("__")[-1] == "device" and value == "accelerate":
+            raise ValueError(
+                f'{name}="accelerate" trains in several processes, and a checkpoint stores the training of one. Set '
+                "checkpoint=None, or another device."
+            )
 
 
 def description(estimator, data):

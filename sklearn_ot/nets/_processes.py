@@ -210,8 +210,8 @@ def _has_accelerator():
 def late_interrupt(processes):
     """Note an interruption from the keyboard in a list, without ending the block, if other processes train as well.
 
-    Otherwise they would wait for this process, which has left. They ask each other whether one was. A second
-    interruption ends the block at once.
+    Otherwise the others would wait for this process, which has left. After each block all of them ask whether one was
+    interrupted. A second interruption ends the block at once.
     """
     asked = []
     # Python lets no other thread handle signals.

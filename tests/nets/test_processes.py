@@ -205,6 +205,16 @@ def test_mixed_precision_is_refused(accelerator, estimator):
         estimator.set_params(device="accelerate").fit(together.X)
 
 
+@pytest.mark.parametrize("estimator", [W2Transport(), W1Transport(), Autoencoder(1), GAN()])
+def test_a_checkpoint_is_refused_before_it_is_written(accelerator, tmp_path, estimator):
+    accelerator()
+    path = tmp_path / "fit"
+    estimator.set_params(device="accelerate", checkpoint=path)
+    with pytest.raises(ValueError, match='device="accelerate" trains in several processes'):
+        estimator.fit(together.X)
+    assert not path.exists()
+
+
 def test_transport_to_points_has_no_steps_to_share(accelerator):
     accelerator()
     with pytest.raises(ValueError, match="device='accelerate' is not available here"):
