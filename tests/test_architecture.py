@@ -33,13 +33,13 @@ INSIDE = {
     "metrics": {"settings", "checks", "solvers", "exceptions"},
     "datasets": {"settings", "nn", "solvers", "exceptions"},
     "plotting": {"settings", "base", "exceptions", "metrics"},
-    "base": {"settings", "plain", "checkpoints", "checks", "metrics", "solvers", "exceptions"},
+    "base": {"settings", "plain", "checkpoints", "checks", "metrics", "nn", "solvers", "exceptions"},
     "transport": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "generation": {"nn", "objectives", "solvers", "nets", "transport", *CONTRACTS},
     "representation": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
-    "adaptation": {"transport", "solvers", "nets", "objectives", *CONTRACTS},
-    "vision": {"transport", "solvers", *CONTRACTS},
-    "io": {"ESTIMATORS", "networks", "plain", "settings"},
+    "adaptation": {"transport", "nn", "solvers", "nets", "objectives", *CONTRACTS},
+    "vision": {"transport", "nn", "solvers", *CONTRACTS},
+    "io": {"ESTIMATORS", "networks", "nn", "plain", "settings", "solvers"},
 }
 # Third-party packages that each part may import.
 OUTSIDE = {
@@ -55,7 +55,7 @@ OUTSIDE = {
     "metrics": {"numpy", "scipy", "sklearn", "ot"},
     "datasets": {"numpy", "scipy", "sklearn", "torch", "ot"},
     "plotting": {"numpy", "sklearn"},
-    "base": {"numpy", "sklearn", "joblib"},
+    "base": {"numpy", "sklearn", "torch", "joblib"},
     "checks": {"numpy", "sklearn"},
     "certificates": {"numpy"},
     "networks": {"sklearn", "torch"},

@@ -13,14 +13,15 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, DocumentationLink, all_or_nothing, random_source
+from sklearn_ot.base import FLOAT_DTYPES, DocumentationLink, ToTorch, all_or_nothing, random_source, validated
 from sklearn_ot.nets import ClassifierNet, LabelledSamples, NetOwner, torch_seed, training_device
 from sklearn_ot.networks import Convolutional, Dense, module_of
+from sklearn_ot.nn import Affine, Chain, Method
 from sklearn_ot.objectives.classification import smooth_cross_entropy
 from sklearn_ot.plain import PlainState
-from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.potentials import FrozenModule, on_arrays
+from sklearn_ot.solvers.tensors import constants
 
 
 @dataclass(eq=False, repr=False)
@@ -28,7 +29,7 @@ class ClassifierFeatures(
     DocumentationLink,
     NetOwner,
     PlainState,
-    OwnSettings,
+    ToTorch,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -254,9 +255,13 @@ class ClassifierFeatures(
             The last hidden layer, in the dtype of ``X`` if it is a float dtype, else float64.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        X = validated(self, X)
         module = FrozenModule(self.net_.module_).of(X.dtype)
         return in_chunks(on_arrays(module, module.features), self._scaled(X).astype(X.dtype, copy=False))
+
+    def _module(self, inverse):
+        centre, factor = constants(self.center_, 1 / self.scale_)
+        return Chain(Affine(centre, after=factor), Method(self.net_.module_, "features"))
 
     @property
     def _n_features_out(self):

@@ -13,11 +13,13 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.multiclass import type_of_target
 
 from sklearn_ot.adaptation._domains import contains, row_keys
+from sklearn_ot.adaptation._labelled_map import LabelledMap
 from sklearn_ot.adaptation._neighbors import SHORT, nearest_mean, neighbor_graph, proportional, reach_of, spread
 from sklearn_ot.adaptation._weights import Weighting
-from sklearn_ot.base import BaseTransport
+from sklearn_ot.base import BaseTransport, torch_module_of
 from sklearn_ot.checks import check_weight
 from sklearn_ot.solvers.samples import Sample
+from sklearn_ot.solvers.tensors import constants
 from sklearn_ot.transport import GaussianTransport
 
 
@@ -224,6 +226,16 @@ class LabelAwareTransport(MetaEstimatorMixin, BaseTransport):
     def _transform(self, X):
         rows = self._in_units(X)
         return (self._moved(rows, self._labels_of(rows)) * self.unit_).astype(X.dtype, copy=False)
+
+    def _module(self, inverse):
+        rows, labels, weight = self._known
+        return LabelledMap(
+            torch_module_of(self.transport_, "transport"),
+            self.unit_,
+            self.label_scale_,
+            constants(rows, labels, weight, self._labels_of(rows)),
+            self.n_neighbors,
+        )
 
     def _in_units(self, X):
         return X.astype(np.float64) / self.unit_

@@ -18,6 +18,8 @@ from sklearn_ot.base._fitting import (
 from sklearn_ot.base._generator import BaseGenerator, contained, sliced_score
 from sklearn_ot.base._public import publish
 from sklearn_ot.base._resume import CHECKPOINT, resumable
+from sklearn_ot.base._rows import rows_of_tensor, validated
+from sklearn_ot.base._to_torch import ToTorch, finished, torch_module_of
 from sklearn_ot.base._transport import (
     BaseTransport,
     InvertibleTransport,
@@ -35,10 +37,12 @@ __all__ = [
     "BaseTransport",
     "DocumentationLink",
     "InvertibleTransport",
+    "ToTorch",
     "all_or_nothing",
     "contained",
     "documented",
     "draw_reference",
+    "finished",
     "finite",
     "fit_units",
     "frame_library",
@@ -47,10 +51,13 @@ __all__ = [
     "publish",
     "random_source",
     "resumable",
+    "rows_of_tensor",
     "sections",
     "seeded",
     "sliced_score",
+    "torch_module_of",
     "uses_labels",
+    "validated",
     "warn_far",
     "warn_user",
     "weighted_sample",

@@ -12,18 +12,20 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_ot.base._documentation import DocumentationLink
 from sklearn_ot.base._fitting import FLOAT_DTYPES, MAX_REFERENCE_ROWS, all_or_nothing, random_source, warn_far
 from sklearn_ot.base._resume import resumable
+from sklearn_ot.base._rows import rows_of_tensor, validated
+from sklearn_ot.base._to_torch import ToTorch, finished
 from sklearn_ot.base._transport import weighted_sample
 from sklearn_ot.checks import check_n_samples, check_weight
 from sklearn_ot.metrics import sliced_wasserstein_distance
+from sklearn_ot.nn import FittedGenerator
 from sklearn_ot.plain import PlainState
-from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.units import UnitCoordinates
 
 # Largest number of the training rows in terms of that of their dtype, so that samples can be larger.
 SPARE = 1e-4
 
 
-class BaseGenerator(DocumentationLink, PlainState, OwnSettings, OneToOneFeatureMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseGenerator(DocumentationLink, PlainState, ToTorch, OneToOneFeatureMixin, BaseEstimator, metaclass=ABCMeta):
     """Base class of estimators that draw new rows with the distribution of their training rows.
 
     A subclass writes ``_fit(sample, rng)`` and ``_sample(n_samples, rng)``. ``_fit`` gets the validated rows with their
@@ -83,7 +85,7 @@ class BaseGenerator(DocumentationLink, PlainState, OwnSettings, OneToOneFeatureM
 
     def _fit_rows(self, X, sample_weight=None, y=None):
         with all_or_nothing(self):
-            X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=2)
+            X = validate_data(self, rows_of_tensor(X), dtype=FLOAT_DTYPES, ensure_min_samples=2)
             sample = weighted_sample(X, sample_weight, "sample_weight", "X", 2)
             warn_far(self, X=(X, sample_weight))
             labels = {} if y is None else {"y": _labels(y, len(X))[check_weight(sample_weight, len(X)) > 0]}
@@ -135,6 +137,67 @@ class BaseGenerator(DocumentationLink, PlainState, OwnSettings, OneToOneFeatureM
             self._sklearn_output_config = {"transform": transform}
         return self
 
+    def draw_noise(self, n_samples=1, random_state=None):
+        """The noise from which `sample` with the same arguments makes its rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+        random_state : int, RandomState instance or None, default=None
+            See `sample`.
+
+        Returns
+        -------
+        arguments : tuple of ndarray
+            The arguments of the module of `to_torch`: the noise, of shape (n_samples, latent_dim).
+        """
+        return self._draw_noise(n_samples, random_state)
+
+    def _draw_noise(self, n_samples, random_state, **sample_params):
+        check_is_fitted(self)
+        check_n_samples(n_samples)
+        return self._noise_arguments(n_samples, random_source(random_state), **sample_params)
+
+    def _noise_arguments(self, n_samples, rng):
+        """The noise of rows, as the arguments of the module."""
+        raise NotImplementedError(f"{type(self).__name__} has no torch module: write _noise_arguments(n_samples, rng).")
+
+    def to_torch(self, inverse=False):
+        """The fitted generator as a torch module, from noise to rows in the units of the data.
+
+        Parameters
+        ----------
+        inverse : bool, default=False
+            Whether to return the inverse map, from rows to noise, of a generator that has one.
+
+        Returns
+        -------
+        module : sklearn_ot.nn.FittedGenerator or sklearn_ot.nn.FittedMap
+            ``module(noise)``, or ``module(noise, labels)`` with the numbers of classes in ``classes_`` or one-hot
+            labels, in float32 and on the CPU. Noise has shape (..., ``module.latent_dim``) and the distribution of
+            `draw_noise`: N(0, I), unless the generator has a source of its own. The module holds no part of the
+            estimator, stays in evaluation mode, and its weights get no gradient. Rows can be differentiated in the
+            noise, also by `torch.func`.
+
+            An inverse is a search: it returns a pair `sklearn_ot.nn.Inversion` of ``rows``, the noise, and
+            ``residual``, see `sklearn_ot.transport.W2Transport`.
+
+        Raises
+        ------
+        ValueError
+            If ``inverse`` is True and the generator has no inverse.
+        """
+        if inverse:
+            return self._to_torch(inverse)
+        check_is_fitted(self)
+        latent_dim, n_classes = self._noise_shape
+        return finished(self._module(inverse), latent_dim, FittedGenerator, n_classes=n_classes)
+
+    @property
+    def _is_invertible(self):
+        return hasattr(self, "encode_noise")
+
     def _contained(self, rows):
         """Rows in the container that the user has chosen."""
         return contained(self, rows, self.get_feature_names_out)
@@ -166,7 +229,7 @@ class BaseGenerator(DocumentationLink, PlainState, OwnSettings, OneToOneFeatureM
             fixed, so equal arguments give equal scores.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        X = validated(self, X)
         weight = check_weight(sample_weight, len(X))
         return self._score_rows(self._draw_rows(MAX_REFERENCE_ROWS, random_state=0), X, weight)
 

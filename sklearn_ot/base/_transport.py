@@ -13,16 +13,17 @@ from sklearn_ot.base._documentation import DocumentationLink
 from sklearn_ot.base._fitting import FLOAT_DTYPES, all_or_nothing, draw_reference, random_source, warn_far, warn_user
 from sklearn_ot.base._reach import Reach
 from sklearn_ot.base._resume import resumable
+from sklearn_ot.base._rows import rows_of_tensor, validated
+from sklearn_ot.base._to_torch import ToTorch
 from sklearn_ot.checks import check_rows, check_weight, number_of_axes
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.metrics import sliced_wasserstein_distance
 from sklearn_ot.plain import PlainState
-from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.samples import Sample
 
 
 class BaseTransport(
-    DocumentationLink, PlainState, OwnSettings, OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metaclass=ABCMeta
+    DocumentationLink, PlainState, ToTorch, OneToOneFeatureMixin, TransformerMixin, BaseEstimator, metaclass=ABCMeta
 ):
     """Base class of maps that carry a source sample onto a target sample.
 
@@ -88,7 +89,7 @@ class BaseTransport(
             If an array or a parameter is unusable; the estimator then keeps its previous state.
         """
         with all_or_nothing(self):
-            X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=self._min_samples)
+            X = validate_data(self, rows_of_tensor(X), dtype=FLOAT_DTYPES, ensure_min_samples=self._min_samples)
             Y = self._validate_target(X, y, X_target)
             source, target = self._samples(X, Y, sample_weight, target_weight)
             # The points of a map from a given source are X themselves.
@@ -164,7 +165,7 @@ class BaseTransport(
             Images of the rows, in the dtype of ``X`` if it is a float dtype, else float64.
         """
         check_is_fitted(self)
-        return self._images(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))
+        return self._images(validated(self, X))
 
     def _images(self, X):
         """Finite images of validated rows, with a warning of rows that are far from those of the fit."""
@@ -204,7 +205,7 @@ class BaseTransport(
         if t.ndim > 1 or not np.all((t >= 0) & (t <= 1)):
             raise ValueError(f"t must be a number or a 1-d array of numbers between 0 and 1, got {t!r}.")
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        X = validated(self, X)
         t = t.astype(X.dtype)[..., None, None]
         return (1 - t) * X + t * self._images(X)
 
@@ -234,7 +235,7 @@ class BaseTransport(
         """
         check_is_fitted(self)
         # Not self.transform, which may be set to give a DataFrame.
-        mapped = self._transform(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))
+        mapped = self._transform(validated(self, X))
         target = self._read_target(mapped, y, X_target)
         weight = check_weight(sample_weight, len(mapped))
         if target is None:
@@ -277,7 +278,7 @@ class BaseTransport(
                 f"The columns of the target {list(names)[:5]} differ from those of the source {list(expected)[:5]}. "
                 f"Give both the same columns in the same order. {hint}"
             )
-        target = check_rows(X_target, "X_target", dtype=X.dtype, estimator=self)
+        target = check_rows(rows_of_tensor(X_target), "X_target", dtype=X.dtype, estimator=self)
         if len(target) < 2:
             raise ValueError(f"X_target has {len(target)} row; {name} needs a target sample of 2 rows or more.")
         if target.shape[1] != X.shape[1]:
@@ -358,7 +359,7 @@ class InvertibleTransport(BaseTransport):
             Preimages of the rows, in the dtype of ``X`` if it is a float dtype, else float64.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        X = validated(self, X)
         preimages = finite(self._inverse_transform(X), "The preimages of X")
         reason = "Such rows vary where the target rows of fit hardly did, or are far from these."
         self._warn_far(preimages, "preimages", reason)

@@ -11,9 +11,9 @@ import torch
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_ot.base import FLOAT_DTYPES, MAX_REFERENCE_ROWS, documented, sections, warn_user
+from sklearn_ot.base import MAX_REFERENCE_ROWS, documented, sections, validated, warn_user
 from sklearn_ot.checks import check_weight
 from sklearn_ot.generation._classes import Classes
 from sklearn_ot.generation._correction import N_CORRECTION_ROWS
@@ -217,6 +217,26 @@ class AdversarialGenerator(NeuralGenerator):
         """
         return self._contained(self._draw_rows(n_samples, random_state, y=y))
 
+    def draw_noise(self, n_samples=1, random_state=None, *, y=None):
+        """The noise, and the classes, from which `sample` with the same arguments makes its rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+        random_state : int, RandomState instance or None, default=None
+            See `sample`.
+        y : label or array-like of shape (n_samples,), default=None
+            See `sample`.
+
+        Returns
+        -------
+        arguments : tuple of ndarray
+            The arguments of the module of `to_torch`: the noise, of shape (n_samples, latent_dim), and, if the
+            generator was fitted with classes, their numbers in ``classes_``, of shape (n_samples,).
+        """
+        return self._draw_noise(n_samples, random_state, y=y)
+
     def score(self, X, y=None, sample_weight=None):
         """Minus the squared sliced Wasserstein-2 distance between a sample of the generator and ``X``.
 
@@ -241,7 +261,7 @@ class AdversarialGenerator(NeuralGenerator):
         check_is_fitted(self)
         if y is None or not len(self._classes):
             return super().score(X, None, sample_weight)
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        X = validated(self, X)
         index = self._classes.index(y, len(X))
         weight = check_weight(sample_weight, len(X))
         score = 0.0
@@ -269,7 +289,7 @@ class AdversarialGenerator(NeuralGenerator):
             Values of the function, in units in which the data are of size 1.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        X = validated(self, X)
         if y is None and len(self._classes):
             raise ValueError("The generator was fitted with classes: give the classes of the rows as y.")
         outputs = torch.from_numpy(self._outputs(X, self._classes.one_hot(self._classes.index(y, len(X)))))
@@ -357,11 +377,23 @@ class AdversarialGenerator(NeuralGenerator):
             return torch.cat([critic(chunk.to(self.net_.device)).cpu() for chunk in chunks]).numpy()
 
     def _sample(self, n_samples, rng, y=None):
+        noise, index = self._inputs(n_samples, rng, y)
+        return self._rows(with_labels(noise, self._classes.one_hot(index)))
+
+    def _inputs(self, n_samples, rng, y):
+        """Noise, and numbers of classes."""
         if y is not None and not len(self._classes):
             raise ValueError("sample got y, but the generator was fitted without classes: fit(X, y) learns them.")
         noise = self._noise(n_samples, self._latent_dim(), rng)
-        index = self._classes.draw(n_samples, rng) if y is None else self._classes.index(y, n_samples)
-        return self._rows(with_labels(noise, self._classes.one_hot(index)))
+        return noise, self._classes.draw(n_samples, rng) if y is None else self._classes.index(y, n_samples)
+
+    def _noise_arguments(self, n_samples, rng, y=None):
+        noise, index = self._inputs(n_samples, rng, y)
+        return (noise.numpy(), index) if len(self._classes) else (noise.numpy(),)
+
+    @property
+    def _noise_shape(self):
+        return self._latent_dim(), len(self._classes)
 
     def _latent_dim(self):
         return self.net_.get_params_for("module")["latent_dim"] - len(self._classes)

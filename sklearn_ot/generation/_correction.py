@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_ot.nn import WithinLimits
 from sklearn_ot.plain import stored
 from sklearn_ot.solvers.gaussian import GaussianMap, sample_gaussian_map
 from sklearn_ot.solvers.samples import Sample
+from sklearn_ot.solvers.tensors import constants
 from sklearn_ot.solvers.units import UnitCoordinates
 
 # Number of samples whose mean and covariance are compared with those of the rows.
@@ -33,6 +35,10 @@ class Correction(NamedTuple):
         limits = columns.center + CORRECTION_REACH * columns.scale * np.array([[-1], [1]])
         source, target = Sample.of(np.clip(rows, *limits)), points._replace(rows=np.clip(points.rows, *limits))
         return cls(sample_gaussian_map(source, target), limits)
+
+    def to_torch(self):
+        """The correction as a torch module."""
+        return WithinLimits(self.gaussian.to_torch(), *constants(self.limits))
 
     def apply(self, rows):
         """Corrected rows, in the dtype of the rows."""

@@ -15,6 +15,7 @@ from sklearn_ot.base import CHECKPOINT, BaseGenerator, documented, fit_units, ke
 from sklearn_ot.generation._correction import Correction
 from sklearn_ot.nets import NetOwner, refuse_changes
 from sklearn_ot.networks import Dense, module_of, named_module
+from sklearn_ot.nn import Chain
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
 
 MAX_LATENT_DIM = 100
@@ -134,7 +135,20 @@ class NeuralGenerator(NetOwner, BaseGenerator):
         check_shape("generator", net.module_, latent_dim, (n_features,), net.device)
 
     def _sample(self, n_samples, rng):
-        return self._rows(self._noise(n_samples, self.net_.get_params_for("module")["latent_dim"], rng))
+        return self._rows(self._noise(n_samples, self._noise_shape[0], rng))
+
+    @property
+    def _noise_shape(self):
+        """Numbers of columns of the noise and of classes."""
+        return self.net_.get_params_for("module")["latent_dim"], 0
+
+    def _noise_arguments(self, n_samples, rng):
+        return (self._noise(n_samples, self._noise_shape[0], rng).numpy(),)
+
+    def _module(self, inverse):
+        correction = getattr(self, "correction_", None)
+        parts = [getattr(self.net_, self._sampled)] + ([] if correction is None else [correction.to_torch()])
+        return Chain(*parts, self.coordinates_.to_torch("from_coordinates"))
 
     @staticmethod
     def _noise(n_samples, latent_dim, rng):

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_ot.base import FLOAT_DTYPES, documented, sections
+from sklearn_ot.base import documented, sections, validated
 from sklearn_ot.certificates import Certificate, check_certificate
 from sklearn_ot.generation._correction import N_CORRECTION_ROWS
 from sklearn_ot.generation._neural import NeuralGenerator
@@ -192,7 +192,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         """
         check_is_fitted(self)
         check_certificate(confidence, plan_size=4)
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        X = validated(self, X)
         transport = SemiDiscreteTransport(self, cost=self.cost, confidence=confidence, random_state=random_state)
         certificate = transport.fit(X, sample_weight=sample_weight).certificate()
         return replace(certificate, title=f"Samples of {type(self).__name__} and {len(X)} rows")

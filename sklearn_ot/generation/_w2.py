@@ -9,11 +9,22 @@ import torch
 from sklearn import config_context
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import HasMethods, StrOptions
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from sklearn_ot.base import FLOAT_DTYPES, BaseGenerator, finite, fit_units, kept_units, random_source, seeded
+from sklearn_ot.base import (
+    FLOAT_DTYPES,
+    BaseGenerator,
+    finite,
+    fit_units,
+    kept_units,
+    random_source,
+    rows_of_tensor,
+    seeded,
+    validated,
+)
 from sklearn_ot.certificates import Certificate, certify, check_certificate, warn_seen
 from sklearn_ot.checks import check_weight
+from sklearn_ot.nn import Chain
 from sklearn_ot.solvers.gap import Side
 from sklearn_ot.solvers.sources import source_of
 from sklearn_ot.transport import W2Transport
@@ -154,7 +165,20 @@ class W2Generator(BaseGenerator):
         return source_of(self.source_, like, rng).sample(n_samples).numpy()
 
     def _sample(self, n_samples, rng):
-        return self._rows(self._noise(n_samples, rng).astype(self._dtype, copy=False))
+        return self._rows(*self._noise_arguments(n_samples, rng))
+
+    @property
+    def _noise_shape(self):
+        return self.coordinates_.n_axes, 0
+
+    def _noise_arguments(self, n_samples, rng):
+        return (self._noise(n_samples, rng).astype(self._dtype, copy=False),)
+
+    def _module(self, inverse):
+        potentials = self.transport_.potentials_
+        if inverse:
+            return Chain(self.coordinates_.to_torch("to_coordinates"), potentials.to_torch(inverse=True))
+        return Chain(potentials.to_torch(), self.coordinates_.to_torch("from_coordinates"))
 
     def _rows(self, noise):
         return self.coordinates_.from_coordinates(self.transport_.transform(noise))
@@ -183,7 +207,7 @@ class W2Generator(BaseGenerator):
         """
         check_is_fitted(self)
         check_certificate(confidence, plan_size)
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        X = validated(self, X)
         mass = check_weight(sample_weight, len(X))
         noise = self._noise(plan_size, random_source(random_state)).astype(self._dtype)
         source = Side.of(noise, np.full(plan_size, 1 / plan_size))
@@ -208,7 +232,7 @@ class W2Generator(BaseGenerator):
             that varies.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        X = validated(self, X)
         return self.transport_.inverse_transform(self.coordinates_.to_coordinates(X))
 
     def decode_noise(self, noise):
@@ -225,5 +249,5 @@ class W2Generator(BaseGenerator):
             Rows in the units of the training data.
         """
         check_is_fitted(self)
-        noise = check_array(noise, dtype=FLOAT_DTYPES, input_name="noise", force_writeable=True)
+        noise = check_array(rows_of_tensor(noise), dtype=FLOAT_DTYPES, input_name="noise", force_writeable=True)
         return finite(self._rows(noise), "The rows of noise")

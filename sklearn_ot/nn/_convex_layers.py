@@ -16,12 +16,20 @@ class Activation(torch.autograd.Function):
     (n_pools, n), and the slope of each output in the units of its pool, of the shape of ``v``.
     """
 
+    # All operations of the derivatives are functions of tensors, which `torch.vmap` can take as they are.
+    generate_vmap_rule = True
+
     @classmethod
-    def forward(cls, ctx, v):
+    def forward(cls, v):
         value, slope = cls.value_and_slope(v)
-        ctx.save_for_backward(slope)
-        ctx.set_materialize_grads(False)  # the slope is often not used
         return value.squeeze(0), slope
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _, slope = output
+        ctx.save_for_backward(slope)
+        ctx.save_for_forward(slope)
+        ctx.set_materialize_grads(False)  # the slope is often not used
 
     @classmethod
     def backward(cls, ctx, value_grad, slope_grad):
@@ -31,6 +39,11 @@ class Activation(torch.autograd.Function):
             return grad
         curved = cls.curve(slope, slope_grad)
         return curved if grad is None else grad + curved
+
+    @classmethod
+    def jvp(cls, ctx, direction):
+        (slope,) = ctx.saved_tensors
+        return (slope * direction).sum(0), cls.curve(slope, direction)
 
 
 class CELU(Activation):

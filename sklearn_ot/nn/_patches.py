@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from sklearn_ot.nn._constants import Constants
+
 # Number of numbers in the patches that are worked on together: they stay in the cache of a processor.
 PATCH_NUMBERS = 2**19
 
@@ -48,7 +50,7 @@ class Tiling:
         self.weight = torch.where(is_inside, 1.0, 0.5).double() * stride / self.size
 
 
-class PatchPotential(nn.Module):
+class PatchPotential(Constants):
     r"""A convex function of pictures, the sum of one convex function over all their patches.
 
     .. math:: \Psi(x) = \sum_j w_j\, \psi(P_j x), \qquad \nabla \Psi(x) = \sum_j w_j P_j^\top \nabla\psi(P_j x)

@@ -73,7 +73,8 @@ class RayDistributions(nn.Module):
         share = ((t - low) / (high - low)).clamp(0, 1)
         level = torch.lerp(_at(first, bins), _at(first, bins + 1), share)
         last = len(self.edges) - 2
-        bins = (torch.searchsorted(second.contiguous(), level[:, None])[:, 0] - 1).clamp(0, last)
+        # `torch.searchsorted` of many sorted rows is no part of ONNX.
+        bins = ((second < level[:, None]).sum(1) - 1).clamp(0, last)
         below, above = _at(second, bins), _at(second, bins + 1)
         share = ((level - below) / (above - below).clamp(min=torch.finfo(t.dtype).tiny)).clamp(0, 1)
         return torch.lerp(self.edges[bins], self.edges[bins + 1], share)

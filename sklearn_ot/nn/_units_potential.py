@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from sklearn_ot.nn._constants import Constants
 
-class UnitsPotential(nn.Module):
+
+class UnitsPotential(Constants):
     r"""The convex potential of rows in the units of the data, from one in balanced coordinates.
 
     .. math::
@@ -58,15 +60,17 @@ class UnitsPotential(nn.Module):
         u, along = self._coordinates(x)
         value, gradient = self.potential.value_and_gradient(along)
         value = value + (u.square().sum(1) - along.square().sum(1)) / 2
-        return self.scale**2 * value + (x - self.source_mean) @ self.target_mean, self._image(u, along, gradient)
+        linear = (x - self.source_mean.to(x.dtype)) @ self.target_mean.to(x.dtype)
+        return self.scale**2 * value + linear, self._image(u, along, gradient)
 
     def project_(self) -> None:
         """Project the weights of the potential."""
         self.potential.project_()
 
     def _coordinates(self, x):
-        u = (x - self.source_mean) @ self.matrix.T
-        return u, u @ self.axes
+        u = (x - self.source_mean.to(x.dtype)) @ self.matrix.to(x.dtype).T
+        return u, u @ self.axes.to(x.dtype)
 
     def _image(self, u, along, gradient):
-        return self.target_mean + self.scale**2 * (u + (gradient - along) @ self.axes.T) @ self.matrix
+        moved = u + (gradient - along) @ self.axes.to(u.dtype).T
+        return self.target_mean.to(u.dtype) + self.scale**2 * moved @ self.matrix.to(u.dtype)

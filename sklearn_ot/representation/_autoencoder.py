@@ -17,6 +17,7 @@ from sklearn_ot.base import (
     CHECKPOINT,
     FLOAT_DTYPES,
     DocumentationLink,
+    ToTorch,
     all_or_nothing,
     documented,
     finite,
@@ -24,6 +25,8 @@ from sklearn_ot.base import (
     kept_units,
     random_source,
     resumable,
+    rows_of_tensor,
+    validated,
     warn_far,
     warn_user,
     weighted_sample,
@@ -41,10 +44,9 @@ from sklearn_ot.nets import (
     validation_size,
 )
 from sklearn_ot.networks import Dense, module_of, named_module
-from sklearn_ot.nn import StandardCode
+from sklearn_ot.nn import Chain, Method, StandardCode
 from sklearn_ot.objectives.reconstruction import reconstruction
 from sklearn_ot.plain import PlainState
-from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.potentials import FrozenModule, on_arrays
 
@@ -60,7 +62,7 @@ class Autoencoder(
     DocumentationLink,
     NetOwner,
     PlainState,
-    OwnSettings,
+    ToTorch,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -231,7 +233,7 @@ class Autoencoder(
             If numbers are not finite.
         """
         with all_or_nothing(self):
-            X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_min_samples=2)
+            X = validate_data(self, rows_of_tensor(X), dtype=FLOAT_DTYPES, ensure_min_samples=2)
             # Sums over merged rows do not depend on the order of the rows.
             sample = weighted_sample(X, sample_weight, "sample_weight", "X", 2).merged()
             warn_far(self, X=(X, sample_weight))
@@ -339,7 +341,7 @@ class Autoencoder(
             Codes of the rows, in the dtype of ``X`` if it is a float dtype, else float64.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        X = validated(self, X)
         return finite(self._encode(self.coordinates_.to_coordinates(X)), "The codes of X")
 
     def inverse_transform(self, X):
@@ -356,7 +358,7 @@ class Autoencoder(
             Rows in the units of the training data, in the dtype of ``X`` if it is a float dtype, else float64.
         """
         check_is_fitted(self)
-        codes = check_array(X, dtype=FLOAT_DTYPES, input_name="X", estimator=self, force_writeable=True)
+        codes = check_array(rows_of_tensor(X), dtype=FLOAT_DTYPES, input_name="X", estimator=self, force_writeable=True)
         if codes.shape[1] != self._n_features_out:
             raise ValueError(f"X has {codes.shape[1]} columns, but a code has {self._n_features_out}.")
         return finite(self.coordinates_.from_coordinates(self._decode(codes)), "The decoded rows")
@@ -380,7 +382,7 @@ class Autoencoder(
             It is in squared units of ``X`` if all columns have one scale, see ``scaling``, else in ``coordinates_``.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        X = validated(self, X)
         weight = check_weight(sample_weight, len(X))
         rows = self.coordinates_.to_coordinates(X)
         errors = np.square(self._decode(self._encode(rows)) - rows, dtype=np.float64).sum(axis=1)
@@ -388,6 +390,11 @@ class Autoencoder(
         if error > np.sqrt(np.finfo(float).max):
             raise ValueError(f"The root mean square of the errors is {error:.3g}, whose square is no float.")
         return -(float(error) ** 2)
+
+    def _module(self, inverse):
+        if inverse:
+            return Chain(Method(self.net_.module_, "decode"), self.coordinates_.to_torch("from_coordinates"))
+        return Chain(self.coordinates_.to_torch("to_coordinates"), Method(self.net_.module_, "encode"))
 
     def _encode(self, rows):
         module = FrozenModule(self.net_.module_).of(rows.dtype)

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_ot.base import (
     FLOAT_DTYPES,
@@ -20,15 +20,19 @@ from sklearn_ot.base import (
     DocumentationLink,
     all_or_nothing,
     contained,
+    finished,
     finite,
     fit_units,
     random_source,
     sliced_score,
+    validated,
     weighted_sample,
 )
 from sklearn_ot.certificates import Certificate, certify_decoding, check_certificate
 from sklearn_ot.checks import check_n_samples, check_weight
+from sklearn_ot.nn import Chain, FittedGenerator
 from sklearn_ot.plain import PlainState
+from sklearn_ot.representation._steps import module_of_step
 from sklearn_ot.settings import in_own_settings
 from sklearn_ot.solvers.gap import Side
 from sklearn_ot.solvers.sources import source_of
@@ -227,6 +231,59 @@ class GenerativePipeline(DocumentationLink, PlainState, Pipeline):
             codes = step.inverse_transform(codes)
         return finite(np.asarray(codes, dtype=getattr(self, "_dtype", None)), "The decoded rows")
 
+    @available_if(_last_step_has("draw_noise"))
+    @in_own_settings
+    def draw_noise(self, n_samples=1, random_state=None, **params):
+        """The noise from which `sample` with the same arguments makes its rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+        random_state : int, RandomState instance or None, default=None
+            See `sample`.
+        **params : dict
+            See `sample`.
+
+        Returns
+        -------
+        arguments : tuple of ndarray
+            The arguments of the module of `to_torch`.
+        """
+        check_is_fitted(self)
+        return self._final_estimator.draw_noise(n_samples, random_source(random_state), **params)
+
+    @available_if(_last_step_has("draw_noise"))
+    @in_own_settings
+    def to_torch(self, inverse=False):
+        """The fitted pipeline as a torch module, from noise to rows, if its last step is a generator of this package.
+
+        Parameters
+        ----------
+        inverse : bool, default=False
+            Whether to return the map from rows to noise, if the last step is a `sklearn_ot.generation.W2Generator`.
+
+        Returns
+        -------
+        module : sklearn_ot.nn.FittedGenerator or sklearn_ot.nn.FittedMap
+            See `sklearn_ot.generation.W2Generator.to_torch`. With ``inverse``, ``residual`` is the distance of the
+            codes of a row from those of its noise.
+
+        Raises
+        ------
+        ValueError
+            If a step has no torch module. Steps with a method ``to_torch``, scalers of scikit-learn and its PCA have
+            one.
+        """
+        check_is_fitted(self)
+        steps = [step for _, _, step in self._iter(with_final=False)]
+        last = self._final_estimator.to_torch(inverse)
+        if inverse:
+            chain = Chain(*(module_of_step(step, inverse=False) for step in steps), last)
+            return finished(chain, self.n_features_in_)
+        decoders = (module_of_step(step, inverse=True) for step in reversed(steps))
+        return finished(Chain(last.inner, *decoders), last.latent_dim, FittedGenerator, n_classes=last.n_classes)
+
     @available_if(_scores)
     @in_own_settings
     def score(self, X, y=None, sample_weight=None, **params):
@@ -260,7 +317,7 @@ class GenerativePipeline(DocumentationLink, PlainState, Pipeline):
                 "This slice of a pipeline has no units for a score, because it was not fitted: score the whole "
                 "pipeline, or call fit."
             )
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        X = validated(self, X)
         weight = check_weight(sample_weight, len(X))
         return sliced_score(self.coordinates_, self._draw(MAX_REFERENCE_ROWS, random_state=0), X, weight)
 
@@ -366,7 +423,7 @@ class GenerativePipeline(DocumentationLink, PlainState, Pipeline):
         """
         check_is_fitted(self)
         check_certificate(confidence, plan_size)
-        X, rng = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False), random_source(random_state)
+        X, rng = validated(self, X), random_source(random_state)
         codes, last, mass = self._encode(X), self._final_estimator, check_weight(sample_weight, len(X))
         of_codes = last.certificate(
             codes,

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from torch import Tensor, nn
 
+from sklearn_ot.nn import Constants
 from sklearn_ot.plain import stored
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.gap import Side
 from sklearn_ot.solvers.samples import Sample
+from sklearn_ot.solvers.tensors import constants
 
 # With more features than the first number, only axes with this share of the largest deviation are taken.
 FEW_FEATURES, LEAST_DEVIATION = 6, 0.01
@@ -175,6 +178,10 @@ class AxesTransport:
         """Preimages of rows, in their dtype."""
         return self._moved(rows, self.inner.inverse)
 
+    def to_torch(self, inverse: bool = False) -> "AxesMap":
+        """The map, or its inverse, as a torch module."""
+        return AxesMap(self.axes, self.inner.to_torch(inverse))
+
     def ray_efficiency(self, rows: np.ndarray) -> float:
         r"""The fall of u from rows to their images, :math:`\sum u(x) - u(T(x))`, divided by the length of all moves.
 
@@ -191,6 +198,29 @@ class AxesTransport:
             return self.axes.moved(part, function(z) - z)
 
         return in_chunks(moved, rows)
+
+
+class AxesMap(Constants):
+    """A map of coordinates, for rows in the units of the data; coordinates are float64.
+
+    Parameters
+    ----------
+    axes : Axes
+        The coordinates.
+    inner : nn.Module
+        The map of coordinates.
+    """
+
+    def __init__(self, axes: Axes, inner: nn.Module):
+        super().__init__()
+        self.inner, self.unit, self.size = inner, axes.unit, axes.size
+        centre, directions = constants(axes.centre, axes.directions)
+        self.keep(centre=centre, directions=directions)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images of rows, in their dtype."""
+        z = ((x.to(self.centre.dtype) / self.unit - self.centre) / self.size) @ self.directions
+        return x + ((self.inner(z) - z) @ self.directions.T * (self.size * self.unit)).to(x.dtype)
 
 
 class Solution(NamedTuple):

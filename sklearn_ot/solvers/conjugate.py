@@ -114,6 +114,41 @@ def convex_conjugate(
             n_iter += 1
 
 
+@torch.no_grad()
+def fixed_steps(
+    value_and_gradient: Callable[[Tensor], tuple[Tensor, Tensor]],
+    y: Tensor,
+    start: Tensor,
+    *,
+    n_steps: int,
+    rest: Rest | None = None,
+) -> Tensor:
+    """The places of smallest residual in ``n_steps`` steps of the search of `convex_conjugate`, for each row.
+
+    Nothing depends on the values of tensors but their values, so that `torch.vmap` can take the search.
+
+    Parameters
+    ----------
+    value_and_gradient, y, start, rest
+        See `convex_conjugate`.
+    n_steps : int
+        Number of steps of each row.
+
+    Returns
+    -------
+    places : Tensor of shape (n, d)
+        The rows x.
+    """
+    function = with_rest(value_and_gradient, rest)
+    search = _Search.begin(function, y, start, 0.0)
+    best, least = search.x, search.residual.square().sum(1, keepdim=True)
+    for _ in range(n_steps):
+        search = search.step(function)
+        square = search.residual.square().sum(1, keepdim=True)
+        best, least = torch.where(square < least, search.x, best), torch.minimum(square, least)
+    return best
+
+
 class _Search(NamedTuple):
     """The state of the search: one row of each tensor for each unsolved point.
 

@@ -5,10 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg
+from torch import Tensor
 
+from sklearn_ot.nn import Affine
 from sklearn_ot.plain import stored
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.gaussian import GaussianMap, times
+from sklearn_ot.solvers.tensors import constants
 
 # A direction varies if its variance is above this fraction of the mean variance.
 LEAST_VARIANCE = 1e-4
@@ -223,6 +226,24 @@ class BalancedCoordinates(NamedTuple):
         """Target rows with coordinates v."""
         rows = times(V, self.root, self.basis)
         return self._like(self.target_mean, V) + scaled(rows, self.roots * self.scale)
+
+    def to_torch(self, name: str) -> Affine:
+        """A method of rows as a torch module: "of_source", "of_target", "to_source" or "to_target"."""
+        source, target, basis = constants(self.source_mean, self.target_mean, self.basis)
+        root, inverse_root = constants(self.root, self.inverse_root)
+        stretch, shrink = constants(self.roots * self.scale, self.roots / self.scale)
+        arguments = {
+            "of_source": {"start": source, "before": shrink, "core": root},
+            "of_target": {"start": target, "before": 1 / stretch, "core": inverse_root},
+            "to_source": {"end": source, "after": 1 / shrink, "core": inverse_root},
+            "to_target": {"end": target, "after": stretch, "core": root},
+        }
+        return Affine(**arguments[name], basis=basis)
+
+    @property
+    def torch_axes(self) -> Tensor | None:
+        """``axes`` as a constant of a torch module."""
+        return constants(self.axes)[0]
 
     @property
     def lengths(self) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:

@@ -5,11 +5,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
+from sklearn_ot.nn import Affine
 from sklearn_ot.plain import stored
 from sklearn_ot.settings import in_own_settings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.moments import RARE_PEAK, Moments, sample_moments
 from sklearn_ot.solvers.samples import Sample
+from sklearn_ot.solvers.tensors import constants
 
 # A direction has no variance if its variance is below this fraction of a usual one.
 RELATIVE_FLOOR = 1e-6
@@ -94,6 +96,14 @@ class GaussianMap(NamedTuple):
             return np.sum((self.stretch(centred) / 2 + self.target_mean) * centred, axis=1).astype(X.dtype, copy=False)
 
         return in_chunks(values, X)
+
+    def to_torch(self, inverse: bool = False) -> Affine:
+        """The map, or its inverse, as a torch module."""
+        core = linalg.inv(self.core) if inverse else self.core
+        source, target, roots, core, basis = constants(self.source_mean, self.target_mean, self.roots, core, self.basis)
+        if inverse:
+            return Affine(target, source, before=1 / roots, after=1 / roots, core=core, basis=basis)
+        return Affine(source, target, before=roots, after=roots, core=core, basis=basis)
 
     def stretch(self, rows: np.ndarray) -> np.ndarray:
         """Rows times A."""

@@ -6,11 +6,13 @@ import numpy as np
 import torch
 from scipy import linalg
 
+from sklearn_ot.nn import Affine
 from sklearn_ot.plain import stored
 from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.costs import EuclideanPower
 from sklearn_ot.solvers.gaussian import sample_gaussian_map
 from sklearn_ot.solvers.samples import Sample
+from sklearn_ot.solvers.tensors import constants
 
 # Largest number of rows whose steps are averaged, and how often the steps and the matrix are computed in turn.
 N_ROWS, N_ROUNDS = 10_000, 10
@@ -135,6 +137,11 @@ class StepMetric(NamedTuple):
     def from_coordinates(self, U: np.ndarray) -> np.ndarray:
         """Rows with coordinates, in the dtype of ``U``."""
         return ((U @ self.inverse_root) * self.unit + self.centre).astype(U.dtype, copy=False)
+
+    def to_torch(self, name: str) -> Affine:
+        """A method of rows as a torch module: "to_coordinates" or "from_coordinates"."""
+        centre, root, inverse_root = constants(self.centre, self.root / self.unit, self.inverse_root * self.unit)
+        return Affine(centre, core=root) if name == "to_coordinates" else Affine(end=centre, core=inverse_root)
 
     def geometry(self, coordinates: BalancedCoordinates, radius: float) -> dict:
         """The arrays of a `sklearn_ot.nn.CostPair` in coordinates of the two samples, whose networks see a ball."""

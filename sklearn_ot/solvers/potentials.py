@@ -10,7 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sklearn_ot.nn import ConvexPair, HalfSquare, UnitsPotential, curvature_bound
+from sklearn_ot.nn import (
+    AlongAxes,
+    Chain,
+    ConvexPair,
+    DisplacementPotential,
+    HalfSquare,
+    Method,
+    ScalarFunction,
+    UnitsPotential,
+    curvature_bound,
+)
 from sklearn_ot.plain import stored
 from sklearn_ot.settings import OwnSettings, in_own_settings
 from sklearn_ot.solvers.chunks import in_chunks
@@ -18,6 +28,7 @@ from sklearn_ot.solvers.conjugate import convex_conjugate
 from sklearn_ot.solvers.coordinates import BalancedCoordinates
 from sklearn_ot.solvers.costs import COSTS, Cost
 from sklearn_ot.solvers.gaussian import GaussianMap
+from sklearn_ot.solvers.inversion import InverseSearch, SearchInCoordinates
 from sklearn_ot.solvers.newton import FEW_FEATURES, newton_conjugate
 from sklearn_ot.solvers.stationary_coordinates import StationaryCoordinates
 from sklearn_ot.solvers.units import UnitCoordinates
@@ -286,6 +297,27 @@ class Potentials(OwnSettings):
             return float(np.linalg.eigvalsh((matrix + matrix.T) / 2)[-1])
         curvature, root = (max([1.0, *np.linalg.eigvalsh(part)]) for part in (bound, coordinates.root))
         return float(curvature * root**2 * np.square(coordinates.roots).max())
+
+    def to_torch(self, inverse: bool = False) -> nn.Module:
+        """The map as a torch module; the inverse is a `SearchInCoordinates`, or a map if it is a network."""
+        module, parts = self.module.of(np.float64), self.coordinates.to_torch
+        if not self.cost.is_squared:
+            raise ValueError(f"A map for the cost {self.cost} that is no CostPair has no torch module.")
+        axes = self.coordinates.torch_axes
+        if not inverse:
+            if type(module) is ConvexPair:
+                inner = Method(module.potential, "gradient")
+            elif isinstance(module, DisplacementPotential):
+                inner = Method(ScalarFunction(module), "transport")
+            else:
+                inner = Method(module, "transport")
+            return Chain(parts("of_source"), AlongAxes(inner, axes), parts("to_target"))
+        pair = self._pair(np.float64)
+        if not pair.is_guess:
+            inner = Method(pair.inverse, "gradient")
+            return Chain(parts("of_target"), AlongAxes(inner, axes), parts("to_source"))
+        search = InverseSearch(pair)
+        return SearchInCoordinates(parts("of_target"), search, parts("to_source"), parts("to_target"), axes)
 
     def module_in_units(self) -> UnitsPotential:
         """The potential as a torch module of rows in the units of the data, in float64."""

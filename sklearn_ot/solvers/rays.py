@@ -1,14 +1,18 @@
 """A potential of Wasserstein-1 as a network, and the map along its rays."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from sklearn_ot.nn import Constants, ScalarFunction
 from sklearn_ot.plain import stored
 from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.potentials import FrozenModule, on_arrays
+from sklearn_ot.solvers.tensors import constants
 
 # Number of steps along a curve to its foot, of corrections of the foot, and the smallest slope by which they divide.
 N_STEPS, N_CORRECTIONS, LEAST_SLOPE = 2, 2, 0.5
@@ -84,47 +88,84 @@ class RayTransport(OwnSettings):
     def places(self, z: np.ndarray, is_source: bool) -> np.ndarray:
         """Labels of the rays of rows of coordinates, with unit variances, and û in the last column, in ``scale``."""
         module = self.network.of(z.dtype)
-        places = on_arrays(module, lambda u: self._places(module, self._near(module, u, is_source), is_source))
+        reach = self._reach(is_source)
+        places = on_arrays(module, lambda u: _places(module, _near(module, u, reach), reach, self.level))
         return self._in_chunks(lambda part: places(self.inputs(part)), z)
 
     def transport(self, z: np.ndarray) -> np.ndarray:
         """Images of rows of coordinates."""
-        return self._moved(z, "transport", -1)
+        return self._moved(z, inverse=False)
 
     def inverse(self, z: np.ndarray) -> np.ndarray:
         """Preimages of rows of coordinates."""
-        return self._moved(z, "inverse", 1)
+        return self._moved(z, inverse=True)
 
     def _in_chunks(self, function, z):
         n_units = sum(len(weight) for weight in self.network.of(z.dtype).parameters() if weight.ndim > 1)
         return in_chunks(function, z, row_numbers=UNIT_NUMBERS * (n_units + z.shape[1]))
 
-    def _near(self, module, u, is_source):
-        """Points at which the rays of rows are found."""
-        reach = self.reach if is_source else -self.reach
-        return u - reach * _direction(module, u - reach * _direction(module, u))
+    def _reach(self, is_source):
+        return self.reach if is_source else -self.reach
 
-    def _places(self, module, z, is_source):
-        value = module(z) - self.level
-        foot = _along(module, z, -value)
-        for _ in range(N_CORRECTIONS):
-            foot = foot - (module(foot) - self.level)[:, None] * _rate(module.gradient(foot))
-        label = torch.cat([foot, _direction(module, foot) * z.shape[1] ** 0.5], 1)
-        return torch.cat([label, (value + (self.reach if is_source else -self.reach))[:, None]], 1)
-
-    def _moved(self, z, name, sign):
+    def _moved(self, z, inverse):
         network, rays = self.network.of(z.dtype), self.rays.of(z.dtype)
-
-        def steps(u):
-            z = self._near(network, u, is_source=sign < 0)
-            places = self._places(network, z, is_source=sign < 0)
-            # Beyond all training rows, a row has the step of the last of them.
-            label, value = places[:, :-1], places[:, -1].clamp(rays.edges[0], rays.edges[-1])
-            length = (sign * (getattr(rays, name)(label, value) - value)).clamp(min=0)
-            return sign * length[:, None] * _direction(network, z)
-
-        steps = on_arrays(network, steps)
+        steps = on_arrays(network, lambda u: _steps(network, rays, u, self._reach(not inverse), self.level))
         return self._in_chunks(lambda part: part + self.scale * steps(self.inputs(part)), z)
+
+    def to_torch(self, inverse: bool = False) -> "RayMap":
+        """The map, or its inverse, as a torch module."""
+        return RayMap(self, self._reach(not inverse))
+
+
+class RayMap(Constants):
+    """The map of a `RayTransport`, or its inverse, of rows of coordinates.
+
+    Parameters
+    ----------
+    transport : RayTransport
+        The map.
+    reach : float
+        Its ``reach``, below 0 for the inverse map.
+    """
+
+    def __init__(self, transport: RayTransport, reach: float):
+        super().__init__()
+        self.scale, self.level, self.reach = float(transport.scale), transport.level, reach
+        self.network = ScalarFunction(transport.network.of(np.float64))
+        self.rays = transport.rays.of(np.float64)
+        centre, limits = constants(transport.centre, transport.limits)
+        self.keep(centre=centre, limits=limits)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Images of rows of coordinates, whose dtype may have more digits than that of the networks."""
+        inputs = torch.clamp((z - self.centre.to(z.dtype)) / self.scale, *self.limits.to(z.dtype))
+        u = inputs.to(next(self.network.parameters()).dtype)
+        return z + self.scale * _steps(self.network, self.rays, u, self.reach, self.level).to(z.dtype)
+
+
+def _near(module, u, reach):
+    """Points at which the rays of rows are found."""
+    return u - reach * _direction(module, u - reach * _direction(module, u))
+
+
+def _places(module, z, reach, level):
+    """Labels of the rays of points near rows, and the values of the rows."""
+    value = module(z) - level
+    foot = _along(module, z, -value)
+    for _ in range(N_CORRECTIONS):
+        foot = foot - (module(foot) - level)[:, None] * _rate(module.gradient(foot))
+    label = torch.cat([foot, _direction(module, foot) * z.shape[1] ** 0.5], 1)
+    return torch.cat([label, (value + reach)[:, None]], 1)
+
+
+def _steps(module, rays, u, reach, level):
+    """The moves of rows on their rays: down from source rows, and up, with a reach below 0, from target rows."""
+    z, sign = _near(module, u, reach), -math.copysign(1, reach)
+    places = _places(module, z, reach, level)
+    # Beyond all training rows, a row has the step of the last of them.
+    label, value = places[:, :-1], places[:, -1].clamp(rays.edges[0], rays.edges[-1])
+    moved = rays.transport(label, value) if sign < 0 else rays.inverse(label, value)
+    return sign * (sign * (moved - value)).clamp(min=0)[:, None] * _direction(module, z)
 
 
 def _along(module, u, change):

@@ -6,11 +6,13 @@ import numpy as np
 from scipy import fft
 from scipy.ndimage import uniform_filter
 
+from sklearn_ot.nn import CosineAffine, CosineTransform
 from sklearn_ot.plain import stored
 from sklearn_ot.settings import in_own_settings
 from sklearn_ot.solvers.chunks import CHUNK_NUMBERS, in_chunks
 from sklearn_ot.solvers.gaussian import RELATIVE_FLOOR, ROUNDING
 from sklearn_ot.solvers.samples import Sample
+from sklearn_ot.solvers.tensors import constants
 
 # Larger numbers, and numbers all smaller than the reciprocal, have squares beyond the range of floats.
 MAX_SIZE = 1e150
@@ -60,8 +62,32 @@ class StationaryMap(NamedTuple):
 
         return in_chunks(lambda x: values(x).astype(X.dtype, copy=False), X)
 
+    def to_torch(self, inverse: bool = False) -> CosineAffine:
+        """The map, or its inverse, as a torch module."""
+        if inverse:
+            return cosine_module(self.target_mean, self.source_mean, np.linalg.inv(self.blocks))
+        return cosine_module(self.source_mean, self.target_mean, self.blocks)
+
     def _affine(self, X, mean, new_mean, blocks):
         return in_chunks(lambda x: (new_mean + stretched(x - mean, blocks)).astype(X.dtype, copy=False), X)
+
+
+def cosine_module(start: np.ndarray, end: np.ndarray, blocks: np.ndarray) -> CosineAffine:
+    r"""The affine map :math:`x \mapsto b + C^\top A\, C (x - a)` of flattened pictures as a torch module.
+
+    Parameters
+    ----------
+    start, end : ndarray of shape (n_features,)
+        a and b.
+    blocks : ndarray of shape (*picture_shape, n_channels)
+        A, see `stretched`.
+    """
+    return CosineAffine(*constants(start, end, blocks), cosine_transform(blocks.shape[:-2]))
+
+
+def cosine_transform(lengths: tuple[int, ...]) -> CosineTransform:
+    """The cosine transform of `cosine_coefficients` as a torch module, for pictures with these lengths of axes."""
+    return CosineTransform(constants(*(fft.dct(np.eye(length), axis=0, norm="ortho") for length in lengths)))
 
 
 def stretched(rows: np.ndarray, blocks: np.ndarray) -> np.ndarray:

@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_ot.nn import CosineAffine
 from sklearn_ot.plain import stored
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.coordinates import BalancedCoordinates, mean_square
 from sklearn_ot.solvers.samples import Sample
-from sklearn_ot.solvers.stationary import StationaryMap, stretched
+from sklearn_ot.solvers.stationary import StationaryMap, cosine_module, stretched
 
 
 @stored
@@ -76,6 +77,17 @@ class StationaryCoordinates(NamedTuple):
         """Target rows with coordinates v."""
         return self._to_rows(V, self.target_mean, self.roots)
 
+    def to_torch(self, name: str) -> CosineAffine:
+        """A method of rows as a torch module: "of_source", "of_target", "to_source" or "to_target"."""
+        is_source = name.endswith("source")
+        mean = self.source_mean if is_source else self.target_mean
+        if name.startswith("of"):
+            return cosine_module(mean, 0 * mean, (self.roots if is_source else self.inverse_roots) / self.scale)
+        return cosine_module(0 * mean, mean, (self.inverse_roots if is_source else self.roots) * self.scale)
+
+    # All directions vary.
+    torch_axes = None
+
     @property
     def lengths(self) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
         """Linear functions of coordinates whose results have the lengths of the data, up to a factor for each side."""
@@ -84,7 +96,6 @@ class StationaryCoordinates(NamedTuple):
 
     mean_cost = BalancedCoordinates.mean_cost
 
-    # All directions vary.
     @staticmethod
     def within(U: np.ndarray) -> np.ndarray:
         """The coordinates themselves, see `BalancedCoordinates.within`."""

@@ -18,6 +18,12 @@ def to_tensor(array, dtype: torch.dtype | None = None, device: torch.device | st
     return torch.as_tensor(array, dtype=dtype, device=device)
 
 
+def constants(*arrays) -> list[Tensor | None]:
+    """Float64 copies of arrays as tensors on the CPU, the constants of a module; None stays None."""
+    copies = (None if array is None else np.array(array, dtype=np.float64, order="C") for array in arrays)
+    return [None if array is None else torch.tensor(array, device="cpu") for array in copies]
+
+
 def weighted_mean(values, weight=None):
     """The mean of a tensor over its first dimension, with weights that have sum 1; None for equal weights."""
     return values.mean(0) if weight is None else torch.tensordot(weight, values, dims=1)

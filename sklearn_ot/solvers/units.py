@@ -4,10 +4,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from sklearn.utils import gen_batches
 
+from sklearn_ot.nn import FromUnits, ToUnits
 from sklearn_ot.plain import stored
 from sklearn_ot.solvers.chunks import CHUNK_ROWS
+from sklearn_ot.solvers.tensors import constants
 
 # Numbers whose spread is below this multiple of their rounding are equal.
 ROUNDINGS = 10
@@ -124,6 +127,14 @@ class UnitCoordinates(NamedTuple):
         X = np.tile(self.center.astype(U.dtype), (len(U), 1))
         X[:, self.varying] = center + U * scale
         return X
+
+    def to_torch(self, name: str) -> ToUnits | FromUnits:
+        """A method of rows as a torch module: "to_coordinates" or "from_coordinates"."""
+        places = torch.from_numpy(np.flatnonzero(self.varying))
+        center, scale, limits = constants(self.center, np.broadcast_to(self.scale, self.center.shape), self.limits)
+        if name == "to_coordinates":
+            return ToUnits(places, center[places], scale[places], float(self.bend))
+        return FromUnits(places, center, scale[places], float(self.bend), limits)
 
     def differs(self, other: "UnitCoordinates") -> np.ndarray:
         """Which columns have another place or size in other coordinates: by a factor of 3, or by 3 sizes."""

@@ -1,8 +1,8 @@
 """Base class of transports whose map is affine and has a closed form."""
 
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport
+from sklearn_ot.base import InvertibleTransport, validated
 
 
 class AffineTransport(InvertibleTransport):
@@ -17,6 +17,9 @@ class AffineTransport(InvertibleTransport):
 
     def _inverse_transform(self, X):
         return self.map_.inverse(X)
+
+    def _module(self, inverse):
+        return self.map_.to_torch(inverse)
 
     def potential(self, X):
         r"""The convex potential whose gradient is `transform`.
@@ -38,4 +41,4 @@ class AffineTransport(InvertibleTransport):
             float dtype, else float64.
         """
         check_is_fitted(self)
-        return self.map_.potential(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))
+        return self.map_.potential(validated(self, X))

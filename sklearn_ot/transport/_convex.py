@@ -2,10 +2,9 @@
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, InvertibleTransport, warn_user
+from sklearn_ot.base import InvertibleTransport, validated, warn_user
 from sklearn_ot.certificates import Certificate, certify, check_certificate, warn_seen
 from sklearn_ot.checks import check_weight, errors_about
 from sklearn_ot.solvers.gap import Side
@@ -32,6 +31,9 @@ class ConvexTransport(InvertibleTransport):
             )
         return rows
 
+    def _module(self, inverse):
+        return self.potentials_.to_torch(inverse)
+
     def inverse_transform(self, X, *, return_residual=False):
         r"""Map target rows to the source, by the inverse map.
 
@@ -54,7 +56,7 @@ class ConvexTransport(InvertibleTransport):
         X_original = super().inverse_transform(X)
         if not return_residual:
             return X_original
-        return X_original, self.potentials_.residual(X_original, check_array(X, dtype=FLOAT_DTYPES))
+        return X_original, self.potentials_.residual(X_original, validated(self, X))
 
     def dual_value(self, X, X_target, *, sample_weight=None, target_weight=None):
         r"""The value of the potential ψ in the dual problem on two samples.
@@ -84,7 +86,7 @@ class ConvexTransport(InvertibleTransport):
 
     def _both_samples(self, X, X_target, sample_weight, target_weight):
         """Validated rows of source and target, and their weights, with sum 1."""
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        X = validated(self, X)
         with errors_about("X_target"):
             target = validate_data(self, X_target, dtype=X.dtype, reset=False)
         weight = check_weight(sample_weight, len(X))
@@ -182,4 +184,4 @@ class ConvexTransport(InvertibleTransport):
             float dtype, else float64.
         """
         check_is_fitted(self)
-        return self.potentials_.potential(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))
+        return self.potentials_.potential(validated(self, X))

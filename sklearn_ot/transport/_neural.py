@@ -342,3 +342,6 @@ class NeuralTransport(NetOwner, BaseTransport):
 
     def _transform(self, X):
         return self.potentials_.transport(X)
+
+    def _module(self, inverse):
+        return self.potentials_.to_torch(inverse)

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_ot.base import FLOAT_DTYPES, MAX_REFERENCE_ROWS, BaseTransport, draw_reference, random_source, warn_user
+from sklearn_ot.base import MAX_REFERENCE_ROWS, BaseTransport, draw_reference, random_source, validated, warn_user
 from sklearn_ot.certificates import Certificate, certify_cost, check_certificate, cost_certificate
 from sklearn_ot.checks import check_n_samples, check_weight
 from sklearn_ot.nets import resolve_device, torch_seed
@@ -22,6 +22,7 @@ from sklearn_ot.solvers.gap import Side
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.solvers.semidiscrete import (
     Cells,
+    CellsMap,
     assignment_cost,
     assignment_gap,
     default_max_samples,
@@ -360,7 +361,7 @@ class SemiDiscreteTransport(BaseTransport):
         cost = read_cost(self.cost)
         if X is None:
             return self._certificate_of_fit(confidence, cost)
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False).astype(np.float64)
+        X = validated(self, X).astype(np.float64)
         mass = check_weight(sample_weight, len(X))
         X, mass = X[mass > 0], mass[mass > 0]
         index = self._mapped(X, Cells.index)
@@ -402,7 +403,7 @@ class SemiDiscreteTransport(BaseTransport):
             Rows of ``points_``.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        X = validated(self, X)
         return self._place[self._mapped(X, Cells.index)]
 
     def _transform(self, X):
@@ -411,6 +412,10 @@ class SemiDiscreteTransport(BaseTransport):
             images = to_tensor(self.points_[self._place].astype(X.dtype, copy=False))
             return self._mapped(X, lambda cells, rows: images[cells.index(rows).cpu()])
         return self._mapped(X, lambda cells, rows: cells.barycentres(rows, epsilon).to(rows.dtype))
+
+    def _module(self, inverse):
+        points, potential = (to_tensor(part[self._place]) for part in (self.points_, self.potential_))
+        return CellsMap(points, potential, self.cost, self.smoothing * self.gap_)
 
     def _mapped(self, X, function):
         """Evaluate a function of the cells and of rows on a device, in chunks of ``X``."""

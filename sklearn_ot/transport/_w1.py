@@ -9,9 +9,9 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_ot.base import CHECKPOINT, FLOAT_DTYPES, InvertibleTransport, documented, warn_user
+from sklearn_ot.base import CHECKPOINT, InvertibleTransport, documented, validated, warn_user
 from sklearn_ot.solvers.axes import find_axes
 from sklearn_ot.solvers.costs import COSTS
 from sklearn_ot.solvers.gap import cost_bounds
@@ -251,6 +251,9 @@ class W1Transport(InvertibleTransport):
     def _inverse_transform(self, X):
         return self.transport_.inverse(X)
 
+    def _module(self, inverse):
+        return self.transport_.to_torch(inverse)
+
     def potential(self, X, *, return_gradient=False):
         r"""The Kantorovich potential u, which has slope 1 on rays and a smaller slope elsewhere.
 
@@ -271,6 +274,6 @@ class W1Transport(InvertibleTransport):
             The gradient of u, against which mass moves. Only returned with ``return_gradient``.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
+        X = validated(self, X)
         values = self.transport_.potential(X).astype(X.dtype)
         return (values, self.transport_.gradient(X).astype(X.dtype)) if return_gradient else values

@@ -7,9 +7,9 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_ot.base import FLOAT_DTYPES, documented, sections
+from sklearn_ot.base import documented, sections, validated
 from sklearn_ot.certificates import Certificate, certify_power, check_certificate, warn_seen
 from sklearn_ot.nn import CostPair
 from sklearn_ot.objectives.dual import gain_exceeds_error
@@ -285,4 +285,4 @@ class WpTransport(ConvexTransport, NeuralTransport):
             float dtype, else float64.
         """
         check_is_fitted(self)
-        return self.potentials_.potential(validate_data(self, X, dtype=FLOAT_DTYPES, reset=False))
+        return self.potentials_.potential(validated(self, X))

@@ -3,14 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy import fft
 
 from sklearn_ot.base import InvertibleTransport
 from sklearn_ot.plain import stored
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.pooled import pooled_gaussian_map
-from sklearn_ot.solvers.stationary import cosine_coefficients, octaves
+from sklearn_ot.solvers.stationary import cosine_coefficients, cosine_transform, octaves
+from sklearn_ot.solvers.tensors import constants
 from sklearn_ot.solvers.units import UnitCoordinates
+from sklearn_ot.vision._statistics_map import StatisticsMap
 
 # Smallest variance of a direction of the channels in a band of a picture, relative to the mean one of the source.
 LEAST_VARIANCE = 1e-4
@@ -73,6 +76,18 @@ class StatisticsTransport(InvertibleTransport):
 
     def _inverse_transform(self, X):
         return in_chunks(lambda rows: self._moved(rows, self.map_.inverse), X)
+
+    def _module(self, inverse):
+        bands = [torch.from_numpy(band) for band in self._bands]
+        return StatisticsMap(
+            self.map_.to_torch(inverse),
+            cosine_transform(self.image_shape[:-1]),
+            self.image_shape,
+            float(self._unit),
+            torch.from_numpy(self._low),
+            bands,
+            *constants(self._floors, self._sizes),
+        )
 
     def _coefficients(self, rows):
         """The cosine coefficients of pictures, shape (n, n_pixels, n_channels)."""

@@ -14,11 +14,13 @@ from sklearn_ot.base import (
     all_or_nothing,
     draw_reference,
     seeded,
+    torch_module_of,
     warn_far,
     warn_user,
 )
 from sklearn_ot.checks import errors_about, number_of_axes, picture_shape
 from sklearn_ot.networks import ConvexConvolutional
+from sklearn_ot.nn import Chain, InverseChain
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.transport import PatchTransport, StationaryGaussianTransport, W2Transport
 from sklearn_ot.vision._report import LEAST_PICTURES, TranslationReport, compare, distances_after
@@ -95,7 +97,7 @@ class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
     (n, n_channels, height, width), or lists of n pictures, or flat rows with the channels last. Pictures of uint8 and
     uint16 are divided by the value of white, and results are rounded and clipped to the same dtype. Floats keep their
     units, and results may be a little out of the range of the pictures: clip them to show them. Results have the layout
-    of the argument.
+    of the argument. The module of `to_torch` takes flat rows of floats, with the channels last, and gives such rows.
 
     The maps are optimal between the stages, each for its own model, but their chain is not an optimal map. ``fit`` uses
     all pictures.
@@ -247,6 +249,13 @@ class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
         for transport in reversed(self.transports_):
             X = transport.inverse_transform(X)
         return X
+
+    def _module(self, inverse):
+        name = "a map of transports_"
+        image = Chain(*(torch_module_of(transport, name) for transport in self.transports_))
+        if not inverse:
+            return image
+        return InverseChain([torch_module_of(step, name, inverse=True) for step in reversed(self.transports_)], image)
 
     def transform(self, X):
         """Translate source pictures to the target.

@@ -10,6 +10,7 @@ from sklearn_ot.plain import stored
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.grid._flux import gradient
 from sklearn_ot.solvers.grid._lattice import Lattice
+from sklearn_ot.solvers.grid._modules import GridMap
 
 # Times of the flow. More of them are near 0, when rows leave the densest places.
 TIMES = np.linspace(0, 1, 49) ** 1.5
@@ -54,12 +55,16 @@ class GridPotential:
         """The gradient of u at rows of coordinates: differences of neighbouring cells, interpolated between faces."""
         return self._gradient()(z)
 
-    def _gradient(self):
-        faces = [
+    def _faces(self):
+        """The axis of each field of slopes, the field, and how far its places are from the centres of cells."""
+        return [
             (axis, face, shift + 0.5 * np.eye(part.ndim)[axis])
             for part, shift in self._parts
             for axis, face in enumerate(gradient(part / np.float32(self.lattice.spacing)))
         ]
+
+    def _gradient(self):
+        faces = self._faces()
 
         def found(z):
             slopes = np.zeros((len(z), self.values.ndim))
@@ -131,6 +136,18 @@ class GridTransport(GridPotential):
         """Preimages of rows of coordinates."""
         velocity = self._velocity()
         return in_chunks(lambda part: flow_back(velocity, part, TIMES), z)
+
+    def to_torch(self, inverse: bool = False) -> GridMap:
+        """The map, or its inverse, as a torch module."""
+        return GridMap(
+            self.lattice,
+            [self.speed, self.start, self.end],
+            self._faces(),
+            times=TIMES,
+            backwards=inverse,
+            n_corrections=N_CORRECTIONS,
+            least=LEAST_DENSITY / self.lattice.n_cells,
+        )
 
     def _velocity(self):
         lattice, least = self.lattice, LEAST_DENSITY / self.lattice.n_cells

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_ot.plain import stored
+from sklearn_ot.solvers.grid._modules import LineMap
 from sklearn_ot.solvers.samples import Sample
 
 
@@ -56,6 +57,10 @@ class LineTransport:
         """The slope of the potential at numbers of shape (n, 1): 1, -1 or 0; the one on the right at its kinks."""
         slopes = np.concatenate([[0.0], np.sign(np.diff(self.values)), [0.0]])
         return slopes[np.searchsorted(self.places, z[:, 0], "right")][:, None]
+
+    def to_torch(self, inverse: bool = False) -> LineMap:
+        """The map, or its inverse, as a torch module."""
+        return LineMap(self.target, self.source) if inverse else LineMap(self.source, self.target)
 
     def transport(self, z: np.ndarray) -> np.ndarray:
         """Images of numbers of shape (n, 1)."""

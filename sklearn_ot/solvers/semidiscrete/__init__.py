@@ -39,9 +39,11 @@ confirms it.
 from sklearn_ot.solvers.semidiscrete._assignment import Cells, assign, assignment_cost, assignment_gap, soft_assign
 from sklearn_ot.solvers.semidiscrete._dual import SemiDiscreteSolution, default_max_samples, semidiscrete_dual
 from sklearn_ot.solvers.semidiscrete._interval import CostInterval, primal_dual_interval
+from sklearn_ot.solvers.semidiscrete._module import CellsMap
 
 __all__ = [
     "Cells",
+    "CellsMap",
     "CostInterval",
     "SemiDiscreteSolution",
     "assign",
