@@ -42,8 +42,7 @@ class LabelledMap(Constants):
 
     def labels_of(self, x: Tensor) -> Tensor:
         """Labels of rows."""
-        u, rows = x.to(self.rows.dtype) / self.unit, self.rows.to(x.dtype).to(self.rows.dtype)
-        squares = (u[:, None] - rows).square().sum(2)
+        squares = (x.to(self.rows.dtype)[:, None] / self.unit - self.rows).square().sum(2)
         nearest, index = squares.topk(self.n_neighbors, 1, largest=False)
         share = self.weight[index]
         mean = ((share / share.sum(1, keepdim=True))[..., None] * self.labels[index]).sum(1)

@@ -151,8 +151,7 @@ class FromUnits(Constants):
         # The coordinate of each column; columns without one take a column of zeros behind the others.
         sources = torch.full((len(center),), len(places))
         sources[places] = torch.arange(len(places))
-        is_whole = bool((sources == torch.arange(len(center))).all())
-        self.keep(sources=None if is_whole else sources, center=center, scale=scale, limits=limits)
+        self.keep(sources=None if len(places) == len(center) else sources, center=center, scale=scale, limits=limits)
 
     def forward(self, u: Tensor) -> Tensor:
         """Rows, shape (n, d)."""

@@ -33,7 +33,7 @@ class StatisticsMap(Constants):
         super().__init__()
         self.inner, self.transform, self.shape, self.unit, self.n_bands = inner, transform, shape, unit, len(bands)
         upper = torch.triu_indices(shape[-1], shape[-1])
-        scale = torch.where(upper[0] == upper[1], 1.0, math.sqrt(2)).double()
+        scale = torch.tensor([1.0 if i == j else math.sqrt(2) for i, j in upper.T.tolist()], dtype=torch.float64)
         # The coefficients are put together in the order of the bands, and sorted.
         order = torch.cat([low, *bands]).argsort()
         self.keep(low=low, floors=floors, sizes=sizes, upper=upper, scale=scale, order=order)

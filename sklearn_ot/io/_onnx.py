@@ -1,0 +1,141 @@
+"""Maps and generators as ONNX files."""
+
+import contextlib
+import logging
+import os
+import warnings
+from importlib import import_module
+
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from sklearn_ot.nn import FittedGenerator
+from sklearn_ot.settings import in_own_settings
+from sklearn_ot.solvers.inversion import InverseSearch
+
+# Number of rows of the example from which the graph is made. Programs often treat 0 and 1 as special cases.
+N_ROWS = 3
+
+
+@in_own_settings
+def export_onnx(estimator, path, *, inverse=False, dtype=torch.float32):
+    """Write the map of a fitted estimator as an ONNX file, which other programs and languages can run.
+
+    The graph is that of the module of `to_torch`. It has one input for rows, ``"x"``, and one output, ``"images"``; or,
+    for a generator, the inputs ``"noise"``, and with classes ``"labels"``, their numbers as int64, and the output
+    ``"rows"``. Any number of rows is possible. It needs the extra ``onnx``: ``pip install "sklearn-ot[onnx]"``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted transport, generator or other estimator with the method ``to_torch``.
+    path : str or path-like
+        The file, which is replaced if it exists.
+    inverse : bool, default=False
+        Whether to write the inverse map. It must have a closed form, or be a network; a search is refused.
+    dtype : {torch.float32, torch.float64}, default=torch.float32
+        Dtype of the rows, the noise, and the computation.
+
+    Raises
+    ------
+    ImportError
+        If onnx or onnxscript is not installed.
+    NotFittedError
+        If the estimator is not fitted.
+    ValueError
+        If the estimator has no torch module, or its map is no ONNX graph; there is no file then.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import onnxruntime
+    >>> from sklearn_ot import GaussianTransport
+    >>> from sklearn_ot.io import export_onnx
+    >>> rng = np.random.RandomState(0)
+    >>> X = rng.randn(100, 2)
+    >>> transport = GaussianTransport().fit(X, 3 * rng.randn(100, 2) + 1)
+    >>> path = getfixture("tmp_path") / "map.onnx"
+    >>> export_onnx(transport, path)
+    >>> session = onnxruntime.InferenceSession(path)
+    >>> (images,) = session.run(None, {"x": X.astype(np.float32)})
+    >>> bool(np.allclose(images, transport.transform(X), atol=1e-5))
+    True
+    """
+    _check_installed()
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"dtype must be torch.float32 or torch.float64, got {dtype!r}.")
+    check_is_fitted(estimator)
+    if not hasattr(estimator, "to_torch"):
+        raise ValueError(f"{type(estimator).__name__} has no method to_torch, and so no ONNX graph.")
+    module = estimator.to_torch(inverse).to(dtype)
+    if any(isinstance(part, InverseSearch) for part in module.modules()):
+        raise ValueError(
+            f"The map of {type(estimator).__name__}, with inverse={inverse}, is a search, which is no ONNX graph. Use "
+            "the module of to_torch, or a solver whose inverse map is a network, such as W2Transport('w2gn')."
+        )
+    program = _program(module, *_example(module, dtype), type(estimator).__name__)
+    # Whole or not at all.
+    part = f"{os.fspath(path)}.part"
+    try:
+        program.save(part)
+        os.replace(part, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(part)
+
+
+def _check_installed():
+    for name in ("onnx", "onnxscript"):
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise ImportError(f'export_onnx needs {name}: pip install "sklearn-ot[onnx]".') from error
+
+
+def _example(module, dtype):
+    """Names of the inputs and the output, and inputs."""
+    if not isinstance(module, FittedGenerator):
+        return {"x": torch.zeros(N_ROWS, module.n_features, dtype=dtype)}, "images"
+    inputs = {"noise": torch.zeros(N_ROWS, module.latent_dim, dtype=dtype)}
+    if module.n_classes:
+        inputs["labels"] = torch.zeros(N_ROWS, dtype=torch.int64)
+    return inputs, "rows"
+
+
+def _program(module, inputs, output, name):
+    """The ONNX program of a module."""
+    arguments = tuple(inputs.values())
+    rows = tuple({0: torch.export.Dim("n_rows")} for _ in arguments)
+    try:
+        with torch.no_grad(), _silence():
+            # As operations on numbers alone, also for gradients of networks, which the exporter does not take.
+            graph = make_fx(module, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*arguments)
+            return torch.onnx.export(
+                graph,
+                arguments,
+                dynamo=True,
+                dynamic_shapes=rows,
+                input_names=list(inputs),
+                output_names=[output],
+                verbose=False,
+            )
+    except (RuntimeError, torch.onnx.OnnxExporterError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ValueError(f"The map of {name} is no ONNX graph. The exporter of torch says: {reason}") from error
+
+
+@contextlib.contextmanager
+def _silence():
+    """A block without the advice of the exporter to its own developers."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
