@@ -64,7 +64,7 @@ OUTSIDE = {
     "representation": {"numpy", "sklearn", "torch"},
     "adaptation": {"numpy", "scipy", "sklearn", "torch"},
     "vision": {"numpy", "scipy", "sklearn", "torch"},
-    "io": {"numpy", "sklearn"},
+    "io": {"numpy", "sklearn", "torch"},
 }
 # Extras that a part may import, only inside functions, so that the package works without them.
 OPTIONAL = {
@@ -74,7 +74,7 @@ OPTIONAL = {
     "generation": {"pandas", "polars"},
     "adaptation": {"skada"},
     "vision": {"PIL"},
-    "io": {"safetensors", "skops"},
+    "io": {"onnx", "onnxscript", "safetensors", "skops"},
 }
 
 

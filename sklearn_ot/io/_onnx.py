@@ -4,11 +4,9 @@ import contextlib
 import logging
 import os
 import warnings
-from importlib import import_module
 
 import torch
 from sklearn.utils.validation import check_is_fitted
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from sklearn_ot.nn import FittedGenerator
 from sklearn_ot.settings import in_own_settings
@@ -86,11 +84,11 @@ def export_onnx(estimator, path, *, inverse=False, dtype=torch.float32):
 
 
 def _check_installed():
-    for name in ("onnx", "onnxscript"):
-        try:
-            import_module(name)
-        except ImportError as error:
-            raise ImportError(f'export_onnx needs {name}: pip install "sklearn-ot[onnx]".') from error
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ImportError(f'export_onnx needs {error.name}: pip install "sklearn-ot[onnx]".') from error
 
 
 def _example(module, dtype):
@@ -105,6 +103,9 @@ def _example(module, dtype):
 
 def _program(module, inputs, output, name):
     """The ONNX program of a module."""
+    # It takes seconds to import.
+    from torch.fx.experimental.proxy_tensor import make_fx
+
     arguments = tuple(inputs.values())
     rows = tuple({0: torch.export.Dim("n_rows")} for _ in arguments)
     try:
@@ -120,7 +121,7 @@ def _program(module, inputs, output, name):
                 output_names=[output],
                 verbose=False,
             )
-    except (RuntimeError, torch.onnx.OnnxExporterError) as error:
+    except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise ValueError(f"The map of {name} is no ONNX graph. The exporter of torch says: {reason}") from error
 
