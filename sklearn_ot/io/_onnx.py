@@ -12,8 +12,11 @@ from sklearn_ot.nn import FittedGenerator
 from sklearn_ot.settings import in_own_settings
 from sklearn_ot.solvers.inversion import InverseSearch
 
-# Number of rows of the example from which the graph is made. Programs often treat 0 and 1 as special cases.
-N_ROWS = 3
+# How many more rows than columns the example has from which the graph is made. Equal numbers would be one number of the
+# graph, and 0 and 1 are special cases.
+MORE_ROWS = 3
+# Activations whose derivatives are operations of torch, but not of ONNX.
+DIFFERENTIATED = ("elu", "leaky_relu", "sigmoid", "silu", "softplus", "tanh", "threshold")
 
 
 @in_own_settings
@@ -93,17 +96,19 @@ def _check_installed():
 
 def _example(module, dtype):
     """Names of the inputs and the output, and inputs."""
-    if not isinstance(module, FittedGenerator):
-        return {"x": torch.zeros(N_ROWS, module.n_features, dtype=dtype)}, "images"
-    inputs = {"noise": torch.zeros(N_ROWS, module.latent_dim, dtype=dtype)}
-    if module.n_classes:
-        inputs["labels"] = torch.zeros(N_ROWS, dtype=torch.int64)
-    return inputs, "rows"
+    is_generator = isinstance(module, FittedGenerator)
+    n_columns = module.latent_dim if is_generator else module.n_features
+    rows = torch.zeros(n_columns + MORE_ROWS, n_columns, dtype=dtype)
+    if not is_generator:
+        return {"x": rows}, "images"
+    labels = {"labels": torch.zeros(len(rows), dtype=torch.int64)} if module.n_classes else {}
+    return {"noise": rows, **labels}, "rows"
 
 
 def _program(module, inputs, output, name):
     """The ONNX program of a module."""
     # It takes seconds to import.
+    from torch._decomp import get_decompositions
     from torch.fx.experimental.proxy_tensor import make_fx
 
     arguments = tuple(inputs.values())
@@ -111,7 +116,8 @@ def _program(module, inputs, output, name):
     try:
         with torch.no_grad(), _silence():
             # As operations on numbers alone, also for gradients of networks, which the exporter does not take.
-            graph = make_fx(module, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*arguments)
+            plain = get_decompositions([getattr(torch.ops.aten, f"{kind}_backward") for kind in DIFFERENTIATED])
+            graph = make_fx(module, plain, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*arguments)
             return torch.onnx.export(
                 graph,
                 arguments,
@@ -122,7 +128,10 @@ def _program(module, inputs, output, name):
                 verbose=False,
             )
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
+        cause = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        reason = str(cause).strip().partition("\n")[0]
         raise ValueError(f"The map of {name} is no ONNX graph. The exporter of torch says: {reason}") from error
 
 
