@@ -132,9 +132,13 @@ class PairLoader:
         for _ in range(len(self)):
             self.remaining -= 1
             batch = [part.draw() for part in self.parts]
-            # Without means there are no weights.
-            weights = (calibrated_weights(*part) for part in zip(batch, self.means, strict=False))
-            yield *batch, *weights
+            # Without means there are no weights. Those of the joint batch leave less noise than those of its parts.
+            weights = [calibrated_weights(*part) for part in zip(batch, self.means, strict=False)]
+            shares = [part.processes for part in self.parts]
+            yield (
+                *(share.own(rows) for share, rows in zip(shares, batch, strict=True)),
+                *(share.count * share.own(weight) for share, weight in zip(shares, weights, strict=False)),
+            )
 
 
 def _mean(sample, weight):
@@ -142,20 +146,20 @@ def _mean(sample, weight):
 
 
 def _batches(sample, weight, batch_size, processes):
-    """The rows of this process in joint batches of a sample, without end."""
+    """Joint batches of a sample, without end."""
     if weight is not None:
         return _WeightedBatches(sample, weight, processes.count * batch_size, processes)
     size = processes.joint_size(batch_size, len(sample))
     if size in (0, len(sample)):
-        return _WholeBatches(processes.own(sample) if size else sample)
+        return _WholeBatches(sample, processes if size else ALONE)
     return _EqualBatches(sample, size, processes)
 
 
 class _WholeBatches:
     """The whole sample as each batch."""
 
-    def __init__(self, sample):
-        self.sample = sample
+    def __init__(self, sample, processes):
+        self.sample, self.processes = sample, processes
 
     def draw(self):
         return self.sample
@@ -171,20 +175,20 @@ class _WeightedBatches(_WholeBatches):
     """Independent batches of a weighted sample."""
 
     def __init__(self, sample, weight, size, processes):
-        super().__init__(sample)
-        self.size, self.processes = size, processes
+        super().__init__(sample, processes)
+        self.size = size
         self.order = MassOrder(spatial_order(sample, min(size, len(sample))), weight)
 
     def draw(self):
-        return self.sample[self.processes.own(self.order.draw(self.size))]
+        return self.sample[self.order.draw(self.size)]
 
 
 class _EqualBatches(_WholeBatches):
     """Batches through one permutation after another of a sample with equal weights."""
 
     def __init__(self, sample, size, processes):
-        super().__init__(sample)
-        self.size, self.processes = size, processes
+        super().__init__(sample, processes)
+        self.size = size
         self.order = spatial_order(sample, size)
         self.n_batches, self.n_spare = divmod(len(sample), size)
         self.n_drawn = self.n_batches
@@ -193,7 +197,7 @@ class _EqualBatches(_WholeBatches):
         if self.n_drawn == self.n_batches:
             self._shuffle()
         self.n_drawn += 1
-        return self.sample[self.processes.own(self.shuffled[:, self.n_drawn - 1])]
+        return self.sample[self.shuffled[:, self.n_drawn - 1]]
 
     def _shuffle(self):
         device = self.sample.device
