@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 from sklearn.base import clone
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, Freezer, LRScheduler
 
 from sklearn_ot import checkpoints
 from sklearn_ot.exceptions import DivergenceError
@@ -104,6 +104,16 @@ def test_a_fit_that_the_keyboard_ends_goes_on_later(tmp_path, every_block):
     fitted(estimator)
     expected = fitted(estimator_of("w2gn", plan_size=0))
     assert estimator.n_iter_ == expected.n_iter_
+    np.testing.assert_array_equal(result(estimator), result(expected))
+
+
+def test_callbacks_of_skorch_go_on_where_they_were(tmp_path, every_block, ends):
+    calls = [LRScheduler("StepLR", step_size=1, gamma=0.5), Freezer("*bias*", at=2), Ends()]
+    expected = fitted(estimator_of("game", callbacks=calls))
+    # The step size and the frozen weights make a difference.
+    assert not np.array_equal(result(expected), result(fitted(estimator_of("game"))))
+    estimator = estimator_of("game", checkpoint=tmp_path / "fit", callbacks=calls)
+    assert fit_with_ends(estimator, ends, 130) >= 2
     np.testing.assert_array_equal(result(estimator), result(expected))
 
 

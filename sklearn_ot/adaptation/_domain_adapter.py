@@ -27,6 +27,7 @@ from sklearn_ot.adaptation._sources import read_source
 from sklearn_ot.adaptation._weights import Weighting, can_request_weights, read_weight, settles_weights
 from sklearn_ot.base import all_or_nothing, draw_reference, warn_user
 from sklearn_ot.exceptions import MissingTargetWarning
+from sklearn_ot.nets import progress_bar, shown_part
 from sklearn_ot.solvers.samples import Sample
 
 # A round of fine-tuning has this part of the steps of the training on the source.
@@ -69,6 +70,8 @@ class DomainAdapter(BaseAdapter):
     fine_tune : int, default=0
         Number of rounds in which the feature extractor is trained further, to the labels of the source and the
         predictions for the target; needs a network or a `ClassifierFeatures`.
+    verbose : int, default=0
+        Whether to show a progress bar over the parts of the fit. The parts have ``verbose`` of their own.
 
     Attributes
     ----------
@@ -186,6 +189,7 @@ class DomainAdapter(BaseAdapter):
     proportions: object = "source"
     feature_extractor: object = None
     fine_tune: int = 0
+    verbose: int = 0
 
     _parameter_constraints: ClassVar[dict] = {
         "transport": [HasMethods(["fit", "transform"]), StrOptions({"passthrough"}), None],
@@ -195,6 +199,7 @@ class DomainAdapter(BaseAdapter):
         "proportions": [StrOptions({"source", "estimate"}), "array-like"],
         "feature_extractor": "no_validation",  # a transformer, or a network that module_of validates
         "fine_tune": [Interval(Integral, 0, None, closed="left")],
+        "verbose": ["verbose"],
     }
 
     # The transport and the estimator validate their own parameters.
@@ -238,12 +243,18 @@ class DomainAdapter(BaseAdapter):
             self.source_names_ = given.names
             target = self._read_target(given, X_target, target_weight)
             self._route_fit(params, given.weight, given.weight)
-            if self.feature_extractor is not None or self.fine_tune:
-                self._fit_extractor(given)
-            for _ in range(self.fine_tune if target is not None else 0):
-                features, weight = self._fit_parts(given, target, params)
-                self._fine_tune(given, Sample.of(*target), Sample.of(features, weight).rows)
-            self._fit_parts(given, target, params)
+            has_extractor = self.feature_extractor is not None or self.fine_tune > 0
+            n_rounds, n_maps = (0, 0) if target is None else (self.fine_tune, len(given.parts))
+            n_parts = has_extractor + n_rounds * (n_maps + 2) + n_maps + 1
+            with progress_bar(type(self).__name__, n_parts, "part", self.verbose) as bar:
+                if has_extractor:
+                    with shown_part(bar, "DomainAdapter, feature extractor"):
+                        self._fit_extractor(given)
+                for number in range(1, n_rounds + 1):
+                    features, weight = self._fit_parts(given, target, params, bar)
+                    with shown_part(bar, f"DomainAdapter, fine-tuning {number} of {n_rounds}"):
+                        self._fine_tune(given, Sample.of(*target), Sample.of(features, weight).rows)
+                self._fit_parts(given, target, params, bar)
         return self
 
     def _read_target(self, source, X_target, target_weight):
@@ -295,7 +306,7 @@ class DomainAdapter(BaseAdapter):
             n_steps = -(-extractor.max_iter // FINE_TUNE_PART)
             extractor.fine_tune(source.table.rows, source.y, target.rows[is_used], predicted[is_used], n_steps)
 
-    def _fit_parts(self, source, target, params):
+    def _fit_parts(self, source, target, params, bar):
         """Fit the transports and the estimator, in the features if there is an extractor; return the target there."""
         if self.feature_extractor_ is not None:
             source = source.with_features(self.feature_extractor_)
@@ -306,14 +317,15 @@ class DomainAdapter(BaseAdapter):
         routed, weighting = self._route_fit(params, source.weight, moving.weight)
         training = source.table.rows
         if target is not None:
-            self._fit_transports(moving, target, routed)
+            self._fit_transports(moving, target, routed, bar)
             training = moved_source(self, source, routed.transport.transform)
-        self.estimator_ = clone(self.estimator).fit(
-            weighting.rows(source.table.with_rows(training)),
-            weighting.rows(source.y),
-            **weighting.params,
-            **weighting.metadata(training, routed.estimator.fit),
-        )
+        with shown_part(bar, "DomainAdapter, estimator"):
+            self.estimator_ = clone(self.estimator).fit(
+                weighting.rows(source.table.with_rows(training)),
+                weighting.rows(source.y),
+                **weighting.params,
+                **weighting.metadata(training, routed.estimator.fit),
+            )
         return target
 
     def _reweighted(self, source, target):
@@ -341,9 +353,11 @@ class DomainAdapter(BaseAdapter):
             self.estimator, None if can_request else weight
         )
 
-    def _fit_transports(self, source, target, routed):
+    def _fit_transports(self, source, target, routed, bar):
         rows, is_moving = source.table.rows, not is_none(self.transport)
-        self.transports_ = [fit_transport(self, source, part, *target, routed.transport.fit) for part in source.parts]
+        for number, part in enumerate(source.parts, 1):
+            with shown_part(bar, f"DomainAdapter, transport {number} of {len(source.parts)}"):
+                self.transports_.append(fit_transport(self, source, part, *target, routed.transport.fit))
         self.domains_ = [Domains(rows[part], target[0]) for part in source.parts] if is_moving else []
 
     def _transport_request(self):

@@ -26,6 +26,7 @@ from sklearn_ot.adaptation._domain_adapter import DomainAdapter
 from sklearn_ot.adaptation._maps import is_none
 from sklearn_ot.adaptation._scorers import transport_match
 from sklearn_ot.base import all_or_nothing, warn_user
+from sklearn_ot.nets import progress_bar
 
 # A candidate whose neighbours agree less than those of the best one by more standard errors than this is no judge.
 JUDGE_MARGIN = 5
@@ -77,6 +78,8 @@ class DomainAdapterCV(BaseAdapter):
         the estimator of one whose class is trusted most decides: the trust in a class is the median of the judges'
         probabilities for it, plus 0.2 if the chosen candidate predicts it, and 0.2 if no transport does. Needs
         ``fine_tune=0``.
+    verbose : int, default=0
+        Whether to show a progress bar over the candidates.
 
     Attributes
     ----------
@@ -153,6 +156,7 @@ class DomainAdapterCV(BaseAdapter):
     fine_tune: int = 0
     margin: float = 0.75
     by_row: bool = False
+    verbose: int = 0
 
     _parameter_constraints: ClassVar[dict] = {
         "transports": [list, tuple],
@@ -164,6 +168,7 @@ class DomainAdapterCV(BaseAdapter):
         "fine_tune": [Interval(Integral, 0, None, closed="left")],
         "margin": [Interval(Real, 0, None, closed="left")],
         "by_row": ["boolean"],
+        "verbose": ["verbose"],
     }
 
     # The candidates and the estimator validate their own parameters.
@@ -214,7 +219,8 @@ class DomainAdapterCV(BaseAdapter):
             weights = {"sample_weight": sample_weight, "target_weight": target_weight}
             given = {"domain": domain, "X_target": X_target, **weights, **params}
             adapters, extractor = [], self.feature_extractor
-            for candidate in candidates:
+            title = f"{type(self).__name__}, candidates"
+            for candidate in progress_bar(title, len(candidates), "fit", self.verbose, candidates):
                 adapters.append(self._adapter(*candidate, extractor).fit(X, y, **given))
                 # The first candidate trains a network, and the others take the trained one.
                 extractor = adapters[0].feature_extractor_

@@ -61,7 +61,7 @@ class ClassifierFeatures(
         Device of the training: "auto" (CUDA if there is a device, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
         With "accelerate", several processes train together, see :ref:`together`.
     callbacks : list of skorch callbacks, default=None
-        Further callbacks of the net, for which all steps are one epoch; they are cloned.
+        Further callbacks of the net, or pairs (name, callback), for which all steps are one epoch; they are cloned.
     random_state : int, RandomState instance or None, default=None
         Seeds initial weights and batches. With None each fit has a new seed. The global random states of NumPy and
         PyTorch are neither read nor changed.

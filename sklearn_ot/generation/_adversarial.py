@@ -95,9 +95,9 @@ class AdversarialGenerator(NeuralGenerator):
         same rows and parameters, and without early stopping, the result is that of one longer fit, bit for bit.
         ``coordinates_`` do not change; rows in other units raise a warning.
     callbacks : list of skorch callbacks, default=None
-        Further callbacks of the net, for which an epoch is a block of 100 rounds; they are cloned. The net sets the
-        step sizes in each round, so that schedulers have no effect. To continue after a break, fit in parts with
-        ``warm_start`` and pickle the estimator.
+        Further callbacks of the net, or pairs (name, callback), for which an epoch is a block of 100 rounds; they are
+        cloned. An LRScheduler replaces the fall of the step sizes of both networks. To continue after a break, fit in
+        parts with ``warm_start`` and pickle the estimator.
 
     Attributes
     ----------

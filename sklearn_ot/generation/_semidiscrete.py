@@ -78,7 +78,7 @@ class SemiDiscreteOTGenerator(NeuralGenerator):
         same rows and parameters the result is that of one longer fit, bit for bit. With other rows or another cost the
         potential is computed anew. ``coordinates_`` do not change; rows in other units raise a warning.
     callbacks : list of skorch callbacks, default=None
-        Further callbacks of the net, for which an epoch is a round; they are cloned.
+        Further callbacks of the net, or pairs (name, callback), for which an epoch is a round; they are cloned.
 
     Attributes
     ----------

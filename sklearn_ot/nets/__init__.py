@@ -4,12 +4,13 @@ from sklearn_ot.nets._adversarial import GAME_MEASURES, AdversarialNet
 from sklearn_ot.nets._assigned import AssignedNoise
 from sklearn_ot.nets._autoencoder import AutoencoderNet
 from sklearn_ot.nets._block import BlockNet
-from sklearn_ot.nets._callbacks import TimeBudget
+from sklearn_ot.nets._callbacks import TimeBudget, progress_bar, shown_part
 from sklearn_ot.nets._classifier import ClassifierNet, LabelledSamples
 from sklearn_ot.nets._critic import CriticNet
 from sklearn_ot.nets._device import limited_threads, resolve_device, torch_seed
 from sklearn_ot.nets._held_out import WeightedRows, far_and_near, far_rows, hold_out, validation_size
 from sklearn_ot.nets._joint import BLOCK_SIZE, JointNet
+from sklearn_ot.nets._listeners import callback_of, started_callbacks
 from sklearn_ot.nets._owner import NetOwner, refuse_changes
 from sklearn_ot.nets._pairs import PairLoader, TensorPairs, TensorRows, spatial_order
 from sklearn_ot.nets._processes import Processes, processes_of, training_device
@@ -36,14 +37,18 @@ __all__ = [
     "TensorRows",
     "TimeBudget",
     "WeightedRows",
+    "callback_of",
     "far_and_near",
     "far_rows",
     "hold_out",
     "limited_threads",
     "processes_of",
+    "progress_bar",
     "refuse_changes",
     "resolve_device",
+    "shown_part",
     "spatial_order",
+    "started_callbacks",
     "torch_seed",
     "training_device",
     "validation_size",

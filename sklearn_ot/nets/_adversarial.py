@@ -77,6 +77,7 @@ class AdversarialNet(BlockNet):
     ITERATION = "round"
     FACTS = ("n_iter", "random", "start_score")
     TRAINING = ("best_score",)
+    RECORDS = (*GAME_MEASURES, "n_iter", "score", "score_best")
 
     def __init__(
         self,
@@ -175,11 +176,13 @@ class AdversarialNet(BlockNet):
                     self.project(self.critic_)
         critic_gradient = _gradient_norm(self.critic_optimizer_)
         # Otherwise the backward pass of the generator's loss would also compute the gradient of the critic.
+        trained = [weight for weight in self.critic_.parameters() if weight.requires_grad]
         self.critic_.requires_grad_(False)
         fake = self.module_(noise[-1])
         generator_loss = self.criterion_.generator_loss(*self._critic_inputs(-1, rows[-1], fake, labels))
         self.descend(self.optimizer_, self.module_, generator_loss)
-        self.critic_.requires_grad_(True)
+        for weight in trained:  # a callback may have frozen the others
+            weight.requires_grad_(True)
         size = fake.detach().square().mean().sqrt()
         losses = loss.detach(), generator_loss.detach()
         measures = torch.stack([*losses, critic_gradient, _gradient_norm(self.optimizer_), size])
@@ -199,6 +202,11 @@ class AdversarialNet(BlockNet):
         """The means of all measures."""
         means = dict(zip(GAME_MEASURES, measured.mean(0).tolist(), strict=True))
         return {**means, f"{prefix}_loss": means["critic_loss"]}
+
+    def shown(self):
+        """The score of the samples, and the losses of both networks."""
+        row = self.history[-1]
+        return {name: row[name] for name in ("score", "critic_loss", "generator_loss")}
 
     def faults(self, summary):
         """Find samples far beyond the data, or a generator without a gradient.
@@ -220,8 +228,11 @@ class AdversarialNet(BlockNet):
         self.history.record("n_iter", self.n_iter_)
         score = self.processes.first(self.evaluation(self))
         self.history.record("score", score)
-        if self.early_stopping and score > self.best_score_:
+        is_best = score > self.best_score_
+        self.history.record("score_best", is_best)
+        if is_best:
             self.best_score_ = score
+        if is_best and self.early_stopping:
             self.keep()
 
     def on_train_end(self, net, **kwargs):

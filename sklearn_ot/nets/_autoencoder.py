@@ -51,6 +51,7 @@ class AutoencoderNet(BlockNet):
     """
 
     TRAINING = ("best_loss",)
+    RECORDS = ("n_iter",)
 
     def __init__(self, module, criterion, *, max_iter, n_iter_no_change, **kwargs):
         self.n_iter_no_change = n_iter_no_change
@@ -106,7 +107,7 @@ class AutoencoderNet(BlockNet):
         super().on_epoch_end(net, **kwargs)
         self.history.record("n_iter", self.n_iter_)
         if self.train_split:
-            self._keep_if_best(self.history[-1, "valid_loss"])
+            self.history.record("valid_loss_best", self._keep_if_best(self.history[-1, "valid_loss"]))
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Go back to the best networks."""
@@ -118,9 +119,11 @@ class AutoencoderNet(BlockNet):
             del self.some_rows_
 
     def _keep_if_best(self, loss):
-        if loss < self.best_loss_:
+        is_best = loss < self.best_loss_
+        if is_best:
             self.best_loss_ = loss
             self.keep()
+        return is_best
 
     @torch.no_grad()
     def standardise(self, rows):

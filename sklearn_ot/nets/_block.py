@@ -14,6 +14,7 @@ from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.nets._callbacks import Progress, Schedule, is_raised
 from sklearn_ot.nets._checkpoint import TrainingLog
 from sklearn_ot.nets._device import limited_threads
+from sklearn_ot.nets._listeners import check_callbacks
 from sklearn_ot.nets._processes import ALONE, late_interrupt, tensors_in
 
 
@@ -55,6 +56,8 @@ class BlockNet(NeuralNet):
         Advice in the message of a `DivergenceError`.
     processes : Processes, default=ALONE
         The processes that train together. ``batch_size`` is the number of rows in each of them.
+    title : str, default=""
+        Name of the training, for the progress bar and for messages; the name of the class if empty.
     **kwargs
         As in `skorch.NeuralNet`.
 
@@ -72,22 +75,39 @@ class BlockNet(NeuralNet):
     ITERATION = "step"
     FACTS = ("n_iter",)
     TRAINING = ()
+    # Keys of each row of the history besides those of every net, whether there are always validation rows, and whether
+    # all steps are one block.
+    RECORDS = ()
+    VALIDATES = IN_ONE_BLOCK = False
 
-    def __init__(self, module, criterion, *, max_iter, block_size, remedy, processes=ALONE, **kwargs):
+    def __init__(self, module, criterion, *, max_iter, block_size, remedy, processes=ALONE, title="", **kwargs):
         self.max_iter = max_iter
         self.remedy = remedy
         self.processes = processes
+        self.title = title
         super().__init__(
             module,
             criterion,
             max_epochs=math.ceil(max_iter / block_size),
             iterator_train__processes=processes,
-            **kwargs,
+            # There are no predictions that could be kept for scores.
+            **{"use_caching": False} | kwargs,
         )
 
     @property
     def _default_callbacks(self):
         return [("timer", EpochTimer()), ("progress", Progress()), ("schedule", Schedule())]
+
+    @property
+    def user_callbacks_(self):
+        """The callbacks of the user, in the order in which they are called."""
+        own = {name for name, _ in self._default_callbacks}
+        return [callback for name, callback in self.callbacks_ if name not in own]
+
+    @property
+    def name_(self):
+        """The name of the training."""
+        return self.title or type(self).__name__
 
     @property
     def n_misses_(self):
@@ -176,13 +196,20 @@ class BlockNet(NeuralNet):
         return self
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Check that all processes start alike, and set the count of iterations of this fit to 0."""
+        """Check the callbacks and that all processes start alike, and set the counts of this fit to 0."""
+        validates = self.train_split is not None
+        check_callbacks(self.user_callbacks_, self, title=self.name_, validates=validates)
         super().on_train_begin(net, X=X, y=y, **kwargs)
         settings = {"net": type(self).__name__, "n_iter": self.n_iter_}
         settings |= {name: getattr(self, name) for name in ("max_iter", "batch_size", "lr")}
         weights = [tensor for module in self._networks() for tensor in module.state_dict().values()]
         self.processes.check(settings, tensors_in(X), tensors_in(weights))
-        self.n_fitted_, self.ended_ = 0, False
+        self.n_fitted_, self.n_blocks_, self.ended_ = 0, 0, False
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Count the block."""
+        super().on_epoch_begin(net, **kwargs)
+        self.n_blocks_ += 1
 
     def notify(self, method_name, **cb_kwargs):
         """Call the callbacks, and note whether one of them ends the fit.
@@ -217,12 +244,15 @@ class BlockNet(NeuralNet):
         width = math.isqrt(max(weight.numel() for _, weight in self.get_all_learnable_params()))
         with limited_threads(self.batch_size, width):
             for batch in iterator:
-                self.notify("on_batch_begin", batch=batch, training=training)
+                # Callbacks expect two parts, X and y.
+                pair = (*batch, None)[:2]
+                self.notify("on_batch_begin", batch=pair, training=training)
+                self.history.record_batch(f"{prefix}_batch_size", math.prod(batch[0].shape[:-1]))
                 step = step_fn(batch, **fit_params)
                 measured.append(step["measures"] if "measures" in step else step["loss"])
                 if training:
                     self.after_step()
-                self.notify("on_batch_end", batch=batch, training=training, **step)
+                self.notify("on_batch_end", batch=pair, training=training, **step)
         if training:
             # Buffers, such as means of a batch normalisation, depend on the rows of a process.
             self.processes.copy_first_([buffer for module in self._networks() for buffer in module.buffers()])

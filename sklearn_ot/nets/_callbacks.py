@@ -3,9 +3,10 @@
 import dis
 import math
 import time
+from contextlib import contextmanager
 from numbers import Real
 
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from tqdm.auto import tqdm
 
 from sklearn_ot.plain import stored
@@ -14,17 +15,20 @@ from sklearn_ot.plain import stored
 class Schedule(Callback):
     """Multiply the step sizes of all optimisers by ``net.step_factor()`` in each step, and restore them at the end.
 
+    An LRScheduler of skorch replaces this factor. It moves the first optimiser only, and all others follow it here.
     Groups of parameters are addressed by their positions, because ``load_state_dict`` of an optimiser replaces them.
     """
 
     def on_train_begin(self, net, **kwargs):
         """Store the step sizes that the user has set."""
         self.base_ = [group["lr"] for group in self._groups(net)]
+        self.is_replaced_ = any(isinstance(callback, LRScheduler) for _, callback in net.callbacks_)
 
     def on_batch_begin(self, net, training=False, **kwargs):
         """Set the step sizes of the next step."""
         if training:
-            self._scale(net, net.step_factor())
+            first = self._groups(net)[0]["lr"]
+            self._scale(net, first / self.base_[0] if self.is_replaced_ else net.step_factor())
 
     def on_train_end(self, net, **kwargs):
         """Restore the step sizes."""
@@ -39,12 +43,44 @@ class Schedule(Callback):
             group["lr"] = base * factor
 
 
+def progress_bar(title, total, unit, verbose, iterable=None):
+    """A progress bar of tqdm.
+
+    Parameters
+    ----------
+    title : str
+        The estimator, and what it is at.
+    total : int
+        The number of units in the end.
+    unit : str
+        The word for one of them.
+    verbose : int or bool
+        Whether to show the bar.
+    iterable : iterable, default=None
+        What to go through; with None the caller updates the bar.
+
+    Returns
+    -------
+    bar : tqdm
+        The bar, which yields the items of ``iterable``.
+    """
+    return tqdm(iterable, desc=title, total=total, unit=unit, disable=not verbose)
+
+
+@contextmanager
+def shown_part(bar, title):
+    """Show a title on a bar while a block of code runs, and advance the bar by one unit after it."""
+    bar.set_description(title)
+    yield
+    bar.update()
+
+
 class Progress(Callback):
     """Show a progress bar over the iterations of the fit if the net is verbose."""
 
     def on_train_begin(self, net, **kwargs):
         """Open the bar."""
-        self.bar_ = tqdm(total=net.max_iter, unit=net.ITERATION, disable=not net.verbose)
+        self.bar_ = progress_bar(net.name_, net.max_iter, net.ITERATION, net.verbose)
 
     def on_epoch_end(self, net, **kwargs):
         """Advance the bar to the iterations of the fit, and show numbers of the last block."""

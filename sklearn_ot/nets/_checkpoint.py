@@ -61,7 +61,7 @@ class TrainingLog:
     def state(self):
         """The state of the training, as nested dicts of tensors and plain values."""
         net = self.net
-        names = ("n_fitted_", "ended_", "kept_", *(f"{name}_" for name in net.TRAINING))
+        names = ("n_fitted_", "n_blocks_", "ended_", "kept_", *(f"{name}_" for name in net.TRAINING))
         return {
             "n_blocks": self.n_blocks,
             "net": net.state(),
@@ -85,7 +85,7 @@ class TrainingLog:
             if hasattr(callback, "load_state"):
                 callback.load_state(state)
             else:
-                vars(callback).update(_on(net.device, state))
+                _load_attributes(callback, _on(net.device, state))
         net.history[:] = stored["history"]
         set_random_stream(stored["stream"], net.device)
 
@@ -98,7 +98,21 @@ def _callback_state(callback):
     if hasattr(callback, "state"):
         return callback.state()
     parameters = callback.get_params(deep=False)
-    return _plain_items({name: value for name, value in vars(callback).items() if name not in parameters})
+    attributes = {name: value for name, value in vars(callback).items() if name not in parameters}
+    # Such as the scheduler of an LRScheduler.
+    for name, value in attributes.items():
+        if hasattr(value, "load_state_dict") and not isinstance(value, type):
+            attributes[name] = _plain_items(value.state_dict())
+    return _plain_items(attributes)
+
+
+def _load_attributes(callback, state):
+    for name, value in state.items():
+        part = vars(callback).get(name)
+        if hasattr(part, "load_state_dict"):
+            part.load_state_dict(value)
+        else:
+            setattr(callback, name, value)
 
 
 def _plain_items(values):

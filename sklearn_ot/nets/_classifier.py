@@ -69,6 +69,8 @@ class ClassifierNet(BlockNet):
         As in `BlockNet`. The data are `LabelledSamples`.
     """
 
+    IN_ONE_BLOCK = True
+
     def __init__(self, module, criterion, *, max_iter, **kwargs):
         super().__init__(
             module,

@@ -42,6 +42,7 @@ class CriticNet(BlockNet):
     """
 
     TRAINING = ("level", "average")
+    RECORDS = ("dual_value", "excess", "n_iter")
 
     def __init__(self, module, criterion, *, max_iter, **kwargs):
         super().__init__(
@@ -55,6 +56,11 @@ class CriticNet(BlockNet):
             train_split=None,
             **kwargs,
         )
+
+    @property
+    def name_(self):
+        """The name of the training, which is that of the potential."""
+        return f"{super().name_}, potential"
 
     def spent(self):
         """The share of the steps, or of the time of a `TimeBudget`, that this fit has used."""

@@ -4,6 +4,7 @@ import math
 from contextlib import contextmanager
 
 import torch
+from skorch.callbacks import ParamMapper
 
 from sklearn_ot.nets._block import BlockNet, update_average
 from sklearn_ot.nets._callbacks import StopAtPlateau, StopWithoutGain, TimeBudget
@@ -90,6 +91,8 @@ class JointNet(BlockNet):
         *("cut", "row_losses", "is_cooling", "last", "average"),
         *("start_loss", "best_loss", "best_weights", "best_zeros"),
     )
+    RECORDS = ("valid_batch_count", "stage", "n_iter")
+    VALIDATES = True
 
     def __init__(
         self,
@@ -130,6 +133,11 @@ class JointNet(BlockNet):
         )
 
     @property
+    def name_(self):
+        """The name of the training, with the stage."""
+        return f"{super().name_}, {self.stage}"
+
+    @property
     def _default_callbacks(self):
         stop = StopAtPlateau if self.cooling else StopWithoutGain
         stop = stop("valid_loss", self.n_iter_no_change, self.tol, counts_start=True)
@@ -137,7 +145,8 @@ class JointNet(BlockNet):
 
     def train_step(self, batch, **fit_params):
         """Compute the objective and its gradient, from a recording where that is possible, and take a step."""
-        if not (self.capturable and batch[0].is_cuda):
+        is_fixed = not any(isinstance(callback, ParamMapper) for callback in self.user_callbacks_)
+        if not (self.capturable and batch[0].is_cuda and is_fixed):
             return super().train_step(batch, **fit_params)
         self._set_training(True)
         if self.recorded_ is None:

@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
-from sklearn.base import clone
 
 from sklearn_ot.nets._device import torch_seed
+from sklearn_ot.nets._listeners import own_callbacks
 from sklearn_ot.nets._processes import processes_of, training_device
 from sklearn_ot.plain import from_plain, to_plain
 from sklearn_ot.settings import in_own_settings
@@ -41,10 +41,11 @@ class NetOwner:
             "lr": self.learning_rate,
             "batch_size": self.batch_size,
             "max_iter": self.max_iter,
-            "callbacks": [clone(callback) for callback in self.callbacks or []],
+            "callbacks": own_callbacks(self.callbacks),
             "device": device,
             "processes": processes,
             "verbose": int(self.verbose and processes.is_first),
+            "title": type(self).__name__,
         }
 
     def _architecture_of(self, net):

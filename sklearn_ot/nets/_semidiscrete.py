@@ -80,6 +80,7 @@ class SemiDiscreteNet(BlockNet):
 
     ITERATION = "round"
     FACTS = ("n_iter", "potential", "digest")
+    RECORDS = ("n_iter", "distance", "mass_error", "n_empty")
 
     def __init__(
         self,

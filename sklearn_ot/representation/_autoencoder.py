@@ -118,7 +118,8 @@ class Autoencoder(
         Device of the training: "auto" (CUDA if there is a device, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
         With "accelerate", several processes train together, see :ref:`together`.
     callbacks : list of skorch callbacks, default=None
-        Further callbacks of the net, for which an epoch is a block of 100 steps; they are cloned. If a callback such as
+        Further callbacks of the net, or pairs (name, callback), for which an epoch is a block of 100 steps; they are
+        cloned. If a callback such as
         `sklearn_ot.nets.TimeBudget` ends the training, the step size has not fallen to 0.
     <checkpoint>
     random_state : int, RandomState instance or None, default=None

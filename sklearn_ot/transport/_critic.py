@@ -6,11 +6,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.base import clone
 from skorch.helper import predefined_split
 
 from sklearn_ot.base import warn_user
-from sklearn_ot.nets import CriticNet, JointNet, TensorPairs, TensorRows, processes_of, torch_seed, training_device
+from sklearn_ot.nets import (
+    CriticNet,
+    JointNet,
+    TensorPairs,
+    TensorRows,
+    processes_of,
+    started_callbacks,
+    torch_seed,
+    training_device,
+)
 from sklearn_ot.networks import Dense, module_of
 from sklearn_ot.nn import LiftedPotential, RayDistributions
 from sklearn_ot.objectives.rays import ray_cross_entropy
@@ -37,6 +45,8 @@ REACH = 0.25
 N_BINS, ROWS_PER_BIN = 64, 8
 # The distributions: steps for each step of the critic, step size, share of the steps in which it falls, and patience.
 RAY_STEPS, RAY_LEARNING_RATE, RAY_COOLING, RAY_PATIENCE = 1, 1e-2, 0.5, 10
+# The estimator, in progress bars and messages.
+TITLE = "W1Transport"
 HISTORY_KEYS = ("n_iter", "dur", "train_loss", "dual_value", "excess", "valid_loss")
 
 
@@ -67,14 +77,12 @@ class Training(NamedTuple):
             "device": device,
             "processes": processes,
             "verbose": int(self.verbose and processes.is_first),
+            "title": TITLE,
         }
 
     def started(self):
         """The same training with copies of the callbacks, whose time begins now."""
-        callbacks = [clone(callback) for callback in self.callbacks or []]
-        for callback in callbacks:
-            callback.initialize()
-        return self._replace(callbacks=callbacks)
+        return self._replace(callbacks=started_callbacks(self.callbacks, TITLE, CriticNet, JointNet))
 
 
 def solve_by_critic(

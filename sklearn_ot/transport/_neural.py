@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -24,9 +23,11 @@ from sklearn_ot.nets import (
     TensorPairs,
     TimeBudget,
     WeightedRows,
+    callback_of,
     far_and_near,
     far_rows,
     hold_out,
+    started_callbacks,
     torch_seed,
     training_device,
     validation_size,
@@ -119,9 +120,10 @@ class NeuralTransport(NetOwner, BaseTransport):
         Device of the training: "auto" (CUDA if there is a device, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
         With "accelerate", several processes train together, see :ref:`together`.
     callbacks : list of skorch callbacks, default=None
-        Further callbacks of the net, such as `sklearn_ot.nets.TimeBudget` or skorch's EarlyStopping. They are cloned,
-        once for all stages. A callback that stops training ends the stage, and the best map so far is kept. The
-        training on an exact plan, which prepares the first stage, has only the callback TimeBudget.
+        Further callbacks of the net, such as `sklearn_ot.nets.TimeBudget` or skorch's EarlyStopping, or pairs (name,
+        callback), for which an epoch is a block of 100 steps. They are cloned, once for all stages. A callback that
+        stops training ends the stage, and the best map so far is kept. The training on an exact plan, which prepares
+        the first stage, has only the callback TimeBudget.
     <checkpoint>
     random_state : int, RandomState instance or None, default=None
         Seeds initial weights, held-out rows and batches. With None each fit has a new seed. The global random states of
@@ -267,9 +269,7 @@ class NeuralTransport(NetOwner, BaseTransport):
     def _run_stages(self, previous, train, valid, check, rng, device):
         """Train one net after the other; each takes over the state of the previous one."""
         # One copy for all stages: a callback that counts, such as a budget of time, counts over all of them.
-        callbacks = [clone(callback) for callback in self.callbacks or []]
-        for callback in callbacks:
-            callback.initialize()
+        callbacks = started_callbacks(self.callbacks, type(self).__name__, JointNet)
         if previous is None:
             stages, architecture = self._stages(), self._architecture(self.coordinates_.n_axes)
         else:
@@ -279,7 +279,7 @@ class NeuralTransport(NetOwner, BaseTransport):
             rows = train if stage.rows is None else stage.rows(train, rng)
             if rows is None:
                 continue
-            heard = [c for c in callbacks if isinstance(c, TimeBudget) or not stage.is_preliminary]
+            heard = [c for c in callbacks if isinstance(callback_of(c), TimeBudget) or not stage.is_preliminary]
             net = self._build_net(device, heard, stage, **architecture)
             if previous is not None:
                 net.resume(previous)

@@ -96,7 +96,8 @@ class W1Transport(InvertibleTransport):
         Device of the training: "auto" (CUDA if there is a device, else the CPU), "cpu", "cuda", "cuda:1", "mps", ...
         With "accelerate", several processes train together, see :ref:`together`.
     callbacks : list of skorch callbacks, default=None
-        Further callbacks of the nets. They are cloned, once for both trainings. With
+        Further callbacks of the nets, or pairs (name, callback), for which an epoch is a block of 100 steps. They are
+        cloned, once for both trainings. With
         ``sklearn_ot.nets.TimeBudget(seconds, n_stages=2)`` the step sizes fall to 0 at the end of the time.
     <checkpoint>
     random_state : int, RandomState instance or None, default=None

@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_ot.base import draw_reference, warn_user
 from sklearn_ot.checks import check_weight
 from sklearn_ot.exceptions import DivergenceError
+from sklearn_ot.nets import progress_bar
 from sklearn_ot.objectives.solvers import check_reg
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.transport._convex import ConvexTransport
@@ -64,7 +65,7 @@ class W2TransportCV(ConvexTransport):
         Seeds the folds, and the transport if its own ``random_state`` is None. All candidates have the same folds,
         initial weights and batches.
     verbose : int, default=0
-        Verbosity of joblib.
+        Whether to show a progress bar over the fits of all candidates and folds; above 1 with the messages of joblib.
 
     Attributes
     ----------
@@ -152,9 +153,12 @@ class W2TransportCV(ConvexTransport):
         source, target = _counted(source), _counted(target)
         folds = self._folds(source, target, rng)
         self.n_splits_ = len(folds)
-        results = Parallel(n_jobs=self.n_jobs, verbose=self.verbose, prefer="processes")(
+        options = {"verbose": max(self.verbose - 1, 0), "prefer": "processes", "return_as": "generator"}
+        results = Parallel(n_jobs=self.n_jobs, **options)(
             delayed(_fit_and_score)(clone(candidate), *fold) for candidate in candidates for fold in folds
         )
+        title, n_fits = f"{type(self).__name__}, folds", len(candidates) * len(folds)
+        results = list(progress_bar(title, n_fits, "fit", self.verbose, results))
         self.cv_results_ = _tabulate(regs, np.reshape(results, (len(regs), len(folds), 3)))
         scores = self._finite_scores(regs)
         self.best_index_ = int(max(range(len(regs)), key=lambda index: (scores[index], regs[index])))
