@@ -15,6 +15,7 @@ from sklearn_ot import (
     GaussianTransport,
     LSOTTransport,
     SemiDiscreteOTGenerator,
+    SemiDiscreteTransport,
     W1Transport,
     W2Transport,
     W2TransportCV,
@@ -85,6 +86,19 @@ def test_a_domain_adapter_shows_its_parts(capsys):
     with pytest.warns(UserWarning, match="got no X_target"):
         adapter.set_params(feature_extractor=None, fine_tune=0).fit(X, LABELS)
     assert "DomainAdapter, estimator: 100%" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 5])
+def test_a_bar_of_source_rows_changes_no_bit(n_features, capsys):
+    """In one column the potential is exact, in two there is Newton's method, and in five averaged steps."""
+    points = np.random.RandomState(0).randn(30, n_features)
+    transport = SemiDiscreteTransport("normal", tol=0.1, random_state=0).fit(points)
+    assert capsys.readouterr().err == ""
+    potential = transport.potential_
+    transport.set_params(verbose=1).fit(points)
+    shown = capsys.readouterr().err
+    assert re.search(rf"SemiDiscreteTransport, distance: .* {transport.n_samples_}/.*mass_error=\d", shown)
+    assert_array_equal(transport.potential_, potential)
 
 
 @pytest.mark.filterwarnings("ignore:No transport is chosen")

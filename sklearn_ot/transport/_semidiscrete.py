@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_ot.base import MAX_REFERENCE_ROWS, BaseTransport, draw_reference, random_source, validated, warn_user
 from sklearn_ot.certificates import Certificate, certify_cost, check_certificate, cost_certificate
 from sklearn_ot.checks import check_n_samples, check_weight
-from sklearn_ot.nets import resolve_device, torch_seed
+from sklearn_ot.nets import progress_bar, resolve_device, torch_seed
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.costs import COSTS, Cost, read_cost
 from sklearn_ot.solvers.gap import Side
@@ -103,6 +103,9 @@ class SemiDiscreteTransport(BaseTransport):
         Device of the computation. "auto" is CUDA if there is a device, else the CPU.
     random_state : int, RandomState instance or None, default=None
         Draws the source rows.
+    verbose : int, default=0
+        Whether to show a progress bar over the source rows. The fit ends before the last one if the error of the masses
+        is at most ``tol``.
 
     Attributes
     ----------
@@ -193,6 +196,7 @@ class SemiDiscreteTransport(BaseTransport):
     warm_start: bool = False
     device: str | torch.device = "auto"
     random_state: int | np.random.RandomState | None = None
+    verbose: int = 0
 
     # An image is a point, wherever the row is.
     _extrapolates: ClassVar[bool] = False
@@ -206,6 +210,7 @@ class SemiDiscreteTransport(BaseTransport):
         "warm_start": ["boolean"],
         "device": [str, torch.device],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     def fit(self, X, y=None, *, X_target=None, sample_weight=None, target_weight=None):
@@ -281,14 +286,27 @@ class SemiDiscreteTransport(BaseTransport):
             x, weights = to_tensor(points.rows, device=device), to_tensor(points.mass, device=device)
             sampler = rows_of(source, device) if self.source is None else source_of(self.source, x, rng)
             start = None if start is None else to_tensor(start, device=device)
-            solution = semidiscrete_dual(
-                sampler, x, weights, cost=self.cost, tol=tol, max_samples=max_samples, start=start
-            )
-            self._measure(sampler, x, solution.potential, weights)
+            solution = self._solve(sampler, x, weights, tol=tol, max_samples=max_samples, start=start)
         self.potential_ = solution.potential.cpu().numpy()[order]
         self._report(solution, tol)
         # A pickle of a map onto few points must not be as large as the data.
         self.source_reference_ = draw_reference(None, source, rng) if self.source is None else None
+
+    def _solve(self, source, points, weights, *, tol, max_samples, start):
+        """The solution, and the distance, with a progress bar over the source rows."""
+        title, most = type(self).__name__, max_samples or default_max_samples(len(points), tol)
+        with progress_bar(f"{title}, potential", most, "row", self.verbose) as bar:
+
+            def show(potential, n_rows):
+                # It returns nothing: the solver would end with True, which the bar may return.
+                bar.update(n_rows - bar.n)
+
+            options = {"cost": self.cost, "tol": tol, "max_samples": max_samples, "start": start}
+            solution = semidiscrete_dual(source, points, weights, callback=show if self.verbose else None, **options)
+            bar.set_postfix(mass_error=f"{solution.mass_error:.2g}")
+            bar.set_description(f"{title}, distance")
+            self._measure(source, points, solution.potential, weights)
+        return solution
 
     def _report(self, solution, tol):
         """Store the error of the masses, with a warning if it is larger than ``tol``."""
