@@ -8,6 +8,7 @@ decorated with `stored`, or one of `KINDS`. Objects that are not in the list, su
 
 import time
 from collections.abc import Callable
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,6 +79,7 @@ KINDS: dict[str, Kind] = {
         lambda value: any(value is clock for clock in CLOCKS.values()), lambda value: value.__name__, CLOCKS.get
     ),
     "dtype": Kind(lambda value: isinstance(value, np.dtype) and value.names is None, lambda value: value.str, np.dtype),
+    "path": Kind(lambda value: isinstance(value, PurePath), str, Path),
     "device": Kind(lambda value: isinstance(value, torch.device), str, torch.device),
     "nn": Kind(
         lambda value: callable(value) and getattr(nn, getattr(value, "__name__", ""), None) is value,

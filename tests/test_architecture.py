@@ -39,7 +39,7 @@ INSIDE = {
     "representation": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "adaptation": {"transport", "nn", "solvers", "nets", "objectives", *CONTRACTS},
     "vision": {"transport", "nn", "solvers", *CONTRACTS},
-    "io": {"ESTIMATORS", "networks", "nn", "plain", "settings", "solvers"},
+    "io": {"ESTIMATORS", "nets", "networks", "nn", "plain", "settings", "solvers"},
 }
 # Third-party packages that each part may import.
 OUTSIDE = {

@@ -14,8 +14,10 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from sklearn_ot import __version__
-from sklearn_ot.io._parts import check_stored
+from sklearn_ot.io._names import shown
+from sklearn_ot.io._parts import MISSING, check_stored
 from sklearn_ot.io._values import Contents, decode, encode
+from sklearn_ot.nets import networks_of_at_most
 from sklearn_ot.settings import in_own_settings
 
 FORMAT = 1
@@ -69,7 +71,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike) -> None:
     """
     safetensors = _safetensors()
     if not isinstance(estimator, BaseEstimator):
-        raise ValueError(f"An estimator can be saved, got {estimator!r:.100}.")
+        raise ValueError(f"An estimator can be saved, got {shown(estimator)}.")
     contents = Contents()
     tree = encode(estimator, contents, type(estimator).__name__)
     packages = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
@@ -124,7 +126,8 @@ def load(path: str | os.PathLike) -> Any:
     try:
         arrays = {name: array.copy() for name, array in safetensors.load(members.pop(ARRAYS)).items()}
         parts = {name.removesuffix(PART): member for name, member in members.items()}
-        estimator = decode(head["estimator"], Contents(arrays, parts))
+        with networks_of_at_most(sum(array.size for array in arrays.values())):
+            estimator = decode(head["estimator"], Contents(arrays, parts))
         if not isinstance(estimator, BaseEstimator):
             raise ValueError("it holds no estimator")
     except ImportError:
@@ -140,7 +143,7 @@ def _safetensors():
     try:
         import safetensors.numpy
     except ImportError as error:
-        raise ImportError('Files need safetensors and skops: pip install "sklearn-ot[files]".') from error
+        raise ImportError(MISSING) from error
     return safetensors.numpy
 
 

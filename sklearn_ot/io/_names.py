@@ -31,3 +31,8 @@ def name_of(value: object) -> str | None:
     """The name of the class of a public estimator or specification, or None for any other object."""
     name = type(value).__name__
     return name if name in ROOMS and class_of(name) is type(value) else None
+
+
+def shown(value: object) -> str:
+    """A value for a message, in one line."""
+    return " ".join(repr(value).split())[:100]

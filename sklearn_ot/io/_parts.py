@@ -8,27 +8,36 @@ from sklearn.base import BaseEstimator
 from sklearn.neighbors import BallTree, KDTree
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from sklearn_ot.io._names import TRUSTED
+from sklearn_ot.io._names import TRUSTED, shown
 from sklearn_ot.plain import from_plain, to_plain
 
+MISSING = 'Files need safetensors and skops: pip install "sklearn-ot[files]".'
 TREES = {"kd_tree": KDTree, "ball_tree": BallTree}
+
+
+def skops_io():
+    """The module ``skops.io``; an ImportError that names the extra if it is not installed."""
+    try:
+        import skops.io
+    except ImportError as error:
+        raise ImportError(MISSING) from error
+    return skops.io
 
 
 def dump_part(estimator, where):
     """An estimator as the bytes of a file of skops; a ValueError if the file would have types that skops refuses."""
-    import skops.io
-
+    skops = skops_io()
     estimator = copy.deepcopy(estimator)
     for inner in _estimators(estimator):
         _simplify(inner)
     try:
-        data = skops.io.dumps(estimator)
-        refused = sorted({*skops.io.get_untrusted_types(data=data)}.difference(TRUSTED))
+        data = skops.dumps(estimator)
+        refused = sorted({*skops.get_untrusted_types(data=data)}.difference(TRUSTED))
     except Exception as error:
-        raise ValueError(f"{where} is {estimator!r:.100}, which skops cannot store: {error}") from error
+        raise ValueError(f"{where} is {shown(estimator)}, which skops cannot store: {error}") from error
     if refused:
         raise ValueError(
-            f"{where} is {estimator!r:.100}, which holds types that skops does not load by default, because they could "
+            f"{where} is {shown(estimator)}, which holds types that skops does not load by default, because they could "
             f"run code or crash: {', '.join(refused)}. Take another estimator, or pickle this one."
         )
     return data
@@ -36,10 +45,9 @@ def dump_part(estimator, where):
 
 def load_part(data):
     """The estimator that `dump_part` made to bytes."""
-    import skops.io
-
+    skops = skops_io()
     check_stored(zipfile.ZipFile(io.BytesIO(data)))
-    estimator = skops.io.loads(data, trusted=TRUSTED)
+    estimator = skops.loads(data, trusted=TRUSTED)
     for inner in _estimators(estimator):
         _restore(inner)
     return estimator

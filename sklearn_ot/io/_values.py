@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from sklearn_ot.io._names import class_of, name_of
+from sklearn_ot.io._names import class_of, name_of, shown
 from sklearn_ot.io._parts import dump_part, load_part
-from sklearn_ot.plain import MARK
+from sklearn_ot.plain import MARK, from_plain
 
 # Kinds of the dtypes that safetensors has.
 TENSOR_DTYPES = {np.dtype(name) for name in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")}
@@ -100,7 +100,7 @@ def encode(value: Any, contents: Contents, where: str) -> Any:
     for kind, row in KINDS.items():
         if row.is_kind(value):
             return {kind: row.encode(value, contents, where)}
-    raise ValueError(f"{where} is {value!r:.100}, which a file cannot hold. {ADVICE}.")
+    raise ValueError(f"{where} is {shown(value)}, which a file cannot hold. {ADVICE}.")
 
 
 def decode(tree: Any, contents: Contents) -> Any:
@@ -170,13 +170,16 @@ def _encode_estimator(value, contents, where):
 
 
 def _decode_estimator(content, contents):
-    cls = class_of(content["name"])
-    estimator = cls.__new__(cls)
-    estimator.__setstate__(_decode_dict(content["state"], contents))
-    missing = [name for name in cls._get_param_names() if not hasattr(estimator, name)]
+    cls, state = class_of(content["name"]), _decode_dict(content["state"], contents)
+    missing = [name for name in cls._get_param_names() if name not in state]
     if missing:
         raise ValueError(f"{cls.__name__} has no {', '.join(missing)}")
-    estimator._validate_params()
+    # The parameters first: networks are built with them.
+    unfitted = cls.__new__(cls)
+    vars(unfitted).update(from_plain({name: state[name] for name in cls._get_param_names()}))
+    unfitted._validate_params()
+    estimator = cls.__new__(cls)
+    estimator.__setstate__(state)
     return estimator
 
 

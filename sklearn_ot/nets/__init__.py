@@ -3,7 +3,7 @@
 from sklearn_ot.nets._adversarial import GAME_MEASURES, AdversarialNet
 from sklearn_ot.nets._assigned import AssignedNoise
 from sklearn_ot.nets._autoencoder import AutoencoderNet
-from sklearn_ot.nets._block import BlockNet
+from sklearn_ot.nets._block import BlockNet, networks_of_at_most
 from sklearn_ot.nets._callbacks import TimeBudget, progress_bar, shown_part
 from sklearn_ot.nets._classifier import ClassifierNet, LabelledSamples
 from sklearn_ot.nets._critic import CriticNet
@@ -42,6 +42,7 @@ __all__ = [
     "far_rows",
     "hold_out",
     "limited_threads",
+    "networks_of_at_most",
     "processes_of",
     "progress_bar",
     "refuse_changes",

@@ -2,6 +2,8 @@
 
 import copy
 import math
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 
 import torch
@@ -16,6 +18,19 @@ from sklearn_ot.nets._checkpoint import TrainingLog
 from sklearn_ot.nets._device import limited_threads
 from sklearn_ot.nets._listeners import check_callbacks
 from sklearn_ot.nets._processes import ALONE, late_interrupt, tensors_in
+
+# The largest number of numbers in a network that may be built, if there is one.
+_LARGEST = ContextVar("largest", default=None)
+
+
+@contextmanager
+def networks_of_at_most(n_numbers):
+    """Run a block that builds networks of the package; one with more numbers is an error before it takes memory."""
+    token = _LARGEST.set(n_numbers)
+    try:
+        yield
+    finally:
+        _LARGEST.reset(token)
 
 
 class BlockNet(NeuralNet):
@@ -130,6 +145,16 @@ class BlockNet(NeuralNet):
     def interrupted_(self):
         """Whether the last fit was ended from the keyboard."""
         return not (self.finished_ or self.ended_)
+
+    def initialized_instance(self, instance_or_cls, kwargs):
+        """Build a network; a ValueError if it is larger than `networks_of_at_most` allows."""
+        if _LARGEST.get() is not None:
+            with torch.device("meta"):
+                parts = super().initialized_instance(instance_or_cls, kwargs).state_dict().values()
+            n_numbers = sum(part.numel() for part in parts)
+            if n_numbers > _LARGEST.get():
+                raise ValueError(f"a network has {n_numbers:.3g} numbers, and only {_LARGEST.get()} are stored")
+        return super().initialized_instance(instance_or_cls, kwargs)
 
     def initialize_criterion(self):
         """Store the objective: a function needs no initialisation."""

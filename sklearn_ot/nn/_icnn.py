@@ -235,7 +235,7 @@ class DenseICNN(nn.Module):
             ("kind_of_unit", [units.n_units for units in kinds]),
             ("kind_of_output", [units.n_pools for units in kinds]),
         ):
-            numbers = torch.arange(len(kinds)).repeat_interleave(torch.tensor(counts))
+            numbers = torch.arange(len(kinds)).repeat_interleave(torch.tensor(counts), output_size=sum(counts))
             self.register_buffer(name, numbers.to(self.shift.device), persistent=False)
         return len(kinds)
 
