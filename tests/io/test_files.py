@@ -1,4 +1,4 @@
-"""What a file may hold, and errors of files that are damaged, foreign or newer."""
+"""The content of files, and errors of files that are damaged, foreign or newer."""
 
 import io
 import json
