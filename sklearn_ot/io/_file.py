@@ -126,7 +126,8 @@ def load(path: str | os.PathLike) -> Any:
     try:
         arrays = {name: array.copy() for name, array in safetensors.load(members.pop(ARRAYS)).items()}
         parts = {name.removesuffix(PART): member for name, member in members.items()}
-        with networks_of_at_most(sum(array.size for array in arrays.values())):
+        # Each number has a byte or more, in the file or in one of scikit-learn's parts.
+        with networks_of_at_most(len(data)):
             estimator = decode(head["estimator"], Contents(arrays, parts))
         if not isinstance(estimator, BaseEstimator):
             raise ValueError("it holds no estimator")

@@ -153,7 +153,7 @@ class BlockNet(NeuralNet):
                 parts = super().initialized_instance(instance_or_cls, kwargs).state_dict().values()
             n_numbers = sum(part.numel() for part in parts)
             if n_numbers > _LARGEST.get():
-                raise ValueError(f"a network has {n_numbers:.3g} numbers, and only {_LARGEST.get()} are stored")
+                raise ValueError(f"a network has {n_numbers:.3g} numbers, and at most {_LARGEST.get()} can be stored")
         return super().initialized_instance(instance_or_cls, kwargs)
 
     def initialize_criterion(self):

@@ -21,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from skorch.callbacks import EarlyStopping
 
 import sklearn_ot.io._file
-from sklearn_ot.adaptation import DomainAdapter
+from sklearn_ot.adaptation import ClassifierFeatures, DomainAdapter
 from sklearn_ot.generation import WGANGenerator
 from sklearn_ot.io import load, save
 from sklearn_ot.nets import TimeBudget
@@ -99,9 +99,11 @@ def test_an_array_in_two_places_is_stored_once_and_remains_one(tmp_path):
 
 
 def test_estimators_without_a_fit_and_those_of_scikit_learn_around_ours(tmp_path):
-    for estimator in (WGANGenerator(**TINY), make_pipeline(StandardScaler(), GaussianTransport()).fit(X)):
+    networks = make_pipeline(StandardScaler(), ClassifierFeatures(Dense((8,)), max_iter=2, batch_size=8)).fit(X, Y)
+    for estimator in (WGANGenerator(**TINY), networks):
         save(estimator, tmp_path / "file.zip")
         assert described(load(tmp_path / "file.zip")) == described(estimator)
+    np.testing.assert_array_equal(load(tmp_path / "file.zip").transform(X), networks.transform(X))
 
 
 def test_values_of_parameters_of_all_kinds(tmp_path):
