@@ -37,6 +37,12 @@ def current_checkpoint():
     return _CURRENT.get()
 
 
+def begin_part():
+    """Begin a part of the fit that runs in this thread, and return it; None without a checkpoint."""
+    checkpoint = current_checkpoint()
+    return None if checkpoint is None else checkpoint.begin()
+
+
 @contextmanager
 def using(checkpoint):
     """Run a block whose trainings go on from a checkpoint and are stored there; none are with None."""

@@ -15,7 +15,7 @@ import sklearn_ot
 ROOT = Path(sklearn_ot.__file__).parent
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-CONTRACTS = {"base", "certificates", "checks", "exceptions", "metrics", "networks", "plain", "settings"}
+CONTRACTS = {"base", "certificates", "checkpoints", "checks", "exceptions", "metrics", "networks", "plain", "settings"}
 # Parts of the package that each part may import, besides itself. A new folder must be added here.
 INSIDE = {
     "__init__": set(),
@@ -59,7 +59,7 @@ OUTSIDE = {
     "checks": {"numpy", "sklearn"},
     "certificates": {"numpy"},
     "networks": {"sklearn", "torch"},
-    "transport": {"numpy", "scipy", "sklearn", "torch", "skorch", "ot"},
+    "transport": {"joblib", "numpy", "scipy", "sklearn", "torch", "skorch", "ot"},
     "generation": {"numpy", "scipy", "sklearn", "torch", "skorch", "ot"},
     "representation": {"numpy", "sklearn", "torch"},
     "adaptation": {"numpy", "scipy", "sklearn", "torch"},

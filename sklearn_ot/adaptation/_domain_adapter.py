@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from numbers import Integral
+from os import PathLike
 from typing import ClassVar
 
 import numpy as np
@@ -25,7 +26,7 @@ from sklearn_ot.adaptation._neighbors import is_trusted
 from sklearn_ot.adaptation._proportions import with_proportions
 from sklearn_ot.adaptation._sources import read_source
 from sklearn_ot.adaptation._weights import Weighting, can_request_weights, read_weight, settles_weights
-from sklearn_ot.base import all_or_nothing, draw_reference, warn_user
+from sklearn_ot.base import CHECKPOINT, all_or_nothing, documented, draw_reference, random_source, resumable, warn_user
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.nets import progress_bar, shown_part
 from sklearn_ot.solvers.samples import Sample
@@ -34,6 +35,7 @@ from sklearn_ot.solvers.samples import Sample
 FINE_TUNE_PART = 3
 
 
+@documented(checkpoint=CHECKPOINT)
 @dataclass(eq=False, repr=False)
 class DomainAdapter(BaseAdapter):
     """Learn from a labelled source and predict an unlabelled target, with a transport between them.
@@ -70,6 +72,7 @@ class DomainAdapter(BaseAdapter):
     fine_tune : int, default=0
         Number of rounds in which the feature extractor is trained further, to the labels of the source and the
         predictions for the target; needs a network or a `ClassifierFeatures`.
+    <checkpoint>
     verbose : int, default=0
         Whether to show a progress bar over the parts of the fit. The parts have ``verbose`` of their own.
 
@@ -189,6 +192,7 @@ class DomainAdapter(BaseAdapter):
     proportions: object = "source"
     feature_extractor: object = None
     fine_tune: int = 0
+    checkpoint: str | PathLike | None = None
     verbose: int = 0
 
     _parameter_constraints: ClassVar[dict] = {
@@ -199,6 +203,7 @@ class DomainAdapter(BaseAdapter):
         "proportions": [StrOptions({"source", "estimate"}), "array-like"],
         "feature_extractor": "no_validation",  # a transformer, or a network that module_of validates
         "fine_tune": [Interval(Integral, 0, None, closed="left")],
+        "checkpoint": [str, PathLike, None],
         "verbose": ["verbose"],
     }
 
@@ -243,19 +248,24 @@ class DomainAdapter(BaseAdapter):
             self.source_names_ = given.names
             target = self._read_target(given, X_target, target_weight)
             self._route_fit(params, given.weight, given.weight)
-            has_extractor = self.feature_extractor is not None or self.fine_tune > 0
-            n_rounds, n_maps = (0, 0) if target is None else (self.fine_tune, len(given.parts))
-            n_parts = has_extractor + n_rounds * (n_maps + 2) + n_maps + 1
-            with progress_bar(type(self).__name__, n_parts, "part", self.verbose) as bar:
-                if has_extractor:
-                    with shown_part(bar, "DomainAdapter, feature extractor"):
-                        self._fit_extractor(given)
-                for number in range(1, n_rounds + 1):
-                    features, weight = self._fit_parts(given, target, params, bar)
-                    with shown_part(bar, f"DomainAdapter, fine-tuning {number} of {n_rounds}"):
-                        self._fine_tune(given, Sample.of(*target), Sample.of(features, weight).rows)
-                self._fit_parts(given, target, params, bar)
+            # The adapter draws no random numbers of its own.
+            with resumable(self, random_source(0), X, y, domain, X_target, sample_weight, target_weight, params):
+                self._fit_all(given, target, params)
         return self
+
+    def _fit_all(self, given, target, params):
+        has_extractor = self.feature_extractor is not None or self.fine_tune > 0
+        n_rounds, n_maps = (0, 0) if target is None else (self.fine_tune, len(given.parts))
+        n_parts = has_extractor + n_rounds * (n_maps + 2) + n_maps + 1
+        with progress_bar(type(self).__name__, n_parts, "part", self.verbose) as bar:
+            if has_extractor:
+                with shown_part(bar, "DomainAdapter, feature extractor"):
+                    self._fit_extractor(given)
+            for number in range(1, n_rounds + 1):
+                features, weight = self._fit_parts(given, target, params, bar)
+                with shown_part(bar, f"DomainAdapter, fine-tuning {number} of {n_rounds}"):
+                    self._fine_tune(given, Sample.of(*target), Sample.of(features, weight).rows)
+            self._fit_parts(given, target, params, bar)
 
     def _read_target(self, source, X_target, target_weight):
         """The target rows and their weights as they are given, or None."""

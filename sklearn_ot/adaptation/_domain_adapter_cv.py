@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
+from os import PathLike
 from typing import ClassVar
 
 import numpy as np
@@ -25,7 +26,7 @@ from sklearn_ot.adaptation._criteria import (
 from sklearn_ot.adaptation._domain_adapter import DomainAdapter
 from sklearn_ot.adaptation._maps import is_none
 from sklearn_ot.adaptation._scorers import transport_match
-from sklearn_ot.base import all_or_nothing, warn_user
+from sklearn_ot.base import CHECKPOINT, all_or_nothing, documented, random_source, resumable, warn_user
 from sklearn_ot.nets import progress_bar
 
 # A candidate whose neighbours agree less than those of the best one by more standard errors than this is no judge.
@@ -34,6 +35,7 @@ JUDGE_MARGIN = 5
 OTHER_PROPORTIONS = 0.1
 
 
+@documented(checkpoint=CHECKPOINT)
 @dataclass(eq=False, repr=False)
 class DomainAdapterCV(BaseAdapter):
     """A `DomainAdapter` that chooses its transport, or none, without labels of the target.
@@ -78,6 +80,7 @@ class DomainAdapterCV(BaseAdapter):
         the estimator of one whose class is trusted most decides: the trust in a class is the median of the judges'
         probabilities for it, plus 0.2 if the chosen candidate predicts it, and 0.2 if no transport does. Needs
         ``fine_tune=0``.
+    <checkpoint>
     verbose : int, default=0
         Whether to show a progress bar over the candidates.
 
@@ -156,6 +159,7 @@ class DomainAdapterCV(BaseAdapter):
     fine_tune: int = 0
     margin: float = 0.75
     by_row: bool = False
+    checkpoint: str | PathLike | None = None
     verbose: int = 0
 
     _parameter_constraints: ClassVar[dict] = {
@@ -168,6 +172,7 @@ class DomainAdapterCV(BaseAdapter):
         "fine_tune": [Interval(Integral, 0, None, closed="left")],
         "margin": [Interval(Real, 0, None, closed="left")],
         "by_row": ["boolean"],
+        "checkpoint": [str, PathLike, None],
         "verbose": ["verbose"],
     }
 
@@ -215,29 +220,34 @@ class DomainAdapterCV(BaseAdapter):
                 "afterwards no criterion distinguishes the candidates."
             )
         with all_or_nothing(self):
-            candidates = self._candidates() if X_target is not None else [(None, "source")]
             weights = {"sample_weight": sample_weight, "target_weight": target_weight}
             given = {"domain": domain, "X_target": X_target, **weights, **params}
-            adapters, extractor = [], self.feature_extractor
-            title = f"{type(self).__name__}, candidates"
-            for candidate in progress_bar(title, len(candidates), "fit", self.verbose, candidates):
-                adapters.append(self._adapter(*candidate, extractor).fit(X, y, **given))
-                # The first candidate trains a network, and the others take the trained one.
-                extractor = adapters[0].feature_extractor_
-            self.cv_results_, self.best_index_, self._committee = {}, 0, None
-            if X_target is not None:
-                self._compare(adapters, X, y, sample_weight, domain)
-                self._warn_of_none()
-            best = adapters[self.best_index_]
-            if self.fine_tune:
-                best = self._adapter(*candidates[self.best_index_], extractor, self.fine_tune).fit(X, y, **given)
-            self.best_transport_, self.best_proportions_ = best.transport, best.proportions
-            # Everything that was fitted, so that this object predicts as the chosen adapter does.
-            vars(self).update({name: value for name, value in vars(best).items() if name.endswith("_")})
-            if self._committee is not None:
-                # Without a transport an adapter knows no domains.
-                self.domains_ = max((part.domains_ for part in self._committee.adapters), key=len)
+            # The adapter draws no random numbers of its own.
+            with resumable(self, random_source(0), X, y, given):
+                self._fit(X, y, given)
         return self
+
+    def _fit(self, X, y, given):
+        candidates = self._candidates() if given["X_target"] is not None else [(None, "source")]
+        adapters, extractor = [], self.feature_extractor
+        title = f"{type(self).__name__}, candidates"
+        for candidate in progress_bar(title, len(candidates), "fit", self.verbose, candidates):
+            adapters.append(self._adapter(*candidate, extractor).fit(X, y, **given))
+            # The first candidate trains a network, and the others take the trained one.
+            extractor = adapters[0].feature_extractor_
+        self.cv_results_, self.best_index_, self._committee = {}, 0, None
+        if given["X_target"] is not None:
+            self._compare(adapters, X, y, given["sample_weight"], given["domain"])
+            self._warn_of_none()
+        best = adapters[self.best_index_]
+        if self.fine_tune:
+            best = self._adapter(*candidates[self.best_index_], extractor, self.fine_tune).fit(X, y, **given)
+        self.best_transport_, self.best_proportions_ = best.transport, best.proportions
+        # Everything that was fitted, so that this object predicts as the chosen adapter does.
+        vars(self).update({name: value for name, value in vars(best).items() if name.endswith("_")})
+        if self._committee is not None:
+            # Without a transport an adapter knows no domains.
+            self.domains_ = max((part.domains_ for part in self._committee.adapters), key=len)
 
     def _adapter(self, transport, proportions, extractor, fine_tune=0):
         return DomainAdapter(transport, self.estimator, self.align, self.columns, proportions, extractor, fine_tune)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from numbers import Integral, Real
+from os import PathLike
 from typing import ClassVar
 
 import numpy as np
@@ -16,13 +17,14 @@ from sklearn_ot.adaptation._domains import contains, row_keys
 from sklearn_ot.adaptation._labelled_map import LabelledMap
 from sklearn_ot.adaptation._neighbors import SHORT, nearest_mean, neighbor_graph, proportional, reach_of, spread
 from sklearn_ot.adaptation._weights import Weighting
-from sklearn_ot.base import BaseTransport, torch_module_of
+from sklearn_ot.base import CHECKPOINT, BaseTransport, documented, torch_module_of
 from sklearn_ot.checks import check_weight
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.solvers.tensors import constants
 from sklearn_ot.transport import GaussianTransport
 
 
+@documented(checkpoint=CHECKPOINT)
 @dataclass(eq=False, repr=False)
 class LabelAwareTransport(MetaEstimatorMixin, BaseTransport):
     r"""A transport that sends each class to the target rows that are predicted to be of this class.
@@ -59,6 +61,7 @@ class LabelAwareTransport(MetaEstimatorMixin, BaseTransport):
     label_type : {"auto", "classes", "numbers"}, default="auto"
         Whether labels are classes, or numbers to be used as they are, divided by their standard deviation. "auto" takes
         labels with fractions, and labels in several columns, as numbers.
+    <checkpoint>
 
     Attributes
     ----------
@@ -127,6 +130,7 @@ class LabelAwareTransport(MetaEstimatorMixin, BaseTransport):
     n_rounds: int = 5
     n_neighbors: int = 10
     label_type: str = "auto"
+    checkpoint: str | PathLike | None = None
 
     # The transport inside warns.
     _extrapolates: ClassVar[bool] = False
@@ -136,6 +140,7 @@ class LabelAwareTransport(MetaEstimatorMixin, BaseTransport):
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "label_type": [StrOptions({"auto", "classes", "numbers"})],
+        "checkpoint": [str, PathLike, None],
     }
 
     def _labels(self, X, y, X_target, sample_weight):

@@ -96,8 +96,8 @@ class AdversarialGenerator(NeuralGenerator):
         ``coordinates_`` do not change; rows in other units raise a warning.
     callbacks : list of skorch callbacks, default=None
         Further callbacks of the net, or pairs (name, callback), for which an epoch is a block of 100 rounds; they are
-        cloned. An LRScheduler replaces the fall of the step sizes of both networks. To continue after a break, fit in
-        parts with ``warm_start`` and pickle the estimator.
+        cloned. An LRScheduler replaces the fall of the step sizes of both networks. To continue after a break, give a
+        ``checkpoint``, or fit in parts with ``warm_start`` and pickle the estimator.
 
     Attributes
     ----------

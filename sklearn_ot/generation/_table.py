@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
+from os import PathLike
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +13,16 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import MAX_REFERENCE_ROWS, DocumentationLink, all_or_nothing, frame_library, random_source
+from sklearn_ot.base import (
+    CHECKPOINT,
+    MAX_REFERENCE_ROWS,
+    DocumentationLink,
+    all_or_nothing,
+    documented,
+    frame_library,
+    random_source,
+    resumable,
+)
 from sklearn_ot.checks import check_n_samples, check_weight
 from sklearn_ot.generation._classes import Classes
 from sklearn_ot.generation._columns import Column
@@ -29,6 +39,7 @@ CALIBRATION_ROWS = 16_384
 MAX_EXCESS = 20
 
 
+@documented(checkpoint=CHECKPOINT)
 @dataclass(eq=False, repr=False)
 class TableGenerator(DocumentationLink, PlainState, OwnSettings, MetaEstimatorMixin, BaseEstimator):
     r"""A generator of tables: columns of any type, missing entries and values that occur often.
@@ -57,6 +68,7 @@ class TableGenerator(DocumentationLink, PlainState, OwnSettings, MetaEstimatorMi
         ``random_state`` is None, it gets a seed from that of the estimator.
     atom_share : float, default=0.05
         The mass from which on a number is a category.
+    <checkpoint>
     random_state : int, RandomState instance or None, default=None
         Seeds the noise, the generator and the rows that `fit_resample` adds. With None each fit has a new seed. The
         global random states of NumPy and PyTorch are neither read nor changed.
@@ -102,11 +114,13 @@ class TableGenerator(DocumentationLink, PlainState, OwnSettings, MetaEstimatorMi
     generator: object = None
     _: KW_ONLY
     atom_share: float = 0.05
+    checkpoint: str | PathLike | None = None
     random_state: int | np.random.RandomState | None = None
 
     _parameter_constraints: ClassVar[dict] = {
         "generator": [HasMethods(["fit", "sample"]), None],
         "atom_share": [Interval(Real, 0, None, closed="neither")],
+        "checkpoint": [str, PathLike, None],
         "random_state": ["random_state"],
     }
 
@@ -149,7 +163,8 @@ class TableGenerator(DocumentationLink, PlainState, OwnSettings, MetaEstimatorMi
             labels = [index[used]] if len(self._classes) else []
             rng = random_source(self.random_state)
             weights = {} if sample_weight is None else {"sample_weight": weight[used]}
-            self._fit(columns, labels, weight[used], weights, rng)
+            with resumable(self, rng, X, y, sample_weight):
+                self._fit(columns, labels, weight[used], weights, rng)
             self._seed, self._empty = rng.randint(2**31), X[:0]
             self.__dict__.pop("classes_", None)
             if labels:

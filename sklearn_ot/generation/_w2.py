@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import KW_ONLY, dataclass
+from os import PathLike
 from typing import ClassVar
 
 import numpy as np
@@ -12,8 +13,10 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from sklearn_ot.base import (
+    CHECKPOINT,
     FLOAT_DTYPES,
     BaseGenerator,
+    documented,
     finite,
     fit_units,
     kept_units,
@@ -33,6 +36,7 @@ from sklearn_ot.transport import W2Transport
 NOISE_ROWS, FEWEST_NOISE_ROWS, MOST_NOISE_ROWS, MOST_NOISE_NUMBERS = 10, 10_000, 50_000, 2**25
 
 
+@documented(checkpoint=CHECKPOINT)
 @dataclass(eq=False, repr=False)
 class W2Generator(BaseGenerator):
     r"""A generator that maps noise to rows by the optimal map of the squared cost, which has an inverse.
@@ -58,6 +62,7 @@ class W2Generator(BaseGenerator):
         its own scale, as tables need, whose columns have different units; see
         `sklearn_ot.solvers.units.UnitCoordinates.of_columns`. "common" gives all columns one scale, as rows need whose
         distances have a meaning, such as principal components.
+    <checkpoint>
     random_state : int, RandomState instance or None, default=None
         Draws the noise, and seeds ``source`` and ``transport`` if their own ``random_state`` is None. With None each
         fit has a new seed.
@@ -109,12 +114,14 @@ class W2Generator(BaseGenerator):
     _: KW_ONLY
     transport: W2Transport | None = None
     scaling: str = "columns"
+    checkpoint: str | PathLike | None = None
     random_state: int | np.random.RandomState | None = None
 
     _parameter_constraints: ClassVar[dict] = {
         "source": [HasMethods(["fit", "sample"]), None],
         "transport": [W2Transport, None],
         "scaling": [StrOptions({"columns", "common"})],
+        "checkpoint": [str, PathLike, None],
         "random_state": ["random_state"],
     }
 

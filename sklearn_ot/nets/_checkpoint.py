@@ -1,6 +1,6 @@
 """A training as a part of the checkpoint of a fit."""
 
-from sklearn_ot.checkpoints import current_checkpoint, plain, using
+from sklearn_ot.checkpoints import begin_part, plain, using
 from sklearn_ot.nets._device import random_stream, set_random_stream
 
 
@@ -18,8 +18,7 @@ class TrainingLog:
     """
 
     def __init__(self, net):
-        checkpoint = current_checkpoint()
-        self.net, self.part = net, checkpoint and checkpoint.begin()
+        self.net, self.part = net, begin_part()
         self.loader, self.n_blocks = None, 0
         self.stored = self.part.content if self.part else None
 

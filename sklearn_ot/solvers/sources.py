@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
+from itertools import islice
 
 import numpy as np
 import torch
@@ -42,6 +43,41 @@ class Source:
     quasi_sample: Callable[[int], Tensor] | None = None
     quantile: Callable[[Tensor], Tensor] | None = None
     is_normal: bool = False
+
+
+class CountedDraws:
+    """The draws from a source, which can be repeated from another source that is the same.
+
+    Parameters
+    ----------
+    source : Source
+        The source.
+
+    Attributes
+    ----------
+    source : Source
+        The same source, whose draws are counted.
+    runs : list of list
+        Runs of equal draws in their order: whether they are quasi-random, the number of rows, and the number of draws.
+    """
+
+    def __init__(self, source: Source):
+        self.runs, self._draws = [], (source.sample, source.quasi_sample)
+        quasi_sample = None if source.quasi_sample is None else partial(self._draw, True)
+        self.source = replace(source, sample=partial(self._draw, False), quasi_sample=quasi_sample)
+
+    def _draw(self, is_quasi: bool, n: int) -> Tensor:
+        if not self.runs or self.runs[-1][:2] != [is_quasi, n]:
+            self.runs.append([is_quasi, n, 0])
+        self.runs[-1][2] += 1
+        return self._draws[is_quasi](n)
+
+    def repeat(self, runs: list):
+        """Make all draws of another counter, of which those so far are the first ones, and forget their rows."""
+        n_done = sum(times for *_, times in self.runs)
+        draws = (draw for *draw, times in runs for _ in range(times))
+        for is_quasi, n in islice(draws, n_done, None):
+            self._draw(is_quasi, n)
 
 
 def normal(n_features: int, **options) -> Source:

@@ -5,6 +5,7 @@ import warnings
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from numbers import Integral, Real
+from os import PathLike
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_ot.base import seeded
+from sklearn_ot.base import CHECKPOINT, documented, seeded
 from sklearn_ot.checks import picture_shape
 from sklearn_ot.networks import Convex
 from sklearn_ot.nn import ConvexPair, HalfSquare, PatchPotential
@@ -29,6 +30,7 @@ MAX_ITER, HIDDEN_LAYER_SIZES = 500, (64, 64)
 MAX_CUT = 2**22
 
 
+@documented(checkpoint=CHECKPOINT)
 @dataclass(eq=False, repr=False)
 class PatchTransport(ConvexTransport):
     r"""A map of pictures that moves every pixel by its mean displacement in all patches around it.
@@ -66,6 +68,7 @@ class PatchTransport(ConvexTransport):
     conjugate_tol : float, default=1e-4
         Residual at which the searches for preimages end, a root mean square over the pixels, in units of the geometric
         mean of the standard deviations of both samples.
+    <checkpoint>
     random_state : int, RandomState instance or None, default=None
         Draws the patches, and seeds the transport if its own ``random_state`` is None.
     verbose : int, default=0
@@ -118,6 +121,7 @@ class PatchTransport(ConvexTransport):
     reduction: int = 1
     n_patches: int = 20_000
     conjugate_tol: float = 1e-4
+    checkpoint: str | PathLike | None = None
     random_state: object = None
     verbose: int = 0
 
@@ -129,6 +133,7 @@ class PatchTransport(ConvexTransport):
         "reduction": [Interval(Integral, 1, None, closed="left")],
         "n_patches": [Interval(Integral, 2, None, closed="left")],
         "conjugate_tol": [Interval(Real, 0, None, closed="neither")],
+        "checkpoint": [str, PathLike, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }

@@ -4,6 +4,7 @@ import math
 from contextlib import nullcontext
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,8 +13,18 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_ot.base import MAX_REFERENCE_ROWS, BaseTransport, draw_reference, random_source, validated, warn_user
+from sklearn_ot.base import (
+    CHECKPOINT,
+    MAX_REFERENCE_ROWS,
+    BaseTransport,
+    documented,
+    draw_reference,
+    random_source,
+    validated,
+    warn_user,
+)
 from sklearn_ot.certificates import Certificate, certify_cost, check_certificate, cost_certificate
+from sklearn_ot.checkpoints import begin_part
 from sklearn_ot.checks import check_n_samples, check_weight
 from sklearn_ot.nets import progress_bar, resolve_device, torch_seed
 from sklearn_ot.solvers.chunks import in_chunks
@@ -48,6 +59,7 @@ MIN_ROWS, MAX_VISITS = 2**17, 100
 SAMPLE_ERROR = 0.5
 
 
+@documented(checkpoint=CHECKPOINT)
 @dataclass(eq=False, repr=False)
 class SemiDiscreteTransport(BaseTransport):
     r"""The optimal map from a source that can be sampled to finitely many weighted points.
@@ -101,6 +113,7 @@ class SemiDiscreteTransport(BaseTransport):
         Whether ``fit`` starts at the potential of the last fit, if the number of points is the same.
     device : {"auto", "cpu", "cuda", ...} or torch.device, default="auto"
         Device of the computation. "auto" is CUDA if there is a device, else the CPU.
+    <checkpoint>
     random_state : int, RandomState instance or None, default=None
         Draws the source rows.
     verbose : int, default=0
@@ -195,6 +208,7 @@ class SemiDiscreteTransport(BaseTransport):
     confidence: float | None = 0.95
     warm_start: bool = False
     device: str | torch.device = "auto"
+    checkpoint: str | PathLike | None = None
     random_state: int | np.random.RandomState | None = None
     verbose: int = 0
 
@@ -209,6 +223,7 @@ class SemiDiscreteTransport(BaseTransport):
         "confidence": [Interval(Real, 0, 1, closed="neither"), None],
         "warm_start": ["boolean"],
         "device": [str, torch.device],
+        "checkpoint": [str, PathLike, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -302,7 +317,8 @@ class SemiDiscreteTransport(BaseTransport):
                 bar.update(n_rows - bar.n)
 
             options = {"cost": self.cost, "tol": tol, "max_samples": max_samples, "start": start}
-            solution = semidiscrete_dual(source, points, weights, callback=show if self.verbose else None, **options)
+            options |= {"callback": show if self.verbose else None, "part": begin_part()}
+            solution = semidiscrete_dual(source, points, weights, **options)
             bar.set_postfix(mass_error=f"{solution.mass_error:.2g}")
             bar.set_description(f"{title}, distance")
             self._measure(source, points, solution.potential, weights)

@@ -6,9 +6,11 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
+from os import PathLike
 from typing import ClassVar
 
 import numpy as np
+from joblib import effective_n_jobs
 from scipy.stats import rankdata
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
@@ -17,7 +19,8 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_ot.base import draw_reference, warn_user
+from sklearn_ot.base import CHECKPOINT, documented, draw_reference, warn_user
+from sklearn_ot.checkpoints import current_checkpoint, using
 from sklearn_ot.checks import check_weight
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.nets import progress_bar
@@ -30,6 +33,7 @@ from sklearn_ot.transport._w2 import W2Transport
 WARNINGS_OF_DATA = "The target varies where|The numbers of .* are tiny|Some rows are far out"
 
 
+@documented(checkpoint=CHECKPOINT)
 @dataclass(eq=False, repr=False)
 class W2TransportCV(ConvexTransport):
     r"""A `W2Transport` with ``reg`` chosen by cross-validation.
@@ -61,6 +65,7 @@ class W2TransportCV(ConvexTransport):
         Number of fits that run at the same time; None is 1, -1 is the number of cores. Joblib divides the cores among
         the fits: with one fit for each core, each fit has one thread. (Threads of one process save no time, because
         fits in them take turns.)
+    <checkpoint>
     random_state : int, RandomState instance or None, default=None
         Seeds the folds, and the transport if its own ``random_state`` is None. All candidates have the same folds,
         initial weights and batches.
@@ -123,6 +128,7 @@ class W2TransportCV(ConvexTransport):
     _: KW_ONLY
     cv: object = 5
     n_jobs: int | None = None
+    checkpoint: str | PathLike | None = None
     random_state: int | np.random.RandomState | None = None
     verbose: int = 0
 
@@ -131,6 +137,7 @@ class W2TransportCV(ConvexTransport):
         "regs": ["array-like"],
         "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split", "get_n_splits"]), list],
         "n_jobs": [Integral, None],
+        "checkpoint": [str, PathLike, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -153,12 +160,7 @@ class W2TransportCV(ConvexTransport):
         source, target = _counted(source), _counted(target)
         folds = self._folds(source, target, rng)
         self.n_splits_ = len(folds)
-        options = {"verbose": max(self.verbose - 1, 0), "prefer": "processes", "return_as": "generator"}
-        results = Parallel(n_jobs=self.n_jobs, **options)(
-            delayed(_fit_and_score)(clone(candidate), *fold) for candidate in candidates for fold in folds
-        )
-        title, n_fits = f"{type(self).__name__}, folds", len(candidates) * len(folds)
-        results = list(progress_bar(title, n_fits, "fit", self.verbose, results))
+        results = self._fit_all([(clone(candidate), *fold) for candidate in candidates for fold in folds])
         self.cv_results_ = _tabulate(regs, np.reshape(results, (len(regs), len(folds), 3)))
         scores = self._finite_scores(regs)
         self.best_index_ = int(max(range(len(regs)), key=lambda index: (scores[index], regs[index])))
@@ -166,6 +168,26 @@ class W2TransportCV(ConvexTransport):
         self.reg_ = float(regs[self.best_index_])
         self.transport_ = transport.set_params(reg=self.reg_).fit(**_fit_arguments(source, target))
         self.wasserstein_distance_ = self.transport_.wasserstein_distance_
+
+    def _fit_all(self, tasks):
+        """The scores and the times of all fits; those in the checkpoint are not repeated."""
+        checkpoint, title = current_checkpoint(), f"{type(self).__name__}, folds"
+        options = {"n_jobs": self.n_jobs, "verbose": max(self.verbose - 1, 0), "prefer": "processes"}
+        parallel = Parallel(**options, return_as="generator")
+        if checkpoint is None:
+            runs = parallel(delayed(_fit_and_score)(*task) for task in tasks)
+            return list(progress_bar(title, len(tasks), "fit", self.verbose, runs))
+        parts = [checkpoint.begin() for _ in tasks]
+        left = [(part, task) for part, task in zip(parts, tasks, strict=True) if not part.is_done]
+        # Only this process writes the file.
+        is_alone = effective_n_jobs(self.n_jobs) == 1
+        runs = parallel(delayed(_fit_within)(part.inner() if is_alone else None, task) for part, task in left)
+        runs = progress_bar(title, len(left), "fit", self.verbose, runs)
+        fresh = {}
+        for (part, _), result in zip(left, runs, strict=True):
+            part.finish({"result": list(result)})
+            fresh[part] = result
+        return [fresh[part] if part in fresh else part.content["result"] for part in parts]
 
     def _folds(self, source, target, rng):
         """Training and test samples of all folds: for each, those of the source and those of the target."""
@@ -273,6 +295,12 @@ def _fit_and_score(transport, source, source_test, target, target_test):
     weights = {"sample_weight": source_test.weight, "target_weight": target_test.weight}
     value = transport.dual_value(source_test.rows, target_test.rows, **weights)
     return value, fitted - start, time.perf_counter() - fitted
+
+
+def _fit_within(checkpoint, task):
+    """The same as a part of a fit with a checkpoint."""
+    with using(checkpoint):
+        return _fit_and_score(*task)
 
 
 def _tabulate(regs, results):

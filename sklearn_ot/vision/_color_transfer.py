@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
+from os import PathLike
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +12,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_ot.base import DocumentationLink, all_or_nothing, random_source, warn_far
+from sklearn_ot.base import (
+    CHECKPOINT,
+    DocumentationLink,
+    all_or_nothing,
+    documented,
+    random_source,
+    resumable,
+    warn_far,
+)
 from sklearn_ot.networks import Convex
 from sklearn_ot.plain import PlainState
 from sklearn_ot.settings import OwnSettings
@@ -31,6 +40,7 @@ HIDDEN_LAYER_SIZES, MAX_ITER = (64, 64), 300
 N_CHECKED = 10_000
 
 
+@documented(checkpoint=CHECKPOINT)
 @dataclass(eq=False, repr=False)
 class ColorTransfer(
     DocumentationLink, PlainState, OwnSettings, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
@@ -74,6 +84,7 @@ class ColorTransfer(
         Pictures of uint16 and of floats are mapped by a table of the displacements with so many nodes for each channel,
         with linear interpolation, see ``table_error_``. With None every pixel is mapped on its own, which takes
         minutes for large pictures. Pictures of uint8 are mapped without one, through their distinct colours.
+    <checkpoint>
     random_state : int, RandomState instance or None, default=None
         Draws the pixels, and seeds the transport if ``transport`` is None.
     verbose : int, default=0
@@ -147,6 +158,7 @@ class ColorTransfer(
     keep_white: bool | str = "auto"
     color_space: tuple | None = None
     table_size: int | None = 65
+    checkpoint: str | PathLike | None = None
     random_state: object = None
     verbose: int = 0
 
@@ -160,6 +172,7 @@ class ColorTransfer(
         "keep_white": ["boolean", StrOptions({"auto"})],
         "color_space": [tuple, None],
         "table_size": [Interval(Integral, 2, 257, closed="both"), None],
+        "checkpoint": [str, PathLike, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -202,7 +215,8 @@ class ColorTransfer(
             ]
             (self.source_sample_, self.source_ends_), (self.target_sample_, self.target_ends_) = samples
             self.n_colors_, self._tables = n_colors[0], {}
-            self._fit_transport(rng)
+            with resumable(self, rng, self.source_sample_, self.target_sample_):
+                self._fit_transport(rng)
         return self
 
     def _fit_transport(self, rng):

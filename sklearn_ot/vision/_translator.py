@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import KW_ONLY, dataclass
+from os import PathLike
 from typing import ClassVar
 
 import numpy as np
@@ -9,9 +10,11 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_ot.base import (
+    CHECKPOINT,
     FLOAT_DTYPES,
     InvertibleTransport,
     all_or_nothing,
+    documented,
     draw_reference,
     seeded,
     torch_module_of,
@@ -34,6 +37,7 @@ N_CHECKED, MAX_RATIO = 100, 1.5
 CONV = {"batch_size": 64, "max_iter": 1000}
 
 
+@documented(checkpoint=CHECKPOINT)
 @dataclass(eq=False, repr=False)
 class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
     r"""Translate pictures of one kind to another kind, and back, learned from two collections without pairs.
@@ -69,6 +73,7 @@ class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
         as digits have.
     mirror : bool, default=False
         Whether the mirror images of the pictures, left and right exchanged, are also fitted to.
+    <checkpoint>
     random_state : int, RandomState instance or None, default=None
         Seeds the second map, unless it is a transport with a ``random_state`` of its own.
     verbose : int, default=0
@@ -126,6 +131,7 @@ class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
     image_shape: tuple[int, ...] | None = None
     statistics: bool = True
     mirror: bool = False
+    checkpoint: str | PathLike | None = None
     random_state: object = None
     verbose: int = 0
 
@@ -138,6 +144,7 @@ class ImageTranslator(InvertibleTransport, auto_wrap_output_keys=None):
         "image_shape": [tuple, None],
         "statistics": ["boolean"],
         "mirror": ["boolean"],
+        "checkpoint": [str, PathLike, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }

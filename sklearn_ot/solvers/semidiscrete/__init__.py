@@ -26,6 +26,7 @@ the root mean square of the relative errors of the masses.
 * ``_line``: the exact solution for one feature;
 * ``_soft``: the first phase, a function that makes a state of a problem;
 * ``_newton``, ``_average``: the other phases, functions of a problem and a state that yield states;
+* ``_log``: the average phase in the checkpoint of a fit;
 * ``_dual``: the driver, which chooses the next phase and ends the fit;
 * ``_interval``: an interval for the optimal cost.
 

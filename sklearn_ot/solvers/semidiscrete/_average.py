@@ -1,7 +1,10 @@
 """The average phase: natural gradient steps on the dual, and the average of their results."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
 
 from sklearn_ot.solvers.semidiscrete._orthonormal import OrthonormalRows
 from sklearn_ot.solvers.semidiscrete._problem import TINY, Problem, State
@@ -37,7 +40,42 @@ SMOOTH_ERROR, COUNTED_ERROR = 0.75, 1.15
 REPORT_RATIO, TEST_RATIO = 1.1, 1.3
 
 
-def average(problem: Problem, state: State) -> Iterator[State]:
+@dataclass
+class Place:
+    """The place of the phase between two steps.
+
+    Attributes
+    ----------
+    offsets, gap : Tensor
+        The offsets and the gap of the last step.
+    mean : Tensor of shape (N,)
+        The average of the offsets.
+    total : float
+        The sum of the weights of the average.
+    used, seen : int, float
+        Number of rows of this phase, and of effective rows.
+    next_report, next_test : float
+        Numbers of rows at which the next state and the next test are due.
+    """
+
+    offsets: Tensor
+    gap: Tensor
+    mean: Tensor
+    total: float = 0.0
+    used: int = 0
+    seen: float = 0
+    next_report: float = 0
+    next_test: float = 0
+
+    @classmethod
+    def at(cls, state: State) -> "Place":
+        """The place at which the phase begins."""
+        return cls(state.offsets, state.gap, state.offsets)
+
+
+def average(
+    problem: Problem, state: State, place: Place | None = None, after_step: Callable[[], None] | None = None
+) -> Iterator[State]:
     r"""Averages of natural steps on the dual itself.
 
     .. math:: h_i \leftarrow h_i + \eta_n \, \frac{\gamma}{\nu_i} (\nu_i - m_i)
@@ -59,6 +97,10 @@ def average(problem: Problem, state: State) -> Iterator[State]:
         The problem.
     state : State
         The start; its error sets the first step size.
+    place : Place, default=None
+        Where the phase goes on if it was ended; changed in place.
+    after_step : callable, default=None
+        It is called after each step and the test that follows from it.
 
     Yields
     ------
@@ -72,34 +114,36 @@ def average(problem: Problem, state: State) -> Iterator[State]:
     """
     rows = problem.rows
     factor = (SMOOTH_ERROR if is_smooth(problem) else COUNTED_ERROR) / math.sqrt(rows.effective_rows)
-    next_report = next_test = 0
-    for offsets, gap, used in averages(problem, state):
+    place = place or Place.at(state)
+    for used in averages(problem, state, place):
         expected, n_rows = factor * problem.expected_error(used), state.n_rows + used
         is_last = n_rows >= problem.max_samples
-        is_due = used >= next_test and expected <= problem.tol and not is_last
-        if is_due or is_last or used >= next_report:
-            next_report = used * REPORT_RATIO if used >= next_report else next_report
-            next_test = used * TEST_RATIO if is_due else next_test
-            yield State(offsets, gap, expected if is_due else math.inf, n_rows)
+        is_due = used >= place.next_test and expected <= problem.tol and not is_last
+        if is_due or is_last or used >= place.next_report:
+            place.next_report = used * REPORT_RATIO if used >= place.next_report else place.next_report
+            place.next_test = used * TEST_RATIO if is_due else place.next_test
+            yield State(place.mean, place.gap, expected if is_due else math.inf, n_rows)
         if is_last:
             return
+        if after_step is not None:
+            after_step()
 
 
-def averages(problem: Problem, state: State):
-    """Yield triples (averaged offsets, gap, number of rows) after each step, without end."""
+def averages(problem: Problem, state: State, place: Place):
+    """Take steps from a place, without end, and yield the number of rows after each of them."""
     rows, weights = problem.rows, problem.weights
     n_points, smooth = len(weights), is_smooth(problem)
     decay, recency = (DECAY, RECENCY) if problem.cost.power > 1 else (DECAY_OF_DISTANCE, RECENCY_OF_DISTANCE)
     batch = min(MAX_BATCH, max(MIN_BATCH, ROWS_PER_POINT * n_points))
     rate = min(MAX_RATE, RATE_PER_ERROR * state.error**2 * batch / n_points)
     before = max(POINTS_BEFORE * n_points / rate ** (1 / decay), BATCHES_BEFORE * batch)
-    offsets, gap = state.offsets, state.gap
-    mean, total, used, seen = offsets.clone(), 0.0, 0, 0
     while True:
+        offsets, seen = place.offsets, place.seen
         x = rows.sample(rows.n_for(min(MAX_BATCH, max(batch, seen // BATCHES_SO_FAR))))
         size = len(x) * rows.effective_rows
-        used, seen = used + len(x), seen + size
-        gap = rows.tiles.updated_gap(gap, x, offsets)
+        place.used, place.seen = place.used + len(x), seen + size
+        seen = place.seen
+        place.gap = gap = rows.tiles.updated_gap(place.gap, x, offsets)
         step = gap * rate * (before / (before + seen)) ** decay
         if smooth:
             width = min(1.0, (KERNEL_ROWS * n_points / (before + seen)) ** KERNEL_DECAY)
@@ -108,11 +152,11 @@ def averages(problem: Problem, state: State):
             step = step * (1 + 2 * width)
         else:
             mass = rows.masses(x, offsets)
-        offsets = offsets + step * (1 - mass.clamp_max(MAX_MASS * weights + MAX_MASS_ROWS / size) / weights)
+        place.offsets = offsets + step * (1 - mass.clamp_max(MAX_MASS * weights + MAX_MASS_ROWS / size) / weights)
         weight = size * seen**recency
-        total += weight
-        mean = mean + (offsets - mean) * (weight / total)
-        yield mean, gap, used
+        place.total += weight
+        place.mean = place.mean + (place.offsets - place.mean) * (weight / place.total)
+        yield place.used
 
 
 def kernel_masses(rows, x, offsets, epsilon):

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,13 +12,13 @@ from torch import Tensor
 from sklearn_ot.settings import in_own_settings
 from sklearn_ot.solvers.costs import Cost, read_cost
 from sklearn_ot.solvers.semidiscrete._assignment import distinct
-from sklearn_ot.solvers.semidiscrete._average import average
 from sklearn_ot.solvers.semidiscrete._line import line_potential, quantiles_of
+from sklearn_ot.solvers.semidiscrete._log import SolverLog
 from sklearn_ot.solvers.semidiscrete._masses import MIN_COARSE_ROWS, read_weights
 from sklearn_ot.solvers.semidiscrete._newton import newton
 from sklearn_ot.solvers.semidiscrete._problem import LOCATION_ROWS, Problem, State
 from sklearn_ot.solvers.semidiscrete._soft import soft
-from sklearn_ot.solvers.sources import Source, read_source
+from sklearn_ot.solvers.sources import CountedDraws, Source, read_source
 
 # Largest number of source rows: the first number, plus the second divided by the squared tolerance for each point.
 DEFAULT_ROWS, DEFAULT_ROWS_PER_ERROR = 2**20, 8
@@ -83,6 +84,7 @@ def semidiscrete_dual(
     start: Tensor | None = None,
     generator: torch.Generator | None = None,
     callback: Callable[[Tensor, int], bool | None] | None = None,
+    part: Any = None,
 ) -> SemiDiscreteSolution:
     r"""The potential of the optimal transport from a source that can be sampled to weighted points.
 
@@ -130,6 +132,9 @@ def semidiscrete_dual(
     callback : callable, default=None
         ``callback(potential, n_samples)`` is called at intervals with the present result. If it returns True, the
         solver ends.
+    part : Part, default=None
+        The solution as a part of a fit with a checkpoint, see `sklearn_ot.checkpoints`. The solver goes on with what
+        the part has stored, if the arguments are the same and the source gives the same rows again.
 
     Returns
     -------
@@ -172,14 +177,23 @@ def semidiscrete_dual(
         weights = torch.zeros(len(kept), dtype=weights.dtype, device=weights.device).index_add_(0, group, weights)
         points, start = points[kept], None if start is None else start[kept]
     max_samples = max_samples or default_max_samples(len(points), tol)
-    return _Fit(Problem(source, points, weights, cost, tol, max_samples), callback, group).run(start)
+    draws = CountedDraws(source)
+    if part and part.is_done:
+        draws.repeat(part.content["draws"])
+        solution = part.content["solution"]
+        return SemiDiscreteSolution(**{**solution, "potential": solution["potential"].to(points.device)})
+    problem = Problem(draws.source, points, weights, cost, tol, max_samples)
+    solution = _Fit(problem, callback, group, SolverLog(part, draws)).run(start)
+    if part:
+        part.finish({"draws": draws.runs, "solution": solution._asdict()})
+    return solution
 
 
 class _Fit:
     """One fit, which runs the phases, reports their states to the callback, and tests them."""
 
-    def __init__(self, problem: Problem, callback, group):
-        self.problem, self.callback, self.group = problem, callback, group
+    def __init__(self, problem: Problem, callback, group, log):
+        self.problem, self.callback, self.group, self.log = problem, callback, group, log
         self.ended = False
 
     def run(self, start):
@@ -189,6 +203,9 @@ class _Fit:
             return self.solution(State(torch.zeros_like(problem.weights), None, 0.0, 0))
         if problem.points.shape[1] == 1:
             return self.line()
+        if self.log.stored:
+            self.problem, state, place = self.log.go_on(problem)
+            return self.follow(partial(self.log.average, place=place), state)[1]
         state, solution = self.first_state(start)
         if solution is not None and solution.converged:
             return solution
@@ -207,7 +224,7 @@ class _Fit:
             if solution.mass_error < state.error:
                 state = state._replace(offsets=last.offsets, error=max(solution.mass_error, problem.tol))
             state = state._replace(n_rows=last.n_rows)
-        return self.follow(average, state)[1]
+        return self.follow(self.log.average, state)[1]
 
     def line(self):
         """Return the solution for one feature."""

@@ -56,6 +56,14 @@ class OrthonormalRows(ScoredRows):
         self.effective_rows = (EFFECTIVE_TALL if is_tall else EFFECTIVE_WIDE) * (1 + N_TURNS)
         self._shift = 0.0
 
+    def state(self) -> dict:
+        """The last quantile of the lengths."""
+        return {"shift": self._shift}
+
+    def load_state(self, state: dict):
+        """Go on with the quantiles of the lengths."""
+        self._shift = state["shift"]
+
     def scores(self, x: Tensor, offsets: Tensor):
         """Yield pairs of a tile and a number, whose products are scores, 2 (1 + `N_TURNS`) for each row of x.
 

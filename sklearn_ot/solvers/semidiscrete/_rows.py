@@ -44,6 +44,13 @@ class ScoredRows:
         n_rows = math.ceil(n_effective / self.effective_rows)
         return math.ceil(n_rows / self.tiles.multiple) * self.tiles.multiple
 
+    def state(self) -> dict:
+        """On what the next rows depend, besides the random numbers."""
+        return {}
+
+    def load_state(self, state: dict):
+        """Go on like rows with a stored state."""
+
     def scores(self, x: Tensor, offsets: Tensor):
         """Yield pairs of a tile and a number, whose products are the scores. The next tile overwrites a tile."""
         for _, tile in self.tiles.scores(x, offsets):
