@@ -147,8 +147,8 @@ class CheckpointFile:
 
     def __init__(self, path, fit, warn):
         self.path, self.fit, self.warn = Path(path), fit, warn
-        self.is_new, self.is_stopped = not self.path.exists(), False
-        self.places = [] if self.is_new else self._read()
+        self._is_new, self.is_stopped = not os.path.lexists(self.path), False
+        self.places = [] if self._is_new else self._read()
         self._first, self._is_failing = True, False
         self._end, self._seconds = -math.inf, 0.0
 
@@ -214,7 +214,7 @@ class CheckpointFile:
     def _replace(self, data):
         """Put a new file in the place of the old one, so that there is a whole one at any time."""
         if self._first:  # files that another process had no time to remove
-            for old in self.path.parent.glob(f"{glob.escape(self.path.name)}.*{SUFFIX}"):
+            for old in self.path.parent.glob(f"{glob.escape(self.path.name)}.[0-9]*{SUFFIX}"):
                 old.unlink(missing_ok=True)
         new = self.path.with_name(f"{self.path.name}.{os.getpid()}{SUFFIX}")
         try:
@@ -222,8 +222,8 @@ class CheckpointFile:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(new, self.path)
-        except OSError:
+            self._rename(new)
+        except (OSError, ValueError):
             new.unlink(missing_ok=True)
             raise
         if os.name == "posix":  # the name is stored in the folder
@@ -232,6 +232,18 @@ class CheckpointFile:
                 os.fsync(folder)
             finally:
                 os.close(folder)
+
+    def _rename(self, new):
+        if self._first and self._is_new:
+            try:
+                os.link(new, self.path)
+                new.unlink()
+                return
+            except FileExistsError as error:
+                raise ValueError(f"{self._name} has just been made by another fit. {ADVICE}") from error
+            except OSError:  # the file system has no links
+                pass
+        os.replace(new, self.path)
 
 
 def plain(value):

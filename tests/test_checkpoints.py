@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier
-from skorch.callbacks import Callback, Freezer, LRScheduler
+from skorch.callbacks import Callback, EarlyStopping, Freezer, LRScheduler
 
 from sklearn_ot import checkpoints
 from sklearn_ot.adaptation import DomainAdapter, LabelAwareTransport
+from sklearn_ot.base import resumable
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.generation import TableGenerator, W2Generator, WGANGenerator
 from sklearn_ot.nets import TimeBudget
@@ -163,6 +164,38 @@ def test_a_fit_that_was_ended_has_the_result_of_one_that_was_not(name, tmp_path,
     ends(1)
     np.testing.assert_array_equal(result(fitted(clone(estimator))), result(expected))
     assert os.listdir(tmp_path) == ["fit"]
+
+
+def test_schedules_of_torch_go_on(tmp_path, every_block, ends):
+    callbacks = [LRScheduler("StepLR", step_size=1, gamma=0.5), EarlyStopping("train_loss", patience=3)]
+    parameters = {"early_stopping": False, "max_iter": 420, "callbacks": callbacks}
+    expected = fitted(estimator_of("autoencoder", **parameters))
+    estimator = estimator_of(
+        "autoencoder", **{**parameters, "callbacks": [*callbacks, Ends()]}, checkpoint=tmp_path / "fit"
+    )
+    fit_with_ends(estimator, ends, 130)
+    np.testing.assert_array_equal(result(estimator), result(expected))
+    # The step sizes of the scheduler, which halve after each block.
+    assert [row["event_lr"] for row in estimator.net_.history] == [row["event_lr"] for row in expected.net_.history]
+
+
+def test_two_fits_that_begin_at_once_do_not_share_a_file(tmp_path):
+    path = tmp_path / "fit"
+    files = [checkpoints.CheckpointFile(path, {"reg": str(k)}, print) for k in range(2)]
+    files[0].write()
+    with pytest.raises(ValueError, match="has just been made by another fit"):
+        files[1].write()
+    assert os.listdir(tmp_path) == ["fit"]
+
+
+def test_only_the_first_of_several_processes_writes(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    rng, transport = np.random.RandomState(0), clone(SHORT).set_params(checkpoint=tmp_path / "fit")
+    with resumable(transport.set_params(device="accelerate"), rng, X):
+        assert os.listdir(tmp_path) == []
+    # A process that trains alone writes, whatever its number.
+    with resumable(transport.set_params(device="cpu"), rng, X):
+        assert os.listdir(tmp_path) == ["fit"]
 
 
 def test_a_fit_without_a_seed_goes_on_with_its_own(tmp_path, every_block, ends):

@@ -9,7 +9,8 @@ class TrainingLog:
 
     The attribute ``TRAINING`` of a net names its attributes on which the next block depends, without their last
     underscore, besides its ``state()``. A loader of batches that depend on earlier ones has the methods ``state`` and
-    ``load_state``, and so may a callback; otherwise all attributes of a callback that a file can store are its state.
+    ``load_state``, and so may a callback. The state of other callbacks is that of their attributes: those that a file
+    can store, and the ``state_dict`` of those that have one, such as a scheduler of torch.
 
     Parameters
     ----------
@@ -24,11 +25,13 @@ class TrainingLog:
 
     def run(self, train):
         """Train, unless the result is stored."""
-        if self.stored:
-            self.load()
         if self.part is None:
             train()
-        elif not self.part.is_done:
+        elif self.part.is_done:
+            self.load()
+        else:
+            if self.stored:  # what the net computes before the first block may take long without it
+                self.net.load_state(self.stored["net"])
             # Trainings and solvers within this one are no parts of the fit.
             with using(None):
                 train()
@@ -81,10 +84,7 @@ class TrainingLog:
         for name, value in stored["training"].items():
             setattr(net, name, _on(net.device, value))
         for (_, callback), state in zip(net.callbacks_, stored["callbacks"], strict=True):
-            if hasattr(callback, "load_state"):
-                callback.load_state(state)
-            else:
-                _load_attributes(callback, _on(net.device, state))
+            _load_callback(callback, _on(net.device, state))
         net.history[:] = stored["history"]
         set_random_stream(stored["stream"], net.device)
 
@@ -97,19 +97,21 @@ def _callback_state(callback):
     if hasattr(callback, "state"):
         return callback.state()
     parameters = callback.get_params(deep=False)
-    attributes = {name: value for name, value in vars(callback).items() if name not in parameters}
-    # Such as the scheduler of an LRScheduler.
-    for name, value in attributes.items():
-        if hasattr(value, "load_state_dict") and not isinstance(value, type):
-            attributes[name] = _plain_items(value.state_dict())
-    return _plain_items(attributes)
+    values = {name: value for name, value in vars(callback).items() if name not in parameters}
+    return _plain_items({name: v.state_dict() if _has_state(v) else v for name, v in values.items()})
 
 
-def _load_attributes(callback, state):
+def _has_state(value):
+    return hasattr(value, "state_dict") and not isinstance(value, type)
+
+
+def _load_callback(callback, state):
+    if hasattr(callback, "load_state"):
+        callback.load_state(state)
+        return
     for name, value in state.items():
-        part = vars(callback).get(name)
-        if hasattr(part, "load_state_dict"):
-            part.load_state_dict(value)
+        if _has_state(getattr(callback, name, None)):
+            getattr(callback, name).load_state_dict(value)
         else:
             setattr(callback, name, value)
 
