@@ -18,7 +18,6 @@ from skorch.callbacks import Callback, EarlyStopping, Freezer, LRScheduler
 
 from sklearn_ot import checkpoints
 from sklearn_ot.adaptation import DomainAdapter, LabelAwareTransport
-from sklearn_ot.base import resumable
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.generation import TableGenerator, W2Generator, WGANGenerator
 from sklearn_ot.nets import TimeBudget
@@ -186,16 +185,6 @@ def test_two_fits_that_begin_at_once_do_not_share_a_file(tmp_path):
     with pytest.raises(ValueError, match="has just been made by another fit"):
         files[1].write()
     assert os.listdir(tmp_path) == ["fit"]
-
-
-def test_only_the_first_of_several_processes_writes(tmp_path, monkeypatch):
-    monkeypatch.setenv("RANK", "1")
-    rng, transport = np.random.RandomState(0), clone(SHORT).set_params(checkpoint=tmp_path / "fit")
-    with resumable(transport.set_params(device="accelerate"), rng, X):
-        assert os.listdir(tmp_path) == []
-    # A process that trains alone writes, whatever its number.
-    with resumable(transport.set_params(device="cpu"), rng, X):
-        assert os.listdir(tmp_path) == ["fit"]
 
 
 def test_a_fit_without_a_seed_goes_on_with_its_own(tmp_path, every_block, ends):
