@@ -50,7 +50,7 @@ OUTSIDE = {
     "nn": {"torch"},
     "plain": {"numpy", "sklearn", "torch"},
     "objectives": {"torch", "ot"},
-    "solvers": {"numpy", "scipy", "sklearn", "torch", "ot"},
+    "solvers": {"numpy", "scipy", "sklearn", "joblib", "torch", "ot"},
     "nets": {"numpy", "sklearn", "torch", "skorch", "tqdm"},
     "metrics": {"numpy", "scipy", "sklearn", "ot"},
     "datasets": {"numpy", "scipy", "sklearn", "torch", "ot"},

@@ -16,6 +16,7 @@ the root mean square of the relative errors of the masses.
 **The modules**, each of which imports only modules before it:
 
 * ``_units``: coordinates that do not depend on the units and the origin of the data;
+* ``_workers``: workers of joblib, which compute blocks of rows;
 * ``_tiles``: scores of many rows, computed in tiles, with the cells and the gaps;
 * ``_assignment``: the map of a potential;
 * ``_rows``: rows of the source in these units, with the masses of cells, counted or softened;

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+import torch
+
 from sklearn_ot.solvers.semidiscrete._orthonormal import OrthonormalRows
 from sklearn_ot.solvers.semidiscrete._problem import TINY, Problem, State
 
 # Effective rows of a step: four for each point, within these bounds, and later the number of rows so far divided by 20.
 ROWS_PER_POINT, MIN_BATCH, MAX_BATCH, BATCHES_SO_FAR = 4, 2048, 4096, 20
+# The largest number of rows of a step, in blocks of workers, if these are more than the bound above. It does not depend
+# on the number of workers.
+BLOCKS_PER_STEP = 8
 # The first step size, in units of gap / mass, is twice the squared error divided by the variance of the masses of a
 # step.
 # It is at most a half: a step then corrects about half of the error of a mass, and does not overshoot although the
@@ -134,12 +139,13 @@ def averages(problem: Problem, state: State, place: Place):
     rows, weights = problem.rows, problem.weights
     n_points, smooth = len(weights), is_smooth(problem)
     decay, recency = (DECAY, RECENCY) if problem.cost.power > 1 else (DECAY_OF_DISTANCE, RECENCY_OF_DISTANCE)
-    batch = min(MAX_BATCH, max(MIN_BATCH, ROWS_PER_POINT * n_points))
+    largest = largest_batch(problem)
+    batch = min(largest, max(MIN_BATCH, ROWS_PER_POINT * n_points))
     rate = min(MAX_RATE, RATE_PER_ERROR * state.error**2 * batch / n_points)
     before = max(POINTS_BEFORE * n_points / rate ** (1 / decay), BATCHES_BEFORE * batch)
     while True:
         offsets, seen = place.offsets, place.seen
-        x = rows.sample(rows.n_for(min(MAX_BATCH, max(batch, seen // BATCHES_SO_FAR))))
+        x = rows.sample(rows.n_for(min(largest, max(batch, seen // BATCHES_SO_FAR))))
         size = len(x) * rows.effective_rows
         place.used, place.seen = place.used + len(x), seen + size
         seen = place.seen
@@ -159,9 +165,17 @@ def averages(problem: Problem, state: State, place: Place):
         yield place.used
 
 
+def largest_batch(problem: Problem) -> float:
+    """The largest number of effective rows of a step."""
+    if not problem.rows.tiles.has_blocks:
+        return MAX_BATCH
+    in_blocks = BLOCKS_PER_STEP * problem.rows.tiles.block_rows * problem.rows.effective_rows
+    return max(MAX_BATCH, min(ROWS_PER_POINT * len(problem.weights), in_blocks))
+
+
 def kernel_masses(rows, x, offsets, epsilon):
     """Softened masses at two temperatures, combined so that the leading term of the bias cancels."""
-    near, far = rows.soft_masses(x, offsets, [epsilon, 2 * epsilon])
+    near, far = rows.soft_masses(x, offsets, torch.stack([epsilon, 2 * epsilon]))
     return (4 * near - far) / 3
 
 

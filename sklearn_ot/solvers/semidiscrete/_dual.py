@@ -18,6 +18,7 @@ from sklearn_ot.solvers.semidiscrete._masses import MIN_COARSE_ROWS, read_weight
 from sklearn_ot.solvers.semidiscrete._newton import newton
 from sklearn_ot.solvers.semidiscrete._problem import LOCATION_ROWS, Problem, State
 from sklearn_ot.solvers.semidiscrete._soft import soft
+from sklearn_ot.solvers.semidiscrete._workers import Workers
 from sklearn_ot.solvers.sources import CountedDraws, Source, read_source
 
 # Largest number of source rows: the first number, plus the second divided by the squared tolerance for each point.
@@ -83,6 +84,7 @@ def semidiscrete_dual(
     max_samples: int | None = None,
     start: Tensor | None = None,
     generator: torch.Generator | None = None,
+    n_jobs: int | None = None,
     callback: Callable[[Tensor, int], bool | None] | None = None,
     part: Any = None,
 ) -> SemiDiscreteSolution:
@@ -129,6 +131,11 @@ def semidiscrete_dual(
         returned.
     generator : torch.Generator, default=None
         Generator of the named sources.
+    n_jobs : int, default=None
+        Number of workers that count masses, on the CPU, through joblib and its active backend; -1 is one for each
+        processor. Each worker and everything else uses one thread, and the number of workers changes no bit of the
+        result. With None all is computed in this process with torch's threads, unless `joblib.parallel_config` sets a
+        number above 1.
     callback : callable, default=None
         ``callback(potential, n_samples)`` is called at intervals with the present result. If it returns True, the
         solver ends.
@@ -182,8 +189,9 @@ def semidiscrete_dual(
         draws.repeat(part.content["draws"])
         solution = part.content["solution"]
         return SemiDiscreteSolution(**{**solution, "potential": solution["potential"].to(points.device)})
-    problem = Problem(draws.source, points, weights, cost, tol, max_samples)
-    solution = _Fit(problem, callback, group, SolverLog(part, draws)).run(start)
+    with Workers(n_jobs, points.device) as workers:
+        problem = Problem(draws.source, points, weights, cost, tol, max_samples, workers=workers)
+        solution = _Fit(problem, callback, group, SolverLog(part, draws)).run(start)
     if part:
         part.finish({"draws": draws.runs, "solution": solution._asdict()})
     return solution

@@ -19,6 +19,7 @@ from sklearn_ot.solvers.semidiscrete._problem import LOCATION_ROWS, MAX_NEWTON_F
 from sklearn_ot.solvers.semidiscrete._soft import logarithmic_change
 from sklearn_ot.solvers.semidiscrete._tiles import MAX_TILE, Tiles
 from sklearn_ot.solvers.semidiscrete._units import Units, location
+from sklearn_ot.solvers.semidiscrete._workers import Workers
 from sklearn_ot.solvers.sources import Source, read_source
 
 # Number of rows for the dual value: 20 for each point, and at least 100 000. If their scores take more multiply-adds
@@ -70,6 +71,7 @@ def primal_dual_interval(
     n_samples: int | None = None,
     n_batches: int = 6,
     generator: torch.Generator | None = None,
+    n_jobs: int | None = None,
 ) -> CostInterval:
     r"""An interval for the optimal cost between a source that can be sampled and weighted points.
 
@@ -92,7 +94,7 @@ def primal_dual_interval(
 
     Parameters
     ----------
-    source, points, weights, cost, generator
+    source, points, weights, cost, generator, n_jobs
         See `semidiscrete_dual`.
     potential : Tensor of shape (N,)
         Any potential; a better one gives a narrower interval.
@@ -122,7 +124,12 @@ def primal_dual_interval(
     0.40 to 0.41
     """
     source, weights = read_source(source, points, generator), read_weights(weights, points)
-    costs = _Costs(points, potential.double(), weights, read_cost(cost), location(source.sample(LOCATION_ROWS)))
+    with Workers(n_jobs, points.device) as workers:
+        return _interval(source, points, potential, weights, cost, confidence, n_samples, n_batches, workers)
+
+
+def _interval(source, points, potential, weights, cost, confidence, n_samples, n_batches, workers):
+    costs = _Costs(points, potential.double(), weights, read_cost(cost), location(source.sample(LOCATION_ROWS)), workers)
     n_points, n_features = points.shape
     affordable = int(MAX_WORK / (n_points * n_features))
     if n_samples is None:
@@ -149,10 +156,10 @@ def primal_dual_interval(
 class _Costs:
     """Costs of samples of a source with a potential: in the dual, and of a coupling with the points."""
 
-    def __init__(self, points, potential, weights, cost, source_location):
+    def __init__(self, points, potential, weights, cost, source_location, workers):
         self.points, self.potential, self.weights, self.cost = points, potential, weights, cost
         self.units = Units(points, cost, source_location, torch.float32)
-        self.tiles, self.offsets = Tiles(self.units), self.units.offsets(potential)
+        self.tiles, self.offsets = Tiles(self.units, workers=workers), self.units.offsets(potential)
 
     def reduced(self, x):
         """The value c - ψ of each row and its cell."""

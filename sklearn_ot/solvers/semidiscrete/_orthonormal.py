@@ -21,6 +21,26 @@ EFFECTIVE_TALL, EFFECTIVE_WIDE = 1.8, 1.2
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
+def _reflected_pairs(tiles, x, offsets, lengths):
+    """Yield pairs of a tile and a number, whose products are scores, 2 (1 + `N_TURNS`) for each row of x.
+
+    The next tile overwrites a tile, and may be computed from it.
+    """
+    for rows in tiles.slices(len(x)):
+        part, length = orthonormal_rows(x[rows]), lengths[rows.start].tolist()
+        scores, other = (tiles.workspace(len(part), k) for k in range(2))
+        # The scores are divided by the length of the rows, so that the rows themselves need no factor.
+        torch.addmm(offsets / length[0], part, tiles.units.points.T, out=scores)
+        for turn in range(1 + N_TURNS):
+            if turn:
+                # Twice the reflected rows, which takes one operation less.
+                workspace = tiles.workspace(len(scores) // 4, 2)
+                scores, other = doubly_reflected(scores, workspace, out=other), scores
+            first, second = (number / 2**turn for number in length[turn : turn + 2])
+            yield scores, first
+            yield torch.sub(offsets * (1 / first + 1 / second), scores, out=scores), second
+
+
 class OrthonormalRows(ScoredRows):
     """Orthonormal rows of a normal source, in sets of one tile, for the squared cost.
 
@@ -49,9 +69,9 @@ class OrthonormalRows(ScoredRows):
     .. [Yu16] F. X. Yu et al., "Orthogonal random features", NeurIPS 2016.
     """
 
-    def __init__(self, source, units):
+    def __init__(self, source, units, workers=None):
         # Made orthogonal, independent rows are uniform on the sphere, and quasi-random rows are not.
-        super().__init__(replace(source, quasi_sample=None), units, ROW_MULTIPLE)
+        super().__init__(replace(source, quasi_sample=None), units, workers, ROW_MULTIPLE)
         is_tall = units.points.shape[1] <= MIN_TILE_ROWS
         self.effective_rows = (EFFECTIVE_TALL if is_tall else EFFECTIVE_WIDE) * (1 + N_TURNS)
         self._shift = 0.0
@@ -64,36 +84,23 @@ class OrthonormalRows(ScoredRows):
         """Go on with the quantiles of the lengths."""
         self._shift = state["shift"]
 
-    def scores(self, x: Tensor, offsets: Tensor):
-        """Yield pairs of a tile and a number, whose products are scores, 2 (1 + `N_TURNS`) for each row of x.
+    pairs = staticmethod(_reflected_pairs)
 
-        The next tile overwrites a tile, and may be computed from it.
+    def lengths(self, x: Tensor) -> Tensor:
+        """Lengths for all turns and one more, shape (n, N_TURNS + 2), the same for all rows of a tile.
+
+        They are quantiles of the chi distribution, one in each of as many equal parts. Its degrees of freedom are the
+        rows or the columns of a tile. The quantiles change from tile to tile, so that over many tiles all lengths have
+        their right frequency.
         """
-        offsets = offsets.to(x.dtype)
+        lengths = torch.empty(len(x), N_TURNS + 2, dtype=torch.float64)
         for rows in self.tiles.slices(len(x)):
-            part = orthonormal_rows(x[rows])
-            lengths = self._lengths(max(part.shape))
-            scores, other = (self.tiles.workspace(len(part), k) for k in range(2))
-            # The scores are divided by the length of the rows, so that the rows themselves need no factor.
-            torch.addmm(offsets / lengths[0], part, self.units.points.T, out=scores)
-            for turn in range(1 + N_TURNS):
-                if turn:
-                    # Twice the reflected rows, which takes one operation less.
-                    workspace = self.tiles.workspace(len(scores) // 4, 2)
-                    scores, other = doubly_reflected(scores, workspace, out=other), scores
-                first, second = (length / 2**turn for length in lengths[turn : turn + 2])
-                yield scores, first
-                yield torch.sub(offsets * (1 / first + 1 / second), scores, out=scores), second
-
-    def _lengths(self, n: int) -> list:
-        """Lengths for all turns and one more: quantiles of the chi distribution, one in each of as many equal parts.
-
-        The distribution has n degrees of freedom. The quantiles change from call to call, so that over many calls all
-        lengths have their right frequency.
-        """
-        self._shift = (self._shift + GOLDEN_RATIO) % 1
-        level = (np.linspace(0, 1, N_TURNS + 2, endpoint=False) + self._shift) % 1
-        return (np.sqrt(2 * gammaincinv(n / 2, level)) / self.units.source_width).tolist()
+            part = lengths[rows]
+            self._shift = (self._shift + GOLDEN_RATIO) % 1
+            level = (np.linspace(0, 1, N_TURNS + 2, endpoint=False) + self._shift) % 1
+            n = max(len(part), x.shape[1])
+            part[:] = torch.from_numpy(np.sqrt(2 * gammaincinv(n / 2, level)) / self.units.source_width)
+        return lengths
 
 
 def orthonormal_rows(x: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from sklearn_ot.solvers.semidiscrete._masses import MassTest
 from sklearn_ot.solvers.semidiscrete._orthonormal import OrthonormalRows
 from sklearn_ot.solvers.semidiscrete._rows import ScoredRows
 from sklearn_ot.solvers.semidiscrete._units import Location, Units, location, normal_location
+from sklearn_ot.solvers.semidiscrete._workers import Workers
 from sklearn_ot.solvers.sources import Source
 
 # Up to this number of features there is Newton's method, and quasi-random rows are more even than orthonormal rows.
@@ -55,6 +56,8 @@ class Problem:
         The location of the source; that of a sample of it if None.
     dtype : torch.dtype, default=torch.float32
         Dtype of the scores.
+    workers : Workers, default=None
+        Workers that count masses; none if None.
 
     Attributes
     ----------
@@ -72,6 +75,7 @@ class Problem:
     max_samples: int
     location: Location | None = None
     dtype: torch.dtype = torch.float32
+    workers: Workers | None = None
 
     def __post_init__(self):
         self.mass_test = MassTest(self.weights, self.tol)
@@ -81,7 +85,7 @@ class Problem:
             self.location = normal_location(self.points) if is_known else location(sample(LOCATION_ROWS))
         units = Units(self.points, self.cost, self.location, self.dtype)
         is_orthonormal = is_known and self.cost.is_squared
-        self.rows = (OrthonormalRows if is_orthonormal else ScoredRows)(self.source, units)
+        self.rows = (OrthonormalRows if is_orthonormal else ScoredRows)(self.source, units, self.workers)
 
     @property
     def has_few_features(self) -> bool:

@@ -1,13 +1,36 @@
 """Rows of a source in the units of the solver, and their masses of cells."""
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from sklearn_ot.solvers.semidiscrete._tiles import Tiles, row_argmax
 from sklearn_ot.solvers.semidiscrete._units import Units
+from sklearn_ot.solvers.semidiscrete._workers import Workers
 from sklearn_ot.solvers.sources import Source, pushforward
+
+
+def _plain_pairs(tiles, x, offsets, lengths):
+    return ((tile, 1.0) for _, tile in tiles.scores(x, offsets))
+
+
+def _counts(pairs, tiles, *rows):
+    """The number of rows in each cell."""
+    cells = torch.cat([row_argmax(tile) for tile, _ in pairs(tiles, *rows)])
+    return torch.bincount(cells, minlength=tiles.n_points)
+
+
+def _soft_sums(pairs, tiles, x, offsets, lengths, epsilons):
+    """The sum over the rows of the softmax of their scores at each temperature, and the number of rows."""
+    sums = torch.zeros(len(epsilons), tiles.n_points + 1, dtype=torch.float64, device=x.device)
+    for tile, factor in pairs(tiles, x, offsets, lengths):
+        sums[:, -1] += len(tile)
+        for total, epsilon in zip(sums, epsilons, strict=True):
+            exponents = torch.mul(tile, factor / epsilon, out=tiles.workspace(len(tile), 3))
+            total[:-1] += torch.softmax(exponents, 1, out=exponents).sum(0)
+    return sums
 
 
 class ScoredRows:
@@ -19,7 +42,7 @@ class ScoredRows:
         The source, in the units of the data.
     units : Units
         The units of the solver.
-    multiple : int, default=1
+    multiple, workers
         See `Tiles`.
 
     Attributes
@@ -34,15 +57,16 @@ class ScoredRows:
 
     effective_rows = 1.0
 
-    def __init__(self, source: Source, units: Units, multiple: int = 1):
-        self.units, self.tiles = units, Tiles(units, multiple)
+    def __init__(self, source: Source, units: Units, workers: Workers | None = None, multiple: int = 1):
+        self.units, self.tiles = units, Tiles(units, multiple, workers)
         in_units = pushforward(source, units.rows)
         self.sample, self.even_sample = in_units.sample, in_units.quasi_sample or in_units.sample
 
     def n_for(self, n_effective: float) -> int:
-        """Number of rows that have ``n_effective`` effective rows."""
+        """Number of rows that have about ``n_effective`` effective rows: whole tiles, if one is not enough."""
+        multiple, tile = self.tiles.multiple, self.tiles.tile_rows
         n_rows = math.ceil(n_effective / self.effective_rows)
-        return math.ceil(n_rows / self.tiles.multiple) * self.tiles.multiple
+        return round(n_rows / tile) * tile if multiple > 1 and n_rows > tile else math.ceil(n_rows / multiple) * multiple
 
     def state(self) -> dict:
         """On what the next rows depend, besides the random numbers."""
@@ -51,23 +75,20 @@ class ScoredRows:
     def load_state(self, state: dict):
         """Go on like rows with a stored state."""
 
-    def scores(self, x: Tensor, offsets: Tensor):
-        """Yield pairs of a tile and a number, whose products are the scores. The next tile overwrites a tile."""
-        for _, tile in self.tiles.scores(x, offsets):
-            yield tile, 1.0
+    def lengths(self, x: Tensor) -> Tensor | None:
+        """Numbers that belong to the rows x, for `pairs`."""
+        return None
+
+    # Yields pairs of a tile and a number, whose products are the scores, of tiles, rows, offsets and `lengths`. The next
+    # tile overwrites a tile. A function without the source, so that another process can evaluate it.
+    pairs = staticmethod(_plain_pairs)
 
     def masses(self, x: Tensor, offsets: Tensor) -> Tensor:
-        """The share of the rows (of `scores`) in each cell, float64."""
-        cells = torch.cat([row_argmax(tile) for tile, _ in self.scores(x, offsets)])
-        return torch.bincount(cells, minlength=self.tiles.n_points).double() / len(cells)
+        """The share of the rows (of `pairs`) in each cell, float64."""
+        counts = sum(self.tiles.over_blocks(partial(_counts, self.pairs), x, offsets, self.lengths(x))).double()
+        return counts / counts.sum()
 
-    def soft_masses(self, x: Tensor, offsets: Tensor, epsilons) -> Tensor:
+    def soft_masses(self, x: Tensor, offsets: Tensor, epsilons: Tensor) -> Tensor:
         """The mean over the rows of the softmax of their scores at each temperature, shape (len(epsilons), N)."""
-        masses = torch.zeros(len(epsilons), self.tiles.n_points, dtype=torch.float64, device=x.device)
-        n_rows = 0
-        for tile, factor in self.scores(x, offsets):
-            n_rows += len(tile)
-            for mass, epsilon in zip(masses, epsilons, strict=True):
-                exponents = torch.mul(tile, factor / epsilon, out=self.tiles.workspace(len(tile), 3))
-                mass += torch.softmax(exponents, 1, out=exponents).sum(0)
-        return masses / n_rows
+        sums = sum(self.tiles.over_blocks(partial(_soft_sums, self.pairs), x, offsets, self.lengths(x), epsilons))
+        return sums[:, :-1] / sums[:, -1:]

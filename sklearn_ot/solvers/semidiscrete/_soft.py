@@ -63,7 +63,7 @@ def soft(problem: Problem) -> State:
         n_rows += len(x)
         gap = rows.tiles.updated_gap(gap, x, offsets)
         epsilon = spread ** (1 - done) * gap**done + LEAST_TEMPERATURE
-        (mass,) = rows.soft_masses(x, offsets, [epsilon])
+        (mass,) = rows.soft_masses(x, offsets, epsilon[None])
         offsets = offsets + epsilon * logarithmic_change(weights, mass)
     return State(offsets, gap, EXPECTED_ERROR, n_rows)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sklearn_ot.solvers.costs import read_cost
+from sklearn_ot.solvers.costs import Cost, read_cost
 
 # Number of rows that are converted to float64 together, so that the data are not copied as a whole.
 BLOCK_ROWS = 256
@@ -37,7 +37,29 @@ def normal_location(points: Tensor) -> Location:
     return Location(torch.zeros(n_features, dtype=torch.float64, device=points.device), math.sqrt(n_features))
 
 
-class Units:
+class ScoredPoints:
+    """Points and the scores of rows, both in the units of the solver, see `Units`.
+
+    Parameters
+    ----------
+    points : Tensor of shape (N, d)
+        The points.
+    cost : Cost
+        The cost.
+    """
+
+    def __init__(self, points: Tensor, cost: Cost):
+        self.points, self.cost = points, cost
+
+    def scores(self, x: Tensor, offsets: Tensor, out: Tensor | None = None) -> Tensor:
+        """Scores of rows in these units, shape (n, N); they may be written to ``out``."""
+        offsets = offsets.to(x.dtype)
+        if self.cost.is_squared:
+            return torch.addmm(offsets, x, self.points.T, out=out)
+        return torch.sub(offsets, self.cost.pairwise(x, self.points, by_product=True), out=out)
+
+
+class Units(ScoredPoints):
     r"""Points in the coordinates of the solver, and scores, of which the largest shows the cell of a source row.
 
     With rows :math:`x' = (x - s) / a` and points :math:`y' = (y - m) / b`, the cell of x is that of the largest score
@@ -62,7 +84,7 @@ class Units:
     """
 
     def __init__(self, points, cost, source: Location | None = None, dtype=None):
-        self.cost = cost = read_cost(cost)
+        cost = read_cost(cost)
         self.shift, width = location(points)
         self.source_shift, source_width = source or (self.shift, width)
         # A single point, or a source of a single row, has no width.
@@ -79,7 +101,7 @@ class Units:
             self.unit = self.width**cost.power
             self.bend = 0.0
         self.dtype = torch.float64 if points.shape[1] == 1 else dtype or points.dtype
-        self.points = points.new_empty(points.shape, dtype=self.dtype)
+        super().__init__(points.new_empty(points.shape, dtype=self.dtype), cost)
         for block, scaled in zip(points.split(BLOCK_ROWS), self.points.split(BLOCK_ROWS), strict=True):
             scaled.copy_((block.double() - self.shift) / self.width)
 
@@ -98,13 +120,6 @@ class Units:
         if not 1 / MAX_SINGLE < self.source_width < MAX_SINGLE:
             x = x.double()
         return ((x - self.source_shift.to(x.dtype)) / self.source_width).to(self.dtype)
-
-    def scores(self, x: Tensor, offsets: Tensor, out: Tensor | None = None) -> Tensor:
-        """Scores of rows in these units, shape (n, N); they may be written to ``out``."""
-        offsets = offsets.to(x.dtype)
-        if self.cost.is_squared:
-            return torch.addmm(offsets, x, self.points.T, out=out)
-        return torch.sub(offsets, self.cost.pairwise(x, self.points, by_product=True), out=out)
 
 
 def _squares(rows, centre):

@@ -23,7 +23,7 @@ def test_scores_are_those_of_reflected_rows_of_all_lengths(n):
     points, offsets = torch.randn(40, 6, dtype=torch.float64), torch.randn(40, dtype=torch.float64)
     scored = rows_of(OrthonormalRows, points)
     x = scored.units.rows(torch.randn(n, 6, dtype=torch.float64))
-    tiles = [tile * factor for tile, factor in scored.scores(x, offsets)]
+    tiles = [tile * factor for tile, factor in scored.pairs(scored.tiles, x, offsets, scored.lengths(x))]
     rows = [torch.linalg.lstsq(scored.units.points, (tile - offsets).T).solution.T for tile in tiles]
     directions, lengths = orthonormal_rows(x), []
     for i, (row, opposite) in enumerate(zip(rows[::2], rows[1::2], strict=True)):

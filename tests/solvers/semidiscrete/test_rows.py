@@ -14,8 +14,9 @@ def test_soft_masses_are_means_of_softmax(kind):
     points, x, offsets = torch.randn(3000, 5), torch.randn(24, 5), torch.randn(3000, dtype=torch.float64)
     # Two objects with the same rows, because the lengths change with each call.
     first, second = (kind(normal(5), Units(points, "sqeuclidean", normal_location(points))) for _ in range(2))
-    tiles = torch.cat([tile.double() * factor for tile, factor in first.scores(x, offsets)])
-    masses = second.soft_masses(x, offsets, [torch.tensor(0.3), torch.tensor(0.01)])
+    pairs = first.pairs(first.tiles, x, offsets.float(), first.lengths(x))
+    tiles = torch.cat([tile.double() * factor for tile, factor in pairs])
+    masses = second.soft_masses(x, offsets, torch.tensor([0.3, 0.01]))
     for mass, epsilon in zip(masses, (0.3, 0.01), strict=True):
         torch.testing.assert_close(mass, torch.softmax(tiles / epsilon, 1).mean(0), rtol=2e-4, atol=1e-8)
 
