@@ -125,12 +125,13 @@ def primal_dual_interval(
     """
     source, weights = read_source(source, points, generator), read_weights(weights, points)
     with Workers(n_jobs, points.device) as workers:
-        return _interval(source, points, potential, weights, cost, confidence, n_samples, n_batches, workers)
+        place = location(source.sample(LOCATION_ROWS))
+        costs = _Costs(points, potential.double(), weights, read_cost(cost), place, workers)
+        return _interval(source, costs, confidence, n_samples, n_batches)
 
 
-def _interval(source, points, potential, weights, cost, confidence, n_samples, n_batches, workers):
-    costs = _Costs(points, potential.double(), weights, read_cost(cost), location(source.sample(LOCATION_ROWS)), workers)
-    n_points, n_features = points.shape
+def _interval(source, costs, confidence, n_samples, n_batches):
+    n_points, n_features = costs.points.shape
     affordable = int(MAX_WORK / (n_points * n_features))
     if n_samples is None:
         n_samples = max(LEAST_ROWS, min(max(MIN_ROWS, ROWS_PER_POINT * n_points), affordable))
@@ -138,7 +139,7 @@ def _interval(source, points, potential, weights, cost, confidence, n_samples, n
     # Numbers without a unit, because squares of costs may be beyond the range of floats.
     unit = costs.units.unit
     reduced = torch.cat([costs.reduced(source.sample(block)).cpu() / unit for _ in range(-(-n_samples // block))])
-    dual_value = float(reduced.mean() + weights @ costs.potential / unit)
+    dual_value = float(reduced.mean() + costs.weights @ costs.potential / unit)
     dual_error = float(reduced.std()) / math.sqrt(len(reduced))
     tail = 1 - (1 - confidence) / 2
     low = max(dual_value - float(stats.norm.ppf(tail)) * dual_error, 0.0)

@@ -66,7 +66,9 @@ class ScoredRows:
         """Number of rows that have about ``n_effective`` effective rows: whole tiles, if one is not enough."""
         multiple, tile = self.tiles.multiple, self.tiles.tile_rows
         n_rows = math.ceil(n_effective / self.effective_rows)
-        return round(n_rows / tile) * tile if multiple > 1 and n_rows > tile else math.ceil(n_rows / multiple) * multiple
+        if multiple > 1 and n_rows > tile:
+            return round(n_rows / tile) * tile
+        return math.ceil(n_rows / multiple) * multiple
 
     def state(self) -> dict:
         """On what the next rows depend, besides the random numbers."""
@@ -79,8 +81,8 @@ class ScoredRows:
         """Numbers that belong to the rows x, for `pairs`."""
         return None
 
-    # Yields pairs of a tile and a number, whose products are the scores, of tiles, rows, offsets and `lengths`. The next
-    # tile overwrites a tile. A function without the source, so that another process can evaluate it.
+    # A function of tiles, rows, offsets and `lengths`, which yields pairs of a tile and a number. The products are the
+    # scores. The next tile overwrites a tile. It needs no source, so that another process can evaluate it.
     pairs = staticmethod(_plain_pairs)
 
     def masses(self, x: Tensor, offsets: Tensor) -> Tensor:

@@ -19,8 +19,8 @@ CPU_TILE, MIN_TILE_ROWS = 2**19, 256
 # Number of rows for an estimate of the mean gap, and the weight of a new estimate in the running mean: the gap changes
 # slowly from step to step.
 GAP_ROWS, GAP_WEIGHT = 8, 0.1
-# Smallest number of multiply-adds of the scores in a block, about a fiftieth of a second: a worker needs a thousandth of
-# a second to get a block.
+# Smallest number of multiply-adds of the scores in a block, about a fiftieth of a second. A worker needs about a
+# thousandth of a second to get a block.
 BLOCK_WORK = 2**30
 
 

@@ -23,8 +23,8 @@ class Workers:
     n_jobs : int, default=None
         Number of workers, with scikit-learn's meaning; -1 is one for each processor. With None there are no blocks
         and no workers, and torch's threads are used, unless `joblib.parallel_config` sets a number above 1.
-    device : torch.device, default=torch.device("cpu")
-        Device of the computation. Only a CPU has workers.
+    device : torch.device, default=None
+        Device of the computation, the CPU if None. Only a CPU has workers.
 
     Attributes
     ----------
@@ -37,10 +37,11 @@ class Workers:
         If ``n_jobs`` is given and the device is no CPU.
     """
 
-    def __init__(self, n_jobs: int | None = None, device: torch.device = torch.device("cpu")):
-        if n_jobs is not None and device.type != "cpu":
+    def __init__(self, n_jobs: int | None = None, device: torch.device | None = None):
+        on_cpu = device is None or device.type == "cpu"
+        if n_jobs is not None and not on_cpu:
             raise ValueError(f"n_jobs={n_jobs!r} is a number of workers on the CPU, but the device is {device}.")
-        n_workers = effective_n_jobs(n_jobs) if device.type == "cpu" else 1
+        n_workers = effective_n_jobs(n_jobs) if on_cpu else 1
         self.has_blocks = n_jobs is not None or n_workers > 1
         # With the mode "c" arrays from files can be tensors without a copy; torch takes no arrays that are read-only.
         self._parallel = Parallel(n_jobs, mmap_mode="c") if n_workers > 1 else None
@@ -67,7 +68,8 @@ class Workers:
             self._is_open = True
         # joblib sends arrays, and large ones only once, but not tensors.
         arrays = ([part.numpy() if isinstance(part, Tensor) else part for part in task] for task in tasks)
-        return [torch.from_numpy(part) for part in self._parallel(delayed(_evaluate)(function, task) for task in arrays)]
+        results = self._parallel(delayed(_evaluate)(function, task) for task in arrays)
+        return [torch.from_numpy(part) for part in results]
 
 
 @in_own_settings
