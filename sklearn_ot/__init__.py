@@ -26,6 +26,7 @@ PARTS = (
     "plotting",
     "representation",
     "solvers",
+    "streams",
     "transport",
     "vision",
 )

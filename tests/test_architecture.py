@@ -15,7 +15,18 @@ import sklearn_ot
 ROOT = Path(sklearn_ot.__file__).parent
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-CONTRACTS = {"base", "certificates", "checkpoints", "checks", "exceptions", "metrics", "networks", "plain", "settings"}
+CONTRACTS = {
+    "base",
+    "certificates",
+    "checkpoints",
+    "checks",
+    "exceptions",
+    "metrics",
+    "networks",
+    "plain",
+    "settings",
+    "streams",
+}
 # Parts of the package that each part may import, besides itself. A new folder must be added here.
 INSIDE = {
     "__init__": set(),
@@ -28,12 +39,13 @@ INSIDE = {
     "solvers": {"settings", "plain", "checks", "nn", "exceptions"},
     "nets": {"settings", "plain", "checkpoints", "nn", "objectives", "solvers", "exceptions"},
     "checks": set(),
+    "streams": set(),
     "certificates": {"base", "solvers"},
     "networks": {"checks", "nn"},
     "metrics": {"settings", "checks", "solvers", "exceptions"},
     "datasets": {"settings", "nn", "solvers", "exceptions"},
     "plotting": {"settings", "base", "exceptions", "metrics"},
-    "base": {"settings", "plain", "checkpoints", "checks", "metrics", "nn", "solvers", "exceptions"},
+    "base": {"checkpoints", "checks", "exceptions", "metrics", "nn", "plain", "settings", "solvers", "streams"},
     "transport": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "generation": {"nn", "objectives", "solvers", "nets", "transport", *CONTRACTS},
     "representation": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
@@ -57,6 +69,7 @@ OUTSIDE = {
     "plotting": {"numpy", "sklearn"},
     "base": {"numpy", "sklearn", "torch", "joblib"},
     "checks": {"numpy", "sklearn"},
+    "streams": {"numpy"},
     "certificates": {"numpy"},
     "networks": {"sklearn", "torch"},
     "transport": {"joblib", "numpy", "scipy", "sklearn", "torch", "skorch", "ot"},
@@ -69,6 +82,7 @@ OUTSIDE = {
 # Extras that a part may import, only inside functions, so that the package works without them.
 OPTIONAL = {
     "nets": {"accelerate"},
+    "streams": {"dask"},
     "plotting": {"matplotlib"},
     "datasets": {"mlxtend", "pandas"},
     "generation": {"pandas", "polars"},

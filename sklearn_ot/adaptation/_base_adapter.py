@@ -24,6 +24,7 @@ from sklearn_ot.adaptation._weights import settles_weights
 from sklearn_ot.base import DocumentationLink, warn_user
 from sklearn_ot.exceptions import SourceRowsWarning
 from sklearn_ot.plain import PlainState
+from sklearn_ot.streams import by_blocks
 
 
 class BaseAdapter(DocumentationLink, PlainState, MetaEstimatorMixin, BaseEstimator):
@@ -49,6 +50,7 @@ class BaseAdapter(DocumentationLink, PlainState, MetaEstimatorMixin, BaseEstimat
         return self.transports_[0] if self.transports_ else None
 
     @available_if(_estimator_has("predict"))
+    @by_blocks
     def predict(self, X, *, domain="auto", **params):
         """Predict labels or values.
 
@@ -76,6 +78,7 @@ class BaseAdapter(DocumentationLink, PlainState, MetaEstimatorMixin, BaseEstimat
         return self._predict("predict", X, domain, params)
 
     @available_if(_estimator_has("predict_proba"))
+    @by_blocks
     def predict_proba(self, X, *, domain="auto", **params):
         """Predict probabilities of the classes; see `predict` for the parameters.
 
@@ -92,6 +95,7 @@ class BaseAdapter(DocumentationLink, PlainState, MetaEstimatorMixin, BaseEstimat
         return self._predict("predict_proba", X, domain, params)
 
     @available_if(_estimator_has("decision_function"))
+    @by_blocks
     def decision_function(self, X, *, domain="auto", **params):
         """Decision values of the estimator; see `predict` for the parameters.
 

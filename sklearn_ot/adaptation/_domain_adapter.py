@@ -30,6 +30,7 @@ from sklearn_ot.base import CHECKPOINT, all_or_nothing, documented, draw_referen
 from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.nets import progress_bar, shown_part
 from sklearn_ot.solvers.samples import Sample
+from sklearn_ot.streams import no_dask
 
 # A round of fine-tuning has this part of the steps of the training on the source.
 FINE_TUNE_PART = 3
@@ -241,6 +242,7 @@ class DomainAdapter(BaseAdapter):
             takes none; the adapter then keeps its previous state.
         """
         _raise_for_params(params, self, "fit")
+        no_dask(f"{type(self).__name__}.fit", X=X, y=y, X_target=X_target)
         with all_or_nothing(self):
             # The labels and the weights are checked before the transport is trained, which may take long.
             self.feature_extractor_ = None

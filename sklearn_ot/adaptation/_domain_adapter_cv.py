@@ -28,6 +28,7 @@ from sklearn_ot.adaptation._maps import is_none
 from sklearn_ot.adaptation._scorers import transport_match
 from sklearn_ot.base import CHECKPOINT, all_or_nothing, documented, random_source, resumable, warn_user
 from sklearn_ot.nets import progress_bar
+from sklearn_ot.streams import no_dask
 
 # A candidate whose neighbours agree less than those of the best one by more standard errors than this is no judge.
 JUDGE_MARGIN = 5
@@ -209,6 +210,7 @@ class DomainAdapterCV(BaseAdapter):
             previous state.
         """
         _raise_for_params(params, self, "fit")
+        no_dask(f"{type(self).__name__}.fit", X=X, y=y, X_target=X_target)
         if not is_classifier(self.estimator):
             raise ValueError(
                 f"{type(self.estimator).__name__} is no classifier: DomainAdapterCV compares transports by the "

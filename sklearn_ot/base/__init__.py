@@ -17,6 +17,7 @@ from sklearn_ot.base._fitting import (
 )
 from sklearn_ot.base._generator import BaseGenerator, contained, sliced_score
 from sklearn_ot.base._public import publish
+from sklearn_ot.base._reading import rows_for_fit
 from sklearn_ot.base._resume import CHECKPOINT, resumable
 from sklearn_ot.base._rows import rows_of_tensor, validated
 from sklearn_ot.base._to_torch import ToTorch, finished, torch_module_of
@@ -51,6 +52,7 @@ __all__ = [
     "publish",
     "random_source",
     "resumable",
+    "rows_for_fit",
     "rows_of_tensor",
     "sections",
     "seeded",

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_ot.base._documentation import DocumentationLink
 from sklearn_ot.base._fitting import FLOAT_DTYPES, MAX_REFERENCE_ROWS, all_or_nothing, random_source, warn_far
+from sklearn_ot.base._reading import rows_for_fit
 from sklearn_ot.base._resume import resumable
 from sklearn_ot.base._rows import rows_of_tensor, validated
 from sklearn_ot.base._to_torch import ToTorch, finished
@@ -85,12 +86,14 @@ class BaseGenerator(DocumentationLink, PlainState, ToTorch, OneToOneFeatureMixin
 
     def _fit_rows(self, X, sample_weight=None, y=None):
         with all_or_nothing(self):
+            rng = random_source(getattr(self, "random_state", 0))
+            X, y, sample_weight = rows_for_fit(rng, X=X, y=y, sample_weight=sample_weight)
             X = validate_data(self, rows_of_tensor(X), dtype=FLOAT_DTYPES, ensure_min_samples=2)
+            self.n_samples_seen_ = len(X)
             sample = weighted_sample(X, sample_weight, "sample_weight", "X", 2)
             warn_far(self, X=(X, sample_weight))
             labels = {} if y is None else {"y": _labels(y, len(X))[check_weight(sample_weight, len(X)) > 0]}
             _check_size(X)
-            rng = random_source(getattr(self, "random_state", 0))
             with resumable(self, rng, X, sample_weight, labels):
                 # Of merged rows, whose sums do not depend on the order of the rows.
                 self.coordinates_ = self._units(sample.merged())

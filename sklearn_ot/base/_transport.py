@@ -12,6 +12,7 @@ from sklearn.utils.validation import _get_feature_names, check_is_fitted, valida
 from sklearn_ot.base._documentation import DocumentationLink
 from sklearn_ot.base._fitting import FLOAT_DTYPES, all_or_nothing, draw_reference, random_source, warn_far, warn_user
 from sklearn_ot.base._reach import Reach
+from sklearn_ot.base._reading import rows_for_fit
 from sklearn_ot.base._resume import resumable
 from sklearn_ot.base._rows import rows_of_tensor, validated
 from sklearn_ot.base._to_torch import ToTorch
@@ -20,6 +21,7 @@ from sklearn_ot.exceptions import MissingTargetWarning
 from sklearn_ot.metrics import sliced_wasserstein_distance
 from sklearn_ot.plain import PlainState
 from sklearn_ot.solvers.samples import Sample
+from sklearn_ot.streams import by_blocks, is_streamed
 
 
 class BaseTransport(
@@ -89,12 +91,18 @@ class BaseTransport(
             If an array or a parameter is unusable; the estimator then keeps its previous state.
         """
         with all_or_nothing(self):
+            rng = random_source(getattr(self, "random_state", 0))
+            # A 2-d y is a target, and no entries of the rows.
+            if X_target is None and is_streamed(X, y) and number_of_axes(y) == 2:
+                X_target, y = y, None
+            X, y, sample_weight = rows_for_fit(rng, X=X, y=y, sample_weight=sample_weight)
+            X_target, target_weight = rows_for_fit(rng, X_target=X_target, target_weight=target_weight)
             X = validate_data(self, rows_of_tensor(X), dtype=FLOAT_DTYPES, ensure_min_samples=self._min_samples)
+            self.n_samples_seen_ = len(X)
             Y = self._validate_target(X, y, X_target)
             source, target = self._samples(X, Y, sample_weight, target_weight)
             # The points of a map from a given source are X themselves.
             warn_far(self, X=(X, sample_weight), X_target=(None if Y is X else Y, target_weight))
-            rng = random_source(getattr(self, "random_state", 0))
             labels = self._labels(X, y, X_target, sample_weight)
             with resumable(self, rng, X, Y, sample_weight, target_weight, labels):
                 self._fit(source, target, rng, *labels)
@@ -149,6 +157,7 @@ class BaseTransport(
         """Target rows that `score` compares with when it is given none."""
         return draw_reference(source.rows, target, rng)
 
+    @by_blocks
     def transform(self, X):
         """Map source rows to the target.
 
@@ -342,6 +351,7 @@ class InvertibleTransport(BaseTransport):
     def _inverse_transform(self, X):
         """Map validated target rows to the source."""
 
+    @by_blocks
     def inverse_transform(self, X):
         """Map target rows to the source, by the inverse map.
 

@@ -25,6 +25,7 @@ from sklearn_ot.base import (
     kept_units,
     random_source,
     resumable,
+    rows_for_fit,
     rows_of_tensor,
     validated,
     warn_far,
@@ -49,6 +50,7 @@ from sklearn_ot.objectives.reconstruction import reconstruction
 from sklearn_ot.plain import PlainState
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.potentials import FrozenModule, on_arrays
+from sklearn_ot.streams import by_blocks
 
 MAX_LATENT_DIM = 16
 # Errors of the same rows by two networks differ little from row to row, so that few rows show which one is better.
@@ -234,7 +236,10 @@ class Autoencoder(
             If numbers are not finite.
         """
         with all_or_nothing(self):
+            rng = random_source(self.random_state)
+            X, sample_weight = rows_for_fit(rng, X=X, sample_weight=sample_weight)
             X = validate_data(self, rows_of_tensor(X), dtype=FLOAT_DTYPES, ensure_min_samples=2)
+            self.n_samples_seen_ = len(X)
             # Sums over merged rows do not depend on the order of the rows.
             sample = weighted_sample(X, sample_weight, "sample_weight", "X", 2).merged()
             warn_far(self, X=(X, sample_weight))
@@ -246,7 +251,6 @@ class Autoencoder(
             if previous is not None:
                 self._refuse_changes(previous, X.shape[1], architecture)
                 kept_units(self, sample, self._is_bounded)
-            rng = random_source(self.random_state)
             with resumable(self, rng, X, sample_weight):
                 self._train(previous, sample, architecture, rng)
         return self
@@ -328,6 +332,7 @@ class Autoencoder(
             **{f"module__{name}": value for name, value in architecture.items()},
         ).initialize()
 
+    @by_blocks
     def transform(self, X):
         """Encode rows.
 
@@ -345,6 +350,7 @@ class Autoencoder(
         X = validated(self, X)
         return finite(self._encode(self.coordinates_.to_coordinates(X)), "The codes of X")
 
+    @by_blocks
     def inverse_transform(self, X):
         """Decode codes.
 

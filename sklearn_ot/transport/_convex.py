@@ -8,6 +8,7 @@ from sklearn_ot.base import InvertibleTransport, validated, warn_user
 from sklearn_ot.certificates import Certificate, certify, check_certificate, warn_seen
 from sklearn_ot.checks import check_weight, errors_about
 from sklearn_ot.solvers.gap import Side
+from sklearn_ot.streams import by_blocks
 
 
 class ConvexTransport(InvertibleTransport):
@@ -34,6 +35,7 @@ class ConvexTransport(InvertibleTransport):
     def _module(self, inverse):
         return self.potentials_.to_torch(inverse)
 
+    @by_blocks
     def inverse_transform(self, X, *, return_residual=False):
         r"""Map target rows to the source, by the inverse map.
 
