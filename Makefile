@@ -54,6 +54,7 @@ bench: $(call installed,bench)
 	$(BIN)/python benchmarks/pictures.py $(BENCH)
 	$(BIN)/python benchmarks/translation.py $(BENCH)
 	$(BIN)/python benchmarks/known_pictures.py $(BENCH)
+	$(BIN)/python benchmarks/scaling.py $(BENCH)
 
 docs: $(call installed,docs)
 	$(BIN)/sphinx-build -b html doc doc/_build/html

@@ -39,6 +39,8 @@ class BaseGenerator(DocumentationLink, PlainState, ToTorch, OneToOneFeatureMixin
     ----------
     coordinates_ : UnitCoordinates
         The units of scores: columns of size 1.
+    n_samples_seen_ : int
+        Number of rows of ``X`` that the fit has read; of a large memory map or dask array these are not all.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -36,6 +36,8 @@ class BaseTransport(
 
     Attributes
     ----------
+    n_samples_seen_ : int
+        Number of rows of ``X`` that the fit has read; of a large memory map or dask array these are not all.
     n_features_in_ : int
         Number of features of both samples.
     feature_names_in_ : ndarray of shape (n_features_in_,)

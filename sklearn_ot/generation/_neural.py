@@ -59,6 +59,8 @@ class NeuralGenerator(NetOwner, BaseGenerator):
     ----------
     coordinates_ : UnitCoordinates
         The units in which the net works.
+    n_samples_seen_ : int
+        Number of rows of ``X`` that the fit has read; of a large memory map or dask array these are not all.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -79,6 +79,8 @@ class W2Generator(BaseGenerator):
         The history of the transport, see `W2Transport`.
     coordinates_ : UnitCoordinates
         The units in which the transport works. Constant columns have no coordinate.
+    n_samples_seen_ : int
+        Number of rows of ``X`` that the fit has read; of a large memory map or dask array these are not all.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

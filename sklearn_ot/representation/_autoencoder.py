@@ -142,6 +142,8 @@ class Autoencoder(
         held-out row, in ``coordinates_``.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is a `sklearn_ot.nn.StandardCode` with the methods ``encode`` and ``decode``.
+    n_samples_seen_ : int
+        Number of rows of ``X`` that the fit has read; of a large memory map or dask array these are not all.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

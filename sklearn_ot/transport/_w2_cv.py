@@ -95,6 +95,8 @@ class W2TransportCV(ConvexTransport):
         The distance of ``transport_``.
     target_reference_ : ndarray of shape (<= 4096, n_features_in_)
         Target rows for the comparison in `score`, if `score` gets none.
+    n_samples_seen_ : int
+        Number of rows of ``X`` that the fit has read; of a large memory map or dask array these are not all.
     n_features_in_ : int
         Number of features of both samples.
     feature_names_in_ : ndarray of shape (n_features_in_,)
