@@ -1,6 +1,7 @@
 """Rows that do not fit into memory: memory maps and dask arrays."""
 
 import mmap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from sklearn_ot import (
     GaussianTransport,
     SemiDiscreteTransport,
     W2Transport,
+    streams,
 )
 from sklearn_ot.base import _reading
 from sklearn_ot.streams import is_dask_array, map_rows, memory_map, release
@@ -258,6 +260,39 @@ def test_memory_maps_and_their_views_are_seen(tables, on_disk):
     assert memory_map(X[[1, 2]]) is None
     assert memory_map(tables[0]) is None
     assert memory_map(None) is None
+
+
+def resident_mib(path):
+    """The memory that the pages of a file take in this process."""
+    is_file, total = False, 0
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.split()[0]:
+            is_file = line.endswith(str(path))
+        elif is_file and line.startswith("Rss:"):
+            total += int(line.split()[1])
+    return total / 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="the system does not say what is in memory")
+def test_one_block_of_a_file_is_in_memory_at_a_time(on_disk, tmp_path, monkeypatch):
+    X, sizes = on_disk(np.ones((2**16, 32), np.float32)), []
+    images = np.lib.format.open_memmap(tmp_path / "images.npy", "w+", dtype=X.dtype, shape=X.shape)
+    monkeypatch.setattr(streams, "BLOCK_NUMBERS", 2**17)
+    monkeypatch.setattr(_reading, "MAX_FIT_NUMBERS", 2**17)
+
+    def measured(rows):
+        assert rows.min() == 1
+        sizes.append(resident_mib(tmp_path / "rows.npy") + resident_mib(tmp_path / "images.npy"))
+        return rows
+
+    map_rows(measured, X, images)
+    assert len(sizes) == 16
+    # Each file has 8 MiB, a block half a MiB; the system reads some pages ahead.
+    assert 0.4 < max(sizes) < 1.5
+    with pytest.warns(UserWarning, match="fit reads 4096 of them"):
+        rows, _ = _reading.rows_for_fit(np.random.RandomState(0), X=X, y=None)
+    assert rows.nbytes == 2**19
+    assert resident_mib(tmp_path / "rows.npy") < 1
 
 
 @pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="the system has no such call")
