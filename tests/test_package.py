@@ -97,7 +97,7 @@ def test_a_package_is_declared_if_and_only_if_the_code_imports_it():
     for_users = [requirement for extra in EXTRAS.keys() - FOR_DEVELOPERS for requirement in EXTRAS[extra]]
     declared = packages_of([*PROJECT["dependencies"], *for_users]).keys()
     assert imported_packages() - OF_THE_USER - declared == set()
-    assert declared - imported_packages() <= {"accelerate", "skada"}
+    assert declared - imported_packages() <= {"skada"}
 
 
 def test_the_lowest_versions_are_those_of_the_minimum_constraints():
