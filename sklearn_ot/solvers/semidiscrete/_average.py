@@ -4,9 +4,8 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from torch import Tensor
-
 import torch
+from torch import Tensor
 
 from sklearn_ot.solvers.semidiscrete._orthonormal import OrthonormalRows
 from sklearn_ot.solvers.semidiscrete._problem import TINY, Problem, State
