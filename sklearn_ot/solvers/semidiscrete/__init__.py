@@ -19,6 +19,7 @@ the root mean square of the relative errors of the masses.
 * ``_workers``: workers of joblib, which compute blocks of rows;
 * ``_tiles``: scores of many rows, computed in tiles, with the cells and the gaps;
 * ``_assignment``: the map of a potential;
+* ``_module``: the same map as a torch module;
 * ``_rows``: rows of the source in these units, with the masses of cells, counted or softened;
 * ``_orthonormal``: rows of a normal source that fill space evenly, so that each counts as several independent rows
   (*effective rows*);
