@@ -4,6 +4,7 @@ from importlib import import_module
 
 import numpy as np
 import ot
+from sklearn import config_context
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import StandardScaler
 
@@ -66,17 +67,19 @@ class Skada(BaseEstimator):
         rows, target = some_rows(X, X_target)
         self.classes_, codes = np.unique(y[rows], return_inverse=True)
         self.fitted_ = getattr(import_module("skada"), self.kind)(self.estimator)
-        # Not all of its methods return themselves.
-        self.fitted_.fit(
-            np.vstack([X[rows], X_target[target]]),
-            np.concatenate([codes, np.full(len(target), -1)]),
-            sample_domain=np.repeat([1, -2], [len(rows), len(target)]),
-        )
+        # Pipelines of skada pass the domains on by metadata routing. Not all of its methods return themselves.
+        with config_context(enable_metadata_routing=True):
+            self.fitted_.fit(
+                np.vstack([X[rows], X_target[target]]),
+                np.concatenate([codes, np.full(len(target), -1)]),
+                sample_domain=np.repeat([1, -2], [len(rows), len(target)]),
+            )
         return self
 
     def predict(self, X, *, domain):
         """The classes of target rows."""
-        return self.classes_[self.fitted_.predict(X, sample_domain=np.full(len(X), -2))]
+        with config_context(enable_metadata_routing=True):
+            return self.classes_[self.fitted_.predict(X, sample_domain=np.full(len(X), -2))]
 
 
 POT_PEERS = {

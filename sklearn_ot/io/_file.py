@@ -128,7 +128,8 @@ def load(path: str | os.PathLike) -> Any:
         parts = {name.removesuffix(PART): member for name, member in members.items()}
         # Each number has a byte or more, in the file or in one of scikit-learn's parts.
         with networks_of_at_most(len(data)):
-            estimator = decode(head["estimator"], Contents(arrays, parts))
+            is_older = _release(head["sklearn_ot"]) < _release(__version__)
+        estimator = decode(head["estimator"], Contents(arrays, parts, is_older))
         if not isinstance(estimator, BaseEstimator):
             raise ValueError("it holds no estimator")
     except ImportError:

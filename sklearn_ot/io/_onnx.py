@@ -17,6 +17,8 @@ from sklearn_ot.solvers.inversion import InverseSearch
 MORE_ROWS = 3
 # Activations whose derivatives are operations of torch, but not of ONNX.
 DIFFERENTIATED = ("elu", "leaky_relu", "sigmoid", "silu", "softplus", "tanh", "threshold")
+# Variants of an operation that take a number, and those that take a tensor in its place.
+OF_TENSORS = {"Scalar": "Tensor", "Tensor_Scalar": "Tensor_Tensor", "Tensor": "Tensor"}
 
 
 @in_own_settings
@@ -118,6 +120,7 @@ def _program(module, inputs, output, name):
             # As operations on numbers alone, also for gradients of networks, which the exporter does not take.
             plain = get_decompositions([getattr(torch.ops.aten, f"{kind}_backward") for kind in DIFFERENTIATED])
             graph = make_fx(module, plain, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*arguments)
+            _keep_digits(graph, arguments[0].dtype)
             return torch.onnx.export(
                 graph,
                 arguments,
@@ -133,6 +136,35 @@ def _program(module, inputs, output, name):
             cause = cause.__cause__
         reason = str(cause).strip().partition("\n")[0]
         raise ValueError(f"The map of {name} is no ONNX graph. The exporter of torch says: {reason}") from error
+
+
+def _keep_digits(graph, dtype):
+    """Make the numbers of a graph to constants if float32 cannot hold them: the exporter rounds numbers to float32."""
+    nodes = [node for node in graph.graph.nodes if getattr(node.target, "_overloadname", None) in OF_TENSORS]
+    for node in nodes:
+        with graph.graph.inserting_before(node):
+            if _is_rounded(factor := node.kwargs.get("alpha")):
+                # It multiplies the second argument of a sum.
+                product = graph.graph.call_function(
+                    torch.ops.aten.mul.Tensor, (node.args[1], _constant(graph, factor, dtype))
+                )
+                node.args, node.kwargs = (node.args[0], product), {}
+            for place, value in enumerate(node.args):
+                if _is_rounded(value):
+                    node.update_arg(place, _constant(graph, value, dtype))
+                    node.target = getattr(node.target.overloadpacket, OF_TENSORS[node.target._overloadname])
+    graph.recompile()
+
+
+def _is_rounded(value):
+    return isinstance(value, float) and value != torch.tensor(value, dtype=torch.float32).item()
+
+
+def _constant(graph, value, dtype):
+    """A node for a number."""
+    name = f"_number{len(list(graph.buffers()))}"
+    graph.register_buffer(name, torch.tensor(value, dtype=dtype))
+    return graph.graph.get_attr(name)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ is a key of `KINDS`. A kind that is not in the table is an error.
 import json
 import math
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,10 +35,12 @@ class Contents:
         The arrays.
     parts : dict of bytes
         Estimators of scikit-learn.
+    is_older : bool
+        Whether an older version of this package wrote the file.
     """
 
-    def __init__(self, arrays=None, parts=None):
-        self.arrays, self.parts = arrays or {}, parts or {}
+    def __init__(self, arrays=None, parts=None, is_older=False):
+        self.arrays, self.parts, self.is_older = arrays or {}, parts or {}, is_older
         # Names by the identities of objects, with the objects, so that no other object gets such an identity.
         self._names: dict[int, tuple[str, Any]] = {}
         self._made: dict[str, Any] = {}
@@ -171,6 +174,9 @@ def _encode_estimator(value, contents, where):
 
 def _decode_estimator(content, contents):
     cls, state = class_of(content["name"]), _decode_dict(content["state"], contents)
+    if contents.is_older:
+        # Parameters that are newer than the file have their defaults.
+        state = {name: p.default for name, p in signature(cls).parameters.items() if p.default is not p.empty} | state
     missing = [name for name in cls._get_param_names() if name not in state]
     if missing:
         raise ValueError(f"{cls.__name__} has no {', '.join(missing)}")

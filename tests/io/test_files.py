@@ -282,6 +282,15 @@ def test_a_tree_with_other_values_is_an_error(name, path):
         load(path)
 
 
+def test_a_parameter_that_is_newer_than_the_file_has_its_default(path):
+    def older(head):
+        head["sklearn_ot"] = "0.0.9"
+        del state_of(head)["tol"]
+
+    changed(path, older)
+    assert load(path).tol == W2Transport().tol
+
+
 def test_an_estimator_of_another_name_is_an_error(path):
     changed(path, lambda head: head["estimator"]["estimator"].update(name="WGANGenerator"))
     with pytest.raises(ValueError, match="cannot be loaded"):
