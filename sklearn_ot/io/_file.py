@@ -126,10 +126,10 @@ def load(path: str | os.PathLike) -> Any:
     try:
         arrays = {name: array.copy() for name, array in safetensors.load(members.pop(ARRAYS)).items()}
         parts = {name.removesuffix(PART): member for name, member in members.items()}
+        is_older = _release(head["sklearn_ot"]) < _release(__version__)
         # Each number has a byte or more, in the file or in one of scikit-learn's parts.
         with networks_of_at_most(len(data)):
-            is_older = _release(head["sklearn_ot"]) < _release(__version__)
-        estimator = decode(head["estimator"], Contents(arrays, parts, is_older))
+            estimator = decode(head["estimator"], Contents(arrays, parts, is_older))
         if not isinstance(estimator, BaseEstimator):
             raise ValueError("it holds no estimator")
     except ImportError:
