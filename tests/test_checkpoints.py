@@ -360,8 +360,8 @@ def test_writing_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", write)
     start = time.monotonic()
     fitted(estimator_of("autoencoder", max_iter=3000, checkpoint=tmp_path / "fit"))
-    # Those of the start, of the first block and of the result, and 2 % of the rest.
-    assert 4 <= sum(n_writes) <= 4 + 0.02 * (time.monotonic() - start) / 0.01
+    # Those of the start, of the first block and of the result, and as many more as fit into 2 % of the time.
+    assert 3 <= sum(n_writes) <= 4 + 0.02 * (time.monotonic() - start) / 0.01
 
 
 def kill_and_fit(name, folder, n_kills, rng, parameters, n_blocks):
