@@ -124,7 +124,7 @@ def read_target(adapter, X_target, source):
             validate_data(adapter, X_target, reset=False, skip_check_array=True)
         elif (names := _get_feature_names(source.whole)) is not None:
             # The estimator never sees these rows, so other columns may be absent or in another order.
-            columns = _get_column_indices(X_target, list(names[columns]))
+            columns = _positions(X_target, list(names[columns]))
         moved = _safe_indexing(as_table(X_target), columns, axis=1)
         return check_array(moved, estimator=adapter, input_name="X_target", **checks)
     except (ValueError, TypeError) as error:
@@ -161,10 +161,19 @@ def as_table(X):
     return X if X.dtype.kind in "biuf" else X.astype(object)
 
 
+def _positions(table, selection):
+    """Positions of selected columns. The error names the column that is missing, in scikit-learn before 1.9 too."""
+    try:
+        return _get_column_indices(table, selection)
+    except ValueError as error:
+        cause = str(error.__cause__ or "")
+        raise ValueError(str(error) if cause in str(error) else f"{error}: {cause}") from error
+
+
 def select_columns(columns, table):
     """Positions of the selected columns in ascending order; ``columns`` is as in a ColumnTransformer."""
     selection = columns(table) if callable(columns) else columns
-    positions = np.unique(_get_column_indices(table, selection)).astype(int)
+    positions = np.unique(_positions(table, selection)).astype(int)
     if not len(positions):
         raise ValueError(f"columns={columns!r} selects no column of X, so there is nothing to move.")
     return positions
