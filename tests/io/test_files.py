@@ -71,7 +71,8 @@ def test_a_file_has_json_and_safetensors_only(path):
     head = json.loads(content["estimator.json"])
     assert head["format"] == 1
     assert head["sklearn_ot"] == sklearn_ot.__version__
-    assert head["packages"]["torch"] == torch.__version__
+    # The version of the installed package; that of the module may have the name of a build behind a plus.
+    assert head["packages"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert b"pickle" not in path.read_bytes()
 
 
