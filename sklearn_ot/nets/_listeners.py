@@ -78,7 +78,7 @@ def started_callbacks(callbacks, title, *kinds):
     title : str
         Name of the estimator, for messages.
     *kinds : class of BlockNet
-        The nets. What any of them refuses is refused now, before the first of them trains.
+        The nets. A callback that one of them refuses is refused before the first of them trains.
 
     Returns
     -------
