@@ -66,6 +66,13 @@ def test_samples_of_classes(tmp_path):
     assert set(CLASSES) == {0, 1}
 
 
+def test_numbers_keep_their_digits_in_float64(tmp_path):
+    """The exporter of torch rounds numbers, such as a strong convexity of .01, to float32: an error of 2e-10."""
+    transport, rows = fitted("W2Transport"), CASES["W2Transport"][1][0][0][:8].astype(np.float64)
+    export_onnx(transport, tmp_path / "map.onnx", dtype=torch.float64)
+    close(run(tmp_path / "map.onnx", np.float64, rows), transport.transform(rows), 1e-12)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in CASES if name not in (*SEARCHES, *NO_GRAPH)])
 def test_every_map(name, tmp_path):
