@@ -95,6 +95,6 @@ def test_the_link_is_in_the_diagram(address):
 def test_every_estimator_has_a_place_on_the_page_of_the_choice():
     page = (ROOT / "doc" / "choosing.rst").read_text(encoding="utf-8")
     listed = set(
-        re.findall(r"`~sklearn_ot\.\w+\.(\w+)`", page.partition("All estimators")[2].partition("Seven tasks")[0])
+        re.findall(r"`~sklearn_ot\.\w+\.(\w+)`", page.partition("All estimators")[2].partition("Eight tasks")[0])
     )
     assert set(sklearn_ot.ESTIMATORS) <= listed
