@@ -34,6 +34,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sklearn_ot.generation import SemiDiscreteOTGenerator, WGANGenerator
+from sklearn_ot.networks import Convex
 from sklearn_ot.nn import DenseICNN, MLPCritic, MLPGenerator, PotentialPair
 from sklearn_ot.objectives.w2 import w2gn
 from sklearn_ot.transport import W2Transport
@@ -170,7 +171,7 @@ def compare_w2(features, batches, n_calls):
         Xs, Xt = rng.standard_normal((2, 20_000, n_features)).astype(np.float32)
         for batch_size in batches:
             # Two rows for validation, which takes no time.
-            transport = W2Transport("w2gn", plan_size=0, validation_fraction=1e-4, tol=1e-9, n_iter_no_change=10**9)
+            transport = W2Transport("w2gn", network=Convex((128, 128), "logsumexp", rank=0), plan_size=0, validation_fraction=1e-4, tol=1e-9, n_iter_no_change=10**9)
             transport.set_params(batch_size=batch_size, max_iter=n_calls)
             cell = {"features": n_features, "batch": batch_size, "setting": "w2gn"}
             yield cell, fitted(transport, Xs, Xt), timed(bare_w2(Xs, Xt, batch_size), n_calls)
