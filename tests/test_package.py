@@ -100,6 +100,13 @@ def test_a_package_is_declared_if_and_only_if_the_code_imports_it():
     assert declared - imported_packages() == set()
 
 
+def test_pages_of_the_installation_have_all_extras():
+    for_users = EXTRAS.keys() - FOR_DEVELOPERS
+    readme, page = (ROOT / name for name in ("README.md", "doc/install.rst"))
+    assert for_users <= set(re.findall(r'pip install "\.\[(\w+)\]"', readme.read_text(encoding="utf-8")))
+    assert for_users <= set(re.findall(r"^``(\w+)`` ", page.read_text(encoding="utf-8"), re.MULTILINE))
+
+
 def test_the_lowest_versions_are_those_of_the_minimum_constraints():
     """Of everything that `make test-minimum` installs for the package and its tests."""
     lowest = {}
