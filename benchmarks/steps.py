@@ -171,7 +171,8 @@ def compare_w2(features, batches, n_calls):
         Xs, Xt = rng.standard_normal((2, 20_000, n_features)).astype(np.float32)
         for batch_size in batches:
             # Two rows for validation, which takes no time.
-            transport = W2Transport("w2gn", network=Convex((128, 128), "logsumexp", rank=0), plan_size=0, validation_fraction=1e-4, tol=1e-9, n_iter_no_change=10**9)
+            transport = W2Transport("w2gn", plan_size=0, validation_fraction=1e-4, tol=1e-9, n_iter_no_change=10**9)
+            transport.set_params(network=Convex((128, 128), "logsumexp", rank=0))
             transport.set_params(batch_size=batch_size, max_iter=n_calls)
             cell = {"features": n_features, "batch": batch_size, "setting": "w2gn"}
             yield cell, fitted(transport, Xs, Xt), timed(bare_w2(Xs, Xt, batch_size), n_calls)
