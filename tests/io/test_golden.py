@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.exceptions import InconsistentVersionWarning
 
@@ -10,6 +11,8 @@ from sklearn_ot.io import load
 from tests.io.cases import outputs
 from tests.io.make_golden import CASES, GOLDEN
 
+# The dtype of columns of words has another name before pandas 3, which wrote the files.
+DTYPE_OF_WORDS = str(pd.Series(["word"]).dtype)
 FILES = sorted(path.relative_to(GOLDEN).as_posix() for path in GOLDEN.glob("*/*.zip"))
 
 
@@ -30,6 +33,8 @@ def test_a_file_gives_the_results_that_it_gave(file):
     assert found
     for method, values in found.items():
         before = expected[f"{name}/{method}"]
+        if method == "dtypes":
+            before = np.where(before == "str", DTYPE_OF_WORDS, before)
         if values.dtype.kind != "f":
             assert values.tolist() == before.tolist()
             continue
