@@ -7,7 +7,6 @@ parts from the file, and goes on with the part that ran.
 """
 
 import copy
-import glob
 import io
 import math
 import os
@@ -22,11 +21,11 @@ import numpy as np
 import torch
 from joblib.hashing import NumpyHasher
 
+from sklearn_ot.files import remove_parts, write_whole
+
 FORMAT = 1
 # Largest share of the time of a fit that is used for writing.
 LARGEST_SHARE = 0.02
-# End of the name of a file that is not whole yet.
-SUFFIX = ".part"
 ADVICE = "Give another path, or delete the file to train anew."
 
 _CURRENT = ContextVar("checkpoint", default=None)
@@ -102,13 +101,13 @@ class Part:
         """Store the nested dict that ``state()`` returns, if it is time to write."""
         if self._file.is_due():
             with self._file.timed():
-                self._place["content"] = plain(state())
+                self._place["content"] = detached(state())
                 self._file.write()
 
     def finish(self, result):
         """Store the result of the part, a nested dict, and write it at once."""
         self._place.clear()
-        self._place.update(content=plain(result), is_done=True)
+        self._place.update(content=detached(result), is_done=True)
         self._file.write()
 
     def inner(self):
@@ -190,63 +189,43 @@ class CheckpointFile:
 
     def write(self):
         """Write the file; the first time a failure is an error, later a warning."""
-        if self.is_stopped:
-            return
-        data = io.BytesIO()
-        torch.save({"format": FORMAT, "fit": self.fit, "parts": self.places}, data)
+        if self._first:
+            self._write_first()
+            self._first = False
+        elif not self.is_stopped:
+            self._write_again()
+
+    def _write_first(self):
         try:
-            self._replace(data.getbuffer())
+            remove_parts(self.path)
+            write_whole(self.path, self._content(), is_new=self._is_new)
+        except FileExistsError as error:
+            raise ValueError(f"{self._name} has just been made by another fit. {ADVICE}") from error
+        except OSError as error:
+            raise ValueError(
+                f"{self._name} cannot be written ({error.strerror}). Give a path in a folder that exists, that you may "
+                "write to, and that has space."
+            ) from error
+
+    def _write_again(self):
+        try:
+            write_whole(self.path, self._content())
             self._is_failing = False
         except OSError as error:
-            if self._first:
-                raise ValueError(
-                    f"{self._name} cannot be written ({error.strerror}). Give a path in a folder that exists, that "
-                    "you may write to, and that has space."
-                ) from error
             if not self._is_failing:
                 self.warn(
                     f"{self._name} cannot be written any more ({error.strerror}). The fit goes on, and writes again "
                     "as soon as it can; until then the file has an older state."
                 )
             self._is_failing = True
-        self._first = False
 
-    def _replace(self, data):
-        """Put a new file in the place of the old one, so that there is a whole one at any time."""
-        if self._first:  # files that another process had no time to remove
-            for old in self.path.parent.glob(f"{glob.escape(self.path.name)}.[0-9]*{SUFFIX}"):
-                old.unlink(missing_ok=True)
-        new = self.path.with_name(f"{self.path.name}.{os.getpid()}{SUFFIX}")
-        try:
-            with open(new, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            self._rename(new)
-        except (OSError, ValueError):
-            new.unlink(missing_ok=True)
-            raise
-        if os.name == "posix":  # the name is stored in the folder
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-
-    def _rename(self, new):
-        if self._first and self._is_new:
-            try:
-                os.link(new, self.path)
-                new.unlink()
-                return
-            except FileExistsError as error:
-                raise ValueError(f"{self._name} has just been made by another fit. {ADVICE}") from error
-            except OSError:  # the file system has no links
-                pass
-        os.replace(new, self.path)
+    def _content(self):
+        data = io.BytesIO()
+        torch.save({"format": FORMAT, "fit": self.fit, "parts": self.places}, data)
+        return data.getbuffer()
 
 
-def plain(value):
+def detached(value):
     """A copy of nested dicts, lists and tuples with plain values and tensors on the CPU.
 
     Raises
@@ -263,9 +242,9 @@ def plain(value):
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, dict):
-        return {plain(key): plain(item) for key, item in value.items()}
+        return {detached(key): detached(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value] if isinstance(value, list) else tuple(map(plain, value))
+        return [detached(item) for item in value] if isinstance(value, list) else tuple(map(detached, value))
     raise TypeError(f"A checkpoint stores no {type(value).__name__}.")
 
 

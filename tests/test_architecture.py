@@ -21,6 +21,7 @@ CONTRACTS = {
     "checkpoints",
     "checks",
     "exceptions",
+    "files",
     "metrics",
     "networks",
     "plain",
@@ -32,7 +33,8 @@ INSIDE = {
     "__init__": set(),
     "exceptions": set(),
     "settings": set(),
-    "checkpoints": set(),
+    "files": set(),
+    "checkpoints": {"files"},
     "nn": set(),
     "objectives": {"settings", "nn", "solvers"},
     "plain": {"settings", "nn"},
@@ -51,13 +53,14 @@ INSIDE = {
     "representation": {"nn", "objectives", "solvers", "nets", *CONTRACTS},
     "adaptation": {"transport", "nn", "solvers", "nets", "objectives", *CONTRACTS},
     "vision": {"transport", "nn", "solvers", *CONTRACTS},
-    "io": {"ESTIMATORS", "nets", "networks", "nn", "plain", "settings", "solvers"},
+    "io": {"ESTIMATORS", "files", "nets", "networks", "nn", "plain", "settings", "solvers"},
 }
 # Third-party packages that each part may import.
 OUTSIDE = {
     "__init__": set(),
     "exceptions": set(),
     "settings": {"numpy", "torch"},
+    "files": set(),
     "checkpoints": {"joblib", "numpy", "torch"},
     "nn": {"torch"},
     "plain": {"numpy", "sklearn", "torch"},

@@ -7,33 +7,24 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context, clone
+from sklearn.base import _fit_context, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_ot.base import FLOAT_DTYPES, DocumentationLink, ToTorch, all_or_nothing, random_source, validated
+from sklearn_ot.base import FLOAT_DTYPES, NetTransformer, all_or_nothing, random_source, validated
 from sklearn_ot.nets import ClassifierNet, LabelledSamples, NetOwner, torch_seed, training_device
 from sklearn_ot.networks import Convolutional, Dense, module_of
 from sklearn_ot.nn import Affine, Chain, Method
 from sklearn_ot.objectives.classification import smooth_cross_entropy
-from sklearn_ot.plain import PlainState
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.potentials import FrozenModule, on_arrays
 from sklearn_ot.solvers.tensors import constants
 
 
 @dataclass(eq=False, repr=False)
-class ClassifierFeatures(
-    DocumentationLink,
-    NetOwner,
-    PlainState,
-    ToTorch,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    BaseEstimator,
-):
+class ClassifierFeatures(NetOwner, NetTransformer):
     """Features of rows: the last hidden layer of a network that was trained to classify them.
 
     Squared distances between pixels, or between columns of different meaning, depend little on the class of a row.
@@ -267,13 +258,9 @@ class ClassifierFeatures(
     def _n_features_out(self):
         return self.net_.module_.output[-1].in_features
 
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "net_")
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 

@@ -16,6 +16,7 @@ from sklearn_ot.base._fitting import (
     warn_user,
 )
 from sklearn_ot.base._generator import BaseGenerator, contained, sliced_score
+from sklearn_ot.base._net_transformer import NetTransformer
 from sklearn_ot.base._public import publish
 from sklearn_ot.base._reading import rows_for_fit
 from sklearn_ot.base._resume import CHECKPOINT, resumable
@@ -38,6 +39,7 @@ __all__ = [
     "BaseTransport",
     "DocumentationLink",
     "InvertibleTransport",
+    "NetTransformer",
     "ToTorch",
     "all_or_nothing",
     "contained",

@@ -147,10 +147,8 @@ class BaseGenerator(DocumentationLink, PlainState, ToTorch, OneToOneFeatureMixin
 
         Parameters
         ----------
-        n_samples : int, default=1
-            Number of rows.
-        random_state : int, RandomState instance or None, default=None
-            See `sample`.
+        n_samples, random_state : object
+            As in `sample`.
 
         Returns
         -------

@@ -222,12 +222,8 @@ class AdversarialGenerator(NeuralGenerator):
 
         Parameters
         ----------
-        n_samples : int, default=1
-            Number of rows.
-        random_state : int, RandomState instance or None, default=None
-            See `sample`.
-        y : label or array-like of shape (n_samples,), default=None
-            See `sample`.
+        n_samples, random_state, y : object
+            As in `sample`.
 
         Returns
         -------

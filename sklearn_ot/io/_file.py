@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import re
-import uuid
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from sklearn_ot import __version__
+from sklearn_ot.files import write_whole
 from sklearn_ot.io._names import shown
 from sklearn_ot.io._parts import MISSING, check_stored
 from sklearn_ot.io._values import Contents, decode, encode
@@ -82,7 +82,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike) -> None:
         for name, member in {**members, **{name + PART: part for name, part in contents.parts.items()}}.items():
             # Without the time of the call, so that equal estimators have equal files.
             archive.writestr(zipfile.ZipInfo(name), member)
-    _replace(Path(path), data.getbuffer())
+    write_whole(Path(path), data.getbuffer())
 
 
 @in_own_settings
@@ -166,17 +166,3 @@ def _read(archive):
 def _release(name):
     """The first two numbers of a version; files of versions that differ in the rest can be exchanged."""
     return tuple(map(int, re.findall(r"\d+", name)[:2]))
-
-
-def _replace(path, data):
-    """Write a file under another name and rename it, so that there is a whole file at any time."""
-    new = path.with_name(f".{path.name}.{uuid.uuid4()}")
-    try:
-        with open(new, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise

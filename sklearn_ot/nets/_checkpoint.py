@@ -1,6 +1,6 @@
 """A training as a part of the checkpoint of a fit."""
 
-from sklearn_ot.checkpoints import begin_part, plain, using
+from sklearn_ot.checkpoints import begin_part, detached, using
 from sklearn_ot.nets._device import random_stream, set_random_stream
 
 
@@ -121,7 +121,7 @@ def _plain_items(values):
     items = {}
     for name, value in values.items():
         try:
-            items[name] = plain(value)
+            items[name] = detached(value)
         except TypeError:
             continue
     return items

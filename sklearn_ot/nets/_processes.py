@@ -151,24 +151,11 @@ def processes_of(device):
 
 
 def training_device(device):
-    """Find the device on which this process trains.
+    """Find the device on which this process trains, as `resolve_device` does.
 
-    Parameters
-    ----------
-    device : "accelerate", or as in `resolve_device`
-        With "accelerate" it is the device of the ``accelerate.Accelerator`` of this process.
-
-    Returns
-    -------
-    device : torch.device
-        A device that exists.
-
-    Raises
-    ------
-    ImportError
-        If accelerate is not installed.
-    ValueError
-        If the device does not exist, there is no accelerator, or it trains in a way that has no meaning here.
+    With "accelerate" it is the device of the ``accelerate.Accelerator`` of this process. An ImportError is raised if
+    accelerate is not installed, and a ValueError if there is no accelerator or it trains in a way that has no meaning
+    here.
     """
     if device != TOGETHER:
         return resolve_device(device)

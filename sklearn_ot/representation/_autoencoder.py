@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import randomized_svd
@@ -16,8 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_ot.base import (
     CHECKPOINT,
     FLOAT_DTYPES,
-    DocumentationLink,
-    ToTorch,
+    NetTransformer,
     all_or_nothing,
     documented,
     finite,
@@ -47,7 +46,6 @@ from sklearn_ot.nets import (
 from sklearn_ot.networks import Dense, module_of, named_module
 from sklearn_ot.nn import Chain, Method, StandardCode
 from sklearn_ot.objectives.reconstruction import reconstruction
-from sklearn_ot.plain import PlainState
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.potentials import FrozenModule, on_arrays
 from sklearn_ot.streams import by_blocks
@@ -60,15 +58,7 @@ HISTORY_KEYS = ("n_iter", "dur", "train_loss", "valid_loss")
 
 @documented(checkpoint=CHECKPOINT)
 @dataclass(eq=False, repr=False)
-class Autoencoder(
-    DocumentationLink,
-    NetOwner,
-    PlainState,
-    ToTorch,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    BaseEstimator,
-):
+class Autoencoder(NetOwner, NetTransformer):
     r"""Codes of rows by a network, from which another network restores the rows: a curved PCA.
 
     An encoder u and a decoder v are trained together to minimise :math:`E \|x - v(u(x))\|^2`. `transform` encodes and
@@ -416,14 +406,6 @@ class Autoencoder(
     @property
     def _n_features_out(self):
         return self.net_.get_params_for("module")["latent_dim"]
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "net_")
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
 
 
 @torch.no_grad()

@@ -238,12 +238,8 @@ class GenerativePipeline(DocumentationLink, PlainState, Pipeline):
 
         Parameters
         ----------
-        n_samples : int, default=1
-            Number of rows.
-        random_state : int, RandomState instance or None, default=None
-            See `sample`.
-        **params : dict
-            See `sample`.
+        n_samples, random_state, **params : object
+            As in `sample`.
 
         Returns
         -------

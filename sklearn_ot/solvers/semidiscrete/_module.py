@@ -15,12 +15,8 @@ class CellsMap(Constants):
 
     Parameters
     ----------
-    points : Tensor of shape (N, d)
-        The points.
-    potential : Tensor of shape (N,)
-        The potential ψ, in units of the cost.
-    cost : str, float or Cost
-        The cost.
+    points, potential, cost
+        As in `Cells`.
     epsilon : float
         The temperature, in units of the cost; 0 for the points.
     """
