@@ -22,6 +22,7 @@ import torch
 from joblib.hashing import NumpyHasher
 
 from sklearn_ot.files import remove_parts, write_whole
+from sklearn_ot.processes import ALONE
 
 FORMAT = 1
 # Largest share of the time of a fit that is used for writing.
@@ -130,6 +131,8 @@ class CheckpointFile:
         A description of the fit. A file with another description is refused.
     warn : callable
         ``warn(message)`` warns the user.
+    processes : Processes, default=ALONE
+        The processes that train together. The first one reads and writes the file, and all go on from what it has read.
 
     Attributes
     ----------
@@ -144,10 +147,10 @@ class CheckpointFile:
         If the file belongs to another fit or cannot be read.
     """
 
-    def __init__(self, path, fit, warn):
-        self.path, self.fit, self.warn = Path(path), fit, warn
-        self._is_new, self.is_stopped = not os.path.lexists(self.path), False
-        self.places = [] if self._is_new else self._read()
+    def __init__(self, path, fit, warn, processes=ALONE):
+        self.path, self.fit, self.warn, self.processes = Path(path), fit, warn, processes
+        self._is_new, self.is_stopped = not os.path.lexists(self.path), not processes.is_first
+        self.places = processes.from_first(lambda: [] if self._is_new else self._read())
         self._first, self._is_failing = True, False
         self._end, self._seconds = -math.inf, 0.0
 
@@ -188,9 +191,9 @@ class CheckpointFile:
         self._seconds = self._end - start
 
     def write(self):
-        """Write the file; the first time a failure is an error, later a warning."""
+        """Write the file; the first time a failure is an error, in all processes, and later a warning."""
         if self._first:
-            self._write_first()
+            self.processes.from_first(self._write_first)
             self._first = False
         elif not self.is_stopped:
             self._write_again()

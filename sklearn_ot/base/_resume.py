@@ -7,6 +7,7 @@ from sklearn_ot import __version__
 from sklearn_ot.base._fitting import warn_user
 from sklearn_ot.checkpoints import Checkpoint, CheckpointFile, current_checkpoint, digest, using
 from sklearn_ot.exceptions import DivergenceError
+from sklearn_ot.processes import ALONE, processes_of
 
 # Parameters that have no effect on the result.
 WITHOUT_EFFECT = {"checkpoint", "verbose", "n_jobs"}
@@ -37,12 +38,14 @@ def resumable(estimator, rng, *data):
     Raises
     ------
     ValueError
-        If the file cannot be written or read, or belongs to another fit, or if several processes would write it.
+        If the file cannot be written or read, or belongs to another fit.
     """
     path, checkpoint = getattr(estimator, "checkpoint", None), current_checkpoint()
     if path is not None:
-        _refuse_processes(estimator)
-        file = CheckpointFile(path, description(estimator, data), warn_user)
+        processes = _processes(estimator)
+        # Other processes have other shares of the batches.
+        fit = {**description(estimator, data), "number of processes": str(processes.count)}
+        file = CheckpointFile(path, fit, warn_user, processes)
         checkpoint = Checkpoint(file, file.places)
     if checkpoint is None:
         yield
@@ -64,14 +67,10 @@ def resumable(estimator, rng, *data):
         raise
 
 
-def _refuse_processes(estimator):
-    """Raise a ValueError if processes train together: each of them would write the file."""
-    for name, value in estimator.get_params().items():
-        if name.split("__")[-1] == "device" and value == "accelerate":
-            raise ValueError(
-                f'{name}="accelerate" trains in several processes, and a checkpoint stores the training of one. Set '
-                "checkpoint=None, or another device."
-            )
+def _processes(estimator):
+    """The processes that train an estimator, or one within it, together."""
+    devices = (value for name, value in estimator.get_params().items() if name.rpartition("__")[2] == "device")
+    return next((processes for processes in map(processes_of, devices) if processes is not ALONE), ALONE)
 
 
 def description(estimator, data):

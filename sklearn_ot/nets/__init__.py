@@ -13,9 +13,10 @@ from sklearn_ot.nets._joint import BLOCK_SIZE, JointNet
 from sklearn_ot.nets._listeners import callback_of, started_callbacks
 from sklearn_ot.nets._owner import NetOwner, refuse_changes
 from sklearn_ot.nets._pairs import PairLoader, TensorPairs, TensorRows, spatial_order
-from sklearn_ot.nets._processes import Processes, processes_of, training_device
+from sklearn_ot.nets._processes import training_device
 from sklearn_ot.nets._rounds import LabelledRows
 from sklearn_ot.nets._semidiscrete import SemiDiscreteNet
+from sklearn_ot.processes import Processes, processes_of
 
 __all__ = [
     "BLOCK_SIZE",

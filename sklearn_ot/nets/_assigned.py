@@ -6,7 +6,7 @@ from itertools import islice
 import torch
 from torch.utils.data import Dataset
 
-from sklearn_ot.nets._processes import ALONE
+from sklearn_ot.processes import ALONE
 
 
 class AssignedNoise(Dataset):

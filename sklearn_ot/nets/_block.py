@@ -17,7 +17,8 @@ from sklearn_ot.nets._callbacks import Progress, Schedule, is_raised
 from sklearn_ot.nets._checkpoint import TrainingLog
 from sklearn_ot.nets._device import limited_threads
 from sklearn_ot.nets._listeners import check_callbacks
-from sklearn_ot.nets._processes import ALONE, late_interrupt, tensors_in
+from sklearn_ot.nets._processes import check_alike, late_interrupt, tensors_in
+from sklearn_ot.processes import ALONE
 
 # The largest number of numbers in a network that may be built, if there is one.
 _LARGEST = ContextVar("largest", default=None)
@@ -228,7 +229,7 @@ class BlockNet(NeuralNet):
         settings = {"net": type(self).__name__, "n_iter": self.n_iter_}
         settings |= {name: getattr(self, name) for name in ("max_iter", "batch_size", "lr")}
         weights = [tensor for module in self._networks() for tensor in module.state_dict().values()]
-        self.processes.check(settings, tensors_in(X), tensors_in(weights))
+        check_alike(self.processes, settings, tensors_in(X), tensors_in(weights))
         self.n_fitted_, self.n_blocks_, self.ended_ = 0, 0, False
 
     def on_epoch_begin(self, net, **kwargs):

@@ -5,7 +5,7 @@ from torch.utils.data import Dataset
 
 from sklearn_ot.nets._autoencoder import one_cycle
 from sklearn_ot.nets._block import BlockNet
-from sklearn_ot.nets._processes import ALONE
+from sklearn_ot.processes import ALONE
 
 
 class LabelledSamples(Dataset):

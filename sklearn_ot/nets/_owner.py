@@ -5,8 +5,9 @@ import torch
 
 from sklearn_ot.nets._device import torch_seed
 from sklearn_ot.nets._listeners import own_callbacks
-from sklearn_ot.nets._processes import processes_of, training_device
+from sklearn_ot.nets._processes import training_device
 from sklearn_ot.plain import from_plain, to_plain
+from sklearn_ot.processes import processes_of
 from sklearn_ot.settings import in_own_settings
 
 

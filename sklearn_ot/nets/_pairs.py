@@ -5,7 +5,7 @@ from sklearn.neighbors import KDTree
 from torch.utils.data import Dataset
 
 from sklearn_ot.nets._device import random_stream, set_random_stream
-from sklearn_ot.nets._processes import ALONE
+from sklearn_ot.processes import ALONE
 from sklearn_ot.solvers.tensors import calibrated_weights, weighted_mean
 
 MAX_TREE_FEATURES = 8

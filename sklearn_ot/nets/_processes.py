@@ -1,153 +1,48 @@
-"""Processes that train the same networks together, started by accelerate."""
+"""Trainings of several processes: their device, a check that all start alike, and the end from the keyboard."""
 
 import signal
-import sys
 import threading
 import zlib
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from sklearn_ot.nets._device import random_stream, resolve_device
+from sklearn_ot.processes import TOGETHER, has_accelerator
 
-# The value of the parameter ``device`` of estimators whose processes train together.
-TOGETHER = "accelerate"
 # Largest number of entries of a tensor that are compared between processes.
 N_COMPARED = 256
 # Relative and absolute difference up to which entries are equal: other processors round differently.
 TOLERANCES = {"rtol": 1e-3, "atol": 1e-3}
 
 
-@dataclass(frozen=True)
-class Processes:
-    """The processes that train a net together, as one of them sees them; by default it is alone.
-
-    Each process has all rows and the same random stream. It draws the same joint batch as the others, and computes the
-    gradient on its own rows of the batch. Then all take the same step, down the mean of the gradients. So their
-    networks are the same, bit for bit.
+def check_alike(processes, settings, rows, weights):
+    """Raise a ValueError in every process if one of them would train in another way than the others.
 
     Parameters
     ----------
-    count : int, default=1
-        Number of processes.
-    index : int, default=0
-        Index of this process, from 0.
-    device : torch.device or str, default="cpu"
-        The device on which this process exchanges numbers.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_ot.nets import Processes
-    >>> Processes(count=2, index=1).own(torch.arange(6))
-    tensor([1, 3, 5])
+    processes : Processes
+        The processes.
+    settings : dict
+        Plain values.
+    rows, weights : list of Tensor
+        The data and the networks, of which some entries are compared.
     """
+    if processes.count == 1:
+        return
+    from accelerate.utils import gather_object
 
-    count: int = 1
-    index: int = 0
-    device: torch.device | str = "cpu"
-
-    @property
-    def is_first(self):
-        """Whether this process is the one that shows progress and writes files."""
-        return self.index == 0
-
-    def joint_size(self, batch_size, n_rows):
-        """Number of rows of a joint batch: those of a process times their number, as far as there are rows.
-
-        It is 0 if there are fewer rows than processes. Each of them then takes all rows.
-        """
-        return self.count * min(batch_size, n_rows // self.count)
-
-    def own(self, rows, dim=0):
-        """The rows of this process in a joint batch, along a dimension."""
-        return rows if self.count == 1 else rows[(slice(None),) * dim + (slice(self.index, None, self.count),)]
-
-    def batches(self, order, batch_size):
-        """The rows of this process in successive joint batches of rows in some order, without the remainder."""
-        size = self.joint_size(batch_size, len(order))
-        return [self.own(rows) for rows in order.split(size)[: len(order) // size]] if size else [order]
-
-    def mean(self, tensor):
-        """The mean of a tensor over the processes."""
-        if self.count == 1:
-            return tensor
-        from accelerate.utils import reduce
-
-        return reduce(tensor, "mean")
-
-    @torch.no_grad()
-    def average_(self, tensors):
-        """Replace tensors of one dtype by their means over the processes, in place."""
-        if self.count > 1 and tensors:
-            # One exchange of all numbers takes less time than one for each tensor.
-            means = self.mean(torch.cat([tensor.flatten() for tensor in tensors]))
-            parts = means.split([tensor.numel() for tensor in tensors])
-            torch._foreach_copy_(tensors, [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)])
-
-    @torch.no_grad()
-    def copy_first_(self, tensors):
-        """Replace tensors by those of the first process, in place."""
-        if self.count > 1:
-            from accelerate.utils import broadcast
-
-            for tensor in tensors:
-                broadcast(tensor)
-
-    def first(self, *values):
-        """Numbers of the first process, so that all processes decide alike, as a tuple if there are several."""
-        if self.count > 1:
-            numbers = torch.tensor(values, dtype=torch.float64, device=self.device)
-            self.copy_first_([numbers])
-            values = numbers.tolist()
-        return values[0] if len(values) == 1 else values
-
-    def any(self, fact):
-        """Whether a fact is true in at least one process."""
-        if self.count == 1:
-            return fact
-        return self.mean(torch.tensor(float(fact), device=self.device)).item() > 0
-
-    def check(self, settings, rows, weights):
-        """Raise a ValueError in every process if one of them would train in another way than the others.
-
-        Parameters
-        ----------
-        settings : dict
-            Plain values.
-        rows, weights : list of Tensor
-            The data and the networks, of which some entries are compared.
-        """
-        if self.count == 1:
-            return
-        from accelerate.utils import gather_object
-
-        stream = tuple(zlib.crc32(part.numpy()) for part in random_stream(self.device).values())
-        facts = {"rows": _entries(rows), "settings": settings, "random streams": stream, "weights": _entries(weights)}
-        first, *others = gather_object([facts])
-        for i, other in enumerate(others, start=1):
-            if different := [name for name in facts if not _is_equal(first[name], other[name])]:
-                raise ValueError(
-                    f"Processes that train together must start alike, but the {' and '.join(different)} of process {i} "
-                    "differ from those of process 0. Give each process all rows, in the same order, the same "
-                    "parameters, and the same integer as random_state. No process trained."
-                )
-
-
-ALONE = Processes()
-
-
-def processes_of(device):
-    """The processes that train together if this is the parameter ``device`` of an estimator."""
-    # Without an accelerator no process can train, but one can build a net for the weights in a file.
-    if device != TOGETHER or "accelerate" not in sys.modules or not _has_accelerator():
-        return ALONE
-    from accelerate.state import AcceleratorState
-
-    state = AcceleratorState()
-    return Processes(state.num_processes, state.process_index, state.device)
+    stream = tuple(zlib.crc32(part.numpy()) for part in random_stream(processes.device).values())
+    facts = {"rows": _entries(rows), "settings": settings, "random streams": stream, "weights": _entries(weights)}
+    first, *others = gather_object([facts])
+    for i, other in enumerate(others, start=1):
+        if different := [name for name in facts if not _is_equal(first[name], other[name])]:
+            raise ValueError(
+                f"Processes that train together must start alike, but the {' and '.join(different)} of process {i} "
+                "differ from those of process 0. Give each process all rows, in the same order, the same parameters, "
+                "and the same integer as random_state. No process trained."
+            )
 
 
 def training_device(device):
@@ -166,7 +61,7 @@ def training_device(device):
         raise ImportError(
             'device="accelerate" needs the package accelerate: pip install "sklearn-ot[accelerate]".'
         ) from error
-    if not _has_accelerator():
+    if not has_accelerator():
         # Made here, it would wait for ever in a process that a search has started.
         raise ValueError(
             'device="accelerate" needs an accelerator in this process: call accelerate.Accelerator() once, before fit. '
@@ -185,12 +80,6 @@ def training_device(device):
             "with `accelerate launch --multi_gpu`."
         )
     return torch.device(state.device)
-
-
-def _has_accelerator():
-    from accelerate.state import is_initialized
-
-    return is_initialized()
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import torch
 from torch.utils.data import Dataset
 
 from sklearn_ot.nets._pairs import MassOrder, spatial_order
-from sklearn_ot.nets._processes import ALONE
+from sklearn_ot.processes import ALONE
 
 BLOCK_ROUNDS = 100
 

@@ -1,9 +1,14 @@
 """Processes that train together: shares of a batch, and fits of two of them, which accelerate connects by gloo."""
 
+import itertools
+import multiprocessing
 import os
 import pickle
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +49,7 @@ def numbers(history):
     return [value for row in history for name, value in row.items() if isinstance(value, float) and name != "dur"]
 
 
-@pytest.mark.parametrize("name", [*together.LINEAR, *together.OTHERS, *together.ENDS])
+@pytest.mark.parametrize("name", [*together.LINEAR, *together.OTHERS, *together.ENDS, *together.RESUMED])
 def test_both_processes_have_the_same_networks_bit_for_bit(outcomes, name):
     first, second = (outcome[name] for outcome in outcomes)
     assert first["n_iter"] == second["n_iter"] > 0
@@ -86,12 +91,63 @@ def test_all_processes_follow_the_clock_of_the_first_one(outcomes):
         ("other rows", "rows"),
         ("other seed", "random streams"),
         ("other steps", "settings"),
+        ("no folder", "checkpoint='no folder/fit' cannot be written"),
     ],
 )
 def test_an_error_is_raised_in_all_processes(outcomes, name, message):
     first, second = (outcome[name]["error"] for outcome in outcomes)
     assert first == second
     assert message in first
+
+
+def test_a_fit_that_was_ended_goes_on_in_both_processes(outcomes):
+    expected, resumed = (outcomes[0][name]["arrays"] for name in together.RESUMED)
+    for one, other in zip(expected, resumed, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def kill_and_fit(folder, n_steps):
+    """Fit in two processes that are killed after some of their steps in the file, or not at all if it is None."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.nets.together"])
+    arguments = [(index, port, folder) for index in range(N_PROCESSES)]
+    processes = [context.Process(target=together.fit_with_checkpoint, args=args) for args in arguments]
+    for process in processes:
+        process.start()
+    steps, limit = folder / "steps 1", time.monotonic() + 300
+    while n_steps is not None and time.monotonic() < limit:
+        if steps.exists() and len(steps.read_text().split()) >= n_steps:
+            for process in processes:
+                os.kill(process.pid, signal.SIGKILL)
+            break
+        time.sleep(0.01)
+    for process in processes:
+        process.join(300)
+        assert process.exitcode == (0 if n_steps is None else -signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_two_processes_that_are_killed_go_on(tmp_path):
+    """The first process stores each block of 100 steps; the other has its images of the uninterrupted fit, too."""
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    killed.mkdir()
+    whole.mkdir()
+    kill_and_fit(whole, None)
+    moments = np.sort(np.random.RandomState(0).choice(np.arange(150, 1300), 4, replace=False))
+    for moment in moments:
+        kill_and_fit(killed, moment)
+    kill_and_fit(killed, None)
+    for index in range(N_PROCESSES):
+        np.testing.assert_array_equal(np.load(killed / f"{index}.npy"), np.load(whole / f"{index}.npy"))
+    numbers = [int(line) for line in (killed / "steps 0").read_text().split()]
+    starts = [after for before, after in itertools.pairwise(numbers) if after != before + 1]
+    # Each fit went on with the first step after a block, and lost no block but the last one.
+    assert 1 <= len(starts) <= len(moments)
+    assert all(start % 100 == 1 for start in starts)
+    assert len(numbers) <= 1500 + 200 * len(moments)
 
 
 def test_only_the_first_process_shows_a_bar(outcomes):
@@ -203,16 +259,6 @@ def test_mixed_precision_is_refused(accelerator, estimator):
     accelerator(mixed_precision="bf16")
     with pytest.raises(ValueError, match="mixed_precision='bf16'"):
         estimator.set_params(device="accelerate").fit(together.X)
-
-
-@pytest.mark.parametrize("estimator", [W2Transport(), W1Transport(), Autoencoder(1), GAN()])
-def test_a_checkpoint_is_refused_before_it_is_written(accelerator, tmp_path, estimator):
-    accelerator()
-    path = tmp_path / "fit"
-    estimator.set_params(device="accelerate", checkpoint=path)
-    with pytest.raises(ValueError, match='device="accelerate" trains in several processes'):
-        estimator.fit(together.X)
-    assert not path.exists()
 
 
 def test_transport_to_points_has_no_steps_to_share(accelerator):

@@ -5,10 +5,12 @@ Each process writes what it got to a file of the folder. With the argument ``map
 
 import contextlib
 import io
+import math
 import os
 import pickle
 import signal
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 from torch import nn
 
-from sklearn_ot import GAN, Autoencoder, SemiDiscreteOTGenerator, W1Transport, W2Transport, WGANGenerator
+from sklearn_ot import GAN, Autoencoder, SemiDiscreteOTGenerator, W1Transport, W2Transport, WGANGenerator, checkpoints
 from sklearn_ot.adaptation import ClassifierFeatures
 from sklearn_ot.datasets import make_potential_pair
 from sklearn_ot.metrics import l2_uvp
@@ -51,6 +53,23 @@ class Interrupt(Callback):
         """Send the signal after a step."""
         if net.n_fitted_ == self.step and int(os.environ["RANK"]) == self.index:
             os.kill(os.getpid(), signal.SIGINT)
+
+
+class PowerCut(BaseException):
+    """Nothing catches it, like the end of the process."""
+
+
+class Ends(Callback):
+    """Count steps, and end all processes after some of them."""
+
+    n_steps, last = 0, math.inf
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        """Count a step."""
+        if training:
+            Ends.n_steps += 1
+            if Ends.n_steps == Ends.last:
+                raise PowerCut
 
 
 class Clock:
@@ -94,6 +113,28 @@ def features(**parameters):
     return ClassifierFeatures(Dense((8,)), max_iter=20, **parameters).fit(X, LABELS)
 
 
+LONG = {"max_iter": 300, "tol": 0.0}
+
+
+def resumed(**parameters):
+    """A transport whose fit was ended in its second block. Each process has a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {**LONG, **parameters, "checkpoint": Path(folder) / "fit", "callbacks": [Ends()]}
+        Ends.last = 130
+        with contextlib.suppress(PowerCut):
+            transport(**settings)
+        ended = transport(**settings)
+        if Ends.n_steps != 130 + 200:
+            raise AssertionError(f"{Ends.n_steps} steps in both fits.")
+        # Only the first process has a file, and a further fit takes its result from there.
+        if os.listdir(folder) != ["fit"][int(os.environ["RANK"]) :]:
+            raise AssertionError(f"The folder has {os.listdir(folder)}.")
+        np.testing.assert_array_equal(transport(**settings).transform(X), ended.transform(X))
+        if Ends.n_steps != 130 + 200:
+            raise AssertionError("A further fit trains.")
+    return ended
+
+
 # Fits with objectives that are means over rows, so that two processes take the steps of one with twice the batch.
 LINEAR = {"transport": transport, "game": game, "semidiscrete": semidiscrete}
 # Other fits, which are only the same in both processes.
@@ -109,14 +150,17 @@ ENDS = {
     "interrupted": lambda **p: transport(**p, max_iter=300, tol=0.0, callbacks=[Interrupt(1, 120)]),
     "in time": lambda **p: transport(**p, max_iter=300, tol=0.0, callbacks=[TimeBudget(50, clock=Clock())]),
 }
+# A fit, and one that was ended and goes on.
+RESUMED = {"not ended": lambda **p: transport(**LONG, **p), "resumed": resumed}
 # Fits that raise an error.
 ERRORS = {
     "diverged": lambda **p: transport(**p, learning_rate=1e30, max_iter=300),
     "other rows": lambda **p: W2Transport(network=Convex((8,)), **p).fit(X ** (1 + 2 * int(os.environ["RANK"])), Y),
     "other seed": lambda **p: transport(**{**p, "random_state": None}),
     "other steps": lambda **p: transport(**p, max_iter=20 + int(os.environ["RANK"])),
+    "no folder": lambda **p: transport(**p, checkpoint="no folder/fit" if os.environ["RANK"] == "0" else "fit"),
 }
-FITS = {**LINEAR, **OTHERS, **ENDS, **ERRORS}
+FITS = {**LINEAR, **OTHERS, **ENDS, **RESUMED, **ERRORS}
 
 
 def outcome(fit, **parameters):
@@ -158,10 +202,44 @@ def map_errors(seed, **parameters):
     return l2_uvp(transport.transform(X), Y), l2_uvp(transport.inverse_transform(Y), X)
 
 
+class Steps(Callback):
+    """Write a line into a file for each step."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        """Write the number of the step."""
+        if training:
+            with open(self.path, "a") as file:
+                file.write(f"{net.n_iter_}\n")
+
+
+def fit_with_checkpoint(index, port, folder):
+    """Fit as one of two processes that may be killed, and store the images of rows."""
+    from accelerate import Accelerator
+
+    names = {"RANK": index, "LOCAL_RANK": index, "WORLD_SIZE": N_PROCESSES, "MASTER_PORT": port}
+    os.environ.update({"MASTER_ADDR": "127.0.0.1", **{name: str(value) for name, value in names.items()}})
+    Accelerator(cpu=True)
+    checkpoints.LARGEST_SHARE = math.inf
+    fitted = transport(
+        device="accelerate",
+        batch_size=BATCH_SIZE,
+        random_state=0,
+        **{**LONG, "max_iter": 1500, "n_iter_no_change": 100},
+        checkpoint=folder / "fit",
+        callbacks=[Steps(folder / f"steps {index}")],
+    )
+    np.save(folder / f"{index}.npy", fitted.transform(X))
+    torch.distributed.destroy_process_group()
+
+
 def main(folder, what="fits"):
     """Run all fits in this process, and store what it got."""
     from accelerate import Accelerator
 
+    checkpoints.LARGEST_SHARE = math.inf
     accelerator = Accelerator(cpu=True)
     parameters = {"device": "accelerate", "batch_size": BATCH_SIZE}
     if what == "fits":
