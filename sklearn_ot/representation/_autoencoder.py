@@ -10,7 +10,6 @@ import torch
 from sklearn.base import _fit_context
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.extmath import randomized_svd
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_ot.base import (
@@ -47,6 +46,7 @@ from sklearn_ot.networks import Dense, module_of, named_module
 from sklearn_ot.nn import Chain, Method, StandardCode
 from sklearn_ot.objectives.reconstruction import reconstruction
 from sklearn_ot.solvers.chunks import in_chunks
+from sklearn_ot.solvers.components import principal_components
 from sklearn_ot.solvers.potentials import FrozenModule, on_arrays
 from sklearn_ot.streams import by_blocks
 
@@ -417,13 +417,3 @@ def check_shapes(module, n_features, latent_dim, device):
             raise ValueError(
                 f"{method} of network must map rows of shape (2, {n_inputs}) to shape {(2, n_outputs)}, not {shape}."
             )
-
-
-def principal_components(x, weight, n_components, seed):
-    """At most ``n_components`` principal components of rows, the deviations of the rows along them, and the mean."""
-    rows = x.cpu().numpy().astype(np.float64)
-    mass = np.full(len(rows), 1 / len(rows)) if weight is None else weight.cpu().numpy().astype(np.float64)
-    mean = mass @ rows
-    scaled = np.sqrt(mass)[:, None] * (rows - mean)
-    _, deviations, components = randomized_svd(scaled, min(n_components, *rows.shape), random_state=seed)
-    return [torch.as_tensor(part, dtype=torch.float32, device=x.device) for part in (components, deviations, mean)]

@@ -10,7 +10,7 @@ from sklearn_ot.nn import CosineAffine, CosineTransform
 from sklearn_ot.plain import stored
 from sklearn_ot.settings import in_own_settings
 from sklearn_ot.solvers.chunks import CHUNK_NUMBERS, in_chunks
-from sklearn_ot.solvers.gaussian import RELATIVE_FLOOR, ROUNDING
+from sklearn_ot.solvers.covariances import RELATIVE_FLOOR, ROUNDING
 from sklearn_ot.solvers.samples import Sample
 from sklearn_ot.solvers.tensors import constants
 
