@@ -22,6 +22,7 @@ from sklearn_ot import (
     W2Transport,
 )
 from sklearn_ot.nn import Inversion
+from sklearn_ot.solvers import inversion
 from tests.fitted import CASES, CLASSES, GENERATORS, OTHERS, WITHOUT, X, Y, fitted
 
 SEARCHES = [
@@ -96,6 +97,21 @@ def test_searches(name, dtype, tol):
     # The residual is the distance in the units of the data.
     exact = np.linalg.norm(fitted(name).to_torch(inverse=is_other).double()(found.rows.double()) - rows, axis=1)
     np.testing.assert_allclose(found.residual, exact, rtol=0, atol=tol * size)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_the_residual_of_a_search_that_ends_early(name, monkeypatch):
+    """It is the distance in the units of the data, also of rows that a search has not reached."""
+    monkeypatch.setattr(inversion.InverseSearch, "_search", lambda search, y: search.pair.inverse.gradient(y) + 0.3)
+    is_other = name == "WpTransport, the other order"
+    rows = rows_of(name) if is_other else np.asarray(fitted(name).transform(rows_of(name)))
+    rows = torch.as_tensor(rows).requires_grad_()
+    found = fitted(name).to_torch(inverse=not is_other).double()(rows)
+    assert not found.residual.requires_grad
+    exact = torch.linalg.vector_norm(fitted(name).to_torch(inverse=is_other).double()(found.rows) - rows, dim=1)
+    assert (exact > 0.01).all()
+    # Rounding in another order of the operations; the map of a `WpTransport` has a factor in float32.
+    torch.testing.assert_close(found.residual, exact.detach(), rtol=1e-6, atol=1e-9)
 
 
 def directional(module, rows, direction):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from sklearn_ot.nn import Chain
+from sklearn_ot.nn import Chain, InverseChain
 from sklearn_ot.settings import OwnSettings
 from sklearn_ot.solvers.chunks import in_chunks
 from sklearn_ot.solvers.costs import EuclideanPower
@@ -83,18 +83,15 @@ class CostPotentials(OwnSettings):
         return DualTerms(values, found[:, 0], found[:, 1:])
 
     def to_torch(self, inverse: bool = False) -> nn.Module:
-        """The map, or its inverse, as a torch module; the one from the wide sample is a `SearchInCoordinates`."""
+        """The map, or its inverse, as a torch module; the one from the wide sample is a search."""
         start, end = (self.metric.to_torch(name) for name in ("to_coordinates", "from_coordinates"))
-        is_search = inverse != self.metric.is_reversed
-        inner = self.potentials.to_torch(inverse=is_search)
-        if not is_search:
-            return Chain(start, inner, end)
-        inner.start, inner.end, inner.image = (
-            Chain(start, inner.start),
-            Chain(inner.end, end),
-            Chain(inner.image, end),
-        )
-        return inner
+        forward = Chain(start, self.potentials.to_torch(), end)
+        if inverse == self.metric.is_reversed:
+            return forward
+        search = self.potentials.to_torch(inverse=True)
+        search.start, search.end = Chain(start, search.start), Chain(search.end, end)
+        # The excess of the search is a gradient of the cost, and no distance.
+        return InverseChain([search], forward)
 
     def _forward(self, X):
         """Images of narrow rows."""

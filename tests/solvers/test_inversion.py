@@ -1,9 +1,13 @@
 """InverseSearch: the inverse of the gradient of a convex function in a fixed number of steps, and its derivative."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from torch import nn
 
 from sklearn_ot.nn import ConvexPair, DenseICNN, HalfSquare
+from sklearn_ot.solvers import inversion
 from sklearn_ot.solvers.inversion import InverseSearch, solve_hessian
 
 
@@ -37,6 +41,42 @@ def test_a_search_that_ends_early_says_so():
     start = torch.linalg.vector_norm(pair.potential.gradient(y) - y, dim=1)
     # A row never ends with a larger residual than that of its start.
     assert (torch.linalg.vector_norm(excess, dim=1) <= start).all()
+
+
+def test_newton_steps_end_a_search_that_is_near(monkeypatch):
+    pair = bent_pair(3)
+    search = InverseSearch(pair)
+    search.n_steps = 10
+    y = pair.potential.gradient(torch.randn(20, 3, dtype=torch.float64))
+    largest = {}
+    for n_newton in (0, 4):
+        monkeypatch.setattr(inversion, "N_NEWTON", n_newton)
+        largest[n_newton] = search(y)[1].abs().max()
+    # Each step squares a small error.
+    assert largest[0] > 1e-6
+    assert largest[4] < 1e-12
+
+
+class Steep(nn.Module):
+    """The convex potential √(1 + |x|²) + 0.005 |x|², for which steps of Newton's method from far away are too long."""
+
+    def gradient(self, x):
+        return x / (1 + x.square().sum(1, keepdim=True)).sqrt() + 0.01 * x
+
+    def value_and_gradient(self, x):
+        return (1 + x.square().sum(1)).sqrt() + 0.005 * x.square().sum(1), self.gradient(x)
+
+
+def test_a_newton_step_that_is_too_long_is_not_taken():
+    pair = SimpleNamespace(potential=Steep(), inverse=SimpleNamespace(gradient=lambda y: 3 + y), rest=None)
+    search = InverseSearch(pair)
+    search.n_steps = 0
+    y = torch.zeros(1, 2, dtype=torch.float64)
+    start = torch.linalg.vector_norm(pair.potential.gradient(3 + y))
+    step = solve_hessian(search._excess, 3 + y, y, pair.potential.gradient(3 + y))
+    assert torch.linalg.vector_norm(pair.potential.gradient(3 + y - step)) > start
+    _, excess = search(y)
+    assert torch.linalg.vector_norm(excess) <= start
 
 
 def test_gradients_reach_the_weights():
