@@ -8,6 +8,7 @@ import warnings
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_ot.io._operations import decompositions, keep_digits
 from sklearn_ot.nn import FittedGenerator
 from sklearn_ot.settings import in_own_settings
 from sklearn_ot.solvers.inversion import InverseSearch
@@ -15,10 +16,8 @@ from sklearn_ot.solvers.inversion import InverseSearch
 # How many more rows than columns the example has from which the graph is made. Equal numbers would be one number of the
 # graph, and 0 and 1 are special cases.
 MORE_ROWS = 3
-# Activations whose derivatives are operations of torch, but not of ONNX.
-DIFFERENTIATED = ("elu", "leaky_relu", "sigmoid", "silu", "softplus", "tanh", "threshold")
-# Variants of an operation that take a number, and those that take a tensor in its place.
-OF_TENSORS = {"Scalar": "Tensor", "Tensor_Scalar": "Tensor_Tensor", "Tensor": "Tensor"}
+# The name of this number; messages of torch have it.
+N_ROWS = "n_rows"
 
 
 @in_own_settings
@@ -109,62 +108,43 @@ def _example(module, dtype):
 
 def _program(module, inputs, output, name):
     """The ONNX program of a module."""
-    # It takes seconds to import.
-    from torch._decomp import get_decompositions
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    arguments = tuple(inputs.values())
-    rows = tuple({0: torch.export.Dim("n_rows")} for _ in arguments)
     try:
         with torch.no_grad(), _silence():
-            # As operations on numbers alone, also for gradients of networks, which the exporter does not take.
-            plain = get_decompositions([getattr(torch.ops.aten, f"{kind}_backward") for kind in DIFFERENTIATED])
-            graph = make_fx(module, plain, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*arguments)
-            _keep_digits(graph, arguments[0].dtype)
+            exported, lost = _exported(module, tuple(inputs.values()))
+            if lost and next(iter(inputs.values())).dtype == torch.float64:
+                raise ValueError(f"The map of {name} is no ONNX graph in float64: ONNX has float32 for {lost[0]}.")
             return torch.onnx.export(
-                graph,
-                arguments,
-                dynamo=True,
-                dynamic_shapes=rows,
-                input_names=list(inputs),
-                output_names=[output],
-                verbose=False,
+                exported, dynamo=True, input_names=list(inputs), output_names=[output], verbose=False
             )
     except RuntimeError as error:
         cause = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        reason = str(cause).strip().partition("\n")[0]
-        raise ValueError(f"The map of {name} is no ONNX graph. The exporter of torch says: {reason}") from error
+        reason = f"The exporter of torch says: {str(cause).strip().partition(chr(10))[0]}"
+        if N_ROWS in reason:
+            reason = "It depends on the number of rows."
+        raise ValueError(f"The map of {name} is no ONNX graph. {reason}") from error
 
 
-def _keep_digits(graph, dtype):
-    """Make the numbers of a graph to constants if float32 cannot hold them: the exporter rounds numbers to float32."""
-    nodes = [node for node in graph.graph.nodes if getattr(node.target, "_overloadname", None) in OF_TENSORS]
-    for node in nodes:
-        with graph.graph.inserting_before(node):
-            if _is_rounded(factor := node.kwargs.get("alpha")):
-                # It multiplies the second argument of a sum.
-                product = graph.graph.call_function(
-                    torch.ops.aten.mul.Tensor, (node.args[1], _constant(graph, factor, dtype))
-                )
-                node.args, node.kwargs = (node.args[0], product), {}
-            for place, value in enumerate(node.args):
-                if _is_rounded(value):
-                    node.update_arg(place, _constant(graph, value, dtype))
-                    node.target = getattr(node.target.overloadpacket, OF_TENSORS[node.target._overloadname])
-    graph.recompile()
+def _exported(module, arguments):
+    """A module as a program of torch for any number of rows, and the numbers that lose digits in ONNX."""
+    # It takes seconds to import.
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    # As operations on numbers alone, also for gradients of networks, which the exporter does not take.
+    graph = make_fx(module, decompositions(), tracing_mode="symbolic", _allow_non_fake_inputs=True)(*arguments)
+    if not _has_any_number_of_rows(graph):
+        raise RuntimeError(f"{N_ROWS} is the number of the example.")
+    lost = keep_digits(graph)
+    # Here, because the exporter to ONNX would fix the number of rows rather than fail.
+    rows = tuple({0: torch.export.Dim(N_ROWS)} for _ in arguments)
+    return torch.export.export(graph, arguments, dynamic_shapes=rows, strict=False), lost
 
 
-def _is_rounded(value):
-    return isinstance(value, float) and value != torch.tensor(value, dtype=torch.float32).item()
-
-
-def _constant(graph, value, dtype):
-    """A node for a number."""
-    name = f"_number{len(list(graph.buffers()))}"
-    graph.register_buffer(name, torch.tensor(value, dtype=dtype))
-    return graph.graph.get_attr(name)
+def _has_any_number_of_rows(graph):
+    """Whether no step of the module needed the number of rows of the example."""
+    size = next(iter(graph.graph.nodes)).meta["val"].shape[0]
+    return isinstance(size, torch.SymInt) and size.node.maybe_as_int() is None
 
 
 @contextlib.contextmanager

@@ -127,17 +127,20 @@ class PatchPotential(Constants):
 
     def _gradient(self, x):
         small = self.reduced(x)
-        return x + self._enlarged(self._joined(self.potential.gradient(self.patches(small)), len(x)) - small)
+        return x + self._enlarged(self._joined(self.potential.gradient(self.patches(small)), x.shape[0]) - small)
 
     def _value_and_gradient(self, x):
         small = self.reduced(x)
         values, gradients = self.potential.value_and_gradient(self.patches(small))
-        value = values.view(len(x), -1) @ self.weight.flatten().to(values.dtype)
+        value = values.view(x.shape[0], -1) @ self.weight.flatten().to(values.dtype)
         if self.reduction > 1:
             value = value + (x.square().sum(1) - small.square().sum(1)) / 2
-        return value, x + self._enlarged(self._joined(gradients, len(x)) - small)
+        return value, x + self._enlarged(self._joined(gradients, x.shape[0]) - small)
 
     def _parts(self, x):
+        if isinstance(x.shape[0], torch.SymInt):
+            # A graph of any number of rows has one part.
+            return [x]
         return x.split(max(1, PATCH_NUMBERS // (self.weight.numel() * math.prod(self.patch_shape))))
 
     def project_(self) -> None:

@@ -44,7 +44,7 @@ class StatisticsMap(Constants):
         """Images of flattened pictures, in their dtype."""
         n_channels = self.shape[-1]
         pictures = x.to(self.floors.dtype).reshape(-1, *self.shape) / self.unit
-        coefficients = self.transform(pictures).reshape(len(x), -1, n_channels)
+        coefficients = self.transform(pictures).reshape(x.shape[0], -1, n_channels)
         parts = [coefficients[:, getattr(self, f"band_{k}")] for k in range(self.n_bands)]
         before, low = self._log_roots(parts), coefficients[:, self.low]
         (i, j), sizes = self.upper, self.sizes[:, None]

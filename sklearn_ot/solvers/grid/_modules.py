@@ -103,7 +103,7 @@ class GridMap(Constants):
 
     def _at(self, fields, z, shift):
         """Fields at rows, by multilinear interpolation, shape (n_fields, n)."""
-        index, weight = z.new_zeros(len(z), 1, dtype=torch.int64), z.new_ones(len(z), 1)
+        index, weight = z.new_zeros(z.shape[0], 1, dtype=torch.int64), z.new_ones(z.shape[0], 1)
         place = (z - self.low) / self.spacing - 0.5 - shift
         for axis, n_cells in enumerate(self.shape):
             t = place[:, axis, None].clamp(0, n_cells - 1)
