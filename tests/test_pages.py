@@ -73,9 +73,10 @@ def address(monkeypatch):
     _documentation.address_of_documentation.cache_clear()
 
 
-@pytest.mark.parametrize("name", sklearn_ot.ESTIMATORS)
+@pytest.mark.parametrize("name", [*sklearn_ot.ESTIMATORS, "adaptation.skada.TransportAdapter"])
 def test_the_diagram_of_an_estimator_links_its_page(name, address):
-    estimator = object.__new__(getattr(sklearn_ot, name))
+    room, _, name = name.rpartition(".")
+    estimator = object.__new__(getattr(importlib.import_module(f"sklearn_ot.{room}".rstrip(".")), name))
     # The page that the entry of the reference makes.
     pages = {f"{address}generated/{entry}.html" for entry in names_of_the_reference()}
     assert estimator._get_doc_link() in pages

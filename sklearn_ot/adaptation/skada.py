@@ -12,12 +12,13 @@ from sklearn_ot.adaptation._columns import Table
 from sklearn_ot.adaptation._maps import bring_to_estimator, check_direction, fit_transport
 from sklearn_ot.adaptation._sources import Source
 from sklearn_ot.adaptation._weights import read_weight
-from sklearn_ot.base import FLOAT_DTYPES, all_or_nothing, uses_labels
+from sklearn_ot.base import FLOAT_DTYPES, DocumentationLink, all_or_nothing, uses_labels
+from sklearn_ot.plain import PlainState
 from sklearn_ot.transport import W2Transport
 
 
 @dataclass(eq=False, repr=False)
-class TransportAdapter(OneToOneFeatureMixin, BaseEstimator):
+class TransportAdapter(DocumentationLink, PlainState, OneToOneFeatureMixin, BaseEstimator):
     """Move the rows of one domain onto the other, as a step of `skada.make_da_pipeline`.
 
     The rows of all domains are one table, and ``sample_domain`` has a number for each row: 0 or more for sources,
@@ -159,8 +160,8 @@ class TransportAdapter(OneToOneFeatureMixin, BaseEstimator):
         """
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
-        domain = skada_utils().check_X_domain(rows, sample_domain, allow_source=allow_source)[1]
-        return bring_to_estimator(self, rows, self._origin(np.asarray(domain)), {})
+        domain = given_domains(rows, sample_domain, allow_source=allow_source)
+        return bring_to_estimator(self, rows, self._origin(domain), {})
 
     def _fit(self, X, y, sample_domain, sample_weight):
         """Fit the transports, and return the validated rows with their domains."""
@@ -201,14 +202,12 @@ class TransportAdapter(OneToOneFeatureMixin, BaseEstimator):
 
 def read_domains(rows, y, sample_domain):
     """The domain of each row of a fit, checked; from masked labels if it is not given."""
-    utils = skada_utils()
     if sample_domain is not None:
-        domain = utils.check_X_domain(rows, sample_domain)[1]
+        domain = given_domains(rows, sample_domain)
     elif y is not None:
-        domain = utils.check_X_y_domain(rows, y)[2]
+        domain = np.asarray(skada_utils().check_X_y_domain(rows, y)[2])
     else:
         raise ValueError("TransportAdapter needs the domain of each row: pass sample_domain, or y with masked labels.")
-    domain = np.asarray(domain)
     labels, counts = np.unique(domain, return_counts=True)
     n_target = np.sum(domain < 0)
     if labels[-1] < 0 or n_target < 2 or counts[labels >= 0].min() < 2:
@@ -217,6 +216,13 @@ def read_domains(rows, y, sample_domain):
             f"on in sample_domain, got {dict(zip(labels.tolist(), counts.tolist(), strict=True))} rows of each number."
         )
     return domain
+
+
+def given_domains(rows, sample_domain, **options):
+    """The domain of each row, checked by skada, which takes no lists."""
+    if sample_domain is not None and not np.isscalar(sample_domain):
+        sample_domain = np.asarray(sample_domain)
+    return np.asarray(skada_utils().check_X_domain(rows, sample_domain, **options)[1])
 
 
 def skada_utils():

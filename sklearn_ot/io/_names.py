@@ -12,8 +12,8 @@ NETWORKS = tuple(
     for name, thing in vars(networks).items()
     if inspect.isclass(thing) and issubclass(thing, BaseEstimator) and thing.__module__ == networks.__name__
 )
-# Rooms of the classes by their names.
-ROOMS = {**ESTIMATORS, **dict.fromkeys(NETWORKS, "networks")}
+# Rooms of the classes by their names. The adapter for skada is not in the list of those that the package itself has.
+ROOMS = {**ESTIMATORS, "TransportAdapter": "adaptation.skada", **dict.fromkeys(NETWORKS, "networks")}
 
 #: Names of the types of this package for ``skops.io.load(file, trusted=TRUSTED)``: all public estimators, and the
 #: specifications of networks. Their states have plain values only.

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import sklearn
+import skops.io
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -15,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_ot.adaptation import DomainAdapter, LabelAwareTransport
 from sklearn_ot.adaptation.skada import TransportAdapter
+from sklearn_ot.io import TRUSTED, load, save
 from sklearn_ot.networks import Convex
 from sklearn_ot.transport import GaussianTransport, SemiDiscreteTransport, W2Transport
 
@@ -201,7 +203,8 @@ def test_weights_are_those_of_repeated_rows(skada):
 
 def test_domains_are_those_of_masked_labels(skada):
     X, y, domain, labels = make_shift(0)
-    given = TransportAdapter(GaussianTransport()).fit(X, y, sample_domain=domain)
+    given = TransportAdapter(GaussianTransport()).fit(X, y, sample_domain=domain.tolist())
+    assert_array_equal(given.transform(X, sample_domain=domain.tolist(), allow_source=True)[domain < 0], X[domain < 0])
     for masked in (y, np.where(domain > 0, labels + 0.5, np.nan)):
         found = TransportAdapter(GaussianTransport()).fit(X, masked)
         assert_array_equal(found.source_names_, given.source_names_)
@@ -234,6 +237,45 @@ def test_the_default_is_a_w2_transport_of_its_own():
     assert type(first.transport) is W2Transport
     assert first.transport is not second.transport
     assert type(clone(first).transport) is W2Transport
+
+
+def test_a_file_is_read_without_skada(tmp_path):
+    X, y, domain, _ = make_shift(0)
+    with sklearn.config_context():
+        adapter = TransportAdapter(GaussianTransport()).fit(X, y, sample_domain=domain)
+    save(adapter, tmp_path / "adapter.zip")
+    code = """
+import sys
+from sklearn_ot.io import load
+sys.modules["skada"] = None  # as if it were not installed
+adapter = load(sys.argv[1])
+print(adapter.transports_[0].transform([[1.0, 2.0]]).tolist())
+try:
+    adapter.transform([[1.0, 2.0]])
+except ImportError as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", code, tmp_path / "adapter.zip"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert printed.startswith(f"{adapter.transports_[0].transform([[1.0, 2.0]]).tolist()}\n")
+    assert 'pip install "sklearn-ot[skada]"' in printed
+
+
+def test_a_pipeline_in_a_file_of_skops_and_not_of_save(skada, tmp_path):
+    """skada's pipelines have types of skada, which the user names to skops, and which save refuses."""
+    X, y, domain, _ = make_shift(0)
+    pipeline = skada.make_da_pipeline(TransportAdapter(GaussianTransport()), LogisticRegression())
+    pipeline.fit(X, y, sample_domain=domain)
+    data = skops.io.dumps(pipeline)
+    requests = [f"sklearn.utils._metadata_requests.{name}" for name in ("MetadataRequest", "MethodMetadataRequest")]
+    loaded = skops.io.loads(data, trusted=[*TRUSTED, "skada.base.Shared", *requests])
+    assert_array_equal(loaded.predict_proba(X), pipeline.predict_proba(X))
+    with pytest.raises(ValueError, match=r"Pipeline is .* holds types that skops does not load .*skada\.base\.Shared"):
+        save(pipeline, tmp_path / "pipeline.zip")
+    # Its adapter alone can be in a file, with its fitted transports.
+    save(pipeline[0].base_estimator_, tmp_path / "adapter.zip")
+    moved = [each.transform(X) for each in (load(tmp_path / "adapter.zip"), pipeline[0].base_estimator_)]
+    assert_array_equal(*moved)
 
 
 def test_skada_is_imported_only_when_it_is_used():

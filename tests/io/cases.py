@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_ot.adaptation import ClassifierFeatures, DomainAdapter, DomainAdapterCV, LabelAwareTransport
+from sklearn_ot.adaptation.skada import TransportAdapter
 from sklearn_ot.generation import TableGenerator, W2Generator, WGANGenerator
 from sklearn_ot.nets import TimeBudget
 from sklearn_ot.networks import Convex, ConvexConvolutional, Convolutional, Dense
@@ -49,6 +50,10 @@ TABLE = pd.DataFrame(
     }
 )
 with sklearn.config_context(enable_metadata_routing=True):
+    # Adapters import skada when they are used, which enables routing in the whole process.
+    import skada  # noqa: F401
+
+    SKADA_ADAPTER = TransportAdapter(LabelAwareTransport(n_rounds=2)).set_fit_request(sample_weight=True)
     WITH_REQUESTS = GaussianTransport().set_output(transform="pandas").set_fit_request(sample_weight=True)
 SMALL_MAP = W2Transport(max_iter=3, network=Convex((8,)), plan_size=0)
 
@@ -131,6 +136,8 @@ CASES = [
         {"X": X, "X_target": XT},
         X,
     ),
+    Case(SKADA_ADAPTER, {"X": np.vstack([X, XT]), "y": np.append(X[:, 0] > 0, [-1] * 50)}, XT),
+    Case(TransportAdapter(SMALL_MAP, "target"), {"X": np.vstack([X, XT]), "sample_domain": [3] * 60 + [-2] * 50}, XT),
     Case(SemiDiscreteTransport(WGANGenerator(**TINY).fit(X), tol=0.5, max_samples=2000), {"X": X}, X),
     _case(W1Transport(max_iter=3, network=Dense((8,), "silu"), confidence=None)),
 ]
