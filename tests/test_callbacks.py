@@ -227,6 +227,31 @@ def test_there_are_no_validation_rows_for_some(kind, callback):
         KINDS[kind]([callback])
 
 
+def test_a_score_can_be_monitored_after_the_callback_that_records_it():
+    score = EpochScoring(number_of_blocks, on_train=True, lower_is_better=False, name="blocks")
+    files = dict.fromkeys(["f_params", "f_optimizer", "f_history"])
+    for callback in (EarlyStopping("blocks", lower_is_better=False), Checkpoint("blocks_best", **files)):
+        assert KINDS["autoencoder"]([score, callback])
+
+
+def test_a_callback_of_the_user_may_record_what_is_monitored():
+    class Records(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            net.history.record("of_the_user", net.n_blocks_)
+
+    assert KINDS["autoencoder"]([Records(), EarlyStopping("of_the_user", lower_is_better=False)])
+
+
+def test_the_bar_of_skorch_counts_the_batches():
+    """The number of rows says nothing about the number of batches."""
+    given = ProgressBar(detect_notebook=False)
+    with redirect_stderr(StringIO()) as stderr:
+        KINDS["autoencoder"]([given])
+    # The first block has 100 batches and that of the validation, and from then on their number is known.
+    assert "/101 " in stderr.getvalue()
+    assert given.batches_per_epoch == "auto"
+
+
 def test_names_and_classes_are_those_of_skorch():
     transport = KINDS["W2"]([("mine", PrintLog()), GradientNormClipping, TimeBudget(1000)])
     names = dict(transport.net_.callbacks_)

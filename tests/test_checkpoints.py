@@ -18,10 +18,12 @@ from skorch.callbacks import Callback, EarlyStopping, Freezer, LRScheduler
 
 from sklearn_ot import checkpoints
 from sklearn_ot.adaptation import DomainAdapter, LabelAwareTransport
+from sklearn_ot.base import _resume
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.generation import TableGenerator, W2Generator, WGANGenerator
 from sklearn_ot.nets import TimeBudget
 from sklearn_ot.networks import Convex, Dense
+from sklearn_ot.processes import Processes
 from sklearn_ot.solvers.semidiscrete import _average
 from sklearn_ot.transport import LSOTTransport, W2Transport, W2TransportCV
 from tests.ended_fits import (
@@ -176,6 +178,26 @@ def test_schedules_of_torch_go_on(tmp_path, every_block, ends):
     np.testing.assert_array_equal(result(estimator), result(expected))
     # The step sizes of the scheduler, which halve after each block.
     assert [row["event_lr"] for row in estimator.net_.history] == [row["event_lr"] for row in expected.net_.history]
+
+
+class Pair(Processes):
+    """Two processes, of which this is the first one; it exchanges nothing."""
+
+    def from_first(self, function):
+        return function()
+
+
+def test_another_number_of_processes_is_another_fit(tmp_path, monkeypatch):
+    transport = clone(SHORT).set_params(checkpoint=tmp_path / "fit").fit(X, Y)
+    monkeypatch.setattr(_resume, "_processes", lambda estimator: Pair(2))
+    with pytest.raises(ValueError, match="belongs to a fit with another number of processes"):
+        transport.fit(X, Y)
+
+
+def test_what_an_ended_process_has_left_is_removed(tmp_path):
+    (tmp_path / f".fit.{'0' * 32}.part").touch()
+    checkpoints.CheckpointFile(tmp_path / "fit", {}, print).write()
+    assert os.listdir(tmp_path) == ["fit"]
 
 
 def test_two_fits_that_begin_at_once_do_not_share_a_file(tmp_path):

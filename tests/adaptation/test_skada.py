@@ -229,6 +229,9 @@ def test_wrong_input_has_one_clear_error_and_changes_nothing(skada):
         TransportAdapter(None, "both").fit(X, y, sample_domain=domain)
     with pytest.raises(ValueError, match="LabelAwareTransport needs the labels of source rows"):
         TransportAdapter(LabelAwareTransport()).fit(X, sample_domain=domain)
+    two_sources = np.where((domain > 0) & (np.arange(len(X)) % 2 == 0), 7, domain)
+    with pytest.raises(ValueError, match="align='target' moves target rows onto one source, but there are several"):
+        TransportAdapter(GaussianTransport(), "target").fit(X, y, sample_domain=two_sources)
     assert adapter.transports_ is before
 
 

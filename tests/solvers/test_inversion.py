@@ -49,12 +49,12 @@ def test_newton_steps_end_a_search_that_is_near(monkeypatch):
     search.n_steps = 10
     y = pair.potential.gradient(torch.randn(20, 3, dtype=torch.float64))
     largest = {}
-    for n_newton in (0, 4):
+    for n_newton in (0, inversion.N_NEWTON):
         monkeypatch.setattr(inversion, "N_NEWTON", n_newton)
         largest[n_newton] = search(y)[1].abs().max()
     # Each step squares a small error.
     assert largest[0] > 1e-6
-    assert largest[4] < 1e-12
+    assert largest[inversion.N_NEWTON] < 1e-12
 
 
 class Steep(nn.Module):
