@@ -8,6 +8,8 @@ import numpy as np
 
 # Numbers that are read or written together: 16 MiB of float32.
 BLOCK_NUMBERS = 2**22
+# Begin of the names of the folders through which joblib shares arrays with the processes of its workers.
+SHARED = "joblib_memmapping_folder_"
 
 
 def map_rows(function, X, out, *, block_rows=None):
@@ -68,10 +70,11 @@ def map_rows(function, X, out, *, block_rows=None):
 
 
 def memory_map(X):
-    """The memory map that holds the numbers of an array, or None."""
+    """The memory map that holds the numbers of an array, or None; also None for an array of another process."""
     while X is not None and not isinstance(X, np.memmap):
         X = getattr(X, "base", None)
-    return X
+    # The file of a worker is an array in memory for the user.
+    return None if X is None or SHARED in str(X.filename) else X
 
 
 def release(X):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from joblib import parallel_config
+from joblib import Parallel, delayed, parallel_config
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold
 
@@ -19,7 +19,7 @@ from sklearn_ot import (
     streams,
 )
 from sklearn_ot.base import _reading
-from sklearn_ot.streams import is_dask_array, map_rows, memory_map, release
+from sklearn_ot.streams import is_dask_array, is_streamed, map_rows, memory_map, release
 
 da = pytest.importorskip("dask.array")
 # Fits of a few steps.
@@ -250,6 +250,17 @@ def test_results_must_fit_into_the_array(tables):
         map_rows(transport.transform, X, np.empty((600, 3), int))
     with pytest.raises(ValueError, match=r"600 rows have results of shape \(1, 3\)"):
         map_rows(lambda rows: rows[:1], X, np.empty((600, 3)))
+
+
+def test_arrays_that_joblib_shares_with_its_workers_are_no_memory_maps(tables, on_disk):
+    parallel = Parallel(2, max_nbytes=1)
+    for rows, expected in ((tables[0], False), (on_disk(tables[0]), True)):
+        kinds = parallel(delayed(_kinds)(rows) for _ in range(2))
+        assert kinds == [(np.memmap, expected)] * 2
+
+
+def _kinds(rows):
+    return type(rows), is_streamed(rows)
 
 
 def test_memory_maps_and_their_views_are_seen(tables, on_disk):

@@ -9,7 +9,7 @@ from sklearn_ot.checkpoints import Checkpoint, CheckpointFile, current_checkpoin
 from sklearn_ot.exceptions import DivergenceError
 from sklearn_ot.processes import ALONE, processes_of
 
-# Parameters that have no effect on the result.
+# Parameters that have no effect on the result, or on its rounding errors only.
 WITHOUT_EFFECT = {"checkpoint", "verbose", "n_jobs"}
 # The parameter in a docstring, a part for `documented`.
 CHECKPOINT = """checkpoint : str, os.PathLike or None, default=None
