@@ -123,7 +123,7 @@ ALONE = Processes()
 def processes_of(device):
     """The processes that train together if this is the parameter ``device`` of an estimator."""
     # Without an accelerator no process can train, but one can build a net for the weights in a file.
-    if device != TOGETHER or "accelerate" not in sys.modules or not has_accelerator():
+    if device != TOGETHER or sys.modules.get("accelerate.state") is None or not has_accelerator():
         return ALONE
     from accelerate.state import AcceleratorState
 

@@ -38,11 +38,14 @@ def resumable(estimator, rng, *data):
     Raises
     ------
     ValueError
-        If the file cannot be written or read, or belongs to another fit.
+        If the file cannot be written or read, or belongs to another fit, or not all processes have one.
     """
     path, checkpoint = getattr(estimator, "checkpoint", None), current_checkpoint()
+    processes = _processes(estimator)
+    # Otherwise some processes would wait for what the others do not send.
+    if processes.any(path is not None) and processes.any(path is None):
+        raise ValueError("Some of the processes that train together have a checkpoint: give it to all or to none.")
     if path is not None:
-        processes = _processes(estimator)
         # Other processes have other shares of the batches.
         fit = {**description(estimator, data), "number of processes": str(processes.count)}
         file = CheckpointFile(path, fit, warn_user, processes)

@@ -91,6 +91,7 @@ def test_all_processes_follow_the_clock_of_the_first_one(outcomes):
         ("other rows", "rows"),
         ("other seed", "random streams"),
         ("other steps", "settings"),
+        ("one file", "Some of the processes that train together have a checkpoint"),
         ("no folder", "checkpoint='no folder/fit' cannot be written"),
     ],
 )

@@ -158,6 +158,7 @@ ERRORS = {
     "other rows": lambda **p: W2Transport(network=Convex((8,)), **p).fit(X ** (1 + 2 * int(os.environ["RANK"])), Y),
     "other seed": lambda **p: transport(**{**p, "random_state": None}),
     "other steps": lambda **p: transport(**p, max_iter=20 + int(os.environ["RANK"])),
+    "one file": lambda **p: transport(**p, checkpoint="fit" if os.environ["RANK"] == "0" else None),
     "no folder": lambda **p: transport(**p, checkpoint="no folder/fit" if os.environ["RANK"] == "0" else "fit"),
 }
 FITS = {**LINEAR, **OTHERS, **ENDS, **RESUMED, **ERRORS}
