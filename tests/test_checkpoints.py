@@ -12,6 +12,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier
 from skorch.callbacks import Callback, EarlyStopping, Freezer, LRScheduler
@@ -192,6 +193,30 @@ def test_another_number_of_processes_is_another_fit(tmp_path, monkeypatch):
     monkeypatch.setattr(_resume, "_processes", lambda estimator: Pair(2))
     with pytest.raises(ValueError, match="belongs to a fit with another number of processes"):
         transport.fit(X, Y)
+
+
+def test_what_is_read_may_be_changed(tmp_path):
+    file = checkpoints.CheckpointFile(tmp_path / "fit", {}, print)
+    places = [{"content": {"weights": torch.zeros(2)}}]
+    for _ in range(2):
+        content = checkpoints.Checkpoint(file, places).begin().content
+        assert not content["weights"].any()
+        content["weights"] += 1
+
+
+def test_fits_of_a_callback_are_no_parts_of_the_fit(tmp_path):
+    class Fits(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            if net.n_blocks_ == self.number:
+                clone(SHORT).fit(X, Y)
+
+    n_parts = {}
+    for Fits.number in (0, 1):
+        path = tmp_path / f"fit {Fits.number}"
+        fitted(estimator_of("lsot", max_iter=150, checkpoint=path, callbacks=[Fits()]))
+        n_parts[Fits.number] = len(torch.load(path, weights_only=True)["parts"])
+    # The seed, and the trainings.
+    assert n_parts[1] == n_parts[0] > 1
 
 
 def test_what_an_ended_process_has_left_is_removed(tmp_path):
