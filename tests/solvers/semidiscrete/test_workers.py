@@ -10,7 +10,7 @@ from sklearn_ot.solvers.semidiscrete import _tiles, primal_dual_interval, semidi
 from sklearn_ot.solvers.semidiscrete._orthonormal import OrthonormalRows
 from sklearn_ot.solvers.semidiscrete._rows import ScoredRows
 from sklearn_ot.solvers.semidiscrete._units import Units, normal_location
-from sklearn_ot.solvers.semidiscrete._workers import Workers, one_thread
+from sklearn_ot.solvers.semidiscrete._workers import Workers, _evaluate, one_thread
 from sklearn_ot.solvers.sources import normal, rows
 
 
@@ -103,6 +103,13 @@ def test_a_device_without_workers_is_refused():
     with parallel_config("threading", n_jobs=2):
         assert Workers(None).has_blocks
         assert not Workers(None, torch.device("cuda")).has_blocks
+
+
+def test_a_block_is_computed_by_one_thread():
+    """The function that joblib calls in a worker, which may have more."""
+    torch.set_num_threads(2)
+    assert _evaluate(lambda x: torch.tensor(torch.get_num_threads()), (np.zeros(1),)) == 1
+    assert torch.get_num_threads() == 2
 
 
 def test_number_of_threads_is_that_before_the_first_block():
