@@ -195,6 +195,16 @@ def test_another_number_of_processes_is_another_fit(tmp_path, monkeypatch):
         transport.fit(X, Y)
 
 
+def test_a_fit_goes_on_with_the_random_numbers_of_its_begin(tmp_path):
+    """Those of a fit without a seed are others each time; they draw held-out rows and seed the networks."""
+    estimator, numbers = clone(SHORT).set_params(checkpoint=tmp_path / "fit"), []
+    for seed in range(2):
+        rng = np.random.RandomState(seed)
+        with _resume.resumable(estimator, rng, X):
+            numbers.append([rng.standard_normal(3).tolist(), rng.randint(2**31)])
+    assert numbers[0] == numbers[1]
+
+
 def test_what_is_read_may_be_changed(tmp_path):
     file = checkpoints.CheckpointFile(tmp_path / "fit", {}, print)
     places = [{"content": {"weights": torch.zeros(2)}}]
