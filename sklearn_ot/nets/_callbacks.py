@@ -10,6 +10,7 @@ from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from tqdm.auto import tqdm
 
 from sklearn_ot.plain import stored
+from sklearn_ot.processes import ALONE
 
 
 class Schedule(Callback):
@@ -210,6 +211,7 @@ class TimeBudget(Callback):
 
     def on_train_begin(self, net, **kwargs):
         """Set the deadline of this stage."""
+        self.processes_ = net.processes
         # All processes that train together follow the clock of the first one.
         self.begin_, end = net.processes.first(self.clock(), self.end_)
         self.now_ = self.begin_
@@ -223,7 +225,8 @@ class TimeBudget(Callback):
 
     def load_state(self, state):
         """Set the clock so that as much time is left as at the time of `state`."""
-        now, self.n_left_ = self.clock(), state["n_left_"]
+        processes = getattr(self, "processes_", ALONE)  # there are none before the training
+        now, self.n_left_ = processes.first(self.clock()), state["n_left_"]
         for name, time_left in state["times"].items():
             setattr(self, name, now + time_left)
 

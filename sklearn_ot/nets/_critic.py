@@ -81,7 +81,8 @@ class CriticNet(BlockNet):
         """Take a step on one batch of pairs."""
         self._set_training(True)
         dual, excess = self.criterion_(self.module_, *batch[0].chunk(2, dim=1))
-        value = dual.detach()
+        # Of all processes, which then go on alike from a checkpoint.
+        value = self.processes.mean(dual.detach())
         self.level_ = value if self.level_ is None else torch.lerp(self.level_, value, NEW_PART)
         reg = REGS[0] * (REGS[1] / REGS[0]) ** min(1.0, self.spent() / GROWTH)
         loss = reg * self.level_.clamp(min=LEAST_LEVEL) * excess - dual

@@ -49,7 +49,9 @@ def numbers(history):
     return [value for row in history for name, value in row.items() if isinstance(value, float) and name != "dur"]
 
 
-@pytest.mark.parametrize("name", [*together.LINEAR, *together.OTHERS, *together.ENDS, *together.RESUMED])
+@pytest.mark.parametrize(
+    "name", [*together.LINEAR, *together.OTHERS, *together.ENDS, *together.WHOLE, *together.RESUMED]
+)
 def test_both_processes_have_the_same_networks_bit_for_bit(outcomes, name):
     first, second = (outcome[name] for outcome in outcomes)
     assert first["n_iter"] == second["n_iter"] > 0
@@ -82,6 +84,8 @@ def test_all_processes_follow_the_clock_of_the_first_one(outcomes):
     assert [outcome["in time"]["warnings"] for outcome in outcomes] == [[], []]
     # The clock of the other process does not run, so alone it would take all 300 steps.
     assert 0 < outcomes[1]["in time"]["n_iter"] < 100
+    # The budget counts what was used before the end of the process.
+    assert 200 < outcomes[1]["resumed in time"]["n_iter"] < 250
 
 
 @pytest.mark.parametrize(
@@ -101,8 +105,9 @@ def test_an_error_is_raised_in_all_processes(outcomes, name, message):
     assert message in first
 
 
-def test_a_fit_that_was_ended_goes_on_in_both_processes(outcomes):
-    expected, resumed = (outcomes[0][name]["arrays"] for name in together.RESUMED)
+@pytest.mark.parametrize("name", together.WHOLE)
+def test_a_fit_that_was_ended_goes_on_in_both_processes(outcomes, name):
+    expected, resumed = (outcomes[0][key]["arrays"] for key in (name, f"{name}, resumed"))
     for one, other in zip(expected, resumed, strict=True):
         np.testing.assert_array_equal(one, other)
 

@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -116,22 +117,26 @@ def features(**parameters):
 LONG = {"max_iter": 300, "tol": 0.0}
 
 
-def resumed(**parameters):
-    """A transport whose fit was ended in its second block. Each process has a folder of its own."""
+def critic(**parameters):
+    """A potential, and the map along its rays."""
+    return W1Transport(solver="critic", network=Dense((8,), "silu"), **{"max_iter": 20, **parameters}).fit(X, Y)
+
+
+def resumed(fit, callbacks=(), **parameters):
+    """A fit that was ended in its second block and goes on. Each process has a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = {**LONG, **parameters, "checkpoint": Path(folder) / "fit", "callbacks": [Ends()]}
-        Ends.last = 130
+        settings = {**parameters, "checkpoint": Path(folder) / "fit", "callbacks": [Ends(), *callbacks]}
+        Ends.n_steps, Ends.last = 0, 130
         with contextlib.suppress(PowerCut):
-            transport(**settings)
-        ended = transport(**settings)
-        if Ends.n_steps != 130 + 200:
-            raise AssertionError(f"{Ends.n_steps} steps in both fits.")
+            fit(**settings)
+        ended, n_steps = fit(**settings), Ends.n_steps
         # Only the first process has a file, and a further fit takes its result from there.
         if os.listdir(folder) != ["fit"][int(os.environ["RANK"]) :]:
             raise AssertionError(f"The folder has {os.listdir(folder)}.")
-        np.testing.assert_array_equal(transport(**settings).transform(X), ended.transform(X))
-        if Ends.n_steps != 130 + 200:
-            raise AssertionError("A further fit trains.")
+        np.testing.assert_array_equal(fit(**settings).transform(X), ended.transform(X))
+        # The last 30 steps of the fit that was ended are repeated.
+        if Ends.n_steps != n_steps or n_steps < ended.n_iter_ + 30:
+            raise AssertionError(f"{n_steps} and {Ends.n_steps} steps, for a result of {ended.n_iter_}.")
     return ended
 
 
@@ -140,7 +145,7 @@ LINEAR = {"transport": transport, "game": game, "semidiscrete": semidiscrete}
 # Other fits, which are only the same in both processes.
 OTHERS = {
     "plan and dual": lambda **p: transport(**p, solver="dual", plan_size="auto", sample_weight=WEIGHTS),
-    "critic": lambda **p: W1Transport(solver="critic", network=Dense((8,), "silu"), max_iter=20, **p).fit(X, Y),
+    "critic": critic,
     "normalised": lambda **p: GAN(generator=Normalised, max_iter=110, n_critic=1, early_stopping=True, **p).fit(X),
     "autoencoder": autoencoder,
     "features": features,
@@ -148,10 +153,12 @@ OTHERS = {
 # Fits that end early.
 ENDS = {
     "interrupted": lambda **p: transport(**p, max_iter=300, tol=0.0, callbacks=[Interrupt(1, 120)]),
+    "resumed in time": lambda **p: resumed(partial(transport, **LONG), callbacks=[TimeBudget(250, clock=Clock())], **p),
     "in time": lambda **p: transport(**p, max_iter=300, tol=0.0, callbacks=[TimeBudget(50, clock=Clock())]),
 }
-# A fit, and one that was ended and goes on.
-RESUMED = {"not ended": lambda **p: transport(**LONG, **p), "resumed": resumed}
+# Fits, and the same ones that were ended and go on.
+WHOLE = {"long transport": partial(transport, **LONG), "long critic": partial(critic, max_iter=220)}
+RESUMED = {f"{name}, resumed": partial(resumed, fit) for name, fit in WHOLE.items()}
 # Fits that raise an error.
 ERRORS = {
     "diverged": lambda **p: transport(**p, learning_rate=1e30, max_iter=300),
@@ -161,7 +168,7 @@ ERRORS = {
     "one file": lambda **p: transport(**p, checkpoint="fit" if os.environ["RANK"] == "0" else None),
     "no folder": lambda **p: transport(**p, checkpoint="no folder/fit" if os.environ["RANK"] == "0" else "fit"),
 }
-FITS = {**LINEAR, **OTHERS, **ENDS, **RESUMED, **ERRORS}
+FITS = {**LINEAR, **OTHERS, **ENDS, **WHOLE, **RESUMED, **ERRORS}
 
 
 def outcome(fit, **parameters):
