@@ -406,11 +406,11 @@ def test_a_fit_that_diverges_leaves_no_file(tmp_path, every_block):
 
 
 def test_writing_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
-    """The disk needs 10 ms for each write."""
+    """The disk needs 100 ms for each write."""
     fsync, n_writes = os.fsync, []
 
     def write(number):
-        time.sleep(0.005)
+        time.sleep(0.05)
         fsync(number)
         n_writes.append(0.5)  # one for the file, one for its folder
 
@@ -418,7 +418,7 @@ def test_writing_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
     start = time.monotonic()
     fitted(estimator_of("autoencoder", max_iter=3000, checkpoint=tmp_path / "fit"))
     # Those of the start, of the first block and of the result, and as many more as fit into 2 % of the time.
-    assert 3 <= sum(n_writes) <= 4 + 0.02 * (time.monotonic() - start) / 0.01
+    assert 3 <= sum(n_writes) <= 4 + 0.02 * (time.monotonic() - start) / 0.1
 
 
 def kill_and_fit(name, folder, n_kills, rng, parameters, n_blocks):
