@@ -164,6 +164,12 @@ def test_checkpoints_are_written(heard):
     assert names == files | {f"train_end_{name}" for name in files}
 
 
+def test_an_objective_has_no_state_to_save(tmp_path, capsys):
+    files = Checkpoint(None, dirname=str(tmp_path), sink=print)
+    Autoencoder(1, network=SMALL, callbacks=[files], verbose=1, **STEADY).fit(X)
+    assert "Unable to save" not in capsys.readouterr().out
+
+
 def test_the_log_is_printed_and_the_bar_of_skorch_is_shown(heard):
     assert "number_of_blocks" in heard["printed"][0]
     # Two lines of a head, and a line for each block.

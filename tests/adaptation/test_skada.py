@@ -216,7 +216,8 @@ def test_wrong_input_has_one_clear_error_and_changes_nothing(skada):
     adapter = TransportAdapter(GaussianTransport()).fit(X, y, sample_domain=domain)
     before = adapter.transports_
     with pytest.raises(ValueError, match="two rows or more of the target"):
-        adapter.fit(X, y, sample_domain=np.ones(len(X)))
+        adapter.fit(X[:, :1], y, sample_domain=np.ones(len(X)))
+    assert adapter.n_features_in_ == X.shape[1]
     with pytest.raises(ValueError, match="two rows or more of the target"):
         adapter.fit(X, y, sample_domain=np.append(domain[:-1], 9))
     with pytest.raises(ValueError, match="pass sample_domain, or y with masked labels"):

@@ -1,12 +1,15 @@
 """Values as a tree and arrays, and back."""
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
+from sklearn_ot.io import save
 from sklearn_ot.io._values import Contents, decode, encode
+from sklearn_ot.transport import GaussianTransport
 
 
 def there_and_back(value, change=lambda tree: None):
@@ -47,3 +50,10 @@ def test_other_names_are_no_bit_generators(name):
 
     with pytest.raises(ValueError, match=f"no bit generator has the name '{name}'"):
         there_and_back(np.random.default_rng(0), change)
+
+
+def test_a_file_has_no_time(tmp_path):
+    """Equal estimators have equal files, whenever they are saved."""
+    save(GaussianTransport(), tmp_path / "file.zip")
+    with zipfile.ZipFile(tmp_path / "file.zip") as archive:
+        assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
