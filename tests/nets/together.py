@@ -135,10 +135,12 @@ def resumed(fit, callbacks=(), **parameters):
         with contextlib.suppress(PowerCut):
             fit(**settings)
         ended, n_steps = fit(**settings), Ends.n_steps
-        # Only the first process has a file, and a further fit takes its result from there.
-        if os.listdir(folder) != ["fit"][int(os.environ["RANK"]) :]:
-            raise AssertionError(f"The folder has {os.listdir(folder)}.")
-        for one, other in zip(arrays_of(fit(**settings)), arrays_of(ended), strict=True):
+        again, files = fit(**settings), os.listdir(folder)
+        # An error before the last fit would leave the other process waiting. Only the first process has a file, and a
+        # further fit takes its result from there.
+        if files != ["fit"][int(os.environ["RANK"]) :]:
+            raise AssertionError(f"The folder has {files}.")
+        for one, other in zip(arrays_of(again), arrays_of(ended), strict=True):
             np.testing.assert_array_equal(one, other)
         # The last 30 steps of the fit that was ended are repeated.
         if Ends.n_steps != n_steps or n_steps < ended.n_iter_ + 30:
