@@ -19,6 +19,8 @@ TOLERANCE = 1e-10
 # Each round reduces the error by a factor of 10⁵ or more; two or three are enough for all float64 costs.
 MAX_ROUNDS = 12
 ROUNDING = torch.finfo(torch.float64).eps
+# Mass of the size of rounding errors is left out if it is at most this share of the weights of both of its rows.
+SMALL_SHARE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,8 @@ def exact_plan(
     :math:`\min(n, m) M`, and all larger r can be replaced by any number above that. The largest cost of the new problem
     is some :math:`10^{-10}` of that of the old one.
 
-    Mass of the size of the rounding errors of the weights is left out of the plan. It appears, for example, between two
-    clusters that have the same share of both samples, with other numbers of rows.
+    Mass of the size of the rounding errors of sums of weights is left out of the plan. It appears, for example, between
+    two clusters that have the same share of both samples, with other numbers of rows.
 
     Examples
     --------
@@ -176,7 +178,9 @@ def _used(coupling):
     rows, columns = coupling.nonzero(as_tuple=True)
     mass = coupling[rows, columns]
     a, b = (torch.bincount(index, mass) for index in (rows, columns))
-    # A weight is rounded, and so is each sum of weights.
-    is_used = mass > (len(a) + len(b)) * ROUNDING * torch.minimum(a[rows], b[columns])
+    # A weight is rounded, and so is each sum of weights: the simplex finds the mass of a pair as a difference of such
+    # sums, so that light rows have the same errors as heavy ones.
+    error = (len(a) + len(b)) * ROUNDING * mass.sum()
+    is_used = mass > torch.minimum(a[rows], b[columns]).mul_(SMALL_SHARE).clamp_(max=error)
     coupling[rows[~is_used], columns[~is_used]] = 0
     return rows[is_used], columns[is_used]

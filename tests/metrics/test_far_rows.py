@@ -61,9 +61,11 @@ def test_a_pair_of_far_rows_does_not_change_the_distance_of_the_others(seed, siz
 @pytest.mark.parametrize("size", [1e7, 1e12])
 @pytest.mark.parametrize("n_features", [1, 2])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_clusters_at_two_scales(n_features, size, weighted):
+# With the last two seeds, rounding errors of the plan are large shares of light rows.
+@pytest.mark.parametrize("seed", [0, 13, 26])
+def test_clusters_at_two_scales(n_features, size, weighted, seed):
     """Numbers of rows whose weights 1/80 and 1/120 have no exact sums."""
-    rng = np.random.RandomState(0)
+    rng = np.random.RandomState(seed)
     # Multiples of a power of two stay exact when the clusters move.
     X, Y = (np.round(2**10 * rng.standard_normal((n, n_features))) / 2**10 for n in (80, 120))
     weight = rng.uniform(size=(2, 120)) if weighted else np.ones((2, 120))
