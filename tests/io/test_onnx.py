@@ -15,6 +15,7 @@ from sklearn_ot import GaussianTransport, W2Transport
 from sklearn_ot.io import export_onnx
 from sklearn_ot.networks import Convex
 from sklearn_ot.nn import FittedMap, HalfSquare, Method, PatchPotential, _patches
+from sklearn_ot.solvers.grid import _flow
 from tests.fitted import CASES, CLASSES, GENERATORS, X, Y, fitted
 
 # Maps that are searches, and inverses that are.
@@ -162,6 +163,12 @@ def test_a_potential_of_patches_takes_any_number_of_rows(tmp_path, monkeypatch):
     monkeypatch.setattr(_patches, "PATCH_NUMBERS", 1000)
     potential = OfModule(Method(PatchPotential(HalfSquare(), (4, 4, 2), 2), "gradient"))
     check_map(potential, np.random.RandomState(0).randn(7, 32), tmp_path / "map.onnx", dtypes=DTYPES[:1])
+
+
+def test_a_flow_on_a_grid_takes_any_number_of_rows(tmp_path, monkeypatch):
+    """With one step of the flow instead of 48, all of which are in the graph."""
+    monkeypatch.setattr(_flow, "TIMES", np.linspace(0, 1, 2))
+    check_map(fitted("W1Transport"), X[:7] + 0.1, tmp_path / "map.onnx", dtypes=DTYPES[1:])
 
 
 @pytest.mark.slow

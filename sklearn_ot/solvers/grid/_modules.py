@@ -1,5 +1,6 @@
 """Maps on a line and on a grid as torch modules."""
 
+import math
 from itertools import pairwise
 
 import torch
@@ -62,13 +63,24 @@ class GridMap(Constants):
 
     def __init__(self, lattice, fields, faces, *, times, backwards, n_corrections, least):
         super().__init__()
-        self.shape, self.spacing, self.least = lattice.shape, float(lattice.spacing), float(least)
+        self.spacing, self.least = float(lattice.spacing), float(least)
         self.times, self.backwards, self.n_corrections = times.tolist(), backwards, n_corrections
-        self.axes = [axis for axis, _, _ in faces]
-        low, *flat = constants(lattice.low, *(field.ravel() for field in fields))
-        slopes = constants(*(face.ravel() for _, face, _ in faces))
-        shifts = constants(*(0 * lattice.low + shift for _, _, shift in faces))
-        self.keep(low=low, fields=torch.stack(flat), slopes=torch.stack(slopes), shifts=torch.stack(shifts))
+        low, *flat = constants(lattice.low, *(field.ravel() for field in (*fields, *(face for _, face, _ in faces))))
+        # Fields that are not on faces have the same places.
+        shifts = constants(*(0 * lattice.low + shift for shift in (0, *(part for _, _, part in faces))))
+        self.n_more = len(fields) - 1
+        # All fields are one table, from which rows are read at once: an ONNX graph has all operations of all steps.
+        starts = len(flat[0]) * torch.arange(len(flat))[:, None, None]
+        self.keep(low=low, table=torch.cat(flat), starts=starts, shifts=torch.stack(shifts)[:, None])
+        n_cells, axes = torch.tensor(lattice.shape), torch.arange(len(lattice.shape))
+        strides = n_cells.flip(0).cumprod(0).flip(0) // n_cells
+        self.keep(last=n_cells.double() - 1, last_below=n_cells - 2, strides=strides)
+        # Whether each corner of a cell is beyond the first one along each axis, and its place in the table.
+        corners = torch.cartesian_prod(*[torch.arange(2)] * len(axes)).view(-1, len(axes))
+        self.keep(is_beyond=corners == 1, corners=(corners * strides).sum(1))
+        # The slope along an axis is the mean of those on its faces.
+        is_along = torch.tensor([axis for axis, _, _ in faces]) == axes[:, None]
+        self.keep(means=is_along.double() * len(axes) / len(faces))
 
     def forward(self, z: Tensor) -> Tensor:
         """Images of rows, or preimages."""
@@ -88,28 +100,22 @@ class GridMap(Constants):
         return (after - before) * self._velocity(middle, (before + after) / 2)
 
     def _velocity(self, z, t):
-        speed, start, end = self._at(self.fields, z, 0.0)
-        slope = self._slope(z)
+        found = self._at(z)
+        speed, start, end = found[:3]
+        slope = (self.means @ found[3:]).T
         factor = speed * self.spacing / ((1 - t) * start + t * end).clamp(min=self.least)
         norm = torch.linalg.vector_norm(slope, dim=1)
         return -slope * (factor / norm.clamp(min=1e-6))[:, None]
 
-    def _slope(self, z):
-        n_axes, columns = len(self.shape), {}
-        for axis, face, shift in zip(self.axes, self.slopes, self.shifts, strict=True):
-            part = self._at(face[None], z, shift)[0] * n_axes / len(self.axes)
-            columns[axis] = columns[axis] + part if axis in columns else part
-        return torch.stack([columns[axis] for axis in range(n_axes)], 1)
+    def _at(self, z):
+        """All fields at rows, by multilinear interpolation, shape (n_fields, n)."""
+        place = ((z - self.low) / self.spacing - 0.5 - self.shifts).clamp(min=0).minimum(self.last)
+        below = place.detach().to(torch.int64).minimum(self.last_below)
+        index = (below * self.strides).sum(2, keepdim=True) + self.corners
+        part = (place - below)[:, :, None]
+        factors = torch.where(self.is_beyond, part, 1 - part).unbind(3)
+        index, weight = map(self._repeated, (index, math.prod(factors[1:], start=factors[0])))
+        return (self.table[index + self.starts] * weight).sum(2)
 
-    def _at(self, fields, z, shift):
-        """Fields at rows, by multilinear interpolation, shape (n_fields, n)."""
-        index, weight = z.new_zeros(z.shape[0], 1, dtype=torch.int64), z.new_ones(z.shape[0], 1)
-        place = (z - self.low) / self.spacing - 0.5 - shift
-        for axis, n_cells in enumerate(self.shape):
-            t = place[:, axis, None].clamp(0, n_cells - 1)
-            below = t.detach().to(torch.int64).clamp(max=n_cells - 2)
-            part = t - below
-            index = n_cells * index + below
-            index = torch.cat([index, index + 1], 1)
-            weight = torch.cat([weight * (1 - part), weight * part], 1)
-        return [(field[index] * weight).sum(1) for field in fields]
+    def _repeated(self, of_grids):
+        return torch.cat([of_grids[:1].expand(self.n_more, -1, -1), of_grids])
