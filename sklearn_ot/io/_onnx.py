@@ -113,8 +113,9 @@ def _program(module, inputs, output, name):
             exported, lost = _exported(module, tuple(inputs.values()))
             if lost and next(iter(inputs.values())).dtype == torch.float64:
                 raise ValueError(f"The map of {name} is no ONNX graph in float64: ONNX has float32 for {lost[0]}.")
+            # Programs that read the file optimise its graph; the exporter takes minutes for thousands of nodes.
             return torch.onnx.export(
-                exported, dynamo=True, input_names=list(inputs), output_names=[output], verbose=False
+                exported, dynamo=True, optimize=False, input_names=list(inputs), output_names=[output], verbose=False
             )
     except RuntimeError as error:
         cause = error

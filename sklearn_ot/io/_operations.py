@@ -195,5 +195,7 @@ def _replace_numbers(graph, node, target):
 def _constant(graph, value, example):
     """A node for a number, of the dtype of another node."""
     name = f"_number{len(list(graph.buffers()))}"
-    graph.register_buffer(name, torch.tensor(value, dtype=example.meta["val"].dtype))
+    # The node of a weight has no example in older versions of torch.
+    weight = example.meta["val"] if "val" in example.meta else getattr(graph, example.target)
+    graph.register_buffer(name, torch.tensor(value, dtype=weight.dtype))
     return graph.graph.get_attr(name)
