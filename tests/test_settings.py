@@ -103,7 +103,8 @@ def state_of_program():
     """Everything that a fit must leave alone, as plain values."""
     return {
         "dtype": torch.get_default_dtype(),
-        "device": torch.get_default_device(),
+        # torch.get_default_device of torch 2.6 fails once a default device was set and taken back.
+        "device": torch.empty(0).device,
         "gradients": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
         "autocast": (torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
