@@ -116,7 +116,7 @@ class SemiDiscreteTransport(BaseTransport):
         computer, or the workers of a cluster, see `joblib.parallel_config`. -1 is one worker for each processor. A
         worker uses one thread, as does the rest of the fit, and the number of workers changes no bit of the result.
         With None the fit runs in this process with torch's threads, unless `joblib.parallel_config` sets a number above
-        1. Workers save time if there are many points with many features, from about ten million numbers on.
+        1. Workers save time if there are many points with many features, from some million numbers on.
     device : {"auto", "cpu", "cuda", ...} or torch.device, default="auto"
         Device of the computation. "auto" is CUDA if there is a device and ``n_jobs`` is None, else the CPU.
     <checkpoint>
