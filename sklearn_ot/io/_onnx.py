@@ -134,18 +134,10 @@ def _exported(module, arguments):
 
     # As operations on numbers alone, also for gradients of networks, which the exporter does not take.
     graph = make_fx(module, decompositions(), tracing_mode="symbolic", _allow_non_fake_inputs=True)(*arguments)
-    if not _has_any_number_of_rows(graph):
-        raise RuntimeError(f"{N_ROWS} is the number of the example.")
     lost = keep_digits(graph)
     # Here, because the exporter to ONNX would fix the number of rows rather than fail.
     rows = tuple({0: torch.export.Dim(N_ROWS)} for _ in arguments)
     return torch.export.export(graph, arguments, dynamic_shapes=rows, strict=False), lost
-
-
-def _has_any_number_of_rows(graph):
-    """Whether no step of the module needed the number of rows of the example."""
-    size = next(iter(graph.graph.nodes)).meta["val"].shape[0]
-    return isinstance(size, torch.SymInt) and size.node.maybe_as_int() is None
 
 
 @contextlib.contextmanager
